@@ -1,0 +1,45 @@
+# Everything runs in .venv, made by uv from uv.lock. uv itself is fetched when it is missing.
+UV_VERSION := 0.13.8
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+RUN := .venv/bin
+# A site's own certificate authority is in the system's store.
+export UV_SYSTEM_CERTS := 1
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help install demo demo-study test lint format clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
+
+install: .venv/installed ## make .venv from uv.lock
+
+.venv/installed: uv.lock pyproject.toml | $(UV)
+	$(UV) sync --frozen --extra all
+	@touch $@
+
+.tools/bin/uv:
+	python3 -m venv .tools && .tools/bin/python -m pip install --quiet uv==$(UV_VERSION) \
+	  || python3 -m pip install --quiet --target .tools uv==$(UV_VERSION) \
+	  || { echo "uv cannot be fetched: install python3-venv, or uv itself, and run this again" >&2; exit 1; }
+
+demo: install ## teach the tiny student on this machine, and report
+	$(RUN)/tutelage run pipelines/recipes/demo.yaml
+
+demo-study: install ## the demo over five seeds: mean and standard deviation of every variant
+	$(RUN)/python -m benchmarks.demo_study
+
+test: install ## all tests that need no cluster and no GPU
+	$(RUN)/pytest tests/unit tests/contract tests/golden tests/integration
+
+lint: install ## ruff, mypy, and whether uv.lock fits pyproject.toml
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(UV) lock --check
+
+format: install ## format and mend what ruff can mend
+	$(RUN)/ruff format .
+	$(RUN)/ruff check --fix .
+
+clean: ## remove what was made here, the environment too
+	rm -rf .venv .tools .tutelage
