@@ -1,0 +1,112 @@
+"""The face of an importer: original files of an evaluation set in, questions out."""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from components.collect.records import shorten
+from components.collect.streams import BOM
+from components.shared.errors import InputError
+from components.shared.rows import Question
+
+LETTERS = "ABCDEFGHIJ"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One original file: its path in the zip or folder, and a stream of its bytes, unpacked."""
+
+    name: str
+    uri: str
+    open: Callable[[], Iterator[bytes]]
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Non-empty lines with their 1-based numbers. Raises InputError for bytes that are no UTF-8."""
+        for number, line in enumerate(self._raw_lines(), start=1):
+            if line.strip():
+                yield number, self._decoded(number, line)
+
+    def objects(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """JSON objects, one on each line, with line numbers. Raises InputError."""
+        for number, line in self.lines():
+            value = self._parsed(number, line)
+            if not isinstance(value, dict):
+                raise self.wrong(number, f"is {type(value).__name__}, an object is wanted")
+            yield number, value
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """CSV rows with 1-based numbers. Raises InputError."""
+        lines = (self._decoded(number, line) + "\n" for number, line in enumerate(self._raw_lines(), start=1))
+        number = 0
+        try:
+            for row in csv.reader(lines, strict=True):
+                number += 1
+                if row:
+                    yield number, row
+        except csv.Error as error:
+            raise self.wrong(number + 1, str(error)) from error
+
+    def whole(self) -> Any:
+        """The file as one JSON value, for formats whose files are small. Raises InputError."""
+        return self._parsed(1, self._decoded(1, b"".join(self.open())))
+
+    def wrong(self, number: int, what: str) -> InputError:
+        """The error for a line or row that is not what the original has."""
+        return InputError(
+            f"{self.uri}: {self.name} line {number}: {shorten(what)}",
+            rule="an evaluation set is taken whole, as it was published",
+            remedy="get the original file again, or name the right `importer`",
+        )
+
+    def _raw_lines(self) -> Iterator[bytes]:
+        rest = b""
+        for place, chunk in enumerate(self.open()):
+            *whole, rest = (rest + (chunk.removeprefix(BOM) if place == 0 else chunk)).split(b"\n")
+            yield from whole
+        if rest:
+            yield rest
+
+    def _decoded(self, number: int, line: bytes) -> str:
+        try:
+            return line.decode()
+        except UnicodeDecodeError as error:
+            raise self.wrong(number, str(error)) from error
+
+    def _parsed(self, number: int, data: str) -> Any:
+        try:
+            return json.loads(data)
+        except ValueError as error:
+            raise self.wrong(number, str(error)) from error
+
+
+@dataclass(frozen=True)
+class Importer:
+    """How an evaluation set is read.
+
+    `wants` is a pattern for the paths of the files to read; its groups, if any, tell the importer what they are.
+    `read` yields a file's questions; `benchmark` in them is the name that it is given.
+    """
+
+    name: str
+    wants: re.Pattern[str]
+    read: Callable[[str, Member, re.Match[str]], Iterator[Question]]
+
+
+def need(member: Member, number: int, fields: dict[str, Any], name: str) -> str:
+    """A text field. Raises InputError when it is absent or no text."""
+    value = fields.get(name)
+    if not isinstance(value, str):
+        what = f"{name!r} is {type(value).__name__}" if name in fields else f"lacks {name!r}; has {', '.join(fields)}"
+        raise member.wrong(number, what)
+    return value
+
+
+def require_letter(member: Member, number: int, answer: str, choices: tuple[str, ...]) -> str:
+    """The letter of one of the choices. Raises InputError."""
+    letter = answer.strip().upper()
+    if letter not in tuple(LETTERS[: len(choices)]):
+        raise member.wrong(number, f"answer {answer!r} is no letter of {len(choices)} choices")
+    return letter

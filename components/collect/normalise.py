@@ -1,0 +1,104 @@
+"""Turn a record into instructions, or say why it cannot be one."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from components.collect.records import BadRowError, Reason, Record
+from components.collect.settings import Checking, Source
+from components.collect.shapes.shape import Draft, Fields, Shape, require_instruction, text
+from components.shared.manifest import canonical
+from components.shared.rows import Check, Instruction
+
+ID_LENGTH = 16
+LETTER = re.compile(r"^\W*([A-Z])\W*$")
+
+
+def normalise(
+    record: Record, shape: Shape | None, source: Source, place: str, max_characters: int
+) -> list[Instruction]:
+    """The record's instructions.
+
+    Args:
+        record: the record.
+        shape: its shape, or None when no shape recognises the source's rows.
+        source: where it comes from, and how its answers can be checked.
+        place: the source's name and file.
+        max_characters: characters that one row may have.
+
+    Raises:
+        BadRowError: the record cannot be used. A record with several instructions is taken whole or not at all.
+    """
+    if shape is None:
+        raise BadRowError(Reason.unknown_shape, f"no known shape has the fields {', '.join(record.fields)}")
+    drafts = [_checked(draft, record.fields, source) for draft in shape.read(record.fields, source)]
+    for draft in drafts:
+        _require_usable(draft, source, max_characters)
+    return [_numbered(draft, place, record.line, place_in_record) for place_in_record, draft in enumerate(drafts)]
+
+
+def _checked(draft: Draft, fields: Fields, source: Source) -> Draft:
+    if source.check.kind == "none" or not (source.check.field or draft.response):
+        return draft
+    answer = find_answer(text(fields, source.check.field) if source.check.field else draft.response, source.check)
+    return replace(draft, check=Check(kind=source.check.kind, answer=answer))
+
+
+def find_answer(given: str, checking: Checking) -> str:
+    """The right answer within a text. Raises BadRowError when it is not there."""
+    _, mark, rest = given.rpartition(checking.after) if checking.after else ("", "-", given)
+    answer = rest.strip()
+    if not mark or not answer:
+        raise BadRowError(Reason.no_answer, f"no answer after {checking.after!r}" if checking.after else "it is empty")
+    if checking.kind == "choice":
+        letter = LETTER.match(answer.upper())
+        if letter is None:
+            raise BadRowError(Reason.no_answer, f"{answer!r} is no letter of a choice")
+        return letter[1]
+    return answer
+
+
+def _require_usable(draft: Draft, source: Source, max_characters: int) -> None:
+    require_instruction(draft.instruction)
+    if source.response_required and not draft.response.strip():
+        raise BadRowError(Reason.empty_response)
+    size = 0
+    for part in _texts(draft):
+        size += len(part)
+        _require_unicode(part)
+    if size > max_characters:
+        raise BadRowError(Reason.oversize, f"{size} characters, {max_characters} are allowed")
+
+
+def _texts(draft: Draft) -> Iterator[str]:
+    yield from (draft.system, draft.instruction, draft.response, draft.check.answer if draft.check else "")
+    yield from (message.content for message in draft.history)
+
+
+def _require_unicode(part: str) -> None:
+    try:
+        part.encode()
+    except UnicodeEncodeError as error:
+        # A byte of a CSV that is no UTF-8, or half a surrogate pair escaped in JSON.
+        raise BadRowError(Reason.invalid_unicode, f"no UTF-8 at character {error.start}: {error.reason}") from error
+
+
+def _numbered(draft: Draft, place: str, line: int, place_in_record: int) -> Instruction:
+    return Instruction(
+        id=_identity(draft, place, line, place_in_record),
+        source=place,
+        line=line,
+        system=draft.system,
+        history=draft.history,
+        instruction=draft.instruction,
+        response=draft.response,
+        check=draft.check,
+    )
+
+
+def _identity(draft: Draft, place: str, line: int, place_in_record: int) -> str:
+    """The same row at the same place has the same id in every run."""
+    history = [[message.role, message.content] for message in draft.history]
+    facts = [place, line, place_in_record, draft.system, history, draft.instruction, draft.response]
+    return hashlib.sha256(canonical(facts)).hexdigest()[:ID_LENGTH]

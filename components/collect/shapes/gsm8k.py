@@ -1,0 +1,40 @@
+"""GSM8K: a question and a worked answer that ends in `#### 42`, with calculator annotations `<<48/2=24>>`.
+
+The final answer becomes the row's check (Cobbe et al., "Training Verifiers to Solve Math Word Problems", arXiv
+2110.14168).
+"""
+
+import re
+from collections.abc import Iterator
+
+from components.collect.records import BadRowError, Reason
+from components.collect.shapes.reading import Reading
+from components.collect.shapes.shape import Draft, Fields, Shape, text
+from components.shared.rows import Check
+
+MARK = "####"
+CALCULATOR = re.compile(r"<<[^<>]*>>")
+
+
+def recognises(fields: Fields) -> bool:
+    """Whether the record has a question and an answer with the final answer's mark."""
+    answer = fields.get("answer")
+    return "question" in fields and isinstance(answer, str) and MARK in answer
+
+
+def read(fields: Fields, reading: Reading) -> Iterator[Draft]:
+    """Read one problem."""
+    worked = text(fields, "answer")
+    response = CALCULATOR.sub("", worked) if reading.calculator == "removed" else worked
+    yield Draft(text(fields, "question"), response, check=Check(kind="math", answer=final_answer(worked)))
+
+
+def final_answer(worked: str) -> str:
+    """The number after the last mark, without the commas between thousands. Raises BadRowError when there is none."""
+    _, mark, answer = worked.rpartition(MARK)
+    if not mark or not answer.strip():
+        raise BadRowError(Reason.no_answer, f"no final answer after {MARK}")
+    return answer.strip().replace(",", "")
+
+
+SHAPE = Shape("gsm8k", recognises, read)

@@ -1,0 +1,19 @@
+"""Rows of a question and its answer."""
+
+from collections.abc import Iterator
+
+from components.collect.shapes.reading import Reading
+from components.collect.shapes.shape import Draft, Fields, Shape, reply, text
+
+
+def recognises(fields: Fields) -> bool:
+    """Whether the record has a question and an answer."""
+    return {"question", "answer"} <= fields.keys()
+
+
+def read(fields: Fields, reading: Reading) -> Iterator[Draft]:
+    """Read one row."""
+    yield Draft(text(fields, "question"), reply(fields, reading, "answer"))
+
+
+SHAPE = Shape("question_answer", recognises, read)

@@ -1,0 +1,27 @@
+"""Self-instruct seed tasks: an instruction with several instances {input, output}; each is a row (arXiv 2212.10560)."""
+
+from collections.abc import Iterator
+
+from components.collect.records import BadRowError, Reason
+from components.collect.shapes.messages import require_turns
+from components.collect.shapes.reading import Reading
+from components.collect.shapes.shape import Draft, Fields, Shape, joined, reply, require_instruction, text
+
+
+def recognises(fields: Fields) -> bool:
+    """Whether the record has an instruction with instances."""
+    return {"instruction", "instances"} <= fields.keys()
+
+
+def read(fields: Fields, reading: Reading) -> Iterator[Draft]:
+    """Read one task; it is taken whole or rejected whole."""
+    instruction = require_instruction(text(fields, "instruction"))
+    instances = require_turns(fields, "instances")
+    if not instances:
+        raise BadRowError(Reason.missing_field, "'instances' is empty")
+    for instance in instances:
+        given = text(instance, "input") if instance.get("input") is not None else ""
+        yield Draft(joined(instruction, given, reading), reply(instance, reading, "output"))
+
+
+SHAPE = Shape("seed_tasks", recognises, read)

@@ -1,0 +1,72 @@
+"""The face of a row shape, and how shapes read fields."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.collect.records import BadRowError, Reason
+from components.collect.shapes.reading import Reading
+from components.shared.rows import Check, Message
+
+Fields = Mapping[str, Any]
+SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a shape reads from a record: an instruction before it is checked and numbered."""
+
+    instruction: str
+    response: str
+    system: str = ""
+    history: tuple[Message, ...] = ()
+    check: Check | None = None
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a record becomes instructions.
+
+    `recognises` says from a record's fields whether it has this shape (they need not be right). `read` yields its
+    instructions, mostly one; it raises BadRowError when the record is not right.
+    """
+
+    name: str
+    recognises: Callable[[Fields], bool]
+    read: Callable[[Fields, Reading], Iterator[Draft]]
+
+
+def first_present(fields: Fields, names: tuple[str, ...]) -> str | None:
+    """The first of the names that the record has."""
+    return next((name for name in names if name in fields), None)
+
+
+def text(fields: Fields, *names: str) -> str:
+    """The text under the first of the names that is present. Raises BadRowError: none is, or it is no text."""
+    name = first_present(fields, names)
+    if name is None or fields[name] is None:
+        present = ", ".join(list(fields)[:SHOWN])
+        raise BadRowError(Reason.missing_field, f"lacks {' or '.join(map(repr, names))}; has {present or 'nothing'}")
+    value = fields[name]
+    if not isinstance(value, str):
+        raise BadRowError(Reason.wrong_type, f"{name!r} is {type(value).__name__}, a text is wanted")
+    return value
+
+
+def reply(fields: Fields, reading: Reading, *names: str) -> str:
+    """The response's text; empty where it is absent and the source does not require one."""
+    if not reading.response_required and all(fields.get(name) is None for name in names):
+        return ""
+    return text(fields, *names)
+
+
+def joined(instruction: str, given: str, reading: Reading) -> str:
+    """An instruction with the input it is about."""
+    return f"{instruction}{reading.input_separator}{given}" if given.strip() else instruction
+
+
+def require_instruction(instruction: str) -> str:
+    """The instruction. Raises BadRowError when it is empty or only space."""
+    if not instruction.strip():
+        raise BadRowError(Reason.empty_instruction)
+    return instruction

@@ -1,0 +1,124 @@
+"""The last pass: writes what is kept and what is dropped, and the report."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from components.curate.balance import priorities
+from components.curate.columns import Columns, LabelColumn
+from components.curate.diversity import measure_diversity
+from components.curate.instruction_types import TypeRules
+from components.curate.labels import Label
+from components.curate.report import Counts, Diversities, Report
+from components.curate.tokens import Hashes, Mask, Positions, tokenise
+from components.shared.output import Output, RowWriter
+from components.shared.rows import Dropped, Instruction, Labelled
+
+
+@dataclass(frozen=True)
+class Curated:
+    """What the passes found: each row's fate and label, which rows were labelled [rows], and the cap that held."""
+
+    columns: Columns
+    labels: LabelColumn
+    labelled: Mask
+    cap: int
+    rules: TypeRules
+
+    def kind(self, row: int) -> str:
+        """The name of a row's type."""
+        return self.rules.rules[self.columns.types[row]].name
+
+    def evidence(self, row: int) -> str:
+        """What speaks for a drop: as taken down, else the row's label."""
+        if row in self.columns.evidence:
+            return self.columns.evidence[row]
+        return " / ".join(self.labels.get(row)) if self.labels.numbers[row] >= 0 else ""
+
+
+def write_curated(
+    output: Output, rows: Iterable[Instruction], curated: Curated, *, seed: int, sample_rows: int
+) -> Report:
+    """Write `rows/`, `dropped/` and `report.json`.
+
+    Args:
+        output: where to.
+        rows: all collected instructions, in order.
+        curated: what became of them.
+        seed: of the sample whose diversity is measured.
+        sample_rows: its size, before and after alike.
+    """
+    columns = curated.columns
+    order = priorities(columns.ids, seed)
+    size = min(sample_rows, len(columns.alive()))
+    samples = _Sample(np.arange(len(columns)), order, size), _Sample(columns.alive(), order, size)
+    kept, dropped = RowWriter(output, "rows"), RowWriter(output, "dropped")
+    for number, row in enumerate(rows):
+        for sample in samples:
+            sample.offer(number, curated.kind(number), row)
+        reason = columns.reason(number)
+        if reason is None:
+            kept.add(_labelled(row, curated.kind(number), curated.labels.get(number)))
+        else:
+            dropped.add(_dropped(row, reason, curated.evidence(number)))
+    kept.close()
+    dropped.close()
+    report = _report(curated, samples)
+    output.write_json("report.json", report)
+    return report
+
+
+class _Sample:
+    """The rows with the lowest priorities: their types and tokens."""
+
+    def __init__(self, rows: Positions, order: Hashes, size: int) -> None:
+        self._chosen = set(rows[np.argsort(order[rows], kind="stable")[:size]].tolist())
+        self.taken: list[tuple[str, list[str]]] = []
+
+    def offer(self, number: int, kind: str, row: Instruction) -> None:
+        """Take the row if it is one of the sample."""
+        if number in self._chosen:
+            self.taken.append((kind, tokenise(row.instruction)))
+
+
+def _labelled(row: Instruction, kind: str, label: Label) -> Labelled:
+    return Labelled(**dict(row), type=kind, primary=label[0], secondary=label[1])
+
+
+def _dropped(row: Instruction, reason: str, evidence: str) -> Dropped:
+    return Dropped(id=row.id, source=row.source, line=row.line, reason=reason, evidence=evidence)
+
+
+def _report(curated: Curated, samples: tuple[_Sample, _Sample]) -> Report:
+    kept = curated.columns.kept()
+    types = [_type_counts(curated, mask) for mask in (np.ones_like(kept), kept)]
+    labels = [_label_counts(curated.labels, mask) for mask in (curated.labelled, kept)]
+    found = [measure_diversity(types[side], *labels[side], samples[side].taken) for side in (0, 1)]
+    return Report(
+        rows_in=len(kept),
+        rows_out=int(kept.sum()),
+        drops=curated.columns.drops(),
+        cap=curated.cap,
+        types=Counts(before=types[0], after=types[1]),
+        labels=Counts(before=labels[0][0], after=labels[1][0]),
+        pairs=Counts(before=labels[0][1], after=labels[1][1]),
+        diversity=Diversities(before=found[0], after=found[1]),
+    )
+
+
+def _type_counts(curated: Curated, rows: Mask) -> dict[str, int]:
+    rules = curated.rules.rules
+    found = np.bincount(np.frombuffer(curated.columns.types, np.uint8)[rows], minlength=len(rules)).tolist()
+    return {rule.name: count for rule, count in zip(rules, found, strict=True) if count}
+
+
+def _label_counts(labels: LabelColumn, rows: Mask) -> tuple[dict[str, int], dict[str, int]]:
+    """Rows by primary label, and by both levels."""
+    primary: dict[str, int] = {}
+    pairs: dict[str, int] = {}
+    for (first, second), count in labels.counts(rows):
+        if count:
+            primary[first] = primary.get(first, 0) + count
+            pairs[f"{first} / {second}"] = count
+    return primary, pairs

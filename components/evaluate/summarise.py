@@ -1,0 +1,53 @@
+"""A comparison as Markdown, for Kubeflow's page."""
+
+from components.evaluate.benchmarks.registry import BENCHMARKS
+from components.evaluate.evaluate import read_table
+from components.shared.manifest import Manifest
+from components.shared.rows import Variant
+
+
+def summarise(root: str, manifest: Manifest) -> str:
+    """Scores with standard errors, and each model's paired difference to the base."""
+    table = read_table(root, manifest)
+    names = [score.benchmark for score in table.variants[0].scores]
+    corrected = manifest.settings["correction"] == "holm"
+    notes = [f"- **{name}**: {BENCHMARKS[name].metric}; {BENCHMARKS[name].protocol}" for name in names]
+    return "\n".join(
+        [
+            "# Evaluation",
+            "",
+            "Scores in percent ± standard error; in brackets the difference to the base in points and its p-value"
+            + (" (Holm-corrected over the models)." if corrected else "."),
+            "",
+            f"| model | {' | '.join(names)} |",
+            f"|---|{'---|' * len(names)}",
+            *(f"| {variant.name} | {' | '.join(_cells(variant, names))} |" for variant in table.variants),
+            "",
+            *notes,
+            *_warning(manifest),
+            "",
+        ]
+    )
+
+
+def _cells(variant: Variant, names: list[str]) -> list[str]:
+    scores = {score.benchmark: score for score in variant.scores}
+    against = {comparison.benchmark: comparison for comparison in variant.against_base}
+    cells = []
+    for name in names:
+        cell = f"{100 * scores[name].value:.1f} ± {100 * scores[name].standard_error:.1f}"
+        if name in against:
+            cell += f" ({100 * against[name].difference:+.1f}, p {_p(against[name].p_value)})"
+        cells.append(cell)
+    return cells
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+
+
+def _warning(manifest: Manifest) -> list[str]:
+    truncated = int(manifest.counts.get("truncated_prompts", 0))
+    return (
+        ["", f"{truncated} prompts were longer than the models' context and lost their beginning."] if truncated else []
+    )

@@ -1,0 +1,46 @@
+"""The distributed program of a heavy step, and the one call that runs it to its end."""
+
+from importlib import import_module
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from components.shared.settings import Settings, known
+
+LAUNCHERS = {"local": "components.launch.local:run_locally"}
+"""Launchers by name: the module, and its function that takes a job and runs it to its end."""
+
+
+LauncherName = Annotated[str, known(LAUNCHERS, "launcher"), Field(json_schema_extra={"enum": list(LAUNCHERS)})]
+
+
+class Launch(Settings):
+    """Where and on what a job runs. Nothing here changes what is computed, except the number of ranks in training."""
+
+    launcher: LauncherName = Field("local", description="what runs the job")
+    nodes: int = Field(1, ge=1, description="machines")
+    processes_per_node: int = Field(1, ge=1, description="processes on each machine (one for each GPU)")
+    cpus_per_process: int = Field(1, ge=1, description="CPU cores for each process")
+    environment: dict[str, str] = Field({}, description="extra environment variables; no secrets")
+    timeout_seconds: float = Field(7 * 24 * 3600.0, gt=0, description="longest running time, in seconds")
+
+
+class Job(Settings):
+    """A module to run: under torchrun on every process, or once as a Ray driver."""
+
+    name: str = Field(description="deterministic, from the address, so that a second start adopts the first")
+    program: Literal["torchrun", "ray"]
+    module: str = Field(description="module with a main(), run as python -m MODULE")
+    arguments: tuple[str, ...] = ()
+    preload: bool = Field(False, description="torchrun: the module's preload() may be called once for all processes")
+    launch: Launch
+
+
+def run_job(job: Job) -> None:
+    """Run a job to its end, its log going to stderr.
+
+    Raises:
+        JobError: it ended badly; the last lines of its log are in the message.
+    """
+    module, _, function = LAUNCHERS[job.launch.launcher].partition(":")
+    getattr(import_module(module), function)(job)

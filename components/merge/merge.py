@@ -1,0 +1,170 @@
+"""Merge models with mergekit, on the CPU, from local copies."""
+
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components.merge.compatible import require_compatible, tensor_shapes
+from components.merge.methods.registry import METHODS
+from components.merge.settings import MergeSettings
+from components.models.reference import MODEL_PART, as_parent, local_model
+from components.shared.errors import InputError, ModelError
+from components.shared.log import say
+from components.shared.manifest import Manifest
+from components.shared.output import Output
+from components.shared.shards import read_bytes
+
+STEP = "merge"
+VERSION = 1
+CONTENT = "model/1"
+RECIPE = "mergekit.yaml"
+
+
+def merge_models(root: str, settings: MergeSettings, models: Mapping[str, str]) -> Manifest:
+    """Merge the models that the settings name.
+
+    Args:
+        root: the store's root URI.
+        settings: method, models and parameters.
+        models: references by name; those that the settings do not name are left alone.
+
+    Returns:
+        The manifest of an address with the merged model in `model/` and mergekit's configuration in `mergekit.yaml`.
+
+    Raises:
+        InputError: the settings name a model that is not given.
+        ModelError: the models cannot be loaded, or differ in what must be equal.
+    """
+    chosen = {name: _reference(name, models) for name in settings.used}
+    output = Output(root, STEP, VERSION, settings, {name: as_parent(place) for name, place in chosen.items()})
+    if (manifest := output.manifest()) is not None:
+        return manifest
+    with output.writing():
+        folders = {name: local_model(place) for name, place in chosen.items()}
+        require_compatible(folders)
+        say(STEP, f"{settings.method} of {', '.join(chosen)}")
+        with tempfile.TemporaryDirectory(prefix="tutelage-merge-") as scratch:
+            merged = _run_mergekit(settings, folders, Path(scratch))
+            output.write_folder(merged, MODEL_PART)
+            counts = _counts(merged, len(folders))
+        output.write_bytes(RECIPE, _as_yaml(mergekit_config(settings)))
+        return output.finish(CONTENT, counts)
+
+
+def mergekit_config(settings: MergeSettings) -> dict[str, Any]:
+    """mergekit's configuration, with the models' names where a run has paths."""
+    written = {} if settings.dtype == "auto" else {"out_dtype": settings.dtype}
+    return {**METHODS[settings.method].configure(settings), "dtype": "float32", **written}
+
+
+def summarise(root: str, manifest: Manifest) -> str:
+    """What was merged, as Markdown."""
+    parents = "\n".join(f"| {name} | `{parent.address}` |" for name, parent in manifest.parents.items())
+    recipe = read_bytes(root, manifest, RECIPE).decode()
+    counts = manifest.counts
+    return (
+        f"# Merge: {manifest.settings['method']}\n\n"
+        f"{counts['parameters']:,.0f} parameters in {counts['tensors']:.0f} tensors\n\n"
+        f"| model | address |\n|---|---|\n{parents}\n\n```yaml\n{recipe}```\n"
+    )
+
+
+def _reference(name: str, models: Mapping[str, str]) -> str:
+    if name not in models:
+        raise InputError(
+            f"the merge names model {name!r}, which the step is not given",
+            rule="models and base name models of the step's input",
+            allowed=sorted(models),
+            remedy="correct the name, or train that variant",
+        )
+    return models[name]
+
+
+def _run_mergekit(settings: MergeSettings, folders: Mapping[str, Path], scratch: Path) -> Path:
+    """Run mergekit on links to the models (it reads `@` and `+` in a path as a revision and an adapter)."""
+    _stay_offline()
+    from mergekit.config import MergeConfiguration
+    from mergekit.merge import run_merge
+    from mergekit.options import MergeOptions
+
+    logging.getLogger("mergekit").setLevel(logging.ERROR)
+    places = {name: scratch / f"in{number}" for number, name in enumerate(folders)}
+    for name, place in places.items():
+        place.symlink_to(folders[name].resolve(), target_is_directory=True)
+    config = _with_paths(mergekit_config(settings), {name: str(place) for name, place in places.items()})
+    config.setdefault("out_dtype", _dtype_of(folders[settings.donor]))
+    merged = scratch / "merged"
+    options = MergeOptions(
+        copy_tokenizer=True,
+        safe_serialization=True,
+        lazy_unpickle=False,
+        trust_remote_code=False,
+        write_model_card=False,
+        random_seed=settings.seed,
+        device="cpu",
+        quiet=True,
+    )
+    run_merge(MergeConfiguration.model_validate(config), str(merged), options=options)
+    _require_whole(merged)
+    return merged
+
+
+def _stay_offline() -> None:
+    """All models are here: nothing may be asked of a hub."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TRANSFORMERS_OFFLINE"] = "1"
+
+
+def _with_paths(config: dict[str, Any], places: Mapping[str, str]) -> dict[str, Any]:
+    models = [{**entry, "model": places[entry["model"]]} for entry in config["models"]]
+    return {**config, "base_model": places[config["base_model"]], "models": models}
+
+
+def _dtype_of(folder: Path) -> str:
+    """The type of a model's weights, by mergekit's name: that of its first tensor with two dimensions."""
+    from safetensors import safe_open
+
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 - no mapping
+                if len(file.get_slice(name).get_shape()) > 1:
+                    return DTYPES.get(file.get_slice(name).get_dtype(), "float32")
+    return "float32"
+
+
+DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+
+
+def _require_whole(merged: Path) -> None:
+    """mergekit only logs it when a tokenizer cannot be copied; a model without one is of no use. Raises ModelError."""
+    missing = [name for name in ("config.json", "tokenizer_config.json") if not (merged / name).exists()]
+    if not any(merged.glob("*.safetensors")):
+        missing.append("*.safetensors")
+    if missing:
+        raise ModelError(
+            f"mergekit wrote no {', '.join(missing)}",
+            rule="a merged model has weights, config and tokenizer",
+            remedy="check that the base's folder holds its tokenizer",
+        )
+
+
+def _counts(merged: Path, models: int) -> dict[str, float]:
+    shapes = tensor_shapes(merged).values()
+    sizes = [_elements(shape) for shape in shapes]
+    return {"models": models, "tensors": len(sizes), "parameters": sum(sizes)}
+
+
+def _elements(shape: list[int]) -> int:
+    count = 1
+    for length in shape:
+        count *= length
+    return count
+
+
+def _as_yaml(config: dict[str, Any]) -> bytes:
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode()

@@ -1,0 +1,100 @@
+"""Conversations as token ids, by the model's own chat template, cut to fit its context."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from components.models.teacher import Reply, Request
+from components.shared.errors import ModelError, SettingsError
+from components.shared.log import say
+
+
+class Prompt(BaseModel):
+    """A request as token ids."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    ids: tuple[int, ...]
+
+
+class PromptMaker:
+    """Turns requests into prompts for one model.
+
+    Args:
+        tokenizer: with a chat template.
+        context: most tokens of prompt and answer together.
+        reference: the model's, for messages.
+    """
+
+    def __init__(self, tokenizer: Any, context: int, reference: str) -> None:
+        self.tokenizer, self.context, self.reference = tokenizer, context, reference
+        self.truncated = 0
+
+    def make(self, requests: list[Request], max_tokens: int) -> tuple[list[Prompt], list[Reply]]:
+        """Prompts of the requests, and error replies for those that the chat template refuses.
+
+        Prompts that leave less than `max_tokens` of the context are cut from the left, and counted in `truncated`.
+
+        Raises:
+            SettingsError: `max_tokens` leaves no room for a prompt.
+        """
+        from jinja2.exceptions import TemplateError
+
+        room = self._room(max_tokens)
+        keys, texts, refused = [], [], []
+        for request in requests:
+            messages = [message.model_dump() for message in request.messages]
+            try:
+                texts.append(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+                keys.append(request.key)
+            except TemplateError as error:
+                refused.append(Reply(key=request.key, text=f"chat template: {error}", finish="error"))
+        # The template writes the special tokens itself; a second one at the beginning would be wrong.
+        encoded = self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+        return [self._cut(key, ids, room) for key, ids in zip(keys, encoded, strict=True)], refused
+
+    def _room(self, max_tokens: int) -> int:
+        room = self.context - max_tokens
+        if room < 1:
+            raise SettingsError(
+                f"max_tokens {max_tokens} leaves no room for a prompt in {self.reference!r}",
+                rule=f"prompt and answer share the model's context of {self.context} tokens",
+                remedy=f"set max_tokens well below {self.context}",
+            )
+        return room
+
+    def _cut(self, key: str, ids: list[int], room: int) -> Prompt:
+        if len(ids) > room:
+            if self.truncated == 0:
+                say("teacher", f"{self.reference}: cutting prompts of more than {room} tokens from the left")
+            self.truncated += 1
+        return Prompt(key=key, ids=tuple(ids[-room:]))
+
+
+def load_tokenizer(folder: Path, reference: str) -> Any:
+    """The model's tokenizer, padding on the left. Raises ModelError, also where there is no chat template."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise unloadable(reference, "tokenizer", error) from error
+    if not tokenizer.chat_template:
+        raise ModelError(
+            f"{reference!r} has no chat template",
+            rule="conversations become prompts by the model's own chat template",
+            remedy="use an instruction-tuned model, or put a chat_template.jinja into the model's folder",
+        )
+    return tokenizer
+
+
+def unloadable(reference: str, what: str, error: Exception) -> ModelError:
+    """The error of a model whose tokenizer or weights cannot be loaded."""
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return ModelError(
+        f"the {what} of {reference!r} cannot be loaded: {first}",
+        rule="a causal language model in safetensors that transformers knows without remote code",
+        remedy="check that the model's folder is whole, or choose another model",
+    )

@@ -1,0 +1,167 @@
+"""Put the report together from the comparison, the gate and the manifests that led there."""
+
+import os
+import platform
+from collections import defaultdict
+
+from components.publish.gather import gather_data, gather_losses
+from components.publish.judgement import Judgement
+from components.publish.lineage import Lineage, in_order, task_names, without_credentials
+from components.publish.planted import Planted, compare_planted
+from components.publish.report_schema import (
+    CostFacts,
+    LineageEdge,
+    LineageFacts,
+    LineageNode,
+    MachineFacts,
+    ReleaseFacts,
+    Report,
+    RunFacts,
+    StepFacts,
+    VariantFacts,
+)
+from components.shared.manifest import Manifest
+from components.shared.rows import Variant
+
+
+def build_report(root: str, judgement: Judgement, release: ReleaseFacts | None, truth: list[Planted] | None) -> Report:
+    """Everything the report says. `truth` is None when nothing is known to be planted.
+
+    Raises:
+        DamagedError: a file of an earlier step is not what its manifest promises.
+        InputError: rows of an earlier step are not what this version expects.
+    """
+    lineage = judgement.lineage
+    names = task_names(lineage)
+    ordered = in_order(lineage, names, [variant.name for variant in judgement.table.variants])
+    return Report(
+        run=_run_facts(judgement),
+        variants=describe_variants(judgement),
+        gate=judgement.gate,
+        release=release,
+        planted=compare_planted(root, lineage, truth) if truth is not None else None,
+        data=gather_data(root, lineage),
+        losses=gather_losses(root, ordered, names),
+        steps=tuple(_step_facts(manifest, names) for manifest in ordered),
+        cost=_cost_facts(lineage),
+        lineage=_lineage_facts(judgement, ordered, names),
+        versions=_versions(lineage),
+        machine=_machine_facts(),
+    )
+
+
+def describe_variants(judgement: Judgement) -> tuple[VariantFacts, ...]:
+    """Every variant with how it was made, in the comparison's order."""
+    lineage, table = judgement.lineage, judgement.table
+    model_names = {variant.digest: variant.name for variant in table.variants}
+    return tuple(_variant_facts(variant, lineage, table.base, model_names) for variant in table.variants)
+
+
+def _variant_facts(variant: Variant, lineage: Lineage, base: str, model_names: dict[str, str]) -> VariantFacts:
+    manifest = lineage.with_digest(variant.digest)
+    step = manifest.step if manifest else ""
+    kinds = {"train": "trained", "merge": "merged"}
+    method = manifest.settings.get("method") if manifest else None
+    return VariantFacts.model_validate(
+        {
+            "name": variant.name,
+            "kind": "base" if variant.name == base else kinds.get(step, "outside"),
+            "method": str(method) if method else None,
+            "made_from": _models_behind(manifest, model_names) if manifest else (),
+            "reference": without_credentials(manifest.address if manifest else variant.reference),
+            "digest": variant.digest,
+            "scores": variant.scores,
+            "against_base": variant.against_base,
+        }
+    )
+
+
+def _models_behind(manifest: Manifest, model_names: dict[str, str]) -> tuple[str, ...]:
+    """The models among an output's inputs: every input but the data set."""
+    parents = [parent for name, parent in manifest.parents.items() if name != "dataset"]
+    return tuple(model_names.get(parent.digest, without_credentials(parent.address)) for parent in parents)
+
+
+def _run_facts(judgement: Judgement) -> RunFacts:
+    settings, correction = judgement.settings, judgement.comparison.settings.get("correction")
+    return RunFacts(
+        title=settings.title or settings.name,
+        name=settings.run_name or None,
+        recipe_digest=settings.recipe_digest or None,
+        comparison=judgement.comparison.address,
+        base=judgement.table.base,
+        benchmark=judgement.gate.benchmark,
+        correction=str(correction) if correction else None,
+    )
+
+
+def _step_facts(manifest: Manifest, names: dict[str, str]) -> StepFacts:
+    return StepFacts(
+        task=names[manifest.address],
+        step=manifest.step,
+        address=manifest.address,
+        digest=manifest.digest,
+        content=manifest.content,
+        created=manifest.created,
+        counts=manifest.counts,
+        cost=manifest.cost,
+        settings=without_credentials(manifest.settings),
+    )
+
+
+def _cost_facts(lineage: Lineage) -> CostFacts:
+    costs = [manifest.cost for manifest in lineage.manifests.values()]
+    price: dict[str, float] = defaultdict(float)
+    for cost in costs:
+        if cost.currency:
+            price[cost.currency] += cost.price
+    return CostFacts(
+        seconds=round(sum(cost.seconds for cost in costs), 3),
+        tokens_in=sum(cost.tokens_in for cost in costs),
+        tokens_out=sum(cost.tokens_out for cost in costs),
+        price=dict(sorted(price.items())),
+    )
+
+
+def _lineage_facts(judgement: Judgement, ordered: list[Manifest], names: dict[str, str]) -> LineageFacts:
+    lineage, winner = judgement.lineage, judgement.winning_model
+    winning = set(lineage.ancestors(winner.address)) if winner else set()
+    digests = {address: parent.digest for address, parent in lineage.outside.items()}
+    digests |= {manifest.address: manifest.digest for manifest in ordered}
+    nodes = tuple(
+        LineageNode(
+            address=without_credentials(address),
+            digest=digest,
+            task=without_credentials(names[address]),
+            inside=address in lineage.manifests,
+            winning=address in winning,
+        )
+        for address, digest in digests.items()
+    )
+    edges = tuple(
+        LineageEdge(source=without_credentials(parent.address), target=manifest.address, name=name)
+        for manifest in ordered
+        for name, parent in manifest.parents.items()
+    )
+    return LineageFacts(nodes=nodes, edges=edges)
+
+
+def _versions(lineage: Lineage) -> dict[str, tuple[str, ...]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for manifest in lineage.manifests.values():
+        for package, version in manifest.versions.items():
+            found[package].add(version)
+    return {package: tuple(sorted(versions)) for package, versions in sorted(found.items())}
+
+
+def _machine_facts() -> MachineFacts:
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        memory = None
+    return MachineFacts(
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+        cores=os.cpu_count(),
+        memory_bytes=memory,
+    )

@@ -1,0 +1,198 @@
+"""The documented schema of report.json (`tutelage schema report` prints it as JSON schema).
+
+What a run does not have is null or empty, never invented. Scores are fractions of 1, times seconds, sizes bytes.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.publish.settings import Gate
+from components.shared.manifest import Cost
+from components.shared.rows import Comparison, Score
+
+
+class Facts(BaseModel):
+    """The base of everything in the report."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunFacts(Facts):
+    """Which run this is."""
+
+    title: str = Field(description="title of the page")
+    name: str | None = Field(description="name of the run")
+    recipe_digest: str | None = Field(description="SHA-256 of the recipe")
+    comparison: str = Field(description="address of the comparison that was judged")
+    base: str = Field(description="name of the variant that the others are measured against")
+    benchmark: str = Field(description="benchmark that decides")
+    correction: str | None = Field(description="how evaluate corrected p-values for the number of variants: holm, none")
+
+
+class VariantFacts(Facts):
+    """One model of the comparison."""
+
+    name: str
+    kind: Literal["base", "trained", "merged", "outside"] = Field(description="outside: not made in this store")
+    method: str | None = Field(description="training or merge method")
+    made_from: tuple[str, ...] = Field(description="variants (or references) that it starts from or merges")
+    reference: str = Field(description="address or reference of the model")
+    digest: str = Field(description="SHA-256 of the model's content")
+    scores: tuple[Score, ...] = Field(description="mean scores in [0, 1] with standard errors")
+    against_base: tuple[Comparison, ...] = Field(description="paired differences to the base")
+
+
+class VariantVerdict(Facts):
+    """What the gate says of one variant."""
+
+    variant: str
+    passed: bool
+    gain: float | None = Field(description="score minus the base's on the deciding benchmark")
+    p_value: float | None = Field(description="of that gain, two-sided and paired, as the comparison gives it")
+    reasons: tuple[str, ...] = Field(description="why it did not pass; empty when it did")
+
+
+class GateFacts(Facts):
+    """The gate's rule and its verdicts."""
+
+    rule: Gate
+    benchmark: str
+    verdicts: tuple[VariantVerdict, ...]
+    winner: str | None = Field(description="the variant that was promoted")
+    sentence: str = Field(description="the outcome in one sentence")
+
+
+class ReleaseFacts(Facts):
+    """The promoted model."""
+
+    name: str
+    version: str
+    address: str = Field(description="models/NAME/VERSION below the store's root")
+    digest: str = Field(description="SHA-256 of the winner's content")
+    files: int
+    bytes: int
+
+
+class PlantedFacts(Facts):
+    """One kind of planted defect against what was caught.
+
+    recall = caught / planted; reached_recall = caught / (planted - removed_earlier);
+    precision = (flagged - false_alarms) / flagged. Each is null where its denominator is 0.
+    """
+
+    kind: str
+    step: str = Field(description="the step whose check is to catch it")
+    planted: int
+    caught: int = Field(description="planted rows that the kind's own check caught")
+    missed: int = Field(description="planted rows that reached the check and passed it")
+    removed_earlier: int = Field(description="planted rows that something else had removed before the check")
+    flagged: int = Field(description="all rows that the check caught, planted or not")
+    false_alarms: int = Field(description="rows that the check caught though nothing of the kind was planted there")
+    recall: float | None
+    reached_recall: float | None
+    precision: float | None
+
+
+class StepFacts(Facts):
+    """One output that led to the comparison."""
+
+    task: str = Field(description="the step, with the variant where there are several: train sft")
+    step: str
+    address: str
+    digest: str
+    content: str
+    created: str
+    counts: dict[str, float]
+    cost: Cost = Field(description="what making the output took, when it was made")
+    settings: dict[str, Any]
+
+
+class DataFacts(Facts):
+    """What became of the data. Each part is null when the run has no such step or the step does not say."""
+
+    labels_before: dict[str, int] | None = Field(description="rows by primary label before rare ones were dropped")
+    labels_after: dict[str, int] | None = Field(description="rows by primary label in the curated data")
+    rejected: dict[str, int] | None = Field(description="rows that collect could not read, by reason")
+    drops: dict[str, int] | None = Field(description="rows that curate removed, by reason")
+    diversity_before: dict[str, float] | None = Field(description="label entropy, distinct-n, … before curation")
+    diversity_after: dict[str, float] | None = Field(description="the same after curation")
+    chosen_origins: dict[str, int] | None = Field(description="best responses by who gave them")
+    check_pass_rates: dict[str, float] | None = Field(
+        description="by who gave a response: the share of right answers among those that could be checked"
+    )
+
+
+class LossPoint(Facts):
+    """One logged loss, or the mean of neighbouring ones where a curve had too many points."""
+
+    step: float
+    loss: float
+
+
+class LossCurve(Facts):
+    """Training loss of one model."""
+
+    task: str
+    points: tuple[LossPoint, ...]
+
+
+class LineageNode(Facts):
+    """One output or outside reference."""
+
+    address: str
+    digest: str
+    task: str
+    inside: bool = Field(description="whether it lies in this store")
+    winning: bool = Field(description="whether the promoted model comes from it")
+
+
+class LineageEdge(Facts):
+    """`source` is an input, called `name`, of `target`; both are addresses."""
+
+    source: str
+    target: str
+    name: str
+
+
+class LineageFacts(Facts):
+    """Everything that the comparison comes from."""
+
+    nodes: tuple[LineageNode, ...]
+    edges: tuple[LineageEdge, ...]
+
+
+class MachineFacts(Facts):
+    """The machine that wrote the report."""
+
+    system: str
+    python: str
+    cores: int | None
+    memory_bytes: int | None
+
+
+class CostFacts(Facts):
+    """Sums over the steps."""
+
+    seconds: float = Field(description="wall-clock seconds, summed over the outputs")
+    tokens_in: int
+    tokens_out: int
+    price: dict[str, float] = Field(description="by currency, by the recipe's price list")
+
+
+class Report(Facts):
+    """Everything the report says."""
+
+    format: Literal["report/1"] = "report/1"
+    run: RunFacts
+    variants: tuple[VariantFacts, ...]
+    gate: GateFacts
+    release: ReleaseFacts | None = Field(description="null when nothing was promoted")
+    planted: tuple[PlantedFacts, ...] | None = Field(description="null when no planted truth was given")
+    data: DataFacts
+    losses: tuple[LossCurve, ...]
+    steps: tuple[StepFacts, ...]
+    cost: CostFacts
+    lineage: LineageFacts
+    versions: dict[str, tuple[str, ...]] = Field(description="versions that the steps recorded, by package")
+    machine: MachineFacts

@@ -1,0 +1,51 @@
+"""Settings of the publish step."""
+
+from typing import ClassVar
+
+from pydantic import Field, field_validator
+
+from components.shared.settings import Settings
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+class Gate(Settings):
+    """What a variant must do to be promoted. Scores, gains and losses are fractions of 1: 0.02 is two points."""
+
+    benchmark: str = Field("", description="benchmark that decides; empty takes the comparison's first one")
+    min_gain: float = Field(0.0, ge=0, lt=1, description="least gain over the base on that benchmark; always above 0")
+    alpha: float = Field(
+        0.05, gt=0, lt=1, description="the gain's p-value (paired, two-sided, as evaluate gives it) must be below this"
+    )
+    max_loss: dict[str, float] = Field(
+        {}, description="by benchmark: how far the variant's score may lie below the base's; others may fall freely"
+    )
+
+    @field_validator("max_loss")
+    @classmethod
+    def _losses_are_fractions(cls, value: dict[str, float]) -> dict[str, float]:
+        wrong = {name: loss for name, loss in value.items() if not 0 <= loss <= 1}
+        if wrong:
+            raise ValueError(f"a loss is a fraction from 0 to 1 (0.02 is two points), not {wrong}")
+        return value
+
+
+class PublishSettings(Settings):
+    """The gate, the promoted model's name, and what the report says about the run."""
+
+    apart_from_key: ClassVar[frozenset[str]] = frozenset({"run_name", "recipe_digest", "planted"})
+
+    name: str = Field("student", pattern=NAME_PATTERN, description="the model goes to models/NAME/VERSION")
+    version: str = Field(
+        "", pattern=rf"^$|{NAME_PATTERN}", description="version of the promoted model; empty takes its short digest"
+    )
+    license: str = Field("", description="licence of the promoted model for its card, as the hub spells it: apache-2.0")
+    gate: Gate = Field(Gate(), description="what a variant must do to be promoted")
+    planted: str = Field(
+        "",
+        description="planted.jsonl that says which source rows are defective (file, store URI or package:FILE): "
+        "the report then holds what was planted against what was caught",
+    )
+    title: str = Field("", description="title of the report; empty takes the model's name")
+    run_name: str = Field("", description="name of the run, for the report")
+    recipe_digest: str = Field("", description="SHA-256 of the recipe that started the run, for the report")

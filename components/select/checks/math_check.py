@@ -1,0 +1,131 @@
+"""Mathematical answers compared by value, with math-verify."""
+
+import contextlib
+import json
+import re
+import select as readiness
+import subprocess
+import sys
+import threading
+from decimal import Decimal
+from importlib.util import find_spec
+from pathlib import Path
+
+from components.shared.errors import InputError, SettingsError
+from components.shared.log import say
+from components.shared.rows import Check
+
+WORKER = Path(__file__).with_name("math_worker.py")
+TIMEOUT_SECONDS = 10.0
+START_SECONDS = 300.0
+_PLAIN = re.compile(r"\s*([-+]?\d{1,3}(?:,\d{3})+|[-+]?\d+)(\.\d+)?\s*")
+
+
+class MathChecker:
+    """Right is the value of the answer: 0.5 is 1/2, `#### 1,000` is 1000.
+
+    Every thread has its own worker process. A comparison that outlasts TIMEOUT_SECONDS counts as different, and its
+    worker is replaced.
+
+    Raises:
+        SettingsError: math-verify is not installed.
+    """
+
+    def __init__(self) -> None:
+        if find_spec("math_verify") is None:
+            raise SettingsError(
+                "checks of kind 'math' need the package math-verify",
+                remedy="install tutelage[select], or collect the data without checks",
+            )
+        self._own = threading.local()
+        self._workers: list[Worker] = []
+
+    def passes(self, check: Check, text: str) -> bool:
+        """Whether the response's final answer has the right value."""
+        first, second = read_plain(check.answer), read_plain(text)
+        if first is not None and second is not None:
+            return first == second
+        return self._worker().ask({"gold": check.answer, "text": text})
+
+    def same(self, first: str, second: str) -> bool:
+        """Whether the final answers of two responses have the same value."""
+        one, other = read_plain(first), read_plain(second)
+        if one is not None and other is not None:
+            return one == other
+        return first == second or self._worker().ask({"first": first, "second": second})
+
+    def close(self) -> None:
+        """End all workers."""
+        for worker in self._workers:
+            worker.end()
+
+    def _worker(self) -> "Worker":
+        if not hasattr(self._own, "worker"):
+            self._own.worker = Worker()
+            self._workers.append(self._own.worker)
+        worker: Worker = self._own.worker
+        return worker
+
+
+class Worker:
+    """A process that compares; started when it is first asked."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def ask(self, request: dict[str, str]) -> bool:
+        """The worker's answer; False when it takes too long or breaks on the question. Raises InputError."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            process = self._start()
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+            if readiness.select([process.stdout], [], [], TIMEOUT_SECONDS)[0] and (line := process.stdout.readline()):
+                return bool(json.loads(line))
+        except BrokenPipeError:
+            pass
+        say("select", f"an answer could not be compared within {TIMEOUT_SECONDS:.0f} s; it counts as wrong")
+        self.end()
+        return False
+
+    def end(self) -> None:
+        """Kill the process."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+        self._process = None
+
+    def _start(self) -> "subprocess.Popen[str]":
+        """A new worker, ready; the end of its stdin ends it, so none outlives this process."""
+        self.end()
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(WORKER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        if (
+            not readiness.select([self._process.stdout], [], [], START_SECONDS)[0]
+            or not self._process.stdout.readline()
+        ):
+            self.end()
+            raise InputError(
+                "the process that compares mathematical answers does not start",
+                remedy=f"run {sys.executable} {WORKER} and see what it says",
+            )
+        return self._process
+
+
+def read_plain(text: str) -> Decimal | None:
+    """The value of a text that is nothing but a number, which needs no algebra; else None."""
+    match = _PLAIN.fullmatch(text)
+    return Decimal(match[1].replace(",", "") + (match[2] or "")) if match else None

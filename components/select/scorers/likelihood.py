@@ -1,0 +1,73 @@
+"""The mean log-probability of each response under a model; as quality, a judge that needs no words."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from components.models.likelihood import LikelihoodModel
+from components.models.reference import as_parent
+from components.select.measured import Measured
+from components.select.scorers.scorer import Measure, Scorer, is_scored, rounded
+from components.shared.manifest import Parent
+from components.shared.rows import Answered
+
+
+class ModelScorer(Scorer):
+    """A scorer that reads log-probabilities from a local model."""
+
+    apart_from_key: ClassVar[frozenset[str]] = frozenset({"model", "batch_tokens"})
+    gives_likelihood: ClassVar[bool] = True
+
+    model: str = Field(description="reference of a local chat model: folder, package:FOLDER, store URI or hub id")
+    batch_tokens: int | None = Field(
+        None, ge=1, description="tokens of one forward pass, padding included; none: what suits the device"
+    )
+
+    def measurement(self, parents: Mapping[str, Parent]) -> str:
+        return f"log-probability-{parents['model'].digest[:12]}"
+
+    def parents(self) -> dict[str, Parent]:
+        return {"model": as_parent(self.model)}
+
+    def open(self) -> Measure:
+        return LikelihoodMeasure(LikelihoodModel.load(self.model, self.batch_tokens))
+
+
+class Likelihood(ModelScorer):
+    """Quality as the geometric mean probability of a response's tokens, exp(mean log-probability), in [0, 1].
+
+    A model asked in words needs to be large; what a small one finds likely needs no words. The same measurement as
+    that of the perplexity scorer when both name the same model.
+    """
+
+    scorer: Literal["likelihood"] = Field("likelihood", description="mean token probability under the model")
+
+    def value(self, measured: float | None) -> float | None:
+        return None if measured is None else rounded(math.exp(min(measured, 0.0)))
+
+
+class LikelihoodMeasure:
+    """Mean log-probability in nats and number of tokens of every response."""
+
+    def __init__(self, model: LikelihoodModel) -> None:
+        self.model = model
+
+    def measure(self, rows: Sequence[Answered]) -> list[Measured]:
+        """One for each row; a response that is none (failed or empty) has no value and no tokens."""
+        pairs = [(tuple(row.prompt()), response.text) for row in rows for response in row.responses]
+        scored = [is_scored(response.text, response.finish) for row in rows for response in row.responses]
+        found = iter(self.model.log_probabilities([pair for pair, one in zip(pairs, scored, strict=True) if one]))
+        each = iter([next(found) if one else None for one in scored])
+        measured = []
+        for row in rows:
+            mine = [next(each) for _ in row.responses]
+            values = tuple(None if one is None else rounded(one.mean) for one in mine)
+            tokens = tuple(0 if one is None else one.tokens for one in mine)
+            measured.append(Measured(id=row.id, values=values, tokens=tokens))
+        return measured
+
+    def close(self) -> None:
+        """Drop the model."""
+        self.model.close()

@@ -1,0 +1,84 @@
+"""Quality by a reward model: a sequence classifier with one logit over the whole conversation."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from components.models.reference import as_parent
+from components.select.measured import Measured
+from components.select.scorers.scorer import Measure, Scorer, is_scored, rounded
+from components.select.scorers.sequence_classifier import SequenceClassifier
+from components.shared.errors import SettingsError
+from components.shared.manifest import Parent
+from components.shared.rows import Answered, Message
+
+
+class RewardModel(Scorer):
+    """Quality as the logistic function of the reward over `scale`.
+
+    Under the Bradley-Terry model, on which such models are trained, that is the probability that the response is
+    preferred to one of reward 0 (Ouyang et al., arXiv 2203.02155, section 3.5).
+    """
+
+    apart_from_key: ClassVar[frozenset[str]] = frozenset({"model", "batch_tokens"})
+
+    scorer: Literal["reward"] = Field("reward", description="logit of a reward model")
+    model: str = Field(description="reference of a sequence classifier with one logit, in safetensors")
+    scale: float = Field(
+        1.0, gt=0, description="reward units that count as one logit; larger keeps scores from 0 and 1"
+    )
+    batch_tokens: int = Field(8192, ge=1, description="tokens of one forward pass, padding included")
+
+    def measurement(self, parents: Mapping[str, Parent]) -> str:
+        return f"reward-{parents['model'].digest[:12]}"
+
+    def parents(self) -> dict[str, Parent]:
+        return {"model": as_parent(self.model)}
+
+    def open(self) -> Measure:
+        classifier = SequenceClassifier.load(self.model, self.batch_tokens)
+        if len(classifier.labels) != 1:
+            raise SettingsError(
+                f"quality.model {self.model!r} has {len(classifier.labels)} classes",
+                rule="a reward model has one logit",
+                remedy="name a reward model, or use the classifier as the safety scorer",
+            )
+        return RewardMeasure(classifier)
+
+    def value(self, measured: float | None) -> float | None:
+        if measured is None:
+            return None
+        return rounded(1 / (1 + math.exp(max(-700.0, min(700.0, -measured / self.scale)))))
+
+
+class RewardMeasure:
+    """The reward of every response."""
+
+    def __init__(self, classifier: SequenceClassifier) -> None:
+        self.classifier = classifier
+
+    def measure(self, rows: Sequence[Answered]) -> list[Measured]:
+        """One for each row; a response that is none (failed or empty) has no value."""
+        texts = [
+            self.classifier.render([*row.prompt(), Message(role="assistant", content=response.text)])
+            for row in rows
+            for response in row.responses
+            if is_scored(response.text, response.finish)
+        ]
+        logits = iter(self.classifier.logits(texts))
+        return [
+            Measured(
+                id=row.id,
+                values=tuple(
+                    rounded(next(logits)[0]) if is_scored(response.text, response.finish) else None
+                    for response in row.responses
+                ),
+            )
+            for row in rows
+        ]
+
+    def close(self) -> None:
+        """Drop the model."""
+        self.classifier.close()

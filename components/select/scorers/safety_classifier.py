@@ -1,0 +1,96 @@
+"""Safety by a classifier of transformers: one minus the probability of its unsafe classes."""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from components.models.reference import as_parent
+from components.select.measured import Measured
+from components.select.scorers.scorer import Measure, Scorer, is_scored, rounded
+from components.select.scorers.sequence_classifier import SequenceClassifier
+from components.shared.errors import SettingsError
+from components.shared.manifest import Parent, canonical
+from components.shared.rows import Answered, Message
+
+
+class SafetyClassifier(Scorer):
+    """Any moderation model that transformers loads as a sequence classifier."""
+
+    apart_from_key: ClassVar[frozenset[str]] = frozenset({"model", "batch_tokens"})
+
+    scorer: Literal["classifier"] = Field("classifier", description="a moderation model")
+    model: str = Field(description="reference of a sequence classifier, in safetensors")
+    unsafe_labels: tuple[str, ...] = Field(min_length=1, description="the model's classes that mean unsafe")
+    reads: Literal["response", "exchange"] = Field(
+        "exchange", description="what the model reads: the response alone, or the conversation with it"
+    )
+    batch_tokens: int = Field(8192, ge=1, description="tokens of one forward pass, padding included")
+
+    def measurement(self, parents: Mapping[str, Parent]) -> str:
+        asked = hashlib.sha256(canonical([parents["model"].digest, self.unsafe_labels, self.reads])).hexdigest()
+        return f"safety-{asked[:12]}"
+
+    def parents(self) -> dict[str, Parent]:
+        return {"model": as_parent(self.model)}
+
+    def open(self) -> Measure:
+        classifier = SequenceClassifier.load(self.model, self.batch_tokens)
+        unknown = sorted(set(self.unsafe_labels) - set(classifier.labels))
+        if unknown:
+            raise SettingsError(
+                f"safety.unsafe_labels: {self.model!r} has no class {', '.join(unknown)}",
+                rule="unsafe_labels are classes of the model (id2label in its config.json)",
+                allowed=classifier.labels,
+            )
+        return SafetyMeasure(classifier, self.unsafe_labels, self.reads)
+
+
+class SafetyMeasure:
+    """The probability that requests and responses are safe."""
+
+    def __init__(self, classifier: SequenceClassifier, unsafe_labels: Sequence[str], reads: str) -> None:
+        self.classifier, self.reads = classifier, reads
+        self.unsafe = [classifier.labels.index(label) for label in unsafe_labels]
+        kind = getattr(classifier.model.config, "problem_type", None)
+        self.independent = kind == "multi_label_classification" or len(classifier.labels) == 1
+
+    def measure(self, rows: Sequence[Answered]) -> list[Measured]:
+        """One for each row; a response that is none (failed or empty) has no value."""
+        texts = []
+        for row in rows:
+            texts.append(self.classifier.render([Message(role="user", content=row.instruction)]))
+            texts += [
+                self._text(row, response.text)
+                for response in row.responses
+                if is_scored(response.text, response.finish)
+            ]
+        safe = iter([self._safe(logits) for logits in self.classifier.logits(texts)])
+        return [
+            Measured(
+                id=row.id,
+                request=next(safe),
+                values=tuple(
+                    next(safe) if is_scored(response.text, response.finish) else None for response in row.responses
+                ),
+            )
+            for row in rows
+        ]
+
+    def close(self) -> None:
+        """Drop the model."""
+        self.classifier.close()
+
+    def _text(self, row: Answered, text: str) -> str:
+        answer = Message(role="assistant", content=text)
+        return self.classifier.render([answer] if self.reads == "response" else [*row.prompt(), answer])
+
+    def _safe(self, logits: list[float]) -> float:
+        """From the classes' logits: independent classes each have a probability, others share one."""
+        if self.independent:
+            return rounded(1 - max(1 / (1 + math.exp(-max(-700.0, logits[index]))) for index in self.unsafe))
+        top = max(logits)
+        weights = [math.exp(logit - top) for logit in logits]
+        return rounded(max(0.0, 1 - sum(weights[index] for index in self.unsafe) / sum(weights)))

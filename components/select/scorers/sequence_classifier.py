@@ -1,0 +1,120 @@
+"""Sequence classifiers of transformers over conversations: what the safety classifier and the reward model share."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from components.models.reference import local_model
+from components.shared.errors import ModelError
+from components.shared.rows import Message
+
+UNKNOWN_CONTEXT = 512
+
+
+class SequenceClassifier:
+    """A classifier and its tokenizer, loaded from safetensors without any remote code.
+
+    Args:
+        model: a sequence classification model of transformers.
+        tokenizer: its tokenizer.
+        batch_tokens: tokens of one forward pass, padding included.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, batch_tokens: int) -> None:
+        self.model, self.tokenizer, self.batch_tokens = model, tokenizer, batch_tokens
+        limits = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
+        # Tokenizers without a limit carry a huge number as theirs.
+        self.context = min((limit for limit in limits if limit and limit < 10**9), default=UNKNOWN_CONTEXT)
+
+    @classmethod
+    def load(cls, reference: str, batch_tokens: int) -> "SequenceClassifier":
+        """Load a model by its reference, onto the GPU if this process sees one. Raises ModelError."""
+        import torch
+        from safetensors import SafetensorError
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        folder = local_model(reference)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            model = AutoModelForSequenceClassification.from_pretrained(
+                folder, dtype="auto", use_safetensors=True, trust_remote_code=False
+            )
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            raise _unloadable(reference, folder, error) from error
+        if model.config.pad_token_id is None:
+            model.config.pad_token_id = tokenizer.pad_token_id or 0
+        return cls(model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer, batch_tokens)
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the classes, in the order of the logits."""
+        return [str(self.model.config.id2label[index]) for index in range(self.model.config.num_labels)]
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """A conversation as text: by the model's chat template, or turns parted by blank lines where it has none."""
+        if self.tokenizer.chat_template:
+            turns = [message.model_dump() for message in messages]
+            return str(self.tokenizer.apply_chat_template(turns, tokenize=False))
+        return "\n\n".join(message.content for message in messages)
+
+    def logits(self, texts: Sequence[str]) -> list[list[float]]:
+        """The classes' logits for each text, in the order of the texts; long texts lose their beginning."""
+        distinct = list(dict.fromkeys(texts))
+        encoded = self._encode(distinct)
+        order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
+        found: dict[str, list[float]] = {}
+        for batch in _batches(order, [len(row) for row in encoded], self.batch_tokens):
+            for index, row in zip(batch, self._forward([encoded[index] for index in batch]), strict=True):
+                found[distinct[index]] = row
+        return [found[text] for text in texts]
+
+    def close(self) -> None:
+        """Drop the model."""
+        import torch
+
+        self.model = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _encode(self, texts: list[str]) -> list[list[int]]:
+        if not texts:
+            return []
+        templated = bool(self.tokenizer.chat_template)
+        ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=not templated)["input_ids"]
+        return [row[-self.context :] for row in ids]
+
+    def _forward(self, rows: list[list[int]]) -> list[list[float]]:
+        import torch
+
+        # Padding on the right: classifiers read the first token, or the last one that is no padding.
+        width = max(len(row) for row in rows)
+        ids = torch.full((len(rows), width), int(self.model.config.pad_token_id))
+        mask = torch.zeros((len(rows), width), dtype=torch.long)
+        for number, row in enumerate(rows):
+            ids[number, : len(row)] = torch.tensor(row)
+            mask[number, : len(row)] = 1
+        with torch.inference_mode():
+            output = self.model(input_ids=ids.to(self.model.device), attention_mask=mask.to(self.model.device))
+        values: list[list[float]] = output.logits.float().tolist()
+        return values
+
+
+def _batches(order: list[int], lengths: list[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Indices in rising order of length, grouped so that a padded batch stays within bounds."""
+    batch: list[int] = []
+    for index in order:
+        if batch and (len(batch) + 1) * lengths[index] > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def _unloadable(reference: str, folder: Path, error: Exception) -> ModelError:
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return ModelError(
+        f"the classifier {reference!r} cannot be loaded from {folder}: {first}",
+        rule="a sequence classification model in safetensors that transformers knows without remote code",
+        remedy="check that the model's folder is whole, or choose another model",
+    )

@@ -1,0 +1,150 @@
+"""A store in a local folder."""
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from components.shared.errors import ExistsError, NotFoundError, SettingsError, StoreError
+from components.shared.store import Entry
+
+PARTIAL = ".partial-"
+FULL = "free some space or inodes (df -h, df -i), or choose another folder; running again goes on where it stopped"
+FORBIDDEN = "give this user the right to read and write there, or choose another folder"
+IN_THE_WAY = "a part of this path is a file: choose another folder"
+REMEDIES = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.EFBIG: FULL,
+    errno.EACCES: FORBIDDEN,
+    errno.EPERM: FORBIDDEN,
+    errno.EROFS: FORBIDDEN,
+    errno.ENOTDIR: IN_THE_WAY,
+    errno.EEXIST: IN_THE_WAY,
+    errno.EISDIR: "this is a folder where a file is wanted: correct the path",
+}
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn an OSError into a StoreError that names the path and the remedy."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFoundError(f"no file {error.filename or path}", remedy="check the path") from error
+    except OSError as error:
+        remedy = REMEDIES.get(error.errno or 0, "check the disk and the folder's permissions, then run again")
+        raise StoreError(f"{path}: {error.strerror or error}", remedy=remedy) from error
+
+
+class FolderStore:
+    """Objects are files; a write appears whole by renaming, a conditional one by linking."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(os.path.abspath(folder))
+
+    @property
+    def uri(self) -> str:
+        return str(self.folder)
+
+    def at(self, prefix: str) -> "FolderStore":
+        return FolderStore(self._path(prefix))
+
+    def exists(self, key: str) -> bool:
+        return self._path(key).is_file()
+
+    def read(self, key: str) -> bytes:
+        path = self._path(key)
+        with explained(path):
+            return path.read_bytes()
+
+    def read_chunks(self, key: str, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
+        path = self._path(key)
+        with explained(path), path.open("rb") as file:
+            while chunk := file.read(chunk_bytes):
+                yield chunk
+
+    def write(self, key: str, data: bytes, *, only_if_absent: bool = False) -> None:
+        with explained(self._path(key)), self._partial(key) as partial:
+            with partial.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            self._appear(partial, key, only_if_absent)
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        for key, path in sorted(self._walk(prefix)):
+            try:
+                with explained(path):
+                    entry = Entry(key, path.stat().st_size)
+            except NotFoundError:
+                # Removed by another writer since the walk; a listing shows what is there.
+                continue
+            yield entry
+
+    def _walk(self, prefix: str) -> Iterator[tuple[str, Path]]:
+        def failed(error: OSError) -> None:
+            # A folder that is not there holds nothing; one that cannot be read must not pass for empty.
+            if not isinstance(error, FileNotFoundError):
+                raise error
+
+        top = self._path(prefix.rpartition("/")[0])
+        with explained(top):
+            for parent, _, names in os.walk(top, onerror=failed):
+                for name in names:
+                    path = Path(parent, name)
+                    key = path.relative_to(self.folder).as_posix()
+                    if key.startswith(prefix) and not name.startswith(PARTIAL):
+                        yield key, path
+
+    def upload(self, path: Path, key: str) -> None:
+        with explained(self._path(key)), self._partial(key) as partial:
+            shutil.copyfile(path, partial)
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            self._appear(partial, key, only_if_absent=False)
+
+    def download(self, key: str, path: Path) -> None:
+        source = self._path(key)
+        with explained(source):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f"{PARTIAL}{uuid.uuid4().hex}")
+            try:
+                shutil.copyfile(source, partial)
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def delete(self, key: str) -> None:
+        path = self._path(key)
+        with explained(path):
+            path.unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        path = Path(os.path.normpath(self.folder / key))
+        if not path.is_relative_to(self.folder):
+            raise SettingsError(f"key {key!r} leaves the store {self.folder}", rule="keys stay below the root")
+        return path
+
+    @contextmanager
+    def _partial(self, key: str) -> Iterator[Path]:
+        """A name beside the target for bytes that are not whole yet; nothing stays there afterwards."""
+        folder = self._path(key).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f"{PARTIAL}{uuid.uuid4().hex}"
+        try:
+            yield partial
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _appear(self, partial: Path, key: str, only_if_absent: bool) -> None:
+        if not only_if_absent:
+            partial.replace(self._path(key))
+            return
+        try:
+            os.link(partial, self._path(key))
+        except FileExistsError as error:
+            raise ExistsError(f"{self._path(key)} exists already") from error

@@ -1,0 +1,219 @@
+"""One writer at an address: a lease object made with a conditional put.
+
+A lease is renewed while its holder works. It is taken over when it has not been renewed for LEASE_SECONDS, or at
+once when its holder was a process of this machine that is gone (a run killed with kill -9 continues at once).
+
+Taking over is itself done under a lease, named after the one that lapsed, so that of several takers one wins. A holder
+that slept past its lease and wakes finds that it lost it: `Held.require` says so before the output is called whole.
+"""
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from components.shared.errors import ExistsError, LeaseError, NotFoundError, StoreError
+from components.shared.log import say
+from components.shared.store import Store
+
+LEASE = "lease.json"
+LEASE_SECONDS = 90.0
+RENEW_SECONDS = 20.0
+POLL_SECONDS = 1.0
+UNREADABLE = "unreadable"
+DEAD_STATES = ("Z", "X")
+
+
+class Lease(BaseModel):
+    """Who writes at an address; `renewed` is in seconds since the epoch, `started` in the kernel's ticks since boot."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    token: str
+    host: str
+    process: int
+    started: int = 0
+    renewed: float
+
+    @property
+    def machine(self) -> str:
+        """The holder's machine, for people."""
+        return self.host.split("/", maxsplit=1)[0]
+
+    def is_here(self) -> bool:
+        """Whether the holder is, or was, a process that this one could see."""
+        return self.host == host_name()
+
+    def is_dead(self) -> bool:
+        """Whether the holder is surely gone."""
+        lapsed = time.time() - self.renewed > LEASE_SECONDS
+        return lapsed or (self.is_here() and start_of(self.process) != self.started)
+
+
+def host_name() -> str:
+    """Where process numbers mean the same as here: this machine, since its last boot, in this container."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{socket.gethostname()}/{boot}/{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return f"{socket.gethostname()}/{uuid.getnode():x}"
+
+
+def start_of(process: int) -> int:
+    """When a process started, in ticks since boot; -1 when it is gone (0 where there is no /proc to tell)."""
+    try:
+        # The name, in parentheses, may hold anything; state is the first field after it, the start the twentieth.
+        facts = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return -1 if Path("/proc/self/stat").exists() else 0
+    return -1 if facts[0] in DEAD_STATES else int(facts[19])
+
+
+class Held:
+    """A lease while it is held."""
+
+    def __init__(self, store: Store, lease: Lease) -> None:
+        self._store, self._lease = store, lease
+
+    def require(self) -> None:
+        """Make sure that the lease is still ours. Raises LeaseError when another writer took it over."""
+        if not self.is_ours():
+            raise LeaseError(
+                f"{self._store.uri} was taken over by another writer while this one was not heard of",
+                rule=f"a lease that is not renewed for {LEASE_SECONDS:.0f} s can be taken over",
+                remedy="let the other writer end; running again then finds its output",
+            )
+
+    def is_ours(self) -> bool:
+        """Whether the lease in the store is still this one."""
+        present = _read(self._store, LEASE)
+        return present is not None and present.token == self._lease.token
+
+    def renew(self) -> None:
+        """Say that the holder is alive, unless the lease was taken over."""
+        if self.is_ours():
+            _write(self._store, LEASE, self._lease)
+
+    def release(self) -> None:
+        """Let go."""
+        if self.is_ours():
+            self._store.delete(LEASE)
+
+
+@contextmanager
+def hold(store: Store, wait_seconds: float = 0.0) -> Iterator[Held]:
+    """Hold the lease of the store's root while the block runs.
+
+    A holder on another machine of which nobody knows whether it lives is watched until it renews or lapses.
+
+    Raises:
+        LeaseError: another, living writer holds it and did not let go within `wait_seconds`.
+    """
+    process = os.getpid()
+    lease = Lease(
+        token=uuid.uuid4().hex, host=host_name(), process=process, started=start_of(process), renewed=time.time()
+    )
+    _acquire(store, lease, wait_seconds)
+    held, ended = Held(store, lease), threading.Event()
+    renewer = threading.Thread(target=_keep, args=(held, ended), daemon=True)
+    renewer.start()
+    try:
+        yield held
+    finally:
+        ended.set()
+        renewer.join()
+        _quietly(held.release, "let go")
+
+
+def _acquire(store: Store, lease: Lease, wait_seconds: float) -> None:
+    deadline = time.monotonic() + wait_seconds
+    first, watched = None, False
+    while (holder := _claim(store, LEASE, lease)) is not None:
+        if holder.is_dead():
+            # It died, or another taker was faster, while we looked: look again.
+            continue
+        if first is None or first.token != holder.token:
+            first, watched = holder, False
+        if (holder.is_here() or holder.renewed > first.renewed) and time.monotonic() >= deadline:
+            raise LeaseError(
+                f"{store.uri} is being written by process {holder.process} on {holder.machine}",
+                rule="one writer at an address",
+                remedy=f"wait for it to end; a writer that is gone is taken over after {LEASE_SECONDS:.0f} s",
+            )
+        if not watched:
+            watched = True
+            say("store", f"{store.uri}: process {holder.process} on {holder.machine} writes here; watching it")
+        time.sleep(POLL_SECONDS)
+
+
+def _claim(store: Store, key: str, lease: Lease) -> Lease | None:
+    """Take the lease at `key` when it is free or its holder is dead; None when it is ours now, else its holder."""
+    holder = _try(store, key, lease)
+    if holder is None or not holder.is_dead():
+        return holder
+    takeover = f"{key}.after-{holder.token}"
+    rival = _claim(store, takeover, lease)
+    if rival is not None:
+        return rival
+    try:
+        present = _read(store, key)
+        if present is None or present.token != holder.token:
+            # Another taker was done before we began.
+            return present or holder
+        say("store", f"{store.uri}: taking over from process {holder.process} on {holder.machine}, which is gone")
+        _write(store, key, lease)
+        return None
+    finally:
+        store.delete(takeover)
+
+
+def _try(store: Store, key: str, lease: Lease) -> Lease | None:
+    """Put the lease; None when it is ours, else its holder."""
+    while True:
+        try:
+            store.write(key, _packed(lease), only_if_absent=True)
+            return None
+        except ExistsError:
+            holder = _read(store, key)
+        if holder is not None:
+            # Ours: the put was sent again after its answer was lost, and found itself.
+            return None if holder.token == lease.token else holder
+
+
+def _read(store: Store, key: str) -> Lease | None:
+    try:
+        data = store.read(key)
+    except NotFoundError:
+        return None
+    try:
+        return Lease.model_validate_json(data)
+    except ValidationError:
+        # Not written by this version: nobody can renew it, so it counts as lapsed.
+        return Lease(token=UNREADABLE, host="unknown", process=0, renewed=0.0)
+
+
+def _write(store: Store, key: str, lease: Lease) -> None:
+    store.write(key, _packed(lease))
+
+
+def _packed(lease: Lease) -> bytes:
+    return lease.model_copy(update={"renewed": time.time()}).model_dump_json().encode()
+
+
+def _keep(held: Held, ended: threading.Event) -> None:
+    while not ended.wait(RENEW_SECONDS):
+        _quietly(held.renew, "renewed")
+
+
+def _quietly(action: Callable[[], None], done: str) -> None:
+    """Do what may fail for now: the next renewal may succeed, and a lease that lapsed is for others to take."""
+    try:
+        action()
+    except StoreError as error:
+        say("store", f"lease not {done}: {error.problem}")

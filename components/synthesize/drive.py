@@ -1,0 +1,199 @@
+"""Gives the chunks that are missing to Ray actors, and counts what comes back."""
+
+# ruff: noqa: TID253 - imported by the job's own program only
+import itertools
+import math
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from components.models.teacher import Usage
+from components.shared.errors import JobError, SettingsError, TeacherError, TutelageError
+from components.shared.log import Progress
+from components.shared.manifest import Manifest
+from components.shared.rows import Labelled, Origin
+from components.shared.shards import count_rows, read_rows
+from components.shared.store import open_store
+from components.synthesize.answerer import Answerer, ChunkDone
+from components.synthesize.assignment import Assignment
+from components.synthesize.chunks import slices
+from components.synthesize.effort import Attempt, AttemptFile, effort_of
+from components.synthesize.replies import ReplyShards
+
+WINDOWS_AHEAD = 3
+ACTOR_RESTARTS = 3
+WAIT_SECONDS = 1.0
+
+Task = tuple[Origin, int, list[Labelled]]
+
+
+@dataclass(eq=False)
+class Lane:
+    """Actors that do the same tasks. `free` holds an actor once for each task that it can take.
+
+    With `one_by_one`, an origin's tasks end before the next origin's begin.
+    """
+
+    tasks: Iterator[Task]
+    free: deque[Any]
+    one_by_one: bool
+    busy: int = 0
+    origin: Origin | None = None
+    ahead: Task | None = field(default=None)
+
+    def take(self) -> Task | None:
+        """The next task, if there is one that may begin now."""
+        self.ahead = self.ahead or next(self.tasks, None)
+        if self.ahead is None or not self.free:
+            return None
+        if self.one_by_one and self.busy and self.ahead[0] != self.origin:
+            return None
+        task, self.ahead = self.ahead, None
+        self.origin = task[0]
+        self.busy += 1
+        return task
+
+
+class Work:
+    """The chunks of one assignment: which are missing, who does them, and what came of it."""
+
+    def __init__(self, assignment: Assignment, dataset: Manifest) -> None:
+        self.assignment, self.settings = assignment, assignment.settings
+        self.store = open_store(assignment.root).at(assignment.address)
+        self.dataset = dataset
+        self.rows = count_rows(self.dataset)
+        self.done = {origin: ReplyShards(self.store, origin).done() for origin in self.settings.asked}
+        self.attempt_file = AttemptFile(self.store)
+        self.began = time.monotonic()
+        self.first: dict[Origin, float] = {}
+        self.last: dict[Origin, float] = {}
+        self.usages: dict[Origin, dict[Any, Usage]] = {origin: {} for origin in self.settings.asked}
+        self.failed: dict[Origin, int] = dict.fromkeys(self.settings.asked, 0)
+        self.progress: dict[Origin, Progress] = {}
+
+    @property
+    def complete(self) -> bool:
+        """Whether no chunk is missing."""
+        return all(len(done) == math.ceil(self.rows / self.settings.rows_per_shard) for done in self.done.values())
+
+    def run(self) -> None:
+        """Answer all missing chunks. Raises TutelageError."""
+        lanes = self._lanes()
+        in_flight: dict[Any, tuple[Lane, Any]] = {}
+        while True:
+            for lane in lanes:
+                while (task := lane.take()) is not None:
+                    actor = lane.free.popleft()
+                    self.first.setdefault(task[0], time.monotonic())
+                    in_flight[actor.answer_chunk.remote(*task)] = (lane, actor)
+            if not in_flight:
+                break
+            # A bounded wait, so that signals are seen.
+            ready, _ = ray.wait(list(in_flight), num_returns=1, timeout=WAIT_SECONDS)
+            for reference in ready:
+                lane, actor = in_flight.pop(reference)
+                lane.busy -= 1
+                lane.free.append(actor)
+                self._note(actor, _result(reference))
+        for progress in self.progress.values():
+            progress.finish()
+
+    def _lanes(self) -> list[Lane]:
+        """One lane for local models, and one for each set of endpoints that shares none with another."""
+        local = [origin for origin in self.settings.asked if self.settings.model_of(origin).backend != "openai"]
+        lanes = [self._local_lane(local)] if local else []
+        for origins in self._sharing_endpoints():
+            windows = max(self._slots(origin) for origin in origins)
+            tasks = math.ceil(WINDOWS_AHEAD * windows / self.settings.rows_per_shard) + 1
+            # Beside the driver, where the key is, and only one: the window is the endpoint's, not the actor's.
+            beside = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+            actor = self._actor(num_cpus=0, max_concurrency=tasks, scheduling_strategy=beside)
+            lanes.append(Lane(self._tasks(origins), deque([actor] * tasks), one_by_one=True))
+        return lanes
+
+    def _local_lane(self, origins: Sequence[Origin]) -> Lane:
+        settings = self.settings
+        wanted = {"num_cpus": settings.cpus_per_actor, "num_gpus": settings.gpus_per_actor}
+        have = ray.cluster_resources()
+        for name, each in (("CPU", settings.cpus_per_actor), ("GPU", settings.gpus_per_actor)):
+            if each and have.get(name, 0) < each:
+                raise SettingsError(
+                    f"an actor wants {each} {name}s; Ray has {have.get(name, 0):.0f}",
+                    rule="an actor runs on one machine",
+                    remedy=f"lower {name.lower()}s_per_actor, or give the Ray workers more",
+                )
+        missing = sum(math.ceil(self.rows / settings.rows_per_shard) - len(self.done[origin]) for origin in origins)
+        actors = [self._actor(**wanted) for _ in range(min(settings.actors, max(missing, 1)))]
+        return Lane(self._tasks(origins), deque(actors), one_by_one=False)
+
+    def _actor(self, **options: Any) -> Any:
+        # Three methods of Ray's own are not in the signature of a remote class.
+        remote = ray.remote(Answerer).options(max_restarts=ACTOR_RESTARTS, max_task_retries=ACTOR_RESTARTS, **options)
+        return remote.remote(self.assignment.model_dump_json(), self.settings.cpus_per_actor)
+
+    def _sharing_endpoints(self) -> list[list[Origin]]:
+        remote = [origin for origin in self.settings.asked if self.settings.model_of(origin).backend == "openai"]
+        sets = [set(self.settings.model_of(origin).endpoints) for origin in remote]
+        return [remote] if len(remote) == 2 and sets[0] & sets[1] else [[origin] for origin in remote]
+
+    def _slots(self, origin: Origin) -> int:
+        model = self.settings.model_of(origin)
+        return model.window * len(model.endpoints)
+
+    def _tasks(self, origins: Sequence[Origin]) -> Iterator[Task]:
+        return itertools.chain.from_iterable(self._missing(origin) for origin in origins)
+
+    def _missing(self, origin: Origin) -> Iterator[Task]:
+        done, size = self.done[origin], self.settings.rows_per_shard
+        already = sum(min(size, self.rows - index * size) for index in done)
+        self.progress[origin] = Progress("synthesize", f"answers of the {origin}", self.rows, already=already)
+        rows = read_rows(self.assignment.root, self.dataset, Labelled)
+        for index, chunk in slices(rows, size):
+            if index not in done:
+                yield origin, index, chunk
+
+    def _note(self, actor: Any, chunk: ChunkDone) -> None:
+        """Count a finished chunk; stop once more answers have failed than may. Raises TeacherError."""
+        origin = chunk.origin
+        self.last[origin] = time.monotonic()
+        self.usages[origin][actor] = chunk.usage
+        self.progress[origin].advance(chunk.rows)
+        self.keep_attempt()
+        self.failed[origin] += chunk.failed
+        allowed = self.settings.failed_share
+        if self.failed[origin] > allowed * self.rows:
+            raise TeacherError(
+                f"{self.failed[origin]} of {self.rows} answers of the {origin} failed, such as: {chunk.reason}",
+                rule=f"at most {allowed:.1%} may fail (failed_share)",
+                remedy="mend what the message names and run again: good answers are kept; or raise failed_share",
+            )
+
+    def keep_attempt(self) -> None:
+        """Write what this attempt took until now."""
+        efforts = {
+            origin: effort_of(list(self.usages[origin].values()), self.last[origin] - self.first[origin])
+            for origin in self.last
+        }
+        self.attempt_file.write(Attempt(seconds=time.monotonic() - self.began, efforts=efforts))
+
+
+def _result(reference: Any) -> ChunkDone:
+    """What a task returned. Raises its error without Ray's wrapping."""
+    try:
+        done: ChunkDone = ray.get(reference)
+        return done
+    except RayTaskError as error:
+        cause = error.cause
+        raise cause if isinstance(cause, TutelageError) else error from None
+    except RayError as error:
+        raise JobError(
+            f"a Ray actor ended: {(str(error).splitlines() or [''])[0]}",
+            remedy="most often it ran out of memory: fewer actors, a smaller batch, or more memory; "
+            "then run again to continue from what is done",
+        ) from error

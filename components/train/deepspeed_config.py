@@ -1,0 +1,106 @@
+"""DeepSpeed's configuration: from the settings, or the user's own ds_config.json unchanged."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+from components.shared.errors import NotFoundError, SettingsError
+from components.shared.log import say
+from components.shared.store import open_store
+from components.train.settings import TrainSettings, ZeroSettings
+
+AUTO = "auto"
+STAGES = (2, 3)
+# 100 MB of bf16 gradients in one reduction. transformers' 'auto' is hidden_size squared: one for nearly every matrix.
+BUCKET_ELEMENTS = 50_000_000
+
+
+def with_config_read(settings: TrainSettings) -> TrainSettings:
+    """The settings with the content of `deepspeed_config` in place of its path, so that the content makes the key.
+
+    Raises:
+        SettingsError: there is no such file, it is no JSON, or its ZeRO stage is neither 2 nor 3.
+    """
+    config = settings.deepspeed_config
+    if config is None:
+        return settings
+    content = _read(config) if isinstance(config, str) else config
+    _check_stage(content, config if isinstance(config, str) else "deepspeed_config")
+    return settings.model_copy(update={"deepspeed_config": content})
+
+
+def _read(reference: str) -> dict[str, Any]:
+    folder, _, name = reference.rpartition("/")
+    try:
+        content = json.loads(open_store(folder or str(Path.cwd())).read(name))
+    except NotFoundError as error:
+        raise SettingsError(f"no deepspeed_config at {reference!r}", remedy="correct the path or the URI") from error
+    except ValueError as error:
+        raise SettingsError(f"deepspeed_config {reference!r} is no JSON: {error}", remedy="correct the file") from error
+    if not isinstance(content, dict):
+        raise SettingsError(f"deepspeed_config {reference!r} holds no JSON object", remedy="correct the file")
+    return content
+
+
+def _check_stage(content: dict[str, Any], where: str) -> None:
+    block = content.get("zero_optimization")
+    stage = block.get("stage") if isinstance(block, dict) else None
+    if stage not in STAGES:
+        raise SettingsError(
+            f"{where} has ZeRO stage {stage!r}",
+            rule="zero_optimization.stage says how the training is split",
+            allowed=[str(stage) for stage in STAGES],
+            remedy="set zero_optimization.stage in the file",
+        )
+
+
+def zero_stage(settings: TrainSettings) -> int:
+    """The ZeRO stage that the settings ask for."""
+    if isinstance(settings.deepspeed_config, dict):
+        return int(settings.deepspeed_config["zero_optimization"]["stage"])
+    return settings.deepspeed.stage
+
+
+def engine_config(settings: TrainSettings, on_cpu: bool) -> dict[str, Any]:
+    """The configuration that the engine gets; every 'auto' is filled in by transformers from the settings."""
+    if isinstance(settings.deepspeed_config, dict):
+        config = copy.deepcopy(settings.deepspeed_config)
+        return _fit_for_cpu(config) if on_cpu else config
+    return {
+        "train_batch_size": AUTO,
+        "train_micro_batch_size_per_gpu": AUTO,
+        "gradient_accumulation_steps": AUTO,
+        "gradient_clipping": AUTO,
+        "bf16": {"enabled": AUTO},
+        "zero_optimization": _zero_block(settings.deepspeed, on_cpu),
+        # torch's AdamW also updates offloaded partitions, so no compiler is needed for DeepSpeed's own CPU Adam.
+        "zero_force_ds_cpu_optimizer": False,
+        "steps_per_print": 1 << 30,
+    }
+
+
+def _zero_block(zero: ZeroSettings, on_cpu: bool) -> dict[str, Any]:
+    block: dict[str, Any] = {
+        "stage": zero.stage,
+        "contiguous_gradients": True,
+        "overlap_comm": not on_cpu,
+        "reduce_bucket_size": BUCKET_ELEMENTS,
+    }
+    if zero.stage == 3:
+        block |= {"stage3_prefetch_bucket_size": AUTO, "stage3_param_persistence_threshold": AUTO}
+    if zero.offload != "none":
+        block["offload_optimizer"] = {"device": "cpu", "pin_memory": True}
+    if zero.offload == "optimizer+parameters":
+        block["offload_param"] = {"device": "cpu", "pin_memory": True}
+    return block
+
+
+def _fit_for_cpu(config: dict[str, Any]) -> dict[str, Any]:
+    """On a CPU, DeepSpeed's own Adam would be compiled first: let torch's do the same update."""
+    config.setdefault("zero_force_ds_cpu_optimizer", False)
+    optimizer = config.get("optimizer")
+    if isinstance(optimizer, dict) and str(optimizer.get("type", "")).lower() in {"adam", "adamw"}:
+        optimizer.setdefault("params", {})["torch_adam"] = True
+        say("train", "no GPU here: DeepSpeed uses torch's Adam, as with optimizer.params.torch_adam")
+    return config
