@@ -1,0 +1,179 @@
+"""Looks at everything that a run needs and says what to do about what is missing."""
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from rich.console import Console
+
+from components.models.reference import as_parent
+from components.models.teacher import TeacherSettings
+from components.shared.errors import ExistsError, StoreError, TutelageError
+from components.shared.sandbox import missing_mechanism
+from components.shared.store import open_store
+from pipelines.recipe import Recipe
+
+NEEDED_MEMORY = 6 * 2**30
+NEEDED_DISK = 10 * 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    good: bool
+    text: str
+    remedy: str = ""
+
+
+def examine(recipe: Recipe | None) -> Iterator[Finding]:
+    """Look at this machine, and at what a recipe names."""
+    yield from (
+        _python(),
+        _memory(),
+        _disk(Path.cwd()),
+        _disk(Path(tempfile.gettempdir())),
+        _packages(),
+        _accelerator(),
+        _sandbox(),
+    )
+    if recipe is None:
+        return
+    yield _checked("store", recipe.store, lambda: _use_store(recipe.store))
+    yield _checked("student", recipe.student, lambda: as_parent(recipe.student).digest[:12])
+    for name, teacher in teachers_of(recipe):
+        yield _checked(name, teacher.model, lambda teacher=teacher: _use_teacher(teacher))  # type: ignore[misc]
+
+
+def teachers_of(recipe: Recipe) -> list[tuple[str, TeacherSettings]]:
+    """Every teacher that a recipe names, with its place; each only once."""
+    found: dict[str, tuple[str, TeacherSettings]] = {}
+    for step in ("curate", "synthesize", "select"):
+        for field, value in getattr(recipe, step):
+            if isinstance(value, TeacherSettings):
+                found.setdefault(value.model_dump_json(), (f"{step}.{field}", value))
+    return list(found.values())
+
+
+def print_findings(findings: Iterator[Finding]) -> bool:
+    """A line for each finding as it comes; True when all are good."""
+    console = Console()
+    good = True
+    for finding in findings:
+        mark = "[green]ok[/]" if finding.good else "[red]!![/]"
+        console.print(f"{mark} {finding.what}: ", end="")
+        console.print(finding.text, markup=False, highlight=False, soft_wrap=True)
+        if not finding.good and finding.remedy:
+            console.print(f"   do: {finding.remedy}", markup=False, highlight=False, soft_wrap=True)
+        good = good and finding.good
+    return good
+
+
+def _python() -> Finding:
+    good = sys.platform == "linux" and sys.version_info >= (3, 11)
+    return Finding(
+        "python", good, f"{platform.python_version()} on {sys.platform}", "use Linux with Python 3.11 or later"
+    )
+
+
+def _memory() -> Finding:
+    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            available = int(line.split()[1]) * 1024
+    text = f"{available / 2**30:.1f} GiB available, {NEEDED_MEMORY / 2**30:.0f} GiB wanted"
+    return Finding("memory", available >= NEEDED_MEMORY, text, "close other programs, or use a larger machine")
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    text = f"{free / 2**30:.1f} GiB free at {folder}, {NEEDED_DISK / 2**30:.0f} GiB wanted"
+    return Finding("disk", free >= NEEDED_DISK, text, "free some space, or set TMPDIR and the store to a larger disk")
+
+
+def _packages() -> Finding:
+    wrong = []
+    for text in requires("tutelage") or []:
+        requirement = Requirement(text)
+        if requirement.marker and not requirement.marker.evaluate({"extra": "all"}):
+            continue
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            wrong.append(f"{requirement.name} is missing")
+            continue
+        if found not in requirement.specifier:
+            wrong.append(f"{requirement.name} is {found}, not {requirement.specifier}")
+    return Finding("packages", not wrong, "; ".join(wrong) or "all there, all of the right version", "make install")
+
+
+def _accelerator() -> Finding:
+    import torch
+
+    if not torch.cuda.is_available():
+        return Finding("accelerator", True, "none: small models only")
+    names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return Finding("accelerator", True, ", ".join(names))
+
+
+def _sandbox() -> Finding:
+    missing = missing_mechanism()
+    text = f"cannot be confined: {missing}" if missing else "code that a model wrote can be confined"
+    return Finding(
+        "sandbox", not missing, text, "use a kernel with seccomp, or leave out checks and benchmarks of code"
+    )
+
+
+def _checked(what: str, name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, True, f"{name} ({look()})")
+    except TutelageError as error:
+        return Finding(what, False, error.problem, error.remedy)
+
+
+def _use_store(uri: str) -> str:
+    """Write, read, list and delete an object, and try the conditional put that leases need. Raises StoreError."""
+    store = open_store(uri)
+    key = f"doctor-{uuid.uuid4().hex}"
+    store.write(key, b"tutelage", only_if_absent=True)
+    try:
+        store.write(key, b"again", only_if_absent=True)
+    except ExistsError:
+        pass
+    else:
+        raise StoreError(
+            f"{uri} ignores conditional puts (If-None-Match)", remedy="use a store that has them: leases need them"
+        )
+    finally:
+        read, listed = store.read(key), [entry.key for entry in store.list(key)]
+        store.delete(key)
+    if read != b"tutelage" or listed != [key]:
+        raise StoreError(f"{uri} gives back other bytes than were written", remedy="check the store")
+    return "write, read, list, conditional put and delete work"
+
+
+def _use_teacher(settings: TeacherSettings) -> str:
+    """Ask a teacher behind an endpoint one question; look whether a local model is there. Raises TutelageError."""
+    if settings.backend != "openai":
+        return f"{settings.backend}, {as_parent(settings.model).digest[:12]}"
+    from components.models.teacher import Request, Sampling, open_teacher
+    from components.shared.rows import Message
+
+    teacher = open_teacher(settings.model_copy(update={"attempts": 1, "timeout_seconds": 30.0}))
+    try:
+        request = Request(key="doctor", messages=(Message(role="user", content="Say: ready"),))
+        reply = next(iter(teacher.answer([request], Sampling(max_tokens=4))))
+    finally:
+        teacher.close()
+    if reply.finish == "error":
+        raise StoreError(f"{settings.model} did not answer: {reply.text}", remedy="check the endpoint and its key")
+    return "answers"

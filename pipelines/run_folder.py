@@ -1,0 +1,140 @@
+"""What this machine knows of its runs: a folder for each, with the recipe, the events, the log and the report."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from components.shared.errors import NotFoundError, TutelageError
+from pipelines.recipe import Recipe
+
+WORK_FOLDER = Path(".tutelage")
+
+
+@dataclass
+class TaskState:
+    """How far a task is. `state` is waiting, running, done, failed or interrupted; `seconds` is its working time."""
+
+    name: str
+    state: str = "waiting"
+    began: float = 0.0
+    ended: float = 0.0
+    process: int = 0
+    address: str = ""
+    seconds: float = 0.0
+    message: str = ""
+    activity: dict[str, Any] = field(default_factory=dict)
+
+    def apply(self, event: dict[str, Any]) -> None:
+        """Take an event of this task into account."""
+        self.state = event["state"]
+        if self.state == "running":
+            self.began, self.process, self.message = event["time"], event["process"], ""
+        else:
+            self.ended = event["time"]
+            self.activity = {}
+        self.address = event.get("address", self.address)
+        self.seconds = event.get("seconds", self.seconds)
+        self.message = event.get("message", "")
+
+    def settled(self) -> "TaskState":
+        """The same, but a running task whose process is gone is interrupted."""
+        if self.state == "running" and not Path(f"/proc/{self.process}").exists():
+            self.state = "interrupted"
+        return self
+
+
+class RunFolder:
+    """The folder of one run on this machine."""
+
+    def __init__(self, name: str, work: Path = WORK_FOLDER) -> None:
+        self.name = name
+        self.path = (work / "runs" / name).absolute()
+
+    @property
+    def recipe_file(self) -> Path:
+        """The recipe as it was run, as JSON."""
+        return self.path / "recipe.json"
+
+    @property
+    def events_file(self) -> Path:
+        """Events of the steps, one JSON line each."""
+        return self.path / "events.jsonl"
+
+    @property
+    def log_file(self) -> Path:
+        """Everything that the steps printed."""
+        return self.path / "log.txt"
+
+    def recipe(self) -> Recipe:
+        """The recipe of the run. Raises NotFoundError when there was no such run here."""
+        try:
+            return Recipe.model_validate_json(self.recipe_file.read_text())
+        except FileNotFoundError as error:
+            names = sorted(path.name for path in self.path.parent.glob("*")) if self.path.parent.exists() else []
+            raise NotFoundError(
+                f"no run {self.name!r} in {self.path.parent}", allowed=names, remedy="tutelage run RECIPE starts one"
+            ) from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run while the block lasts. Raises TutelageError when another process of this machine runs it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise TutelageError(
+                    f"run {self.name!r} is running already in {self.path}",
+                    rule="one process runs a recipe at a time",
+                    remedy=f"tutelage status {self.name} shows it; wait, or end that process",
+                ) from error
+            os.set_inheritable(file.fileno(), False)
+            yield
+
+    def start(self, recipe: Recipe) -> None:
+        """Keep the recipe and begin a new log; what was known of tasks before is forgotten."""
+        self.recipe_file.write_text(recipe.model_dump_json(indent=1, exclude_unset=True))
+        self.events_file.write_text("")
+        self.log_file.write_text("")
+
+    def states(self, names: list[str]) -> dict[str, TaskState]:
+        """The state of each task, from the events."""
+        tracker = Tracker(self.events_file, names)
+        tracker.poll()
+        return {name: task.settled() for name, task in tracker.tasks.items()}
+
+
+class Tracker:
+    """Follows an events file and keeps the state of every task."""
+
+    def __init__(self, path: Path, names: list[str]) -> None:
+        self.tasks = {name: TaskState(name) for name in names}
+        self._path, self._position, self._rest = path, 0, ""
+
+    def poll(self) -> list[dict[str, Any]]:
+        """Take in what is new, and return it."""
+        if not self._path.exists():
+            return []
+        with self._path.open(encoding="utf-8") as file:
+            file.seek(self._position)
+            text = self._rest + file.read()
+            self._position = file.tell()
+        *lines, self._rest = text.split("\n")
+        events = [json.loads(line) for line in lines if line]
+        for event in events:
+            self._apply(event)
+        return events
+
+    def _apply(self, event: dict[str, Any]) -> None:
+        if event["kind"] == "state":
+            self.tasks.setdefault(event["task"], TaskState(event["task"])).apply(event)
+        elif event["kind"] == "progress":
+            running = [task for task in self.tasks.values() if task.state == "running"]
+            for task in running:
+                if task.name == event["step"] or task.name.split("-")[0] == event["step"]:
+                    task.activity = {} if event.get("ended") else event

@@ -1,0 +1,120 @@
+"""How a run looks while it goes on: bars on a terminal, plain lines in a log."""
+
+import time
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from pipelines.run_folder import TaskState
+
+PLAIN_SECONDS = 15.0
+MARKS = {
+    "waiting": "[dim]·[/]",
+    "running": "[cyan]▶[/]",
+    "done": "[green]✓[/]",
+    "failed": "[red]✗[/]",
+    "interrupted": "[yellow]![/]",
+}
+
+
+class Display(Protocol):
+    """Shows events and states."""
+
+    def show(self, events: list[dict[str, Any]], tasks: dict[str, TaskState]) -> None:
+        """Take in what is new."""
+        ...
+
+
+def make_display(names: list[str]) -> AbstractContextManager[Display]:
+    """Bars on a terminal, plain lines elsewhere."""
+    console = Console(stderr=True)
+    return Bars(console) if console.is_terminal else Lines(console)
+
+
+class Lines:
+    """Plain lines: each change of state, and the progress every 15 s."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._said = 0.0
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        return None
+
+    def show(self, events: list[dict[str, Any]], tasks: dict[str, TaskState]) -> None:
+        for event in events:
+            if event["kind"] == "state":
+                self._print(event["state"], tasks[event["task"]])
+        if time.monotonic() - self._said > PLAIN_SECONDS:
+            for task in tasks.values():
+                if task.state == "running" and task.activity:
+                    self._said = time.monotonic()
+                    self._say(f"{task.name}: {describe_activity(task.activity)}")
+
+    def _print(self, state: str, task: TaskState) -> None:
+        # Several events can have come at once: each is said as it was, not as the task is now.
+        took = f" in {task.ended - task.began:.1f} s {task.address}" if state == "done" else ""
+        self._say(f"{task.name}: {state}{took}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(time.strftime("%H:%M:%S"), text, markup=False, highlight=False, soft_wrap=True)
+
+
+class Bars:
+    """A table that is drawn again and again: a line for each task, a bar for what runs."""
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, refresh_per_second=8, transient=False)
+
+    def __enter__(self) -> "Bars":
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *reason: Any) -> None:
+        self._live.__exit__(*reason)
+
+    def show(self, events: list[dict[str, Any]], tasks: dict[str, TaskState]) -> None:
+        self._live.update(Group(states_table(tasks)))
+
+
+def states_table(tasks: dict[str, TaskState]) -> Table:
+    """A line for each task: mark, name, time, and the bar or the address."""
+    table = Table.grid(padding=(0, 1))
+    for task in tasks.values():
+        table.add_row(
+            MARKS[task.state], task.name, _time(task), _bar(task), describe_activity(task.activity) or task.address
+        )
+    return table
+
+
+def _time(task: TaskState) -> str:
+    if task.state == "waiting":
+        return ""
+    seconds = (time.time() if task.state == "running" else task.ended) - task.began
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def _bar(task: TaskState) -> ProgressBar | str:
+    total = task.activity.get("total")
+    return ProgressBar(total=total, completed=task.activity["done"], width=24) if total else ""
+
+
+def describe_activity(activity: dict[str, Any]) -> str:
+    """An activity in words: what, how many, the rate, and the time left."""
+    if not activity:
+        return ""
+    total, done, rate = activity.get("total"), activity["done"], activity.get("rate") or 0.0
+    of = f"/{total}" if total else ""
+    left = f", {_duration((total - done) / rate)} left" if total and rate and total > done else ""
+    return f"{activity['what']} {done}{of} {activity['unit']}, {rate:.1f}/s{left}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{int(seconds) // 60} min {int(seconds) % 60} s" if seconds >= 60 else f"{int(seconds)} s"
