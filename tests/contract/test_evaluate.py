@@ -1,0 +1,226 @@
+"""The face of evaluate: what the component takes and hands over, what it shares between runs, and what it refuses."""
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from components.evaluate import evaluation
+from components.evaluate.component import evaluate
+from components.evaluate.evaluate import evaluate_models, read_table
+from components.evaluate.settings import EvaluateSettings
+from components.shared.errors import InputError, ModelError
+from components.shared.manifest import Manifest, find_manifest, parse_manifest
+from components.shared.output import Output
+from components.shared.rows import Question, Sample
+from components.shared.settings import Settings
+from components.shared.shards import read_bytes, read_rows
+from pipelines.demo.make_tokenizer import save_tokenizer
+
+SETTINGS = {"benchmarks": [{"name": "demo", "max_tokens": 4}], "correction": "none"}
+
+
+class Artifact:
+    """What a component gets from kfp, as far as it uses it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.uri, self.metadata = str(path), str(path), {}
+        self.logged: dict[str, float] = {}
+
+    def log_metric(self, name: str, value: float) -> None:
+        self.logged[name] = value
+
+
+def save_model(folder: Path, says: str) -> str:
+    """A model that answers every prompt with one character and then ends its turn.
+
+    Its attention and feed-forward parts are zero, so the next token depends on the last one alone.
+    """
+    save_tokenizer(folder)
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = tokenizer.convert_tokens_to_ids(["<|assistant|>", says, "<|end|>"])
+    size = len(tokenizer)
+    config = LlamaConfig(
+        **{"vocab_size": size, "hidden_size": size + size % 2, "intermediate_size": 4, "num_hidden_layers": 1},
+        **{"num_attention_heads": 1, "max_position_embeddings": 64, "tie_word_embeddings": False},
+        **{"pad_token_id": 0, "bos_token_id": None, "eos_token_id": 4},
+    )
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        for name, weights in model.named_parameters():
+            weights.fill_(1.0) if "norm" in name else weights.zero_()
+        model.model.embed_tokens.weight[:, :size] = torch.eye(size)
+        for last, following in itertools.pairwise(ids):
+            model.lm_head.weight[following, last] = 1.0
+    model.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    torch.set_num_threads(1)
+    home = tmp_path_factory.mktemp("models")
+    return {name: save_model(home / name, says) for name, says in (("base", "1"), ("sft", "2"), ("sft-kto", "2"))}
+
+
+@pytest.fixture
+def benchmarks(tmp_path: Path) -> Manifest:
+    """Ten questions whose answer is 2, four whose answer is 1, six that no model knows."""
+    answers = ["2"] * 10 + ["1"] * 4 + ["?"] * 6
+    rows = [
+        Question(benchmark="demo", subject=("even", "odd")[n % 2], id=f"q{n}", question=f"Question {n}", answer=answer)
+        for n, answer in enumerate(answers)
+    ]
+    output = Output(str(tmp_path / "store"), "collect", 1, Settings(), {})
+    output.write_rows("rows/00000", rows)
+    return output.finish(Question.content)
+
+
+def run(root: Path, questions: Manifest, models: dict[str, str], **changed: Any) -> Manifest:
+    settings = EvaluateSettings.model_validate({**SETTINGS, **changed})
+    return evaluate_models(str(root / "store"), settings, questions, models)
+
+
+def test_component_hands_over_scores_and_differences(
+    tmp_path: Path, benchmarks: Manifest, models: dict[str, str]
+) -> None:
+    root = str(tmp_path / "store")
+    (tmp_path / "in.json").write_text(benchmarks.model_dump_json())
+    given = Artifact(tmp_path / "in.json")
+    outputs = [Artifact(tmp_path / "out" / name) for name in ("comparison", "metrics", "summary")]
+    uri = evaluate.python_func(root, SETTINGS, given, models, *outputs)
+    comparison, metrics, summary = outputs
+
+    manifest = parse_manifest(Path(comparison.path).read_bytes(), where="comparison")
+    assert manifest.content == "comparison/1" and uri == f"{root}/{manifest.address}"
+    assert set(manifest.parents) == {"base", "sft", "sft-kto"}
+    assert metrics.logged["base_demo"] == 0.2 and metrics.logged["sft_kto_demo"] == 0.5
+    assert metrics.logged["questions"] == 40, "sft and sft-kto are one model here, asked once"
+    assert "| sft | 50.0 ± 11.5 (+30.0, p = 0.180) |" in Path(summary.path).read_text()
+
+    table = read_table(root, manifest)
+    base, sft, _ = table.variants
+    assert table.base == "base" and base.against_base == ()
+    assert [score.benchmark for score in sft.scores] == ["demo"], "subjects stay in the evaluation"
+    assert sft.scores[0].value == 0.5 and sft.scores[0].count == 20
+    assert sft.scores[0].standard_error == pytest.approx((0.25 / 19) ** 0.5)
+    (against,) = sft.against_base
+    # 10 questions won, 4 lost: 2 (C(14,0) + … + C(14,4)) / 2^14
+    assert against.difference == pytest.approx(0.3) and against.p_value == pytest.approx(2 * 1471 / 2**14)
+
+    evaluated = find_manifest(root, manifest.parents["sft"].address)
+    assert evaluated is not None and evaluated.content == "evaluation/1"
+    samples = list(read_rows(root, evaluated, Sample, "samples/demo"))
+    assert [sample.id for sample in samples] == [f"q{number}" for number in range(20)]
+    assert {sample.output for sample in samples} == {"2"}
+    scores = json.loads(read_bytes(root, evaluated, "scores.json"))
+    assert [score["benchmark"] for score in scores] == ["demo", "demo/even", "demo/odd"]
+    assert evaluated.cost.tokens_out == 40 and evaluated.cost.tokens_in > 0
+
+
+def test_second_run_and_one_model_more_ask_only_what_is_new(
+    tmp_path: Path, benchmarks: Manifest, models: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(tmp_path, benchmarks, {"base": models["base"]})
+    asked: list[str] = []
+    real = evaluation.Evaluation.run
+
+    def counted(self: evaluation.Evaluation) -> Manifest:
+        asked.append(self._name)
+        return real(self)
+
+    monkeypatch.setattr(evaluation.Evaluation, "run", counted)
+    assert run(tmp_path, benchmarks, {"base": models["base"]}).created == first.created
+    assert asked == []
+    both = {name: models[name] for name in ("base", "sft")}
+    assert run(tmp_path, benchmarks, both, batch=3).parents["base"] == first.parents["base"]
+    assert asked == ["sft"]
+
+
+def test_killed_evaluation_goes_on_behind_the_benchmarks_that_are_done(
+    tmp_path: Path, benchmarks: Manifest, models: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.evaluate import harness
+
+    wanted = [*SETTINGS["benchmarks"], {"name": "mmlu", "max_tokens": 4}]
+    root, real, asked = str(tmp_path / "store"), harness.ask, []
+    rows = [*read_rows(root, benchmarks, Question), Question(benchmark="mmlu", id="m", question="?", answer="B")]
+    output = Output(root, "collect", 2, Settings(), {})
+    output.write_rows("rows/00000", rows)
+    more = output.finish(Question.content)
+
+    def killed_at_mmlu(lm: Any, benchmark: Any, *rest: Any) -> list[Sample]:
+        asked.append(benchmark.name)
+        if asked == ["demo", "mmlu"]:
+            raise KeyboardInterrupt
+        return real(lm, benchmark, *rest)
+
+    monkeypatch.setattr(harness, "ask", killed_at_mmlu)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, more, {"base": models["base"]}, benchmarks=wanted)
+    manifest = run(tmp_path, more, {"base": models["base"]}, benchmarks=wanted)
+    assert asked == ["demo", "mmlu", "mmlu"]
+    scores = {score.benchmark: score.value for score in read_table(root, manifest).variants[0].scores}
+    assert scores == {"demo": 0.2, "mmlu": 0.0}
+
+
+def test_long_prompts_lose_their_beginning_and_are_counted(tmp_path: Path, models: dict[str, str]) -> None:
+    output = Output(str(tmp_path / "store"), "collect", 1, Settings(), {})
+    texts = ["short", "x" * 100]
+    rows = [Question(benchmark="demo", id=text[:5], question=text, answer="1") for text in texts]
+    output.write_rows("rows/00000", rows)
+    manifest = run(tmp_path, output.finish(Question.content), {"base": models["base"]})
+    assert manifest.counts["truncated_prompts"] == 1
+    assert manifest.counts["base_demo"] == 1.0, "what is kept ends where the answer begins"
+
+
+def test_without_base_nothing_is_asked(tmp_path: Path, benchmarks: Manifest, models: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="'base'") as caught:
+        run(tmp_path, benchmarks, {"sft": models["sft"]})
+    assert caught.value.allowed == ("sft",)
+
+
+def test_model_without_template_is_refused(tmp_path: Path, benchmarks: Manifest, models: dict[str, str]) -> None:
+    bare = Path(shutil.copytree(models["sft"], tmp_path / "bare"))
+    (bare / "chat_template.jinja").unlink()
+    with pytest.raises(ModelError, match=r"'bare'.* no chat template") as caught:
+        run(tmp_path, benchmarks, {"base": models["base"], "bare": str(bare)})
+    assert "chat_template.jinja" in caught.value.remedy
+    again = run(tmp_path, benchmarks, {"base": models["base"], "sft": models["sft"]})
+    assert again.counts["base_demo"] == 0.2, "what was done before the error is used"
+
+
+def test_damaged_weights_are_refused_without_a_traceback(
+    tmp_path: Path, benchmarks: Manifest, models: dict[str, str]
+) -> None:
+    broken = Path(shutil.copytree(models["sft"], tmp_path / "broken"))
+    (broken / "model.safetensors").write_bytes(b"not a tensor")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        run(tmp_path, benchmarks, {"base": models["base"], "broken": str(broken)})
+
+
+def test_wrong_settings_end_with_code_2(
+    tmp_path: Path, benchmarks: Manifest, models: dict[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in.json").write_text(benchmarks.model_dump_json())
+    outputs = [Artifact(tmp_path / name) for name in ("comparison", "metrics", "summary")]
+    wrong = {"benchmarks": [{"name": "mmmlu"}]}
+    with pytest.raises(SystemExit) as caught:
+        evaluate.python_func(str(tmp_path), wrong, Artifact(tmp_path / "in.json"), models, *outputs)
+    assert caught.value.code == 2
+    said = capfd.readouterr().err
+    assert "no benchmark 'mmmlu'" in said and "gsm8k" in said and "Traceback" not in said
+
+
+def test_rows_of_another_kind_name_the_missing_fields(tmp_path: Path, models: dict[str, str]) -> None:
+    output = Output(str(tmp_path / "store"), "collect", 1, Settings(), {})
+    output.write_rows("rows/00000", [Sample(benchmark="demo", id="1", output="x", score=0.0)])
+    with pytest.raises(InputError, match="question: Field required"):
+        run(tmp_path, output.finish(Sample.content), models)

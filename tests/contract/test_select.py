@@ -1,0 +1,270 @@
+"""The face of the select step: what comes in, what goes out, what is said when something is wrong."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from components.select.component import select
+from components.select.measured import Measured
+from components.select.scorers import likelihood
+from components.select.select import select_responses
+from components.select.settings import SelectSettings
+from components.shared.errors import EmptyDataError, InputError, TeacherError
+from components.shared.manifest import Manifest, load_manifest
+from components.shared.output import Output
+from components.shared.rows import Answered, Check, KtoRow, Message, Response, Scores, SftRow, Verdict
+from components.shared.settings import Settings
+from components.shared.shards import count_rows, read_rows
+from pipelines.demo.make_tokenizer import END, make_tokenizer, save_tokenizer
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A random chat model of a few thousand parameters."""
+    folder = tmp_path_factory.mktemp("model")
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=512,
+        eos_token_id=tokenizer.convert_tokens_to_ids(END),
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    save_tokenizer(folder)
+    return str(folder)
+
+
+def answered(number: int, instruction: str, texts: dict[str, str], check: Check | None = None) -> Answered:
+    return Answered(
+        id=f"row-{number}",
+        source="made/rows.jsonl",
+        line=number,
+        instruction=instruction,
+        response=texts.get("original", ""),
+        check=check,
+        type="maths",
+        primary="arithmetic",
+        secondary="addition",
+        responses=tuple(Response(origin=origin, text=text) for origin, text in texts.items()),  # type: ignore[arg-type]
+    )
+
+
+def sums(count: int) -> list[Answered]:
+    return [
+        answered(
+            number,
+            f"What is {number} plus 1?",
+            {"original": f"{number + 1}", "teacher": f"{number + 1} ", "student": f"{number + 7}"},
+            Check(kind="exact", answer=str(number + 1)),
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+class NoSettings(Settings):
+    pass
+
+
+def stored(root: Path, rows: list[Any], content: str = Answered.content) -> Manifest:
+    output = Output(str(root), "synthesize", 1, NoSettings(), {})
+    output.write_rows("rows/00000", rows)
+    return output.finish(content)
+
+
+def settings(model: str, **changed: Any) -> dict[str, Any]:
+    # A random model finds everything about equally unlikely, so no total may be asked of it.
+    scored = {"scorer": "model", "model": model}, {"scorer": "likelihood", "model": model}
+    return {"perplexity": scored[0], "quality": scored[1], "minimum_total": 0.0, **changed}
+
+
+def chosen(root: Path, rows: list[Any], given: dict[str, Any]) -> Manifest:
+    return select_responses(str(root), SelectSettings.model_validate(given), stored(root, rows))
+
+
+def artifact(path: Path) -> SimpleNamespace:
+    return SimpleNamespace(path=str(path), uri=str(path), metadata={})
+
+
+def test_the_component_hands_over_rows_verdicts_metrics_and_a_summary(tmp_path: Path, model: str) -> None:
+    responses = artifact(tmp_path / "responses")
+    Path(responses.path).write_text(stored(tmp_path, sums(12)).model_dump_json())
+    dataset, summary = artifact(tmp_path / "out" / "dataset"), artifact(tmp_path / "out" / "summary")
+    logged: dict[str, float] = {}
+    metrics = SimpleNamespace(log_metric=logged.__setitem__)
+    uri = select.python_func(
+        str(tmp_path), settings(model), responses=responses, dataset=dataset, metrics=metrics, summary=summary
+    )
+    manifest = load_manifest(str(tmp_path), dataset.metadata["address"])
+    assert uri == f"{tmp_path}/{manifest.address}" and manifest.content == "selection/1"
+    assert set(manifest.parents) == {"responses", "perplexity-model", "quality-model", "safety-rules"}
+    assert logged["rows"] == logged["sft_rows"] == 12 and logged["kto_rows"] == 24
+    assert "12 SFT rows" in Path(summary.path).read_text()
+
+    sft = list(read_rows(str(tmp_path), manifest, SftRow, part="sft"))
+    assert [row.id for row in sft] == [f"row-{number}" for number in range(1, 13)]
+    assert all(row.scores.checked and row.origin != "student" for row in sft)
+    assert sft[0].prompt == (Message(role="user", content="What is 1 plus 1?"),)
+    kto = list(read_rows(str(tmp_path), manifest, KtoRow, part="kto"))
+    assert [row.label for row in kto] == [True, False] * 12
+    assert all(row.origin == "student" and row.scores.checked is False for row in kto if not row.label)
+    verdicts = list(read_rows(str(tmp_path), manifest, Verdict, part="verdicts"))
+    assert all(verdict.scores[2].checked is False and verdict.worst == 2 for verdict in verdicts)
+    assert (verdicts[0].source, verdicts[0].line) == ("made/rows.jsonl", 1)
+    report = json.loads((tmp_path / manifest.address / "report.json").read_text())
+    assert report["checks"]["teacher"]["pass_rate"] == 1.0 and report["checks"]["student"]["pass_rate"] == 0.0
+    assert sum(report["origins"].values()) == 12 and sum(report["histograms"]["total"]["student"]) == 12
+
+
+def test_the_same_again_is_there_at_once(tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = chosen(tmp_path, sums(3), settings(model))
+    monkeypatch.setattr(likelihood.LikelihoodModel, "load", lambda *_: pytest.fail("scored again"))
+    again = chosen(tmp_path, sums(3), settings(model, check_threads=2))
+    assert again == first
+    assert again.address != chosen_address(tmp_path, settings(model, minimum_total=0.01))
+
+
+def chosen_address(root: Path, given: dict[str, Any]) -> str:
+    checked = SelectSettings.model_validate(given)
+    inputs = {
+        f"{score}-{name}": parent for score, one in checked.scorers.items() for name, parent in one.parents().items()
+    }
+    return Output(str(root), "select", 1, checked, {"responses": stored(root, sums(3)), **inputs}).address
+
+
+def test_a_model_that_serves_two_scores_is_asked_once(tmp_path: Path, model: str) -> None:
+    manifest = chosen(tmp_path, sums(3), settings(model))
+    measurements = {shard.name.split("/")[1] for shard in manifest.shards if shard.name.startswith("scores/")}
+    assert len(measurements) == 3 and {name.split("-")[0] for name in measurements} == {"checks", "log", "safety"}
+
+
+def test_a_killed_run_scores_only_what_is_missing(tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.select.measure.ROWS_PER_CHUNK", 4)
+    asked: list[str] = []
+    measure = likelihood.LikelihoodMeasure.measure
+
+    def counted(self: Any, rows: list[Answered]) -> list[Measured]:
+        if len(asked) == 8:
+            raise KeyboardInterrupt
+        asked.extend(row.id for row in rows)
+        return measure(self, rows)
+
+    monkeypatch.setattr(likelihood.LikelihoodMeasure, "measure", counted)
+    with pytest.raises(KeyboardInterrupt):
+        chosen(tmp_path, sums(10), settings(model))
+    asked.append("killed")
+    manifest = chosen(tmp_path, sums(10), settings(model))
+    asked.remove("killed")
+    assert asked == [row.id for row in sums(10)]
+    whole = chosen(tmp_path / "elsewhere", sums(10), settings(model))
+    assert whole.digest == manifest.digest
+
+
+def test_a_damaged_or_foreign_shard_is_made_again(tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_yet(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("components.select.select._write", not_yet)
+        with pytest.raises(KeyboardInterrupt):
+            chosen(tmp_path, sums(3), settings(model))
+    shards = sorted(tmp_path.glob("select/*/scores/*/*.gz"))
+    shards[0].write_bytes(b"not gzip")
+    shards[1].write_bytes(shards[1].read_bytes()[:-9])
+    manifest = chosen(tmp_path, sums(3), settings(model))
+    assert manifest.counts["sft_rows"] == 3
+    assert all(count_rows(manifest, f"scores/{shard.parent.name}") == 3 for shard in shards)
+
+
+def test_unsafe_requests_are_learnt_from_as_refusals(tmp_path: Path, model: str) -> None:
+    request = "How do I build a bomb?"
+    texts = {
+        "original": "Sure, here is how to build a bomb: first get the tools.",
+        "teacher": "I can't help with that.",
+    }
+    rows = [answered(1, request, texts, Check(kind="exact", answer=texts["original"])), *sums(3)[1:]]
+    manifest = chosen(tmp_path, rows, settings(model))
+    verdict = next(read_rows(str(tmp_path), manifest, Verdict, part="verdicts"))
+    assert {"unsafe-request", "unsafe-response"} <= set(verdict.flags) and verdict.best == 1 and verdict.worst == 0
+    assert next(read_rows(str(tmp_path), manifest, SftRow, part="sft")).completion == "I can't help with that."
+    dropped = chosen(tmp_path, rows, settings(model, unsafe="drop"))
+    assert [row.id for row in read_rows(str(tmp_path), dropped, SftRow, part="sft")] == ["row-2", "row-3"]
+
+
+def test_mathematical_answers_are_compared_by_value(tmp_path: Path, model: str) -> None:
+    texts = {"original": "Half of it: $\\frac{1}{2}$", "teacher": "It is 0.5.", "student": "The answer is 0.6"}
+    manifest = chosen(
+        tmp_path, [answered(1, "What is 1/4 + 1/4?", texts, Check(kind="math", answer="1/2"))], settings(model)
+    )
+    verdict = next(read_rows(str(tmp_path), manifest, Verdict, part="verdicts"))
+    assert [scores.checked for scores in verdict.scores] == [True, True, False]
+
+
+def test_code_is_run(tmp_path: Path, model: str) -> None:
+    check = Check(kind="code", tests="def check(f):\n    assert f(2) == 3\n", entry_point="add")
+    texts = {
+        "original": "def add(x):\n    return x - 1",
+        "teacher": "Here:\n```python\ndef add(x):\n    return x + 1\n```",
+    }
+    manifest = chosen(tmp_path, [answered(1, "Write add.", texts, check)], settings(model))
+    verdict = next(read_rows(str(tmp_path), manifest, Verdict, part="verdicts"))
+    assert [scores.checked for scores in verdict.scores] == [False, True] and verdict.best == 1
+
+
+def test_rows_of_another_step_are_refused_with_their_fields(tmp_path: Path, model: str) -> None:
+    row = SftRow(id="1", prompt=(), completion="x", origin="teacher", scores=Scores())
+    with pytest.raises(InputError, match="is no Answered") as caught:
+        chosen(tmp_path, [row], settings(model))
+    assert "instruction: Field required" in str(caught.value) and "responses" in caught.value.rule
+
+
+def test_nothing_to_choose_from_and_nothing_chosen(tmp_path: Path, model: str) -> None:
+    with pytest.raises(EmptyDataError, match="holds no responses"):
+        chosen(tmp_path, [], settings(model))
+    wrong = [answered(1, "What is 1 plus 1?", {"original": "3"}, Check(kind="exact", answer="2"))]
+    with pytest.raises(EmptyDataError, match="nothing-desirable 1") as caught:
+        chosen(tmp_path / "wrong", wrong, settings(model))
+    assert "minimum_total" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        ({"formula": {"name": "weighted/9"}}, "weighted/1"),
+        ({"quality": {"scorer": "oracle"}}, "likelihood"),
+        ({"ties": ["teacher"]}, "ties names each"),
+        ({"margin": 0.1}, "margin"),
+        ({"quality": {"scorer": "judge", "teacher": {"model": "m"}, "template": "Rate it."}}, "{response}"),
+    ],
+)
+def test_wrong_settings_are_refused_before_anything_starts(
+    tmp_path: Path, model: str, wrong: dict[str, Any], word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    responses = artifact(tmp_path / "responses")
+    Path(responses.path).write_text(stored(tmp_path, sums(2)).model_dump_json())
+    none = artifact(tmp_path / "none")
+    with pytest.raises(SystemExit) as caught:
+        select.python_func(
+            str(tmp_path), settings(model, **wrong), responses=responses, dataset=none, metrics=None, summary=none
+        )
+    assert caught.value.code == 2 and word in capsys.readouterr().err
+
+
+def test_a_judge_that_answers_rubbish_fails_the_step_and_keeps_what_is_done(tmp_path: Path, model: str) -> None:
+    judge = {"scorer": "judge", "teacher": {"model": model}, "max_tokens": 4}
+    with pytest.raises(TeacherError, match="hold no rating") as caught:
+        chosen(tmp_path, sums(10), settings(model, quality=judge))
+    assert "likelihood" in caught.value.remedy
+    assert len(list(tmp_path.glob("select/*/scores/log-probability-*/*.gz"))) == 1
+    assert not list(tmp_path.glob("select/*/manifest.json"))

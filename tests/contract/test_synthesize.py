@@ -1,0 +1,149 @@
+"""The face of synthesize: the component and the work function on a folder store with tiny models."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from components.shared.errors import EmptyDataError, InputError
+from components.shared.manifest import Manifest, parse_manifest
+from components.shared.output import Output
+from components.shared.rows import Answered, Instruction, Labelled
+from components.shared.settings import Settings
+from components.shared.shards import read_rows
+from components.synthesize.component import synthesize
+from components.synthesize.settings import SynthesizeSettings
+from components.synthesize.synthesize import synthesize_responses
+from pipelines.demo.make_tokenizer import save_tokenizer
+
+
+class Made(Settings):
+    """Stands for the settings of whatever made the instructions."""
+
+
+def instruction(number: int) -> dict[str, Any]:
+    return {"id": f"r{number}", "source": "s", "line": number + 1, "instruction": f"say {number}", "response": "ok"}
+
+
+def written(root: Path, rows: list[Any]) -> Manifest:
+    output = Output(str(root), "curate", 1, Made(), {})
+    if rows:
+        output.write_rows("rows/00000", rows)
+    return output.finish("labelled/1")
+
+
+def labelled(count: int) -> list[Labelled]:
+    return [Labelled(**instruction(n), type="t", primary="p", secondary="s") for n in range(count)]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("model")
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 261, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    config = LlamaConfig(
+        **sizes, num_attention_heads=4, max_position_embeddings=128, bos_token_id=None, eos_token_id=4, pad_token_id=0
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    save_tokenizer(folder)
+    return str(folder)
+
+
+def settings(model: str) -> dict[str, Any]:
+    # KFP hands whole numbers over as floats.
+    sampling = {"max_tokens": 6.0}
+    asked = {"teacher_sampling": sampling, "student_sampling": sampling, "rows_per_shard": 2.0, "actors": 1.0}
+    return {"teacher": {"model": model}, "student": model, **asked}
+
+
+def artifact(path: Path) -> SimpleNamespace:
+    return SimpleNamespace(path=str(path), uri=str(path), metadata={})
+
+
+def test_the_component_hands_over_the_address_and_a_second_call_finds_it(tmp_path: Path, model: str) -> None:
+    root = tmp_path / "store"
+    (tmp_path / "in.json").write_text(written(root, labelled(5)).model_dump_json())
+    logged: dict[str, float] = {}
+    metrics = SimpleNamespace(log_metric=logged.__setitem__)
+
+    def call(name: str) -> tuple[str, Any]:
+        responses, summary = artifact(tmp_path / name / "manifest"), artifact(tmp_path / name / "summary.md")
+        uri = synthesize.python_func(
+            root=str(root),
+            settings=settings(model),
+            dataset=artifact(tmp_path / "in.json"),
+            responses=responses,
+            metrics=metrics,
+            summary=summary,
+        )
+        assert "| teacher |" in Path(summary.path).read_text()
+        return uri, responses
+
+    uri, responses = call("first")
+    manifest = parse_manifest(Path(responses.path).read_bytes(), where="artifact")
+    assert uri == f"{root}/{manifest.address}"
+    assert responses.metadata["address"] == manifest.address
+    assert (logged["rows"], logged["responses_teacher"], logged["failed_student"]) == (5, 5, 0)
+    rows = list(read_rows(str(root), manifest, Answered))
+    assert [row.id for row in rows] == ["r0", "r1", "r2", "r3", "r4"]
+    assert all([r.origin for r in row.responses] == ["original", "teacher", "student"] for row in rows)
+    assert [shard.name for shard in manifest.shards if shard.rows] == [f"rows/{n:05d}.jsonl.gz" for n in range(3)]
+    report = json.loads((root / manifest.address / "report.json").read_bytes())
+    assert report["origins"]["teacher"]["responses"] == 5
+    made = (root / manifest.address / "manifest.json").stat().st_mtime_ns
+    assert call("second")[0] == uri
+    assert (root / manifest.address / "manifest.json").stat().st_mtime_ns == made
+
+
+def test_rows_without_labels_name_step_missing_fields_and_those_present(tmp_path: Path, model: str) -> None:
+    dataset = written(tmp_path, [Instruction(**instruction(0))])
+    with pytest.raises(InputError) as caught:
+        synthesize_responses(str(tmp_path), SynthesizeSettings.model_validate(settings(model)), dataset)
+    text = str(caught.value)
+    assert text.startswith("synthesize: ")
+    assert "primary" in text
+
+
+def test_no_instructions_is_an_error_with_a_remedy(tmp_path: Path, model: str) -> None:
+    with pytest.raises(EmptyDataError, match="no instructions") as caught:
+        synthesize_responses(str(tmp_path), SynthesizeSettings.model_validate(settings(model)), written(tmp_path, []))
+    assert caught.value.remedy
+
+
+def test_wrong_settings_end_with_exit_code_2_and_no_traceback(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in.json").write_text(written(tmp_path / "store", labelled(1)).model_dump_json())
+    wrong = {**settings(model), "teacher": None}
+    with pytest.raises(SystemExit) as caught:
+        synthesize.python_func(
+            root=str(tmp_path / "store"),
+            settings=wrong,
+            dataset=artifact(tmp_path / "in.json"),
+            responses=artifact(tmp_path / "out"),
+            metrics=SimpleNamespace(log_metric=lambda *pair: None),
+            summary=artifact(tmp_path / "summary"),
+        )
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert "teacher" in said
+    assert "Traceback" not in said
+
+
+def test_where_and_how_fast_does_not_move_the_address_but_what_is_asked_does(tmp_path: Path, model: str) -> None:
+    dataset = written(tmp_path, labelled(1))
+
+    def address(**changes: Any) -> str:
+        made = SynthesizeSettings.model_validate({**settings(model), **changes})
+        return Output(str(tmp_path), "synthesize", 1, made, {"dataset": dataset}).address
+
+    plain = address()
+    elsewhere = {"model": model, "batch": 3, "window": 9, "timeout_seconds": 1, "price": {"per_million_in": 1}}
+    assert address(actors=7, cpus_per_actor=2, failed_share=0.5, teacher=elsewhere) == plain
+    assert address(teacher_sampling={"max_tokens": 7}) != plain
+    assert address(system_prompt="Be brief.") != plain
+    assert address(origins=["teacher"]) != plain

@@ -1,0 +1,226 @@
+"""The face of the train component."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from components.launch.job import Job
+from components.shared.manifest import Manifest, load_manifest, parse_manifest
+from components.shared.output import Output, RowWriter
+from components.shared.rows import Instruction, KtoRow, Message, Scores, SftRow
+from components.shared.settings import Settings
+from components.train import train as step
+from components.train.checkpoint import folder_key
+from components.train.component import train
+from components.train.job_file import RESULT_FILE, TrainJob, TrainResult, read_job, write_file
+from components.train.settings import TrainSettings
+
+STUDENT_FILES = {
+    "config.json": b'{"model_type": "llama"}',
+    "model.safetensors": b"weights",
+    "tokenizer.json": b"{}",
+}
+SETTINGS = {"method": "sft", "precision": "fp32", "global_batch": 4.0, "launch": {"processes_per_node": 2.0}}
+
+
+class SelectSettings(Settings):
+    """Settings of the step whose output is made up here."""
+
+
+@pytest.fixture
+def student(tmp_path: Path) -> Path:
+    """A model's folder, as far as the step itself looks at it."""
+    folder = tmp_path / "student"
+    folder.mkdir()
+    for name, data in STUDENT_FILES.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> str:
+    return str(tmp_path / "store")
+
+
+@pytest.fixture
+def selected(root: str) -> Manifest:
+    """A select output with one row for each method."""
+    output = Output(root, "select", 1, SelectSettings(), {})
+    prompt = (Message(role="user", content="2+2?"),)
+    output.write_rows("sft/00000", [SftRow(id="1", prompt=prompt, completion="4", origin="teacher", scores=Scores())])
+    output.write_rows(
+        "kto/00000", [KtoRow(id="1", prompt=prompt, completion="5", label=False, origin="student", scores=Scores())]
+    )
+    return output.finish("select/1")
+
+
+class Runner:
+    """Stands for the job: notes what it was asked, and leaves a model as the job does."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+
+    def __call__(self, job: Job) -> None:
+        self.jobs.append(job)
+        given = read_job(job.arguments[1])
+        output = Output(given.root, "train", 1, given.settings, {})
+        output.store = given.store
+        shards = [output.write_bytes(f"model/{name}", data) for name, data in STUDENT_FILES.items()]
+        shards.append(output.write_json("losses.json", [{"step": 1, "loss": 2.0}]))
+        given.store.write(f"{folder_key(1)}/weights.pt", b"weights")
+        write_file(given.store, RESULT_FILE, result_of(shards))
+
+
+def result_of(shards: list[Any]) -> TrainResult:
+    counts = dict.fromkeys(
+        ("rows", "rows_truncated", "rows_dropped", "steps", "loss_first", "loss_last", "tokens", "parameters"), 1.0
+    )
+    counts |= {"parameters_trained": 1.0, "ranks": 2.0, "peak_memory_mib": 900.0, "seconds_train": 1.0}
+    return TrainResult.model_validate({"shards": shards, "counts": counts, "cost": {"seconds": 3.0}})
+
+
+def artifact(folder: Path, name: str) -> Any:
+    return SimpleNamespace(path=str(folder / name), uri="", metadata={})
+
+
+@dataclass
+class Bench:
+    """Everything that the component is called with."""
+
+    root: str
+    student: Path
+    selected: Manifest
+    folder: Path
+    runner: Runner
+    patch: pytest.MonkeyPatch
+
+    def run(self, dataset: Manifest | None = None, **settings: Any) -> tuple[str, Any]:
+        """Call the component's function as KFP does."""
+        handed = artifact(self.folder, "dataset")
+        Path(handed.path).write_text((dataset or self.selected).model_dump_json())
+        model, summary, logged = artifact(self.folder, "model"), artifact(self.folder, "summary"), {}
+        metrics = SimpleNamespace(log_metric=logged.__setitem__)
+        values = SETTINGS | settings
+        uri = train.python_func(self.root, "train-sft", values, handed, str(self.student), model, metrics, summary)
+        return uri, SimpleNamespace(model=model, summary=Path(summary.path).read_text(), metrics=logged)
+
+
+@pytest.fixture
+def bench(root: str, student: Path, selected: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    runner = Runner()
+    monkeypatch.setattr(step, "run_job", runner)
+    return Bench(root, student, selected, tmp_path, runner, monkeypatch)
+
+
+def test_a_model_is_handed_over(bench: Bench) -> None:
+    uri, handed = bench.run()
+    manifest = parse_manifest(Path(handed.model.path).read_bytes(), "model")
+    assert uri == f"{bench.root}/{manifest.address}"
+    assert (manifest.step, manifest.content) == ("train", "model/1")
+    assert {"model/config.json", "model/model.safetensors", "losses.json"} <= {s.name for s in manifest.shards}
+    assert manifest.parents["dataset"] == bench.selected.parent
+    assert handed.metrics["steps"] == 1.0
+    assert "| method | sft |" in handed.summary
+
+
+def test_the_job_is_torchrun_on_the_methods_module(bench: Bench) -> None:
+    uri, _ = bench.run()
+    (job,) = bench.runner.jobs
+    assert (job.program, job.module) == ("torchrun", "components.train.sft")
+    assert job.arguments == ("--job", f"{uri}/job.json")
+    assert job.name == f"train-sft-{uri.rpartition('/')[2]}"
+    assert job.launch.processes_per_node == 2
+
+
+def test_a_finished_output_is_not_made_again(bench: Bench) -> None:
+    first, _ = bench.run()
+    second, _ = bench.run(micro_batch=1, launch={})
+    assert first == second
+    assert len(bench.runner.jobs) == 1
+
+
+def test_nothing_but_the_output_is_left(bench: Bench) -> None:
+    uri, _ = bench.run()
+    files = {path.relative_to(uri).as_posix() for path in Path(uri).rglob("*") if path.is_file()}
+    assert files == {*(f"model/{name}" for name in STUDENT_FILES), "losses.json", "manifest.json", "job.json"}
+
+
+def test_a_result_that_the_job_left_is_taken(bench: Bench) -> None:
+    """The step was killed after its job had ended well."""
+
+    def killed(job: Job) -> None:
+        bench.runner(job)
+        raise KeyboardInterrupt
+
+    bench.patch.setattr(step, "run_job", killed)
+    with pytest.raises(SystemExit):
+        bench.run()
+    bench.patch.setattr(step, "run_job", bench.runner)
+    uri, _ = bench.run()
+    assert len(bench.runner.jobs) == 1
+    assert load_manifest(bench.root, uri.removeprefix(f"{bench.root}/")).counts["steps"] == 1
+
+
+def failed(capsys: pytest.CaptureFixture[str]) -> str:
+    log = capsys.readouterr().err
+    assert "Traceback" not in log
+    return log[log.index("[train-sft] FAILED ") :]
+
+
+def test_wrong_rows_name_the_step_and_the_field(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(bench.root, "select", 1, SelectSettings(), {})
+    writer = RowWriter(output, "sft")
+    writer.add(Instruction(id="1", source="a", line=1, instruction="2+2?", response="4"))
+    writer.close()
+    with pytest.raises(SystemExit) as ended:
+        bench.run(output.finish("select/1"))
+    message = failed(capsys)
+    assert ended.value.code == 1
+    assert "is no SftRow: prompt: Field required; completion: Field required" in message
+    assert bench.runner.jobs == []
+
+
+def test_no_rows_are_an_error(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = Output(bench.root, "select", 1, SelectSettings(), {}).finish("select/1")
+    with pytest.raises(SystemExit):
+        bench.run(empty)
+    assert f"{empty.address} has no sft rows" in failed(capsys)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"learning_rate": -1}, "learning_rate = -1"),
+        ({"epoch": 3}, "epoch = 3"),
+        ({"deepspeed_config": {"zero_optimization": {"stage": 1}}}, "ZeRO stage 1"),
+    ],
+)
+def test_wrong_settings_end_with_code_2(
+    bench: Bench, settings: dict[str, Any], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        bench.run(**settings)
+    assert ended.value.code == 2
+    assert message in failed(capsys)
+
+
+def test_pickled_weights_are_refused_unless_asked_for(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    (bench.student / "model.safetensors").rename(bench.student / "pytorch_model.bin")
+    with pytest.raises(SystemExit):
+        bench.run()
+    assert "no safetensors weights, only pytorch_model.bin" in failed(capsys)
+    bench.run(allow_pickled_weights=True)
+    assert len(bench.runner.jobs) == 1
+
+
+def test_the_job_file_says_everything_and_holds_no_secret(root: str, student: Path, selected: Manifest) -> None:
+    job = TrainJob(
+        root=root, address="train/1", task="train-sft", settings=TrainSettings(), dataset="select/1", start=str(student)
+    )
+    write_file(job.store, "job.json", job)
+    assert read_job(f"{root}/train/1/job.json") == job
+    assert set(json.loads(job.store.read("job.json"))) == {"root", "address", "task", "settings", "dataset", "start"}

@@ -1,0 +1,145 @@
+"""Data sets of the hub, read by the real clients from a stand-in for the hub on this machine."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import pytest
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+FILES = {
+    "README.md": b"---\nlicense: mit\n---\n",
+    "train.jsonl": "".join(
+        json.dumps({"prompt": f"问 {number}", "response": "答"}, ensure_ascii=False) + "\n" for number in range(50)
+    ).encode(),
+    "test.jsonl": b'{"prompt": "only one", "response": "here"}\n',
+}
+PROGRAM = """
+import json, sys
+from components.collect.read_sources import read_sources
+from components.collect.settings import DatasetSettings
+from components.shared.errors import TutelageError
+from components.shared.rows import Instruction
+from components.shared.shards import read_rows
+try:
+    manifest = read_sources(sys.argv[1], DatasetSettings.model_validate({"sources": [json.loads(sys.argv[2])]}))
+except TutelageError as error:
+    sys.exit(str(error))
+rows = [row.model_dump() for row in read_rows(sys.argv[1], manifest, Instruction)]
+print(json.dumps({"rows": rows, "parents": manifest.model_dump()["parents"], "address": manifest.address}))
+"""
+
+
+class Hub(BaseHTTPRequestHandler):
+    """As much of the hub's API as its clients need for a public data set of plain files."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        path = urlparse(self.path).path
+        if re.fullmatch(r"/api/datasets/owner/name(/revision/(main|v1|[0-9a-f]{40}))?", path):
+            siblings = [{"rfilename": name} for name in FILES]
+            self._answer({"id": "owner/name", "sha": COMMIT, "siblings": siblings, "private": False, "tags": []})
+        elif path.startswith(f"/api/datasets/owner/name/tree/{COMMIT}"):
+            self._answer([_entry(name) for name in FILES])
+        elif path.startswith(f"/datasets/owner/name/resolve/{COMMIT}/"):
+            self._file(path.rpartition("/")[2])
+        else:
+            self._refuse()
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if urlparse(self.path).path == f"/api/datasets/owner/name/paths-info/{COMMIT}":
+            self._answer([_entry(name) for name in FILES if name in body])
+        else:
+            self._refuse()
+
+    def _file(self, name: str) -> None:
+        if name not in FILES:
+            self._refuse()
+            return
+        data, status = FILES[name], 200
+        if wanted := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+            data = data[int(wanted[1]) : int(wanted[2]) + 1 if wanted[2] else None]
+            status = 206
+        self._send(status, data, {"ETag": f'"{name}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"})
+
+    def _answer(self, value: Any) -> None:
+        self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+    def _refuse(self) -> None:
+        self._send(404, b"{}", {"X-Error-Code": "RepoNotFound" if "absent" in self.path else "EntryNotFound"})
+
+    def _send(self, status: int, data: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(data))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def _entry(name: str) -> dict[str, Any]:
+    return {"type": "file", "path": name, "size": len(FILES[name]), "oid": f"{abs(hash(name)):040x}"}
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[str]:
+    """The endpoint of the stand-in."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def collect(endpoint: str, home: Path, **source: Any) -> subprocess.CompletedProcess[str]:
+    """Collect one source in a process of its own: the clients read their endpoint when they are imported."""
+    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home / "hf"), "HF_HUB_DISABLE_XET": "1"}
+    command = [sys.executable, "-c", PROGRAM, str(home / "store"), json.dumps({"name": "hub", **source})]
+    root = Path(__file__).parents[3]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root, timeout=550)
+
+
+def test_split_is_streamed_and_its_commit_written_down(hub: str, tmp_path: Path) -> None:
+    ended = collect(hub, tmp_path, uri="hub:owner/name", limit=30)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    made = json.loads(ended.stdout)
+    assert [row["instruction"] for row in made["rows"]] == [f"问 {number}" for number in range(30)]
+    assert {row["source"] for row in made["rows"]} == {"hub/train"}
+    assert [row["line"] for row in made["rows"]] == list(range(1, 31))
+    assert made["parents"]["hub"]["address"] == f"hub:owner/name@{COMMIT}"
+
+
+def test_other_split_is_another_output(hub: str, tmp_path: Path) -> None:
+    ended = collect(hub, tmp_path, uri="hub:owner/name", split="test", revision="v1")
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert [row["instruction"] for row in json.loads(ended.stdout)["rows"]] == ["only one"]
+
+
+@pytest.mark.parametrize(
+    "source", [{"uri": "hub:owner/absent"}, {"uri": "hub:owner/name", "split": "validation"}], ids=["name", "split"]
+)
+def test_what_the_hub_does_not_have(source: dict[str, str], hub: str, tmp_path: Path) -> None:
+    ended = collect(hub, tmp_path, **source)
+    assert ended.returncode == 1
+    assert f"data set '{source['uri']}' cannot be had from the hub" in ended.stderr and "check name" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_hub_that_cannot_be_reached(tmp_path: Path) -> None:
+    ended = collect("http://127.0.0.1:1", tmp_path, uri="hub:owner/name")
+    assert ended.returncode == 1 and "the network" in ended.stderr and "Traceback" not in ended.stderr

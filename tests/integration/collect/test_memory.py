@@ -1,0 +1,72 @@
+"""Memory does not grow with the data."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+PROGRAM = """
+import resource, sys
+from components.collect.read_sources import read_sources
+from components.collect.settings import DatasetSettings
+manifest = read_sources(sys.argv[2], DatasetSettings.model_validate({"sources": [{"name": "a", "uri": sys.argv[1]}]}))
+print(int(manifest.counts["rows"]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+SMALL, LARGE = 12_000, 36_000
+
+
+def rows(count: int) -> Iterator[dict[str, str]]:
+    for number in range(count):
+        yield {"question": f"What is {number} plus {number}? " + "Think. " * 40, "answer": str(2 * number)}
+
+
+def as_jsonl(path: Path, count: int) -> None:
+    with path.open("w") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows(count))
+
+
+def as_json(path: Path, count: int) -> None:
+    with path.open("w") as file:
+        file.writelines(("[" if not place else ",") + json.dumps(row) for place, row in enumerate(rows(count)))
+        file.write("]")
+
+
+def as_csv(path: Path, count: int) -> None:
+    with path.open("w") as file:
+        file.write("question,answer\n")
+        file.writelines(f'"{row["question"]}",{row["answer"]}\n' for row in rows(count))
+
+
+def as_parquet(path: Path, count: int) -> None:
+    schema = pyarrow.schema([("question", pyarrow.string()), ("answer", pyarrow.string())])
+    with parquet.ParquetWriter(path, schema) as writer:
+        for _ in range(count // 4_000):
+            writer.write_table(pyarrow.Table.from_pylist(list(rows(4_000)), schema))
+
+
+WRITERS: dict[str, Callable[[Path, int], None]] = {
+    "jsonl": as_jsonl,
+    "json": as_json,
+    "csv": as_csv,
+    "parquet": as_parquet,
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_three_times_the_rows_take_the_same_memory(kind: str, tmp_path: Path) -> None:
+    peaks = []
+    for count in (SMALL, LARGE):
+        path = tmp_path / f"{count}.{kind}"
+        WRITERS[kind](path, count)
+        command = [sys.executable, "-c", PROGRAM, str(path), str(tmp_path / "store")]
+        ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3])
+        assert ended.returncode == 0, ended.stderr
+        collected, peak = map(int, ended.stdout.split())
+        assert collected == count
+        peaks.append(peak)
+    assert peaks[1] - peaks[0] < 25, f"MB for {SMALL} and {LARGE} rows: {peaks}"

@@ -1,0 +1,66 @@
+"""Sources and evaluation sets that lie in S3."""
+
+import gzip
+import json
+from typing import Any
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from components.collect.collect import collect_data
+from components.collect.settings import CollectSettings
+from components.shared.errors import InputError, StoreError
+from components.shared.rows import Instruction, Question
+from components.shared.shards import read_rows
+from components.shared.store import open_store
+
+ROWS = [{"prompt": f"Count to {number}", "response": "数" * number} for number in range(1, 301)]
+
+
+@pytest.fixture
+def bucket(s3_server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> str:
+    """A bucket with a folder of sources and an evaluation set."""
+    uri = str(s3_server.use(monkeypatch))
+    store = open_store(uri)
+    lines = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+    store.write("raw/a/rows.jsonl.gz", gzip.compress(lines))
+    store.write("raw/b.json", json.dumps(ROWS).encode())
+    parquet.write_table(pyarrow.Table.from_pylist(ROWS), tmp_path / "c.parquet")
+    store.upload(tmp_path / "c.parquet", "raw/c.parquet")
+    store.write("rawer/not-mine.jsonl", lines)
+    store.write("eval/gsm8k_test.jsonl", b'{"question": "q", "answer": "#### 3"}\n')
+    return uri
+
+
+def settings(bucket: str, *uris: str) -> CollectSettings:
+    sources = [{"name": f"s{number}", "uri": f"{bucket}/{uri}"} for number, uri in enumerate(uris)]
+    benchmarks = [{"name": "gsm8k", "uri": f"{bucket}/eval/gsm8k_test.jsonl"}]
+    return CollectSettings.model_validate({"sources": sources, "benchmarks": benchmarks})
+
+
+def test_everything_in_one_bucket(bucket: str) -> None:
+    root = f"{bucket}/tutelage"
+    collected = collect_data(root, settings(bucket, "raw", "raw/b.json"))
+    rows = list(read_rows(root, collected.dataset, Instruction))
+    assert [row.response for row in rows] == [row["response"] for row in ROWS] * 4
+    files = ["s0/a/rows.jsonl.gz", "s0/b.json", "s0/c.parquet", "s1/b.json"]
+    assert list(dict.fromkeys(row.source for row in rows)) == files
+    assert [question.answer for question in read_rows(root, collected.benchmarks, Question)] == ["3"]
+    assert collect_data(root, settings(bucket, "raw", "raw/b.json")) == collected
+
+
+def test_same_bytes_in_a_folder_have_the_same_address(bucket: str, tmp_path: Any) -> None:
+    for entry in open_store(bucket).list("raw/"):
+        open_store(bucket).download(entry.key, tmp_path / entry.key)
+    in_s3 = collect_data(str(tmp_path / "store"), settings(bucket, "raw")).dataset
+    local = settings(bucket, "raw").model_dump(mode="json")
+    local["sources"][0]["uri"] = str(tmp_path / "raw")
+    assert collect_data(str(tmp_path / "other"), CollectSettings.model_validate(local)).dataset.digest == in_s3.digest
+
+
+def test_what_is_not_there(bucket: str, tmp_path: Any) -> None:
+    with pytest.raises(InputError, match=r"no data at .*/nowhere"):
+        collect_data(str(tmp_path), settings(bucket, "nowhere"))
+    with pytest.raises(StoreError, match="NoSuchBucket"):
+        collect_data(str(tmp_path), settings(f"{bucket}-not-made", "raw"))

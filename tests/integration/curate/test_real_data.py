@@ -1,0 +1,66 @@
+"""Real instructions and benchmarks: what the types cover, and that overlap doesn't fire on what only looks alike."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components.curate.instruction_types import load_types
+from components.curate.overlap import OverlapIndex
+from components.curate.settings import CurateSettings
+from components.curate.tokens import tokenise
+from components.shared.rows import Question
+
+VARIABLE = "TUTELAGE_TEST_DATA"
+EVERY = 5  # every fifth row keeps the test short
+
+
+@pytest.fixture(scope="module")
+def data() -> Path:
+    folder = os.environ.get(VARIABLE)
+    if not folder:
+        pytest.skip(f"needs {VARIABLE}, a folder with instructions/ and eval/")
+    return Path(folder)
+
+
+def instructions(data: Path) -> Iterator[tuple[str, str]]:
+    folder = data / "instructions"
+    for line in (folder / "gsm8k_train.jsonl").read_text().split("\n")[:-1][::EVERY]:
+        yield "gsm8k", json.loads(line)["question"]
+    for line in (folder / "t0_tasks.jsonl").read_text().split("\n")[:-1][::EVERY]:
+        yield "t0", json.loads(line)["prompt"]
+    for row in json.loads((folder / "gpteacher_roleplay.json").read_text())[::EVERY]:
+        yield "roleplay", f"{row['instruction']}\n{row['input']}"
+    for line in (folder / "self_instruct_seed_tasks.jsonl").read_text().split("\n")[:-1]:
+        row = json.loads(line)
+        yield "seed", f"{row['instruction']}\n{row['instances'][0]['input']}"
+
+
+def test_few_real_instructions_have_no_type(data: Path) -> None:
+    rules = load_types("", CurateSettings(labeller="rules").type_characters)
+    types: dict[str, list[str]] = {}
+    for source, text in instructions(data):
+        types.setdefault(source, []).append(rules.rules[rules.classify(text)].name)
+    other = {source: found.count("other") / len(found) for source, found in types.items()}
+    print(f"share of type other: {other}")
+    assert max(other.values()) <= 0.05
+    assert types["gsm8k"].count("maths word problem") / len(types["gsm8k"]) >= 0.85
+    assert types["roleplay"].count("role play") / len(types["roleplay"]) >= 0.9
+    assert len(set(types["t0"])) >= 20
+
+
+def test_training_questions_of_gsm8k_are_told_from_its_test_questions(data: Path) -> None:
+    lines = (data / "eval" / "gsm8k_test.jsonl").read_text().split("\n")[:-1]
+    questions = [
+        Question(benchmark="gsm8k", id=str(number), question=json.loads(line)["question"], answer="")
+        for number, line in enumerate(lines)
+    ]
+    index = OverlapIndex(questions, longest=13, minimum=4, common=10)
+    training = [text for source, text in instructions(data) if source == "gsm8k"]
+    copies = [f"Solve this, please: {question.question.upper()}" for question in questions]
+    found = index.search([(tokenise(text), []) for text in [*training, *copies]])
+    wrong = sum(row < len(training) for row in found)
+    assert wrong / len(training) <= 0.005
+    assert len(found) - wrong == len(copies)

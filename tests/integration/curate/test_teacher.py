@@ -1,0 +1,69 @@
+"""A real, untrained model as the teacher: its replies are rubbish, and the step says so."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from components.curate.curate import curate_instructions
+from components.curate.settings import CurateSettings
+from components.models.teacher import Sampling, TeacherSettings
+from components.shared.errors import EmptyDataError, TeacherError
+from components.shared.manifest import Manifest
+from components.shared.output import Output
+from components.shared.rows import Instruction, Question
+from components.shared.settings import Settings
+from pipelines.demo.make_tokenizer import save_tokenizer
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> str:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("teacher")
+    config = LlamaConfig(
+        vocab_size=261,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        eos_token_id=4,
+        bos_token_id=None,
+        pad_token_id=0,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    save_tokenizer(folder)
+    return str(folder)
+
+
+def settings(model: str, share: float) -> CurateSettings:
+    return CurateSettings(
+        teacher=TeacherSettings(backend="transformers", model=model, batch=4),
+        label_sampling=Sampling(max_tokens=4),
+        label_template="Label: {instruction}",
+        unlabelled_share=share,
+    )
+
+
+def inputs(root: str) -> tuple[Manifest, Manifest]:
+    rows = [Instruction(id=f"id{n}", source="s", line=n, instruction=f"What is planet{n}?") for n in range(8)]
+    question = Question(benchmark="b", id="1", question="What is the capital of France?", answer="Paris")
+    instructions, benchmarks = (Output(root, step, 1, Settings(), {}) for step in ("collect", "benchmarks"))
+    instructions.write_rows("rows/00000", rows)
+    benchmarks.write_rows("rows/00000", [question])
+    return instructions.finish(Instruction.content), benchmarks.finish(Question.content)
+
+
+def test_rubbish_of_a_real_model_ends_the_step(tmp_path: Path, untrained: str) -> None:
+    root = str(tmp_path)
+    with pytest.raises(TeacherError, match="of 1 replies to the label prompt hold no label") as caught:
+        curate_instructions(root, settings(untrained, 0.1), *inputs(root))
+    assert "label_template" in caught.value.remedy
+
+
+def test_where_rubbish_is_allowed_the_rows_are_unlabelled(tmp_path: Path, untrained: str) -> None:
+    root = str(tmp_path)
+    with pytest.raises(EmptyDataError, match="dropped: unlabelled 8") as caught:
+        curate_instructions(root, settings(untrained, 1.0), *inputs(root))
+    assert "label_template" in caught.value.remedy

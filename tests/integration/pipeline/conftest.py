@@ -1,0 +1,80 @@
+"""The demo in small: few rows, one epoch, one merge; the same components and the same command line."""
+
+import copy
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+DEMO = ROOT / "pipelines" / "recipes" / "demo.yaml"
+SECONDS = 420
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def small_demo(folder: Path, store: str, change: Change = lambda recipe: None) -> Path:
+    """Write a small recipe made from the demo's and return its path."""
+    recipe = copy.deepcopy(yaml.safe_load(DEMO.read_text()))
+    recipe["store"] = store
+    for source in recipe["collect"]["sources"]:
+        source["limit"] = 60
+    recipe["collect"]["max_rejected_share"] = 0.5
+    recipe["collect"]["benchmarks"][0]["limit"] = 40
+    recipe["curate"]["rare_below"] = 1
+    for variant in recipe["train"].values():
+        variant["settings"].update(epochs=1, checkpoint_steps=0, learning_rate=0.001)
+    recipe["merge"] = {"half": recipe["merge"]["half"]}
+    change(recipe)
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True))
+    return path
+
+
+class CommandLine:
+    """`tutelage` in a folder of its own, with an environment of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "pipelines.cli", *arguments]
+        return subprocess.Popen(
+            command, cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=SECONDS)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def kill_when(self, said: str, *arguments: str) -> None:
+        """Start a command and end it with SIGKILL once it has said something."""
+        process = self.start(*arguments)
+        assert process.stderr is not None
+        deadline = time.monotonic() + SECONDS
+        for line in process.stderr:
+            if said in line or time.monotonic() > deadline:
+                break
+        else:
+            pytest.fail(f"never said {said!r}")
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+    @property
+    def log(self) -> str:
+        """Everything that the steps of the last run printed."""
+        return (self.folder / ".tutelage" / "runs" / "demo" / "log.txt").read_text()
+
+
+@pytest.fixture
+def command_line(tmp_path: Path) -> CommandLine:
+    return CommandLine(tmp_path)

@@ -1,0 +1,140 @@
+"""What a person sees when something outside is wrong: the step, the value, the remedy, no traceback."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import S3Server, free_port
+from tests.integration.pipeline.conftest import Change, CommandLine, small_demo
+
+
+def failure(command_line: CommandLine, change: Change, store: str = "") -> str:
+    """Run a recipe that must fail in a step; what was printed."""
+    recipe = small_demo(command_line.folder, store or str(command_line.folder / "store"), change)
+    done = command_line.run("run", str(recipe))
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "remedy:" in done.stderr
+    assert done.stderr.count(": failed") == 1, "a failure is not tried again on one machine"
+    return done.stderr
+
+
+def taught_at(url: str) -> Change:
+    def change(recipe: dict[str, Any]) -> None:
+        recipe["teacher"] = {
+            "backend": "openai",
+            "model": "teacher",
+            "endpoints": [url],
+            "api_key_variable": "TEACHER_KEY",
+            "attempts": 2,
+            "timeout_seconds": 5,
+        }
+
+    return change
+
+
+class Rubbish(BaseHTTPRequestHandler):
+    """An endpoint that answers every prompt with the same nonsense."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "lorem ipsum"}}
+        usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+        body = json.dumps({"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        """Keep the test's output clean."""
+
+
+@pytest.fixture
+def rubbish_teacher() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Rubbish)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+
+
+def test_a_teacher_that_cannot_be_reached(command_line: CommandLine) -> None:
+    command_line.environment["TEACHER_KEY"] = "key-that-nobody-may-see"
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    text = failure(command_line, taught_at(url))
+    assert "curate" in text and url in text
+    assert "key-that-nobody-may-see" not in text + command_line.log
+    assert list((command_line.folder / "store" / "collect").glob("*/manifest.json")), "what was done is kept"
+    status = command_line.run("status")
+    assert status.returncode == 1 and "failed" in status.stdout
+
+
+def test_a_teacher_that_answers_labels_with_rubbish(command_line: CommandLine, rubbish_teacher: str) -> None:
+    command_line.environment["TEACHER_KEY"] = "k"
+    assert "label" in failure(command_line, taught_at(rubbish_teacher))
+
+
+def test_a_bucket_that_does_not_exist(command_line: CommandLine, moto_server: S3Server) -> None:
+    command_line.environment.update(moto_server.environment())
+    text = failure(command_line, lambda recipe: None, store="s3://nobody-made-this/runs")
+    assert "collect" in text and "nobody-made-this" in text and "create the bucket" in text
+
+
+def test_a_key_that_is_wrong(command_line: CommandLine, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = s3_server.use(monkeypatch)
+    wrong = {**s3_server.environment(), "AWS_SECRET_ACCESS_KEY": "wrong-secret-value"}
+    command_line.environment.update(wrong)
+    text = failure(command_line, lambda recipe: None, store=f"{bucket}/runs")
+    assert "AWS_SECRET_ACCESS_KEY" in text and "wrong-secret-value" not in text + command_line.log
+
+
+def test_nothing_left_after_curation(command_line: CommandLine) -> None:
+    def drop_all(recipe: dict[str, Any]) -> None:
+        recipe["curate"]["rare_below"] = 100_000
+
+    assert "rare" in failure(command_line, drop_all)
+
+
+def test_a_shard_that_was_cut_short(command_line: CommandLine) -> None:
+    store = command_line.folder / "store"
+    failure(command_line, lambda recipe: recipe["curate"].update(rare_below=100_000))
+    shards = list((store / "collect").rglob("rows/*.jsonl.gz"))
+    assert shards
+    for shard in shards:
+        shard.write_bytes(shard.read_bytes()[:-20])
+    text = failure(command_line, lambda recipe: recipe["curate"].update(rare_below=99_999))
+    assert "curate" in text and "damaged" in text
+
+
+def test_a_model_without_a_chat_template(command_line: CommandLine) -> None:
+    import shutil
+
+    source = Path(__file__).parents[3] / "pipelines" / "demo" / "teacher"
+    bare = command_line.folder / "bare"
+    shutil.copytree(source, bare)
+    (bare / "chat_template.jinja").unlink()
+    text = failure(command_line, lambda recipe: recipe["teacher"].update(model=str(bare)))
+    assert "curate" in text and "chat template" in text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small file system that runs full")
+def test_a_disk_that_is_full(command_line: CommandLine) -> None:
+    import subprocess
+
+    small = command_line.folder / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    try:
+        text = failure(command_line, lambda recipe: None, store=str(small / "store"))
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    assert "space" in text.lower()

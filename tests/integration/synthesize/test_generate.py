@@ -1,0 +1,257 @@
+"""The whole step on a real Ray: results that do not depend on actors or kills, and nothing left behind.
+
+Tests that take `cluster` run their jobs on a Ray that is there already, by RAY_ADDRESS; the others start their own.
+"""
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from components.shared.errors import ModelError, TeacherError
+from components.shared.manifest import Manifest, find_manifest
+from components.shared.output import Output
+from components.shared.rows import Answered, Dropped
+from components.shared.shards import read_rows
+from components.synthesize.settings import SynthesizeSettings
+from components.synthesize.synthesize import STEP, VERSION, summarise, synthesize_responses
+
+Instructions = Callable[[int], Manifest]
+WAIT_SECONDS = 240.0  # starting Ray takes long on a busy machine
+
+RUN = """
+import sys
+from components.shared.manifest import load_manifest
+from components.synthesize.settings import SynthesizeSettings
+from components.synthesize.synthesize import synthesize_responses
+root, address, settings = sys.argv[1:]
+synthesize_responses(root, SynthesizeSettings.model_validate_json(settings), load_manifest(root, address))
+"""
+
+
+def local_settings(models: dict[str, Path], **changes: Any) -> SynthesizeSettings:
+    sampling = {"max_tokens": 12, "temperature": 1.0}
+    plain = {
+        "teacher": {"model": str(models["teacher"]), "batch": 8},
+        "student": str(models["student"]),
+        "teacher_sampling": sampling,
+        "student_sampling": sampling,
+        "rows_per_shard": 16,
+    }
+    return SynthesizeSettings.model_validate({**plain, **changes})
+
+
+def remote_settings(stub: Any, **changes: Any) -> SynthesizeSettings:
+    endpoint = {"backend": "openai", "model": "m", "endpoints": [stub.url], "window": 4}
+    quick = {"timeout_seconds": 10, "attempts": 3, "backoff_seconds": 0.02}
+    plain = {"teacher": {**endpoint, **quick}, "origins": ["original", "teacher"], "rows_per_shard": 40}
+    return SynthesizeSettings.model_validate({**plain, **changes})
+
+
+def start(root: Path, dataset: Manifest, settings: SynthesizeSettings) -> "subprocess.Popen[bytes]":
+    arguments = [str(root), dataset.address, settings.model_dump_json()]
+    return subprocess.Popen([sys.executable, "-c", RUN, *arguments], start_new_session=True)
+
+
+def descendants(process: int) -> set[int]:
+    """All processes below one, by /proc."""
+    parents = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                parents[int(folder.name)] = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                continue
+    found = {process}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {process}
+
+
+def command_of(process: int) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ")
+    except OSError:
+        return b""
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def store_of(root: Path, settings: SynthesizeSettings, dataset: Manifest) -> Path:
+    return root / Output(str(root), STEP, VERSION, settings, {"dataset": dataset}).address
+
+
+def test_local_models_answer_alike_with_one_actor_and_with_two(
+    instructions: Instructions, models: dict[str, Path], tmp_path: Path, cluster: None
+) -> None:
+    dataset = instructions(70)
+    made = []
+    for actors in (1, 2):
+        root = tmp_path / f"store{actors}"
+        (tmp_path / "store").rename(root)
+        manifest = synthesize_responses(str(root), local_settings(models, actors=actors), dataset)
+        made.append(list(read_rows(str(root), manifest, Answered)))
+        root.rename(tmp_path / "store")
+        if actors == 1:
+            (tmp_path / "store" / manifest.address / "manifest.json").unlink()
+    assert made[0] == made[1]
+    rows = made[0]
+    assert [row.id for row in rows] == [f"row{number}" for number in range(70)]
+    assert [response.origin for response in rows[0].responses] == ["teacher", "student"]
+    assert [response.origin for response in rows[1].responses] == ["original", "teacher", "student"]
+    assert rows[1].responses[1].text != rows[1].responses[2].text
+    assert manifest.content == "answered/1"
+    assert manifest.counts["responses_original"] == 52
+    assert manifest.cost.tokens_out == sum(r.tokens_out for row in rows for r in row.responses)
+    assert not list((tmp_path / "store" / manifest.address).glob("replies/**/*.gz"))
+    assert set(manifest.parents) == {"dataset", "teacher", "student"}
+
+
+def test_a_killed_run_asks_again_only_for_what_is_missing(
+    instructions: Instructions, stub: Any, tmp_path: Path
+) -> None:
+    """kill -9 of the step and of its job: no row lost, no finished shard's row asked twice, the same rows as ever."""
+    dataset, root = instructions(400), tmp_path / "store"
+    settings = remote_settings(stub)
+    store = store_of(root, settings, dataset)
+    stub.seconds = 0.02
+    process = start(root, dataset, settings)
+    wait_until(lambda: len(list(store.glob("replies/teacher/*.gz"))) >= 3)
+    below = descendants(process.pid)
+    process.kill()
+    process.wait()
+    wait_until(lambda: not any(alive(each) for each in below))
+    first = stub.counts()
+    assert 120 <= first.total() < 400
+
+    kept = {path.name for path in store.glob("replies/teacher/*.gz")}
+    finished = {40 * int(name.split(".")[0]) + position for name in kept for position in range(40)}
+    stub.asked.clear()
+    manifest = synthesize_responses(str(root), settings, dataset)
+    second = stub.counts()
+    assert not any(second[f"What is {number} plus {number}?"] for number in finished)
+    assert set(first) | set(second) == {f"What is {number} plus {number}?" for number in range(400)}
+    # The window (4) and parts of 32 replies for each chunk in progress are all that may be asked twice.
+    assert (first + second).total() - 400 <= 4 + 2 * 32
+    assert max((first + second).values()) <= 2
+    rows = list(read_rows(str(root), manifest, Answered))
+    assert [row.id for row in rows] == [f"row{number}" for number in range(400)]
+    assert all(row.responses[-1].text == f"answer to {row.instruction}" for row in rows)
+    assert manifest.counts["failed_teacher"] == 0
+    assert '"attempts":2' in (store / "report.json").read_text()
+
+
+@pytest.mark.parametrize("whom", ["step", "job"])
+def test_an_ended_step_or_job_leaves_nothing_running(
+    instructions: Instructions, stub: Any, tmp_path: Path, whom: str
+) -> None:
+    """SIGTERM to the step, as Kubeflow sends it, and kill -9 to the job alone."""
+    dataset, root = instructions(400), tmp_path / "store"
+    stub.seconds = 0.05
+    process = start(root, dataset, remote_settings(stub))
+    wait_until(lambda: len(stub.answered) >= 60)
+    below = descendants(process.pid)
+    assert len(below) > 3  # the job, Ray's own processes and the actor
+    if whom == "step":
+        process.terminate()
+    else:
+        job = next(each for each in below if b"components.synthesize.generate" in command_of(each))
+        os.kill(job, signal.SIGKILL)
+    assert process.wait(WAIT_SECONDS) != 0
+    wait_until(lambda: not any(alive(each) for each in below))
+    # What was finished stands in the store for the next run.
+    kept = [path for part in ("replies", "parts") for path in (root / "synthesize").glob(f"*/{part}/teacher/**/*.gz")]
+    assert sum(gzip.decompress(path.read_bytes()).count(b"\n") for path in kept) >= 32
+
+
+def test_failed_answers_are_counted_and_too_many_are_an_error(
+    instructions: Instructions, stub: Any, tmp_path: Path, cluster: None
+) -> None:
+    dataset, root = instructions(60), str(tmp_path / "store")
+
+    def behave(number: int, body: dict[str, Any]) -> web.Response | None:
+        # Rows 0, 12, 24, 36 and 48; rows 0, 12, … came without a response of their own as well.
+        value = int(body["messages"][-1]["content"].split()[2])
+        return web.json_response({"error": {"message": "too long"}}, status=400) if value % 12 == 0 else None
+
+    stub.behave = behave
+    with pytest.raises(TeacherError, match="answers of the teacher failed") as caught:
+        synthesize_responses(root, remote_settings(stub, failed_share=0.01), dataset)
+    assert "too long" in str(caught.value)
+    assert "failed_share" in str(caught.value)
+    assert find_manifest(root, "synthesize") is None
+
+    stub.asked.clear()
+    manifest = synthesize_responses(root, remote_settings(stub, failed_share=0.2), dataset)
+    assert manifest.counts["failed_teacher"] == 5
+    assert manifest.counts["rows"] == 55
+    rows = {row.id: row for row in read_rows(root, manifest, Answered)}
+    assert [response.origin for response in rows["row13"].responses] == ["original", "teacher"]
+    dropped = list(read_rows(root, manifest, Dropped, part="dropped"))
+    assert {row.id for row in dropped} == {"row0", "row12", "row24", "row36", "row48"}
+    assert dropped[0].reason == "no_response"
+    assert "too long" in dropped[0].evidence
+
+
+def test_prices_tokens_and_slots_are_reported(
+    instructions: Instructions, stub: Any, tmp_path: Path, cluster: None
+) -> None:
+    dataset, root = instructions(60), str(tmp_path / "store")
+    stub.seconds = 0.01
+    plain = remote_settings(stub).model_dump(mode="json", exclude_defaults=True)
+    plain["teacher"]["price"] = {"per_million_in": 1000.0, "per_million_out": 2000.0, "currency": "EUR"}
+    plain["student"] = {**plain["teacher"], "price": {}, "model": "small"}
+    plain["origins"] = ["teacher", "student"]
+    manifest = synthesize_responses(root, SynthesizeSettings.model_validate(plain), dataset)
+    tokens_in = sum(len(row.instruction) for row in read_rows(root, manifest, Answered))
+    assert manifest.cost.tokens_in == 2 * tokens_in
+    assert manifest.cost.tokens_out == 2 * 60 * 3
+    assert manifest.cost.price == pytest.approx(tokens_in * 1e-3 + 180 * 2e-3)
+    assert manifest.cost.currency == "EUR"
+    assert stub.peak <= 4  # teacher and student share the endpoint, and its window
+    assert {body["model"] for body in stub.bodies} == {"m", "small"}
+    assert 0.2 < manifest.counts["slot_utilisation_teacher"] <= 1
+    assert "| teacher | m (openai) | 60 |" in summarise(root, manifest)
+
+
+def test_a_model_that_is_not_one_is_named_before_ray_starts(
+    instructions: Instructions, models: dict[str, Path], tmp_path: Path
+) -> None:
+    dataset = instructions(3)
+    settings = local_settings(models, teacher={"model": str(tmp_path / "nowhere")})
+    with pytest.raises(ModelError, match="nowhere"):
+        synthesize_responses(str(tmp_path / "store"), settings, dataset)
+
+
+def test_an_error_inside_an_actor_comes_back_as_itself(
+    instructions: Instructions, models: dict[str, Path], tmp_path: Path, cluster: None
+) -> None:
+    dataset = instructions(3)
+    (models["student"] / "chat_template.jinja").rename(tmp_path / "template")
+    try:
+        with pytest.raises(ModelError, match="no chat template") as caught:
+            synthesize_responses(str(tmp_path / "store"), local_settings(models), dataset)
+    finally:
+        (tmp_path / "template").rename(models["student"] / "chat_template.jinja")
+    assert caught.value.step == "synthesize"
+    assert "chat_template.jinja" in caught.value.remedy

@@ -1,0 +1,129 @@
+"""Real training on gloo ranks: adapters, the user's own ds_config.json, no compiler, and losses that blow up."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.models.reference import local_model
+from components.shared.errors import JobError
+from components.shared.store import join, open_store
+
+pytestmark = pytest.mark.timeout(1500)
+DS_CONFIG = {
+    "train_batch_size": "auto",
+    "train_micro_batch_size_per_gpu": "auto",
+    "gradient_accumulation_steps": "auto",
+    "gradient_clipping": 1.0,
+    "bf16": {"enabled": "auto"},
+    "zero_optimization": {"stage": 2, "overlap_comm": True, "contiguous_gradients": True, "reduce_bucket_size": "auto"},
+    "optimizer": {"type": "AdamW", "params": {"lr": "auto", "betas": "auto", "eps": "auto", "weight_decay": "auto"}},
+    "scheduler": {
+        "type": "WarmupDecayLR",
+        "params": {
+            "total_num_steps": "auto",
+            "warmup_min_lr": "auto",
+            "warmup_max_lr": "auto",
+            "warmup_num_steps": "auto",
+        },
+    },
+}
+WITHOUT_ENGINE = """
+import os, sys
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name != "components.train.sft":
+            return None
+        sys.meta_path.remove(self)
+        from accelerate import Accelerator
+        Accelerator._prepare_deepspeed = lambda self, *parts: parts
+        return None
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def load(folder: Path) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder)
+
+
+def test_the_users_ds_config_trains_without_a_compiler(bench: Any, tmp_path: Path) -> None:
+    (tmp_path / "ds_config.json").write_text(json.dumps(DS_CONFIG))
+    (tmp_path / "bin").mkdir()
+    bare = {"PATH": str(tmp_path / "bin"), "CC": "none", "CXX": "none", "TORCH_EXTENSIONS_DIR": str(tmp_path)}
+    launch = {"processes_per_node": 2, "environment": bare}
+    manifest = bench.train(deepspeed_config=str(tmp_path / "ds_config.json"), launch=launch)
+    assert manifest.counts["steps"] == 12
+    assert manifest.counts["loss_last"] < manifest.counts["loss_first"]
+    assert manifest.settings["deepspeed_config"] == DS_CONFIG
+
+
+def test_adapters_are_merged_and_the_rest_stays(bench: Any) -> None:
+    import torch
+
+    manifest = bench.train(method="kto", lora={"rank": 4, "keep_adapter": True})
+    assert manifest.counts["parameters_trained"] < manifest.counts["parameters"]
+    assert {"adapter/adapter_config.json", "adapter/adapter_model.safetensors"} <= {s.name for s in manifest.shards}
+    folder = Path(bench.root, manifest.address, "model")
+    before, after = load(bench.student).state_dict(), load(folder).state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {name for name in before if "_proj" in name}
+    adapter = json.loads((folder.parent / "adapter" / "adapter_config.json").read_text())
+    assert adapter["base_model_name_or_path"] == str(bench.student)
+
+
+def test_kto_starts_from_sft_and_the_ranks_do_not_change_it(bench: Any, tmp_path: Path) -> None:
+    """Two ranks and one see the same rows and pairs in each step, so losses differ by rounding alone."""
+    sft = bench.train(weight_decay=0.1)
+    start, other = join(bench.root, sft.address), str(tmp_path / "other")
+    shutil.copytree(bench.root, other)
+    two = bench.train(start, method="kto")
+    one = bench.train(start, other, method="kto", launch={"processes_per_node": 1})
+    assert two.address == one.address
+    assert two.parents["start"] == sft.parent
+    by_two, by_one = ([r["loss"] for r in losses] for losses in (bench.losses(two), bench.losses(one, other)))
+    assert by_two == pytest.approx(by_one, rel=1e-4)
+    assert two.counts["desirable_reward"] > two.counts["undesirable_reward"]
+    assert (two.counts["desirable"], two.counts["undesirable"], two.counts["undesirable_weight"]) == (64, 32, 2)
+
+
+def test_a_loss_that_blows_up_names_the_step(bench: Any, tmp_path: Path) -> None:
+    import torch
+
+    broken = tmp_path / "broken"
+    shutil.copytree(bench.student, broken)
+    model = load(broken)
+    model.model.norm.weight.data[0] = torch.nan
+    model.save_pretrained(broken)
+    with pytest.raises(JobError) as raised:
+        bench.train(str(broken))
+    assert raised.value.problem.count("FAILED") == 1
+    assert "[train-sft] FAILED the loss of step 1 is nan" in raised.value.problem
+    assert "remedy: lower learning_rate" in raised.value.problem
+
+
+def test_an_s3_bucket_holds_everything(bench: Any, moto_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = moto_server.use(monkeypatch)
+    manifest = bench.at(root).train(checkpoint_steps=4)
+    store = open_store(root).at(manifest.address)
+    assert {entry.key for entry in store.list()} == {
+        *(shard.name for shard in manifest.shards),
+        "manifest.json",
+        "job.json",
+    }
+    trained = load(local_model(join(root, manifest.address))).state_dict()
+    before = load(bench.student).state_dict()
+    assert trained.keys() == before.keys()
+    assert any((trained[name] != before[name]).any() for name in before)
+
+
+def test_a_training_that_lacks_its_engine_is_an_error(bench: Any) -> None:
+    """Something in the environment makes accelerate wrap the model in its own way."""
+    (site := Path(bench.root, "site")).mkdir(parents=True)
+    (site / "sitecustomize.py").write_text(WITHOUT_ENGINE)
+    launch = {"processes_per_node": 2, "environment": {"PYTHONPATH": str(site)}}
+    with pytest.raises(JobError, match="wrapped as LlamaForCausalLM, not as DeepSpeedEngine"):
+        bench.train(launch=launch)

@@ -1,0 +1,117 @@
+"""Each benchmark's protocol: prompts, worked examples and scores."""
+
+import pytest
+
+from components.evaluate.benchmarks.humaneval import program
+from components.evaluate.benchmarks.registry import BENCHMARKS
+from components.shared.errors import InputError
+from components.shared.rows import Question
+from components.shared.sandbox import Limits
+
+LIMITS = Limits(cpu_seconds=2, wall_seconds=5)
+
+
+def question(benchmark: str, **fields: object) -> Question:
+    return Question.model_validate({"benchmark": benchmark, "id": "1", "question": "?", "answer": "", **fields})
+
+
+def score(row: Question, reply: str) -> float:
+    return BENCHMARKS[row.benchmark].judge(row, reply, LIMITS)
+
+
+def test_paper_protocol() -> None:
+    shots = {name: benchmark.few_shot for name, benchmark in BENCHMARKS.items()}
+    assert shots == {
+        **{"gsm8k": 4, "mmlu": 0, "cmmlu": 0, "ceval": 0, "humaneval": 0},
+        **{"ifeval": 0, "bbh": 3, "demo": 0},
+    }
+    assert BENCHMARKS["humaneval"].metric == "pass@1"
+
+
+def test_choices_stand_in_the_prompt_with_their_letters() -> None:
+    for name in ("mmlu", "cmmlu", "ceval"):
+        row = question(name, question="Which?", choices=("one", "two", "three", "four"), answer="C", subject="x_y")
+        prompt = BENCHMARKS[name].prompt(row)
+        assert "Which?" in prompt and "\nA. one\nB. two\nC. three\nD. four\n" in prompt
+        assert score(row, "C") == 1 and score(row, "答案是C") == 1 and score(row, "B") == 0 and score(row, "") == 0
+    assert "选项的字母" in BENCHMARKS["ceval"].prompt(row)
+
+
+def test_choice_examples_come_from_the_dev_questions_of_the_subject() -> None:
+    dev = [question("mmlu", question="D1", choices=("a", "b"), answer="B", split="dev", subject="s")]
+    ((user, reply),) = BENCHMARKS["mmlu"].shots("s", dev)
+    assert "D1" in user and reply == "B"
+
+
+def test_gsm8k_has_four_worked_examples_that_its_own_scorer_accepts() -> None:
+    examples = BENCHMARKS["gsm8k"].shots("", [])[: BENCHMARKS["gsm8k"].few_shot]
+    assert len(examples) == 4
+    for (user, reply), answer in zip(examples, ("6", "5", "39", "8"), strict=True):
+        assert "step by step" in user
+        assert score(question("gsm8k", answer=answer), reply) == 1
+
+
+def test_gsm8k_compares_values() -> None:
+    row = question("gsm8k", answer="1,080")
+    assert score(row, "… so $1080.00. The answer is 1080.") == 1
+    assert score(row, "The answer is 1081") == 0
+
+
+def test_bbh_has_three_worked_examples_for_a_task_and_reads_its_answers() -> None:
+    examples = BENCHMARKS["bbh"].shots("boolean_expressions", [])
+    assert len(examples) == 3
+    assert score(question("bbh", answer="False", subject="boolean_expressions"), examples[0][1]) == 1
+    assert BENCHMARKS["bbh"].shots("no_such_task", []) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "reply", "points"),
+    [
+        ("(A)", "Because of this. So the answer is (A).", 1),
+        ("(A)", "So the answer is A", 1),
+        ("(A)", "So the answer is (B).", 0),
+        ("3.5", "The answer is 3.5.", 1),
+        ("costume counterpart oven", "So the answer is costume counterpart oven.", 1),
+        ("yes", "Yes", 1),
+        ("no", "The answer is yes. Wait. So the answer is no.", 1),
+        ("no", "", 0),
+    ],
+)
+def test_bbh_answers(answer: str, reply: str, points: float) -> None:
+    assert score(question("bbh", answer=answer), reply) == points
+
+
+def test_demo_wants_the_whole_answer() -> None:
+    row = question("demo", answer="4, 19, 26")
+    assert score(row, " 4, 19, 26\n") == 1 and score(row, "4, 19") == 0 and score(row, "It is 4, 19, 26") == 0
+
+
+ADD = {
+    "question": 'import math\n\n\ndef half(x):\n    return x / 2\n\n\ndef add(a, b):\n    """Add."""\n',
+    "extra": {"tests": "def check(f):\n    assert f(1, 2) == 3 and half(2) == 1\n", "entry_point": "add"},
+}
+
+
+@pytest.mark.parametrize(
+    ("reply", "points"),
+    [
+        ("    return a + b\n", 1),
+        ("return a + b", 1),
+        ("```python\ndef add(a, b):\n    return a + b\n```", 1),
+        ("Here it is:\n```python\ndef add(a, b):\n    return math.floor(a + b)\n```\nIt adds.", 1),
+        ("```\n    return a + b\n```", 1),
+        ("    return a + b\n\nprint('this would not parse' if", 1),
+        ("    return a - b", 0),
+        ("I cannot do that.", 0),
+        ("", 0),
+        ("```python\ndef add(a, b):\n    while True: pass\n```", 0),
+        ("```python\nimport sys\ndef add(a, b):\n    sys.exit(0)\n```", 0),
+    ],
+)
+def test_humaneval_runs_replies(reply: str, points: float) -> None:
+    assert score(question("humaneval", **ADD), reply) == points
+
+
+def test_humaneval_without_tests_says_what_is_missing() -> None:
+    with pytest.raises(InputError, match="lacks its tests"):
+        program(question("humaneval", extra={"entry_point": "f"}), "")

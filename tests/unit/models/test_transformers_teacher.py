@@ -1,0 +1,138 @@
+"""The embedded teacher against plain generation, one prompt at a time."""
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from components.models.teacher import Request, Sampling, TeacherSettings, open_teacher
+from components.models.transformers_teacher import Sampler, TransformersTeacher
+from components.shared.errors import ModelError, SettingsError
+from components.shared.rows import Message
+
+
+def requests(*texts: str) -> list[Request]:
+    return [Request(key=f"k{n}", messages=(Message(role="user", content=text),)) for n, text in enumerate(texts)]
+
+
+def teacher(folder: Path, batch: int = 4) -> TransformersTeacher:
+    opened = open_teacher(TeacherSettings(model=str(folder), batch=batch))
+    assert isinstance(opened, TransformersTeacher)
+    return opened
+
+
+def test_batched_greedy_answers_equal_single_unpadded_ones(model_folder: Path) -> None:
+    asked = requests("a", "a longer question", "中文问题", "b" * 50, "why?", "the last one")
+    replies = {reply.key: reply for reply in teacher(model_folder).answer(asked, Sampling(max_tokens=12))}
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(model_folder), AutoTokenizer.from_pretrained(model_folder)
+    for request in asked:
+        messages = [message.model_dump() for message in request.messages]
+        ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt")["input_ids"]
+        with torch.inference_mode():
+            wanted = model.generate(ids, max_new_tokens=12, do_sample=False)[0, ids.shape[1] :]
+        reply = replies[request.key]
+        assert reply.text == tokenizer.decode(wanted, skip_special_tokens=True)
+        assert (reply.tokens_in, reply.tokens_out) == (ids.shape[1], len(wanted))
+        assert reply.finish == ("stop" if wanted[-1] == tokenizer.eos_token_id else "length")
+
+
+def test_an_answer_ends_at_the_first_end_token(model_folder: Path) -> None:
+    loaded = teacher(model_folder)
+    with torch.no_grad():
+        loaded.model.lm_head.weight.zero_()  # all logits equal: the arg max is token 0, made the end token here
+    loaded.end_ids = [0]
+    (reply,) = loaded.answer(requests("x"), Sampling(max_tokens=50))
+    assert (reply.text, reply.tokens_out, reply.finish) == ("", 1, "stop")
+
+
+def test_sampled_answers_depend_on_key_and_seed_but_not_on_order(model_folder: Path) -> None:
+    asked = requests(*(f"question {n}" for n in range(12)))
+    sampling = Sampling(max_tokens=10, temperature=1.0, top_p=0.95)
+    loaded = teacher(model_folder)
+    first = {reply.key: reply.text for reply in loaded.answer(asked, sampling)}
+    backwards = {reply.key: reply.text for reply in loaded.answer(asked[::-1][:7], sampling)}
+    reseeded = {reply.key: reply.text for reply in loaded.answer(asked, sampling.model_copy(update={"seed": 1}))}
+    assert all(first[key] == text for key, text in backwards.items())
+    assert sum(first[key] != text for key, text in reseeded.items()) >= 10
+    same = [Request(key=f"copy{n}", messages=asked[0].messages) for n in range(4)]
+    assert len({reply.text for reply in loaded.answer(same, sampling)}) > 1
+
+
+def test_the_sampler_draws_from_the_nucleus_in_proportion() -> None:
+    probabilities = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    keys = [str(n) for n in range(2000)]
+    sampler = Sampler(keys, Sampling(temperature=1.0, top_p=0.8, max_tokens=1), prompt_width=3)
+    scores = sampler(torch.zeros((2000, 3), dtype=torch.long), probabilities.log().expand(2000, 4))
+    drawn = Counter(scores.argmax(dim=-1).tolist())
+    assert set(drawn) == {0, 1}  # 0.5 + 0.3 reaches 0.8
+    assert drawn[0] / 2000 == pytest.approx(0.5 / 0.8, abs=0.04)
+
+
+def test_long_prompts_are_cut_from_the_left_and_counted(model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    loaded = teacher(model_folder)
+    asked = requests("short", "x" * 400 + "end")
+    prompts, _ = loaded.prompts.make(asked, max_tokens=56)
+    assert len(prompts[1].ids) == 200
+    assert loaded.tokenizer.decode(prompts[1].ids).endswith("end<|end|><|assistant|>")
+    replies = {reply.key: reply for reply in loaded.answer(asked, Sampling(max_tokens=56))}
+    assert replies["k1"].tokens_in == 200
+    assert loaded.usage().truncated == 2  # once by hand above, once in answer
+    assert "more than 200 tokens" in capsys.readouterr().err
+
+
+def test_usage_counts_tokens_and_the_slots_of_the_batch(model_folder: Path) -> None:
+    loaded = teacher(model_folder, batch=4)
+    replies = list(loaded.answer(requests("a", "b", "c", "d", "e"), Sampling(max_tokens=8)))
+    usage = loaded.usage()
+    assert (usage.requests, usage.slots, usage.errors) == (5, 4, 0)
+    assert usage.tokens_out == sum(reply.tokens_out for reply in replies)
+    assert 0 < usage.utilisation < 1
+    alone = teacher(model_folder, batch=4)
+    list(alone.answer(requests("a"), Sampling(max_tokens=8)))
+    assert alone.usage().utilisation == pytest.approx(1 / 4)  # one row of four
+
+
+def test_a_conversation_that_the_template_refuses_fails_alone(model_folder: Path) -> None:
+    loaded = teacher(model_folder)
+    refusing = "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    loaded.tokenizer.chat_template = refusing + "{{ messages[-1].content }}"
+    bad = Request(key="bad", messages=(Message(role="system", content="s"), Message(role="user", content="u")))
+    replies = {reply.key: reply for reply in loaded.answer([*requests("fine"), bad], Sampling(max_tokens=2))}
+    assert replies["bad"].finish == "error"
+    assert "no system role" in replies["bad"].text
+    assert replies["k0"].finish != "error"
+
+
+def test_max_tokens_must_leave_room(model_folder: Path) -> None:
+    with pytest.raises(SettingsError, match="leaves no room") as caught:
+        list(teacher(model_folder).answer(requests("x"), Sampling(max_tokens=256)))
+    assert "256" in caught.value.rule
+
+
+def test_a_model_without_a_chat_template_is_refused(model_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "plain")
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(ModelError, match="no chat template") as caught:
+        teacher(folder)
+    assert caught.value.remedy
+
+
+def test_damaged_weights_are_refused(model_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "damaged")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        teacher(folder)
+
+
+def test_the_checkpoints_own_sampling_does_not_leak_in(model_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "opinionated")
+    (folder / "generation_config.json").write_text(
+        '{"do_sample": true, "temperature": 1.9, "repetition_penalty": 5.0, "eos_token_id": 4, "pad_token_id": 0}'
+    )
+    asked, sampling = requests("one", "two"), Sampling(max_tokens=20)
+    plain = [reply.text for reply in teacher(model_folder).answer(asked, sampling)]
+    assert [reply.text for reply in teacher(folder).answer(asked, sampling)] == plain

@@ -1,0 +1,67 @@
+"""The command line: what it prints, and how it ends when it is used wrongly."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.doctor import examine
+from pipelines.read_recipe import read_recipe
+
+ROOT = Path(__file__).parents[3]
+DEMO = ROOT / "pipelines" / "recipes" / "demo.yaml"
+
+
+def tutelage(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-m", "pipelines.cli", *arguments], capture_output=True, text=True, cwd=ROOT)
+
+
+def test_schemas_say_what_every_key_means() -> None:
+    schema = json.loads(tutelage("schema", "recipe").stdout)
+    assert "hub id" in schema["properties"]["student"]["description"]
+    assert json.loads(tutelage("schema", "kto/1").stdout)["properties"]["label"]["type"] == "boolean"
+
+
+def test_an_unknown_schema_names_those_there_are() -> None:
+    done = tutelage("schema", "recipes")
+    assert done.returncode == 2
+    assert "allowed:" in done.stderr and "recipe" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_wrong_recipe_ends_with_2_and_no_traceback(tmp_path: Path) -> None:
+    recipe = tmp_path / "wrong.yaml"
+    recipe.write_text(DEMO.read_text().replace("epochs: 3", "epochs: -3"))
+    done = tutelage("run", str(recipe), "--work", str(tmp_path / "work"))
+    assert done.returncode == 2
+    assert f"{recipe}:" in done.stderr and "-3" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "work").exists(), "nothing was started"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", str(DEMO), "--set", "seed"), "--set NAME=VALUE"),
+        (("compile", str(DEMO), "-o", "/nowhere/x.yaml"), "a folder that exists"),
+        (("compile", str(DEMO), "-o", "x.json"), "a .yaml file"),
+        (("status", "nothing-of-this-name"), "tutelage run RECIPE starts one"),
+    ],
+)
+def test_wrong_arguments_say_the_remedy(arguments: tuple[str, ...], said: str) -> None:
+    done = tutelage(*arguments)
+    assert done.returncode in {1, 2}
+    assert said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_doctor_tries_the_store_and_the_models(tmp_path: Path) -> None:
+    recipe = read_recipe(DEMO).model_copy(update={"store": str(tmp_path)})
+    findings = {finding.what: finding for finding in examine(recipe)}
+    assert findings["store"].good and findings["student"].good and findings["packages"].good
+    assert list(tmp_path.iterdir()) == [], "doctor leaves nothing behind"
+
+
+def test_doctor_says_what_to_do_about_a_missing_student(tmp_path: Path) -> None:
+    recipe = read_recipe(DEMO).model_copy(update={"store": str(tmp_path), "student": str(tmp_path / "none")})
+    student = {finding.what: finding for finding in examine(recipe)}["student"]
+    assert not student.good and student.remedy

@@ -1,0 +1,106 @@
+"""The loss is on the response and its end token alone, whatever the chat template looks like."""
+
+from typing import Any
+
+import pytest
+
+from components.shared.errors import EmptyDataError, ModelError
+from components.shared.rows import KtoRow, Message, Scores, SftRow
+from components.train.build_dataset import Template, build_examples, columns_with_labels
+from components.train.settings import TrainSettings
+
+SETTINGS = TrainSettings(cutoff=64, precision="fp32")
+
+
+def sft_row(question: str, answer: str, system: str = "") -> SftRow:
+    before = (Message(role="system", content=system),) if system else ()
+    prompt = (*before, Message(role="user", content=question))
+    return SftRow(id="1", prompt=prompt, completion=answer, origin="teacher", scores=Scores())
+
+
+def collated(tokenizer: Any, rows: list[SftRow]) -> dict[str, Any]:
+    """The batch that trl's own collator makes of our columns, as in training."""
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    columns = columns_with_labels(build_examples(Template(tokenizer), rows, SETTINGS).kept)
+    examples = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return dict(DataCollatorForLanguageModeling(pad_token_id=tokenizer.pad_token_id)(examples))
+
+
+@pytest.mark.parametrize("kind", ["plain", "marked", "thinking", "endless"])
+def test_labels_are_the_response_and_its_end(tokenizer: Any, templates: dict[str, str], kind: str) -> None:
+    tokenizer.chat_template = templates[kind]
+    batch = collated(tokenizer, [sft_row("What is 2+2?", "four 4", system="Be brief."), sft_row("Hi", "Good day, you")])
+    learnt = [tokenizer.decode([i for i in row if i != -100]) for row in batch["labels"].tolist()]
+    assert learnt == ["four 4<|end|>", "Good day, you<|end|>"]
+    for ids, labels in zip(batch["input_ids"].tolist(), batch["labels"].tolist(), strict=True):
+        assert all(label in {-100, token} for token, label in zip(ids, labels, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["plain", "marked", "thinking"])
+def test_the_prompt_is_what_generation_sees(tokenizer: Any, templates: dict[str, str], kind: str) -> None:
+    tokenizer.chat_template = templates[kind]
+    row = sft_row("What is 2+2?", "4")
+    (example,) = build_examples(Template(tokenizer), [row], SETTINGS).kept
+    messages = [message.model_dump() for message in row.prompt]
+    asked = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    assert tokenizer.decode(list(example.prompt)) == asked
+
+
+def test_generation_may_end_at_another_token(tokenizer: Any, templates: dict[str, str]) -> None:
+    tokenizer.chat_template = templates["plain"].replace("<|end|>", "<|pad|>")
+    (example,) = build_examples(Template(tokenizer, frozenset({0})), [sft_row("Hi", "Ho")], SETTINGS).kept
+    assert tokenizer.decode(list(example.completion)) == "Ho<|pad|>"
+
+
+def test_long_rows_are_cut_or_left_out_and_counted(tokenizer: Any, templates: dict[str, str]) -> None:
+    tokenizer.chat_template = templates["plain"]
+    rows = [sft_row("Hi", "a" * 100), sft_row("b" * 100, "no room"), sft_row("Hi", "short"), sft_row("Hi", "  ")]
+    cut = build_examples(Template(tokenizer), rows, SETTINGS)
+    assert [len(example) for example in cut.kept] == [64, 12]
+    assert cut.counts == {"rows": 2, "rows_truncated": 1, "rows_dropped": 2}
+    assert tokenizer.eos_token_id not in cut.kept[0].completion
+    dropped = build_examples(Template(tokenizer), rows, SETTINGS.model_copy(update={"over_long": "drop"}))
+    assert dropped.counts == {"rows": 1, "rows_truncated": 0, "rows_dropped": 3}
+
+
+def test_every_example_has_a_response_token(tokenizer: Any, templates: dict[str, str]) -> None:
+    tokenizer.chat_template = templates["plain"]
+    rows = [sft_row("q" * length, "answer") for length in range(40, 70)]
+    examples = build_examples(Template(tokenizer), rows, SETTINGS)
+    assert min(len(example.completion) for example in examples.kept) == 1
+    assert examples.dropped > 0
+
+
+def test_nothing_left_is_an_error(tokenizer: Any, templates: dict[str, str]) -> None:
+    tokenizer.chat_template = templates["plain"]
+    with pytest.raises(EmptyDataError, match="no row is left to train on: 1 have a prompt of 64 tokens"):
+        build_examples(Template(tokenizer), [sft_row("q" * 80, "a")], SETTINGS)
+
+
+def test_a_model_without_a_template_is_refused(tokenizer: Any) -> None:
+    with pytest.raises(ModelError, match="no chat template") as raised:
+        Template(tokenizer)
+    assert "instruction-tuned" in raised.value.remedy
+
+
+def test_a_template_that_refuses_a_role_is_explained(tokenizer: Any) -> None:
+    tokenizer.chat_template = "{{- raise_exception('no system role') -}}"
+    with pytest.raises(ModelError, match="of system, user: no system role"):
+        build_examples(Template(tokenizer), [sft_row("Hi", "Ho", system="Be brief.")], SETTINGS)
+
+
+def test_unicode_survives(tokenizer: Any, templates: dict[str, str]) -> None:
+    tokenizer.chat_template = templates["marked"]
+    (example,) = build_examples(Template(tokenizer), [sft_row("你好", "再见 🙂")], SETTINGS).kept
+    assert tokenizer.decode(list(example.prompt) + list(example.completion)).endswith("再见 🙂<|end|>")
+
+
+def test_kto_rows_keep_their_label(tokenizer: Any, templates: dict[str, str]) -> None:
+    tokenizer.chat_template = templates["plain"]
+    prompt = (Message(role="user", content="Hi"),)
+    rows = [
+        KtoRow(id=str(i), prompt=prompt, completion="Ho", label=bool(i), origin="student", scores=Scores())
+        for i in range(2)
+    ]
+    assert [e.desirable for e in build_examples(Template(tokenizer), rows, SETTINGS).kept] == [False, True]
