@@ -1,0 +1,70 @@
+"""The demo over several seeds: mean and standard deviation of the base, every trained variant and every merge.
+
+    python -m benchmarks.demo_study --seeds 5
+
+Data are made once; training, merging and evaluation run again for each seed.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.machine import describe_machine
+
+RECIPE = Path("pipelines/recipes/demo.yaml")
+RESULT = Path("benchmarks/results/demo_study.json")
+
+
+def main(
+    seeds: Annotated[int, typer.Option(help="how many seeds, from 0")] = 5,
+    work: Annotated[Path, typer.Option(help="folder of the runs' state")] = Path(".tutelage/study"),
+) -> None:
+    """Run the demo once for each seed and write what comes out."""
+    reports = [run_seed(seed, work / f"seed-{seed}") for seed in range(seeds)]
+    result = {"machine": describe_machine(), "seeds": seeds, "variants": summarise(reports)}
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    print(as_table(result))
+
+
+def run_seed(seed: int, work: Path) -> dict[str, object]:
+    """Run the demo with one seed; return its report."""
+    command = [sys.executable, "-m", "pipelines.cli", "run", str(RECIPE), "--set", f"seed={seed}", "--work", str(work)]
+    subprocess.run(command, check=True)
+    report: dict[str, object] = json.loads((work / "runs" / "demo" / "report.json").read_text())
+    return report
+
+
+def summarise(reports: list[dict[str, object]]) -> dict[str, dict[str, float]]:
+    """For each variant, in percent: mean, standard deviation over the seeds, and those of the gain over the base."""
+    scores: dict[str, list[float]] = {}
+    for report in reports:
+        for variant in report["variants"]:  # type: ignore[attr-defined]
+            scores.setdefault(variant["name"], []).append(100 * variant["scores"][0]["value"])
+    gains = {name: [a - b for a, b in zip(values, scores["base"], strict=True)] for name, values in scores.items()}
+    return {
+        name: {
+            "mean": round(statistics.mean(values), 2),
+            "deviation": round(statistics.stdev(values), 2) if len(values) > 1 else 0.0,
+            "gain": round(statistics.mean(gains[name]), 2),
+            "gain_deviation": round(statistics.stdev(gains[name]), 2) if len(values) > 1 else 0.0,
+        }
+        for name, values in scores.items()
+    }
+
+
+def as_table(result: dict[str, object]) -> str:
+    """The summary as a Markdown table."""
+    lines = ["| variant | exact match, % | gain over the base, points |", "|---|---|---|"]
+    for name, row in result["variants"].items():  # type: ignore[attr-defined]
+        lines.append(f"| {name} | {row['mean']} ± {row['deviation']} | {row['gain']:+} ± {row['gain_deviation']} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    typer.run(main)
