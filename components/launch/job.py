@@ -5,9 +5,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from components.launch.pods import Pods
 from components.shared.settings import Settings, known
 
-LAUNCHERS = {"local": "components.launch.local:run_locally"}
+LAUNCHERS = {
+    "local": "components.launch.local:run_locally",
+    "RayJob": "components.launch.rayjob:run_as_rayjob",
+    "TrainJob": "components.launch.trainjob:run_as_trainjob",
+    "PyTorchJob": "components.launch.pytorchjob:run_as_pytorchjob",
+}
 """Launchers by name: the module, and its function that takes a job and runs it to its end."""
 
 
@@ -18,11 +24,29 @@ class Launch(Settings):
     """Where and on what a job runs. Nothing here changes what is computed, except the number of ranks in training."""
 
     launcher: LauncherName = Field("local", description="what runs the job")
-    nodes: int = Field(1, ge=1, description="machines")
+    nodes: int = Field(1, ge=1, description="machines; for a RayJob its workers, beside the head")
     processes_per_node: int = Field(1, ge=1, description="processes on each machine (one for each GPU)")
     cpus_per_process: int = Field(1, ge=1, description="CPU cores for each process")
     environment: dict[str, str] = Field({}, description="extra environment variables; no secrets")
     timeout_seconds: float = Field(7 * 24 * 3600.0, gt=0, description="longest running time, in seconds")
+    queue_seconds: float = Field(
+        7 * 24 * 3600.0, gt=0, description="on a cluster: longest wait in a queue, apart from the running time"
+    )
+    start_seconds: float = Field(
+        900.0,
+        gt=0,
+        description="on a cluster: how long a pod may stay unscheduled, or its image unpulled, before the job fails",
+    )
+    restarts: int = Field(
+        3, ge=0, description="on a cluster: new starts after a pod was lost (out of memory, evicted, preempted, killed)"
+    )
+    ttl_seconds: int = Field(24 * 3600, ge=0, description="on a cluster: how long a job that has ended is kept")
+    pods: Pods = Field(Pods(), description="on a cluster: the job's pods")
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether the job outlives this process, so that another start of the step finds it again."""
+        return self.launcher != "local"
 
 
 class Job(Settings):

@@ -1,0 +1,99 @@
+"""The face that RayJob, TrainJob and PyTorchJob have in common, as plain functions of Kubernetes objects.
+
+An object of the API is a dict as the API server gives it. Nothing here talks to a cluster: `run_on_cluster` does, with
+one of these kinds in hand, so that every judgement can be tested on recorded objects.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from components.launch.job import Job
+
+MANAGED_BY = {"app.kubernetes.io/managed-by": "tutelage"}
+RUN_LABEL = "tutelage.dev/run"
+JOB_LABEL = "tutelage.dev/job"
+ATTEMPT_ANNOTATION = "tutelage.dev/attempt"
+NAME_LENGTH = 40
+"""Longest name of a resource: operators append to it, and a label holds 63 characters."""
+
+Object = dict[str, Any]
+State = Literal["queued", "starting", "running", "succeeded", "failed"]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who starts a job: the namespace, the pipeline run, and what owns the step's pod (an owner reference or None)."""
+
+    namespace: str
+    run: str = ""
+    owner: Object | None = None
+    pod: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a resource is, by its own status. `reason` and `message` are the operator's words."""
+
+    state: State
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Where a kind lies in the API."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        """GROUP/VERSION."""
+        return f"{self.group}/{self.version}"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Which start of a job this is (0 is the first), by whom."""
+
+    identity: Identity
+    number: int = 0
+    extra_labels: dict[str, str] = field(default_factory=dict)
+
+
+class Kind(Protocol):
+    """One kind of custom resource that runs jobs."""
+
+    @property
+    def resource(self) -> Resource:
+        """Where it lies in the API."""
+        ...
+
+    def manifest(self, job: Job, attempt: Attempt) -> Object:
+        """The object to create: named `resource_name(job)`, with `labels_of(job, attempt)` on it and on its pods."""
+        ...
+
+    def standing(self, resource: Object) -> Standing:
+        """How far it is. A suspended resource (Kueue's) is `queued`."""
+        ...
+
+    def is_main(self, pod: Object) -> bool:
+        """Whether a pod of the job is the one whose log is followed: rank 0, or the one that shows the driver's."""
+        ...
+
+
+def labels_of(job: Job, attempt: Attempt) -> dict[str, str]:
+    """Labels by which a job's resource and all its pods are found again."""
+    run = {RUN_LABEL: attempt.identity.run} if attempt.identity.run else {}
+    return {**MANAGED_BY, **run, JOB_LABEL: resource_name(job), **attempt.extra_labels}
+
+
+def resource_name(job: Job) -> str:
+    """A name for Kubernetes: the job's, its beginning cut so that the key at its end stays whole."""
+    name = job.name.lower().replace("_", "-")
+    if len(name) <= NAME_LENGTH:
+        return name
+    start, _, key = name.rpartition("-")
+    return f"{start[: NAME_LENGTH - len(key) - 1].rstrip('-')}-{key}"

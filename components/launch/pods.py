@@ -1,0 +1,74 @@
+"""What the pods of a job are made of, and where on a cluster they may run. `local` reads nothing of it."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, JsonValue, StringConstraints, model_validator
+
+from components.shared.settings import Settings
+
+Quantity = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?(m|[KMGTPE]i?)?$")]
+"""A quantity of Kubernetes: 500m, 2, 16Gi."""
+
+Fields = dict[str, JsonValue]
+"""A part of a Kubernetes object, in Kubernetes' own words."""
+
+
+class SecretKey(Settings):
+    """One key of a Secret of the namespace. Its value is never read here: the kubelet puts it into the pod."""
+
+    secret: str = Field(min_length=1, description="name of the Secret")
+    key: str = Field(min_length=1, description="key in it")
+
+
+class CertificateAuthority(Settings):
+    """A bundle of certificates in PEM, from a ConfigMap or a Secret of the namespace."""
+
+    config_map: str = Field("", description="name of the ConfigMap")
+    secret: str = Field("", description="name of the Secret")
+    key: str = Field("ca.crt", min_length=1, description="key in it")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if bool(self.config_map) == bool(self.secret):
+            raise ValueError("name a config_map or a secret, one of the two")
+        return self
+
+
+class PodPlacement(Settings):
+    """What holds for every pod of a run, the steps' own and their jobs'."""
+
+    namespace: str = Field("", description="namespace of jobs; empty: the one that the step's own pod runs in")
+    service_account: str = Field("", description="service account of a job's pods; they get no token of it")
+    image_pull_secrets: tuple[str, ...] = Field((), description="names of Secrets with registry logins")
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
+        "IfNotPresent", description="when the kubelet pulls the image"
+    )
+    secrets: dict[str, SecretKey] = Field(
+        {}, description="environment variable (AWS_ACCESS_KEY_ID, TEACHER_API_KEY, …) to Secret and key"
+    )
+    environment: dict[str, str] = Field({}, description="more environment variables, AWS_ENDPOINT_URL; no secrets")
+    certificate_authority: CertificateAuthority | None = Field(None, description="whom TLS trusts instead of the usual")
+    node_selector: dict[str, str] = Field({}, description="labels that the node must have")
+    tolerations: tuple[Fields, ...] = Field((), description="taints that the pods tolerate, as Kubernetes spells them")
+    affinity: Fields = Field({}, description="affinity, as Kubernetes spells it")
+    priority_class: str = Field("", description="name of a PriorityClass")
+    annotations: dict[str, str] = Field({}, description="annotations of the pods")
+    labels: dict[str, str] = Field({}, description="labels of the pods")
+    user: int = Field(1000, ge=1, description="numeric user that the pods run as; never root")
+
+
+class Pods(PodPlacement):
+    """The pods of one job."""
+
+    image: str = Field("", description="image of the job's pods; a launcher on a cluster needs one")
+    cpu: Quantity = Field("1", description="CPU cores that each pod requests")
+    memory: Quantity = Field("4Gi", description="memory that each pod requests and may not exceed")
+    gpus: int = Field(0, ge=0, description="GPUs of each pod")
+    gpu_resource: str = Field("nvidia.com/gpu", description="resource name of a GPU")
+    shared_memory: Quantity | None = Field(
+        None, description="size of /dev/shm, which NCCL and Ray fill; default: half of the memory, at least 64Mi"
+    )
+    scratch: Quantity = Field("20Gi", description="most that a pod may write to its temporary folder")
+    volumes: tuple[Fields, ...] = Field((), description="extra volumes, as Kubernetes spells them")
+    volume_mounts: tuple[Fields, ...] = Field((), description="where they are mounted, as Kubernetes spells it")
+    queue: str = Field("", description="Kueue's LocalQueue that admits the job")
