@@ -26,7 +26,10 @@ RECORDED_PACKAGES = (
 
 
 class Shard(BaseModel):
-    """One file of an output. `rows` is 0 for files that hold no rows."""
+    """One file of an output. `rows` is 0 for files that hold no rows.
+
+    A `record` tells of the making (times, rates): it differs from run to run, so it is no part of what was made.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,6 +37,7 @@ class Shard(BaseModel):
     rows: int = 0
     bytes: int
     sha256: str
+    record: bool = False
 
 
 class Cost(BaseModel):
@@ -81,7 +85,7 @@ class Manifest(BaseModel):
     @property
     def digest(self) -> str:
         """SHA-256 of the content alone: equal bytes have equal digests, whenever and wherever they were made."""
-        facts = [self.content, sorted((shard.name, shard.sha256) for shard in self.shards)]
+        facts = [self.content, sorted((shard.name, shard.sha256) for shard in self.shards if not shard.record)]
         return hashlib.sha256(canonical(facts)).hexdigest()
 
     @property

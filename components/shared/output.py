@@ -74,10 +74,12 @@ class Output:
         """Write a small file."""
         return self._put(name, data, 0)
 
-    def write_json(self, name: str, value: Any) -> Shard:
-        """Write a value as JSON: a pydantic model or plain values."""
+    def write_json(self, name: str, value: Any, *, record: bool = False) -> Shard:
+        """Write a value as JSON: a pydantic model or plain values; a `record` holds times, see Shard."""
         plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-        return self.write_bytes(name, canonical(plain) + b"\n")
+        shard = self.write_bytes(name, canonical(plain) + b"\n")
+        self.adopt(shard.model_copy(update={"record": record}))
+        return self.shards[name]
 
     def write_folder(self, folder: Path, part: str) -> list[Shard]:
         """Upload every file below a folder as `PART/…`."""

@@ -48,7 +48,7 @@ def synthesize_responses(root: str, settings: SynthesizeSettings, dataset: Manif
         for shard in result.shards:
             output.adopt(shard)
         report = _report(settings, result, all_attempts(output.store))
-        output.write_json(REPORT, report)
+        output.write_json(REPORT, report, record=True)
         manifest = output.finish(Answered.content, _counts(result, report), _cost(report))
         _clean(output.store)
     return manifest

@@ -11,6 +11,7 @@ from components.shared.manifest import Shard
 from components.shared.store import Store
 from components.train.deepspeed_config import zero_stage
 from components.train.job_file import TrainJob
+from components.train.losses import LOSSES_FILE
 from components.train.settings import TrainSettings
 
 OWN_FILES = ("config.json", "README.md", "manifest.json", "trainer_state.json")
@@ -107,5 +108,5 @@ def upload_folder(store: Store, folder: Path) -> tuple[Shard, ...]:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         store.upload(path, name)
-        shards.append(Shard(name=name, bytes=path.stat().st_size, sha256=digest))
+        shards.append(Shard(name=name, bytes=path.stat().st_size, sha256=digest, record=name == LOSSES_FILE))
     return tuple(shards)
