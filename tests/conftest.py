@@ -61,6 +61,16 @@ def clean_s3_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         yield
 
 
+@pytest.fixture(autouse=True)
+def own_environment() -> Iterator[None]:
+    """Steps that run in this process set variables for their libraries (HF_HUB_OFFLINE): no other test may see them."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def moto_server() -> Iterator[S3Server]:
     """moto's S3 in a thread of this process."""

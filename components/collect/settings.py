@@ -2,31 +2,24 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from components.collect.formats.registry import FORMATS
 from components.collect.importers.registry import IMPORTERS
 from components.collect.shapes.reading import Reading
 from components.collect.shapes.registry import SHAPES
-from components.shared.settings import Settings
+from components.shared.settings import Settings, known
 
 AUTO = "auto"
 NAME = r"^[a-z][a-z0-9_]{0,39}$"
 HUB = "hub:"
 
 
-def _one_of(*names: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in names:
-            raise ValueError(f"allowed: {', '.join(names)}")
-        return value
-
-    return AfterValidator(check)
-
-
-FormatName = Annotated[str, _one_of(AUTO, *FORMATS), Field(json_schema_extra={"enum": [AUTO, *FORMATS]})]
-ShapeName = Annotated[str, _one_of(AUTO, *SHAPES), Field(json_schema_extra={"enum": [AUTO, *SHAPES]})]
-ImporterName = Annotated[str, _one_of(AUTO, *IMPORTERS), Field(json_schema_extra={"enum": [AUTO, *IMPORTERS]})]
+FormatName = Annotated[str, known([AUTO, *FORMATS], "format"), Field(json_schema_extra={"enum": [AUTO, *FORMATS]})]
+ShapeName = Annotated[str, known([AUTO, *SHAPES], "shape"), Field(json_schema_extra={"enum": [AUTO, *SHAPES]})]
+ImporterName = Annotated[
+    str, known([AUTO, *IMPORTERS], "importer"), Field(json_schema_extra={"enum": [AUTO, *IMPORTERS]})
+]
 
 
 class Checking(Settings):

@@ -89,6 +89,7 @@ class _Curation:
         self._began = time.monotonic()
 
     def run(self, output: Output) -> Manifest:
+        """Drop, label and balance; write what is left. Raises EmptyDataError when nothing is."""
         columns = self._scan()
         self._drop_near_duplicates(columns)
         labels, column = self._label(columns)

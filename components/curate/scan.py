@@ -43,6 +43,7 @@ class _Scanner:
         self._tokens = 0
 
     def take(self, row: Instruction) -> None:
+        """Read one row into the columns: its type, its simhash, and why it is dropped, if it is."""
         number = self.columns.add(row.id, self._rules.classify(row.instruction))
         text = asked_text(row)
         if len(text) > self._settings.maximum_characters:

@@ -1,20 +1,22 @@
 """The settings of evaluation: what is asked, how a model answers, and how models are compared."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from components.evaluate.benchmarks.registry import BENCHMARKS
 from components.shared.sandbox import Limits
-from components.shared.settings import Settings
+from components.shared.settings import Settings, known
 
 BASE = "base"
+
+BenchmarkName = Annotated[str, known(BENCHMARKS, "benchmark"), Field(json_schema_extra={"enum": list(BENCHMARKS)})]
 
 
 class BenchmarkSettings(Settings):
     """One benchmark; what is left out is as its file in `benchmarks/` says."""
 
-    name: str = Field(description="which benchmark", json_schema_extra={"enum": list(BENCHMARKS)})
+    name: BenchmarkName = Field(description="which benchmark")
     limit: int | None = Field(
         None, ge=1, description="most questions asked, spread evenly over the set; all when empty"
     )
@@ -22,13 +24,6 @@ class BenchmarkSettings(Settings):
         None, ge=0, description="worked examples before each question; the benchmark's if empty"
     )
     max_tokens: int | None = Field(None, ge=1, description="longest answer, in tokens; the benchmark's when empty")
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in BENCHMARKS:
-            raise ValueError(f"no benchmark {name!r}; allowed: {', '.join(BENCHMARKS)}")
-        return name
 
 
 class EvaluationSettings(Settings):

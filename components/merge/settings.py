@@ -1,11 +1,13 @@
 """The settings of one merge."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from components.merge.methods.registry import METHODS
-from components.shared.settings import Settings
+from components.shared.settings import Settings, known
+
+MethodName = Annotated[str, known(METHODS, "merge method"), Field(json_schema_extra={"enum": list(METHODS)})]
 
 
 class Ingredient(Settings):
@@ -21,9 +23,7 @@ class Ingredient(Settings):
 class MergeSettings(Settings):
     """Which models are merged, and how."""
 
-    method: str = Field(
-        "linear", description="how; each file in methods/ names its paper", json_schema_extra={"enum": list(METHODS)}
-    )
+    method: MethodName = Field("linear", description="how; each file in methods/ names its paper")
     models: tuple[Ingredient, ...] = Field(min_length=1, description="what is merged, in order; the base need not be")
     base: str = Field(
         "", description="name of the model the others came from; slerp: the end at t = 0 (the first model when empty)"
@@ -34,13 +34,6 @@ class MergeSettings(Settings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="type of the weights that are written; auto: the base's. Arithmetic is in float32"
     )
-
-    @field_validator("method")
-    @classmethod
-    def _known(cls, method: str) -> str:
-        if method not in METHODS:
-            raise ValueError(f"no merge method {method!r}; allowed: {', '.join(METHODS)}")
-        return method
 
     @model_validator(mode="after")
     def _possible(self) -> "MergeSettings":

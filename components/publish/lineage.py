@@ -63,6 +63,7 @@ def trace(root: str, target: Manifest) -> Lineage:
         load_manifest(root, parent.address)
 
     def visit(manifest: Manifest) -> None:
+        """Parents first, each once."""
         for name, parent in manifest.parents.items():
             if parent.address in manifests or parent.address in outside:
                 continue

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import Field, field_validator
 
 from components.select.formula import FORMULAS
 from components.select.scorers.registry import Perplexity, Quality, Safety
@@ -10,16 +10,9 @@ from components.select.scorers.safety_rules import SafetyRules
 from components.select.scorers.scorer import Scorer
 from components.shared.rows import Origin
 from components.shared.sandbox import Limits
-from components.shared.settings import Settings
+from components.shared.settings import Settings, known
 
-
-def _known_formula(name: str) -> str:
-    if name not in FORMULAS:
-        raise ValueError(f"allowed: {', '.join(FORMULAS)}")
-    return name
-
-
-FormulaName = Annotated[str, AfterValidator(_known_formula), Field(json_schema_extra={"enum": list(FORMULAS)})]
+FormulaName = Annotated[str, known(FORMULAS, "formula"), Field(json_schema_extra={"enum": list(FORMULAS)})]
 
 
 class Formula(Settings):

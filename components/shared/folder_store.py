@@ -108,6 +108,7 @@ class FolderStore:
             self._appear(partial, key, only_if_absent=False)
 
     def download(self, key: str, path: Path) -> None:
+        """Copy a file to `path`, which appears whole or not at all. Raises NotFoundError and StoreError."""
         source = self._path(key)
         with explained(source):
             path.parent.mkdir(parents=True, exist_ok=True)

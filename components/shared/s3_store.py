@@ -180,6 +180,7 @@ class S3Store:
         return b"".join(self.read_chunks(key))
 
     def read_chunks(self, key: str, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
+        """The object in pieces; a connection that breaks is taken up where it broke. Raises NotFoundError."""
         place, rest = 0, dict[str, str]()
         for left in reversed(range(RESUMES + 1)):
             with self._explained(key):
@@ -215,6 +216,7 @@ class S3Store:
             self._client.upload_file(str(path), self.bucket, self._key(key), Config=TransferConfig())
 
     def download(self, key: str, path: Path) -> None:
+        """Get an object into `path`, which appears whole or not at all. Raises NotFoundError and StoreError."""
         partial = path.with_name(f"{PARTIAL}{uuid.uuid4().hex}")
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -37,6 +37,7 @@ class SafetyClassifier(Scorer):
         return {"model": as_parent(self.model)}
 
     def open(self) -> Measure:
+        """Load the classifier. Raises SettingsError when it lacks one of the unsafe labels, and ModelError."""
         classifier = SequenceClassifier.load(self.model, self.batch_tokens)
         unknown = sorted(set(self.unsafe_labels) - set(classifier.labels))
         if unknown:

@@ -48,6 +48,14 @@ def test_digest_is_of_the_content_alone() -> None:
     assert manifest(shards=tuple(reversed(manifest().shards))).digest == manifest().digest
 
 
+def test_records_of_the_making_are_not_in_the_digest() -> None:
+    def with_times(sha256: str) -> Manifest:
+        times = Shard(name="report.json", bytes=2, sha256=sha256, record=True)
+        return manifest(shards=(Shard(name="rows/0", rows=2, bytes=10, sha256="aa"), times))
+
+    assert with_times("1 second").digest == with_times("2 seconds").digest != manifest().digest
+
+
 @pytest.mark.parametrize(
     "change",
     [
