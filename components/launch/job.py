@@ -41,6 +41,11 @@ class Launch(Settings):
         3, ge=0, description="on a cluster: new starts after a pod was lost (out of memory, evicted, preempted, killed)"
     )
     ttl_seconds: int = Field(24 * 3600, ge=0, description="on a cluster: how long a job that has ended is kept")
+    training_runtime: str = Field(
+        "tutelage",
+        min_length=1,
+        description="for a TrainJob: the namespace's TrainingRuntime, which holds what a TrainJob cannot set",
+    )
     pods: Pods = Field(Pods(), description="on a cluster: the job's pods")
 
     @property

@@ -4,6 +4,7 @@ An object of the API is a dict as the API server gives it. Nothing here talks to
 one of these kinds in hand, so that every judgement can be tested on recorded objects.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -13,6 +14,10 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "tutelage"}
 RUN_LABEL = "tutelage.dev/run"
 JOB_LABEL = "tutelage.dev/job"
 ATTEMPT_ANNOTATION = "tutelage.dev/attempt"
+TTL_ANNOTATION = "tutelage.dev/ttl-seconds"
+"""How long a resource is kept after its end, for those whose operator does not delete them by itself."""
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+MOST_SECONDS = 2**31 - 1
 NAME_LENGTH = 40
 """Longest name of a resource: operators append to it, and a label holds 63 characters."""
 
@@ -79,6 +84,10 @@ class Kind(Protocol):
         """How far it is. A suspended resource (Kueue's) is `queued`."""
         ...
 
+    def pod_selector(self, job: Job) -> str:
+        """The label selector that finds all pods of the job, those of earlier attempts too."""
+        ...
+
     def is_main(self, pod: Object) -> bool:
         """Whether a pod of the job is the one whose log is followed: rank 0, or the one that shows the driver's."""
         ...
@@ -88,6 +97,38 @@ def labels_of(job: Job, attempt: Attempt) -> dict[str, str]:
     """Labels by which a job's resource and all its pods are found again."""
     run = {RUN_LABEL: attempt.identity.run} if attempt.identity.run else {}
     return {**MANAGED_BY, **run, JOB_LABEL: resource_name(job), **attempt.extra_labels}
+
+
+def pods_of(job: Job) -> str:
+    """The label selector of a job's pods, for operators that let them carry our labels."""
+    return f"{JOB_LABEL}={resource_name(job)}"
+
+
+def metadata_of(job: Job, attempt: Attempt) -> Object:
+    """The metadata of a job's resource: its name, its labels, whose it is, which attempt, and its queue."""
+    queue = {QUEUE_LABEL: job.launch.pods.queue} if job.launch.pods.queue else {}
+    owners = [attempt.identity.owner] if attempt.identity.owner else []
+    return {
+        "name": resource_name(job),
+        "namespace": attempt.identity.namespace,
+        "labels": {**labels_of(job, attempt), **queue},
+        "annotations": {ATTEMPT_ANNOTATION: str(attempt.number), TTL_ANNOTATION: str(job.launch.ttl_seconds)},
+        **({"ownerReferences": owners} if owners else {}),
+    }
+
+
+def deadline_of(job: Job) -> int:
+    """Seconds after which an operator ends a job that nobody watches any more; the launcher itself is stricter.
+
+    It counts from the resource's start, so it allows for the time that pods take to start.
+    """
+    return min(math.ceil(job.launch.timeout_seconds + job.launch.start_seconds), MOST_SECONDS)
+
+
+def condition_of(resource: Object, kind: str) -> Object | None:
+    """The condition of a type in a resource's status, if it is true."""
+    conditions = resource.get("status", {}).get("conditions") or []
+    return next((each for each in conditions if each["type"] == kind and each["status"] == "True"), None)
 
 
 def resource_name(job: Job) -> str:
