@@ -2,12 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 import yaml
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from components.merge.component import merge
 from components.merge.merge import merge_models
@@ -15,7 +14,7 @@ from components.merge.settings import MergeSettings
 from components.models.reference import local_model
 from components.shared.errors import InputError
 from components.shared.manifest import parse_manifest
-from pipelines.demo.make_tokenizer import save_tokenizer
+from tests.tiny_model import save_tiny_model
 
 SETTINGS = {"method": "linear", "models": [{"name": "sft"}, {"name": "kto"}]}
 
@@ -36,11 +35,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     torch.set_num_threads(1)
     home = tmp_path_factory.mktemp("models")
     for seed, name in enumerate(("base", "sft", "kto")):
-        torch.manual_seed(seed)
-        shape: dict[str, Any] = {"vocab_size": 261, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
-        config = LlamaConfig(**shape, num_attention_heads=2, eos_token_id=4, bos_token_id=None, pad_token_id=0)
-        LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(home / name)
-        save_tokenizer(home / name)
+        save_tiny_model(home / name, seed, hidden_size=16, num_hidden_layers=1, dtype=torch.bfloat16)
     return {name: str(home / name) for name in ("base", "sft", "kto")}
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from components.select.component import select
 from components.select.measured import Measured
@@ -20,7 +19,7 @@ from components.shared.output import Output
 from components.shared.rows import Answered, Check, KtoRow, Message, Response, Scores, SftRow, Verdict
 from components.shared.settings import Settings
 from components.shared.shards import count_rows, read_rows
-from pipelines.demo.make_tokenizer import END, make_tokenizer, save_tokenizer
+from tests.tiny_model import save_tiny_model
 
 torch.set_num_threads(1)
 
@@ -28,22 +27,7 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A random chat model of a few thousand parameters."""
-    folder = tmp_path_factory.mktemp("model")
-    torch.manual_seed(0)
-    tokenizer = make_tokenizer()
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=512,
-        eos_token_id=tokenizer.convert_tokens_to_ids(END),
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    save_tokenizer(folder)
-    return str(folder)
+    return str(save_tiny_model(tmp_path_factory.mktemp("model")))
 
 
 def answered(number: int, instruction: str, texts: dict[str, str], check: Check | None = None) -> Answered:

@@ -6,8 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from components.shared.errors import EmptyDataError, InputError
 from components.shared.manifest import Manifest, parse_manifest
@@ -18,7 +16,7 @@ from components.shared.shards import read_rows
 from components.synthesize.component import synthesize
 from components.synthesize.settings import SynthesizeSettings
 from components.synthesize.synthesize import synthesize_responses
-from pipelines.demo.make_tokenizer import save_tokenizer
+from tests.tiny_model import save_tiny_model
 
 
 class Made(Settings):
@@ -42,15 +40,7 @@ def labelled(count: int) -> list[Labelled]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("model")
-    torch.manual_seed(0)
-    sizes = {"vocab_size": 261, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
-    config = LlamaConfig(
-        **sizes, num_attention_heads=4, max_position_embeddings=128, bos_token_id=None, eos_token_id=4, pad_token_id=0
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    save_tokenizer(folder)
-    return str(folder)
+    return str(save_tiny_model(tmp_path_factory.mktemp("model"), max_position_embeddings=128))
 
 
 def settings(model: str) -> dict[str, Any]:

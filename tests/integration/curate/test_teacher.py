@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from components.curate.curate import curate_instructions
 from components.curate.settings import CurateSettings
@@ -14,27 +12,12 @@ from components.shared.manifest import Manifest
 from components.shared.output import Output
 from components.shared.rows import Instruction, Question
 from components.shared.settings import Settings
-from pipelines.demo.make_tokenizer import save_tokenizer
+from tests.tiny_model import save_tiny_model
 
 
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> str:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("teacher")
-    config = LlamaConfig(
-        vocab_size=261,
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        eos_token_id=4,
-        bos_token_id=None,
-        pad_token_id=0,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    save_tokenizer(folder)
-    return str(folder)
+    return str(save_tiny_model(tmp_path_factory.mktemp("teacher"), hidden_size=16, num_hidden_layers=1))
 
 
 def settings(model: str, share: float) -> CurateSettings:

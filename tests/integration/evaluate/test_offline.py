@@ -6,10 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
-
-from pipelines.demo.make_tokenizer import save_tokenizer
+from tests.tiny_model import save_tiny_model
 
 PROGRAM = """
 import json, socket, sys
@@ -44,13 +41,7 @@ print(json.dumps(manifest.counts))
 
 
 def test_no_network_and_no_home(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        **{"vocab_size": 261, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1},
-        **{"num_attention_heads": 1, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": 4},
-    )
-    LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
-    save_tokenizer(tmp_path / "model")
+    save_tiny_model(tmp_path / "model", hidden_size=16, num_hidden_layers=1)
     hidden = ("HF_", "NLTK_", "TRANSFORMERS_", "XDG_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     # Nothing can be made below /proc, by root either: a home that is read-only to everyone.

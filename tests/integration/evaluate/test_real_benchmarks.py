@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from components.collect.import_benchmarks import import_benchmarks
 from components.collect.settings import BenchmarkSettings
@@ -19,7 +17,7 @@ from components.shared.manifest import Manifest, find_manifest
 from components.shared.rows import Question, Sample
 from components.shared.sandbox import Limits
 from components.shared.shards import read_rows
-from pipelines.demo.make_tokenizer import save_tokenizer
+from tests.tiny_model import save_tiny_model
 
 FIVE = ("gsm8k", "mmlu", "cmmlu", "ceval", "humaneval")
 FILES = {
@@ -38,17 +36,7 @@ def data() -> Path:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("model")
-    config = LlamaConfig(
-        **{"vocab_size": 261, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1},
-        **{"num_attention_heads": 2, "max_position_embeddings": 1024},
-        **{"pad_token_id": 0, "bos_token_id": None, "eos_token_id": 4},
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    save_tokenizer(folder)
-    return str(folder)
+    return str(save_tiny_model(tmp_path_factory.mktemp("model"), num_hidden_layers=1, max_position_embeddings=1024))
 
 
 @pytest.fixture(scope="module")

@@ -17,15 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from aiohttp import web
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from components.shared.manifest import Manifest
 from components.shared.output import Output, RowWriter
 from components.shared.rows import Labelled
 from components.shared.settings import Settings
-from pipelines.demo.make_tokenizer import save_tokenizer
+from tests.tiny_model import save_tiny_model
 
 Behaviour = Callable[[int, dict[str, Any]], web.StreamResponse | str | None]
 
@@ -126,29 +124,14 @@ def stub(start_stub: Callable[[], Stub]) -> Stub:
     return start_stub()
 
 
-def make_model(folder: Path, seed: int) -> Path:
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=261,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=256,
-        bos_token_id=None,
-        eos_token_id=4,
-        pad_token_id=0,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    save_tokenizer(folder)
-    return folder
-
-
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two models with random weights, each with a tokenizer and a chat template."""
     folder = tmp_path_factory.mktemp("models")
-    return {name: make_model(folder / name, seed) for seed, name in enumerate(("teacher", "student"))}
+    return {
+        name: save_tiny_model(folder / name, seed, max_position_embeddings=256)
+        for seed, name in enumerate(("teacher", "student"))
+    }
 
 
 class Made(Settings):
