@@ -7,9 +7,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from components.models.reference import PACKAGE, package_folder
+from pipelines.document import Location
 from pipelines.recipe import BASE, STUDENT, Recipe
-
-Location = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)

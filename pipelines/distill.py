@@ -5,6 +5,7 @@ it runs in `placement.py`. Variants and merges are unrolled when the pipeline is
 """
 
 import hashlib
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from kfp import dsl
@@ -18,77 +19,82 @@ from components.select.component import select
 from components.shared.manifest import canonical
 from components.synthesize.component import synthesize
 from components.train.component import train
-from pipelines.placement import place
-from pipelines.recipe import BASE, STUDENT, Recipe
+from pipelines.placement import CLEAN_UP, Placement, place
+from pipelines.recipe import BASE, STUDENT, Recipe, plain
 
 
-def distill(recipe: Recipe) -> Any:
+def distill(recipe: Recipe, placement: Placement | None = None) -> Any:
     """The kfp pipeline of a recipe; its parameters `root` and `student` default to the recipe's.
+
+    Args:
+        recipe: what runs.
+        placement: what the tasks' pods get; None on one machine, which has no pods.
 
     Returns:
         A `dsl.pipeline` function: compile it, or call it under `kfp.local`.
     """
+    placed = _Placer(recipe, placement)
 
     @dsl.pipeline(name="distill", description=recipe.title or f"Tutelage: {recipe.name}")
     def pipeline(root: str = recipe.store, student: str = recipe.student) -> None:
-        def placed(step: str, name: str, task: Any) -> Any:
-            place(task, step, recipe.placement)
-            return task.set_display_name(name)
-
-        collected = placed("collect", "collect", collect(root=root, settings=_plain(recipe.collect)))
-        curated = placed(
-            "curate",
-            "curate",
-            curate(
-                root=root,
-                settings=_plain(recipe.curate),
-                instructions=collected.outputs["dataset"],
-                benchmarks=collected.outputs["benchmarks"],
-            ),
-        )
-        answered = placed(
-            "synthesize",
-            "synthesize",
-            synthesize(root=root, settings=_plain(recipe.synthesize), dataset=curated.outputs["dataset"]),
-        )
-        selected = placed(
-            "select",
-            "select",
-            select(root=root, settings=_plain(recipe.select), responses=answered.outputs["responses"]),
-        )
-        models: dict[str, Any] = {STUDENT: student}
-        for name in training_order(recipe):
-            variant = recipe.train[name]
-            task = train(
-                root=root,
-                task=f"train-{name}",
-                settings=_plain(variant.settings),
-                dataset=selected.outputs["dataset"],
-                start=models[variant.start],
+        with placed.cleaned_up():
+            collected = placed(collect(root=root, settings=plain(recipe.collect)))
+            benchmarks = collected.outputs["benchmarks"]
+            curated = placed(
+                curate(
+                    root=root,
+                    settings=plain(recipe.curate),
+                    instructions=collected.outputs["dataset"],
+                    benchmarks=benchmarks,
+                )
             )
-            models[name] = placed("train", f"train-{name}", task).outputs["Output"]
-        models[BASE] = models.pop(STUDENT)
-        for name, merging in recipe.merge.items():
-            wanted = {part: models[part] for part in merging.used}
-            task = merge(root=root, task=f"merge-{name}", settings=_plain(merging), models=wanted)
-            models[name] = placed("merge", f"merge-{name}", task).outputs["Output"]
-        evaluated = placed(
-            "evaluate",
-            "evaluate",
-            evaluate(
-                root=root,
-                settings=_plain(recipe.evaluate),
-                benchmarks=collected.outputs["benchmarks"],
-                models=models,
-            ),
-        )
-        placed(
-            "publish",
-            "publish",
-            publish(root=root, settings=_named(recipe), comparison=evaluated.outputs["comparison"]),
-        )
+            answered = placed(
+                synthesize(root=root, settings=plain(recipe.synthesize), dataset=curated.outputs["dataset"])
+            )
+            selected = placed(
+                select(root=root, settings=plain(recipe.select), responses=answered.outputs["responses"])
+            )
+            models: dict[str, Any] = {STUDENT: student}
+            for name in training_order(recipe):
+                variant, rows = recipe.train[name], selected.outputs["dataset"]
+                settings, start = plain(variant.settings), models[variant.start]
+                task = train(root=root, task=f"train-{name}", settings=settings, dataset=rows, start=start)
+                models[name] = placed(task, f"train-{name}").outputs["Output"]
+            models[BASE] = models.pop(STUDENT)
+            for name, merging in recipe.merge.items():
+                wanted = {part: models[part] for part in merging.used}
+                task = merge(root=root, task=f"merge-{name}", settings=plain(merging), models=wanted)
+                models[name] = placed(task, f"merge-{name}").outputs["Output"]
+            evaluated = placed(
+                evaluate(root=root, settings=plain(recipe.evaluate), benchmarks=benchmarks, models=models)
+            )
+            placed(publish(root=root, settings=_named(recipe), comparison=evaluated.outputs["comparison"]))
 
     return pipeline
+
+
+class _Placer:
+    """Names tasks and places them; `placed(task, name)`, the name left out where a step has one task."""
+
+    def __init__(self, recipe: Recipe, placement: Placement | None) -> None:
+        self._placement = placement
+        self._launches = {"synthesize": recipe.synthesize.launch}
+        self._launches |= {f"train-{name}": training.settings.launch for name, training in recipe.train.items()}
+
+    def __call__(self, task: Any, name: str = "") -> Any:
+        step = task.component_spec.name.replace("-", "_")
+        if self._placement is not None:
+            launch = self._launches.get(name or step)
+            place(task, step, self._placement, starts_job=launch is not None and launch.on_cluster)
+        return task.set_display_name(name or step)
+
+    def cleaned_up(self) -> AbstractContextManager[Any]:
+        """Where jobs run on a cluster, a last task ends what is left of them, however the others end."""
+        if self._placement is None or not any(launch.on_cluster for launch in self._launches.values()):
+            return nullcontext()
+        from components.clean_up.component import clean_up
+
+        return dsl.ExitHandler(self(clean_up(), CLEAN_UP), name="with clean-up")
 
 
 def training_order(recipe: Recipe) -> list[str]:
@@ -119,18 +125,9 @@ def task_names(recipe: Recipe) -> list[str]:
 def _named(recipe: Recipe) -> dict[str, Any]:
     """The settings of publish, with the run's name and the recipe's digest for the report."""
     named = {"run_name": recipe.name, "recipe_digest": recipe_digest(recipe)}
-    return _plain(recipe.publish.model_copy(update=named))
+    return plain(recipe.publish.model_copy(update=named))
 
 
 def recipe_digest(recipe: Recipe) -> str:
     """SHA-256 of everything in the recipe that shapes results, wherever it stands and on whatever it runs."""
     return hashlib.sha256(canonical(recipe.key_material())).hexdigest()
-
-
-def _plain(settings: Any) -> dict[str, Any]:
-    """Settings as plain values: what the recipe says, and no defaults, so that compiled pipelines stay short.
-
-    A pipeline's constants hold no nulls; `check_recipe` sees to it that a null only restates a default.
-    """
-    plain: dict[str, Any] = settings.model_dump(mode="json", exclude_unset=True, exclude_none=True)
-    return plain

@@ -1,135 +1,57 @@
 """Reads a recipe: YAML, variables, types; every fault with file, line, value, rule and allowed values."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from components.shared.errors import SettingsError
 from components.shared.step import without_secrets
+from pipelines.check_placement import find_cluster_faults, find_placement_faults
 from pipelines.check_recipe import find_faults
+from pipelines.document import Document
+from pipelines.move_jobs import starts_on_cluster
 from pipelines.recipe import Recipe
 
-VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-Location = tuple[str | int, ...]
 
-
-def read_recipe(path: Path, overrides: Mapping[str, str] | None = None, *, check_files: bool = True) -> Recipe:
+def read_recipe(
+    path: Path,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    check_files: bool = True,
+    store: str = "",
+    placement: Path | None = None,
+    for_cluster: bool | None = False,
+) -> Recipe:
     """Read and check a recipe.
 
     Args:
         path: the YAML file.
-        overrides: values for its variables.
+        overrides: values for its variables, and for those of the placement's file.
         check_files: whether local files that it names must be there.
+        store: another store than the recipe's.
+        placement: a YAML file whose content replaces the recipe's `placement`.
+        for_cluster: refuse what only this machine could reach; None: when a job of the recipe runs on a cluster.
 
     Raises:
         SettingsError: everything that is wrong, each fault with its line.
     """
     document = Document.read(path)
-    plain = document.interpolated(overrides or {})
+    if placement is not None:
+        document.take_part("placement", Document.read(placement, "placement"))
+    plain = {**document.filled_in(overrides or {}), "variables": document.values(overrides or {})}
+    if store:
+        plain["store"] = store
     try:
         recipe = Recipe.model_validate(plain)
     except ValidationError as error:
-        raise _refusal(document, [_fault(document, item) for item in error.errors(include_url=False)]) from None
-    faults = [document.at(fault.location, fault.text) for fault in find_faults(recipe, check_files=check_files)]
-    if faults:
-        raise _refusal(document, faults)
+        raise document.refusal([_fault(document, item) for item in error.errors(include_url=False)]) from None
+    found = [*find_faults(recipe, check_files=check_files), *find_placement_faults(recipe)]
+    if for_cluster or (for_cluster is None and starts_on_cluster(recipe)):
+        found += find_cluster_faults(recipe)
+    if found:
+        raise document.refusal([document.at(fault.location, fault.text) for fault in found])
     return recipe
-
-
-class Document:
-    """A YAML file with the line of every key and value."""
-
-    def __init__(self, path: Path, node: yaml.Node, plain: Any) -> None:
-        self.path, self._node, self._plain = path, node, plain
-
-    @classmethod
-    def read(cls, path: Path) -> "Document":
-        """Parse the file. Raises SettingsError when it is missing or no YAML mapping."""
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise SettingsError(
-                f"recipe {str(path)!r} cannot be read: {error.strerror}", remedy="give the path of a YAML file"
-            ) from error
-        try:
-            node, plain = yaml.compose(text, Loader=_Loader), yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
-        except yaml.YAMLError as error:
-            raise SettingsError(f"{path}: not YAML: {error}", remedy="correct the syntax at the place named") from error
-        if not isinstance(plain, dict) or node is None:
-            raise SettingsError(f"{path}: holds no recipe", rule="a recipe is a mapping of keys to values")
-        return cls(path, node, plain)
-
-    def interpolated(self, overrides: Mapping[str, str]) -> dict[str, Any]:
-        """The values with ${NAME} replaced. Raises SettingsError for a name that has no value."""
-        declared = {str(name): str(value) for name, value in (self._plain.get("variables") or {}).items()}
-        unknown = sorted(set(overrides) - set(declared))
-        if unknown:
-            raise SettingsError(
-                f"--set {unknown[0]}: {self.path} has no variable {unknown[0]!r}", allowed=sorted(declared)
-            )
-        values = {**declared, **overrides}
-        body = {name: value for name, value in self._plain.items() if name != "variables"}
-        return {**self._replaced(body, values, ()), "variables": values}
-
-    def _replaced(self, value: Any, values: Mapping[str, str], location: Location) -> Any:
-        if isinstance(value, dict):
-            return {name: self._replaced(item, values, (*location, name)) for name, item in value.items()}
-        if isinstance(value, list):
-            return [self._replaced(item, values, (*location, number)) for number, item in enumerate(value)]
-        if not isinstance(value, str):
-            return value
-        missing = [name for name in VARIABLE.findall(value) if not values.get(name)]
-        if missing:
-            text = (
-                f"{value!r} uses the variable {missing[0]!r}, which has no value\n    remedy: --set {missing[0]}=VALUE"
-            )
-            raise _refusal(self, [self.at(location, text)])
-        return VARIABLE.sub(lambda match: values[match.group(1)], value)
-
-    def at(self, location: Location, text: str) -> str:
-        """A fault with its file and line."""
-        return f"{self.path}:{self.line(location)}: {'.'.join(map(str, location)) or 'recipe'}: {text}"
-
-    def line(self, location: Location) -> int:
-        """The line (from 1) of the deepest part of a location that stands in the file."""
-        node, line = self._node, self._node.start_mark.line
-        for part in location:
-            found = _child(node, part)
-            if found is None:
-                break
-            line, node = found
-        return line + 1
-
-
-def _child(node: yaml.Node, part: str | int) -> tuple[int, yaml.Node] | None:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == str(part):
-                return key.start_mark.line, value
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return node.value[part].start_mark.line, node.value[part]
-    return None
-
-
-class _Loader(yaml.SafeLoader):
-    """A SafeLoader that reads 1e-6 as a number (YAML 1.2) and refuses a key that stands twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
-)
 
 
 def _fault(document: Document, error: Any) -> str:
@@ -163,12 +85,3 @@ def _model_in(annotation: Any) -> Any:
         return annotation
     found = [_model_in(argument) for argument in getattr(annotation, "__args__", ())]
     return next((model for model in found if model is not None), None)
-
-
-def _refusal(document: Document, faults: Sequence[str]) -> SettingsError:
-    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-    return SettingsError(
-        f"recipe {document.path} is refused: {count}; nothing was started\n"
-        + "\n".join(f"  {fault}" for fault in faults),
-        remedy="`tutelage schema recipe` prints every key with its meaning",
-    )

@@ -65,3 +65,11 @@ class Recipe(Settings):
             if isinstance(settings, dict):
                 filled[step] = {**{name: given[name] for name in fields if given.get(name)}, **settings}
         return {**given, **filled}
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """Settings as plain values: what the recipe says, and no defaults, so that compiled pipelines stay short.
+
+    A pipeline's constants hold no nulls; `check_recipe` sees to it that a null only restates a default.
+    """
+    return settings.model_dump(mode="json", exclude_unset=True, exclude_none=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from components.launch.follow_parent import die_with_parent
 from components.shared.step import RUNNER_VARIABLE
-from pipelines.placement import DEFAULT, Placement, TaskPlacement
 from pipelines.recipe import Recipe
 
 
@@ -26,9 +25,6 @@ def main() -> int:
     # The local runner warns that images and cluster settings mean nothing to it; that is what it is for.
     warnings.filterwarnings("ignore", module=r"kfp\.local.*")
     recipe = Recipe.model_validate_json((folder / "recipe.json").read_text())
-    # Retries are for clusters, where pods are lost; here a failure is a person's to read, at once.
-    here = Placement(tasks={DEFAULT: TaskPlacement(retries=0)})
-    recipe = recipe.model_copy(update={"placement": here})
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "kfp"), raise_on_error=True)
     try:
         distill(recipe)()

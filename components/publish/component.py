@@ -34,11 +34,14 @@ def publish(
 
     from components.publish.publish import publish_best, read_page, summarise
     from components.publish.settings import PublishSettings
+    from components.shared.run_pointer import point_from_run
     from components.shared.step import hand_over, perform, read_artifact
 
     manifest = perform(
         "publish",
-        lambda: publish_best(root, PublishSettings.model_validate(settings), read_artifact(comparison)),
+        lambda: point_from_run(
+            root, publish_best(root, PublishSettings.model_validate(settings), read_artifact(comparison))
+        ),
     )
     Path(report.path).parent.mkdir(parents=True, exist_ok=True)
     Path(report.path).write_text(read_page(root, manifest), encoding="utf-8")

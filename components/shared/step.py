@@ -23,6 +23,8 @@ from components.shared.store import join
 
 DEBUG_VARIABLE = "TUTELAGE_DEBUG"
 RUNNER_VARIABLE = "TUTELAGE_RUNNER"
+PID_FILE_VARIABLE = "TUTELAGE_PID_FILE"
+"""Names a file that gets this process's number, so that whoever cancels a step on a cluster can signal it alone."""
 WATCH_SECONDS = 0.5
 
 
@@ -88,6 +90,7 @@ def perform(task: str, work: Callable[[], SomeResult]) -> SomeResult:
     `task` names the step, with the variant where there are several (`train-sft`).
     """
     end_with_runner()
+    _note_process()
     emit({"kind": "state", "task": task, "state": "running", "process": os.getpid()})
     try:
         result = work()
@@ -134,6 +137,12 @@ def end_with_runner() -> None:
     runner = os.environ.get(RUNNER_VARIABLE)
     if runner:
         threading.Thread(target=_watch, args=(Path("/proc") / runner,), daemon=True).start()
+
+
+def _note_process() -> None:
+    path = os.environ.get(PID_FILE_VARIABLE)
+    if path:
+        Path(path).write_text(str(os.getpid()))
 
 
 def _watch(process: Path) -> None:
