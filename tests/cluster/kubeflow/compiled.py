@@ -1,0 +1,104 @@
+"""A compiled pipeline, read as Kubeflow's back end reads it: tasks in order, with their containers and inputs."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
+
+Made = Mapping[str, "Outcome"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a task handed over: parameters by name, artifacts by name (as the executor describes them)."""
+
+    parameters: dict[str, Any]
+    artifacts: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task: what the pipeline says of it."""
+
+    name: str
+    label: str
+    spec: dict[str, Any]
+    component: dict[str, Any]
+    executor: dict[str, Any]
+    platform: dict[str, Any]
+    after: tuple[str, ...]
+
+    @property
+    def retries(self) -> int:
+        """How often a failed pod is started again."""
+        return int(self.spec.get("retryPolicy", {}).get("maxRetryCount", 0))
+
+    @property
+    def always(self) -> bool:
+        """Whether it runs whatever became of the others: an exit handler."""
+        trigger = self.spec.get("triggerPolicy", {}).get("strategy", "")
+        return bool(trigger == "ALL_UPSTREAM_TASKS_COMPLETED")
+
+    def parameters(self, given: Mapping[str, Any], made: Made) -> dict[str, Any]:
+        """The values of the task's input parameters."""
+        wanted = self.spec.get("inputs", {}).get("parameters", {})
+        values = {name: _value(source, given, made) for name, source in wanted.items()}
+        return {name: _filled(value, values) for name, value in values.items()}
+
+    def artifacts(self, made: Made) -> dict[str, dict[str, Any]]:
+        """The task's input artifacts."""
+        wanted = self.spec.get("inputs", {}).get("artifacts", {})
+        sources = {name: source["taskOutputArtifact"] for name, source in wanted.items()}
+        return {name: made[s["producerTask"]].artifacts[s["outputArtifactKey"]] for name, s in sources.items()}
+
+
+def read_compiled(path: Path) -> tuple[dict[str, Any], list[Task]]:
+    """The pipeline's default parameters, and its tasks in an order in which they can run; exit handlers last."""
+    pipeline, *rest = yaml.safe_load_all(path.read_text())
+    platforms = rest[0]["platforms"]["kubernetes"]["deploymentSpec"]["executors"] if rest else {}
+    tasks = list(_tasks(pipeline, pipeline["root"]["dag"], platforms))
+    inputs = pipeline["root"].get("inputDefinitions", {}).get("parameters", {})
+    return {name: fact.get("defaultValue") for name, fact in inputs.items()}, _ordered(tasks)
+
+
+def _tasks(pipeline: dict[str, Any], dag: dict[str, Any], platforms: dict[str, Any]) -> Iterator[Task]:
+    for name, spec in dag["tasks"].items():
+        component = pipeline["components"][spec["componentRef"]["name"]]
+        if "dag" in component:  # what an exit handler guards
+            yield from _tasks(pipeline, component["dag"], platforms)
+            continue
+        label = component["executorLabel"]
+        executor = pipeline["deploymentSpec"]["executors"][label]["container"]
+        after = tuple(spec.get("dependentTasks", ()))
+        yield Task(name, label, spec, component, executor, platforms.get(label, {}), after)
+
+
+def _ordered(tasks: list[Task]) -> list[Task]:
+    plain = {task.name: task for task in tasks if not task.always}
+    order = TopologicalSorter({name: [a for a in task.after if a in plain] for name, task in plain.items()})
+    return [*(plain[name] for name in order.static_order()), *(task for task in tasks if task.always)]
+
+
+def _value(source: dict[str, Any], given: Mapping[str, Any], made: Made) -> Any:
+    if "runtimeValue" in source:
+        return source["runtimeValue"]["constant"]
+    if "componentInputParameter" in source:
+        return given[source["componentInputParameter"].removeprefix("pipelinechannel--")]
+    output = source["taskOutputParameter"]
+    return made[output["producerTask"]].parameters[output["outputParameterKey"]]
+
+
+def _filled(value: Any, values: Mapping[str, Any]) -> Any:
+    if isinstance(value, str):
+        return PLACEHOLDER.sub(lambda found: str(values[found[1]]), value)
+    if isinstance(value, dict):
+        return {name: _filled(item, values) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, values) for item in value]
+    return value

@@ -1,0 +1,163 @@
+"""Kubeflow Pipelines' back end, as far as a test of components needs it: the real one cannot run here.
+
+Tasks run one after the other, each in a pod with the container, command and executor input of the compiled pipeline.
+Retries, cancel, pod loss and the deletion of a run are dealt as the real back end was seen to deal them.
+"""
+
+import contextlib
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client
+from kubernetes.client.rest import ApiException
+from kubernetes.stream import stream
+
+from tests.cluster.kubeflow.compiled import Outcome, Task, read_compiled
+from tests.cluster.kubeflow.task_pod import Place, executor_input, task_pod
+
+DONE = "KUBEFLOW-DONE "
+POLL_SECONDS = 0.5
+BACKOFF_SECONDS = 1.0
+
+
+class TaskFailedError(AssertionError):
+    """A task failed for good; the text is its last pod's log."""
+
+    def __init__(self, task: str, log: str) -> None:
+        super().__init__(f"task {task} failed:\n{log[-6000:]}")
+        self.task, self.log = task, log
+
+
+class Run:
+    """One run of a compiled pipeline in a namespace."""
+
+    def __init__(
+        self, core: client.CoreV1Api, namespace: str, compiled: Path, *, root: str, parameters: dict[str, Any]
+    ) -> None:
+        self.core, self.namespace = core, namespace
+        defaults, self.tasks = read_compiled(compiled)
+        self.parameters = {**defaults, **parameters}
+        self.name = f"run-{uuid.uuid4().hex[:8]}"
+        self.made: dict[str, Outcome] = {}
+        self.pods: list[str] = []
+        self.logs: dict[str, str] = {}
+        self.cancelled = threading.Event()
+        self.place = Place(namespace, self.name, self._make_workflow(), "pipeline-runner", root)
+
+    def task(self, name: str) -> Task:
+        """A task by name."""
+        return next(task for task in self.tasks if task.name == name)
+
+    def execute(self, *, only: Callable[[Task], bool] = lambda task: True) -> dict[str, Outcome]:
+        """Run all tasks, exit handlers always. Raises TaskFailedError."""
+        try:
+            for task in self.tasks:
+                if not task.always and only(task):
+                    self._require_running(task)
+                    self.made[task.name] = self.run_task(task)
+        finally:
+            for task in self.tasks:
+                if task.always:
+                    self.run_task(task)
+        return self.made
+
+    def run_task(self, task: Task) -> Outcome:
+        """Run one task with its retries. Raises TaskFailedError."""
+        for attempt in range(task.retries + 1):
+            pod = self.start_pod(task, attempt)
+            phase = self.wait(pod)
+            log = self.logs[pod] = self.log(pod)
+            if phase == "Succeeded":
+                return _outcome(log, self._given(task))
+            if phase == "Gone" or (self.cancelled.is_set() and not task.always):
+                break  # a pod that is deleted while it runs is not tried again
+            time.sleep(BACKOFF_SECONDS)
+        raise TaskFailedError(task.name, log)
+
+    def start_pod(self, task: Task, attempt: int = 0) -> str:
+        """Start the pod of an attempt; returns its name."""
+        pod = task_pod(task, self.place, self._given(task), attempt)
+        self.core.create_namespaced_pod(self.namespace, pod)
+        name = str(pod["metadata"]["name"])
+        self.pods.append(name)
+        return name
+
+    def wait(self, pod: str, seconds: float = 1800) -> str:
+        """Wait for a pod's end: Succeeded, Failed, or Gone."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            phase = self.phase(pod)
+            if phase in {"Succeeded", "Failed", "Gone"}:
+                return phase
+            time.sleep(POLL_SECONDS)
+        raise AssertionError(f"pod {pod} has not ended after {seconds:.0f} s; its log:\n{self.log(pod)[-3000:]}")
+
+    def phase(self, pod: str) -> str:
+        """A pod's phase; Gone when there is none."""
+        try:
+            return str(self.core.read_namespaced_pod(pod, self.namespace).status.phase)
+        except ApiException as error:
+            if error.status == 404:
+                return "Gone"
+            raise
+
+    def log(self, pod: str) -> str:
+        """A pod's log so far; what was last seen of one that is gone."""
+        try:
+            text = str(self.core.read_namespaced_pod_log(pod, self.namespace, _preload_content=True))
+        except ApiException:
+            return self.logs.get(pod, "")
+        self.logs[pod] = text
+        return text
+
+    def cancel(self) -> None:
+        """Cancel: the running pod gets SIGTERM, is killed half a second later, and stays as Failed."""
+        self.cancelled.set()
+        with contextlib.suppress(ApiException):
+            self.execute_in(self.pods[-1], "kill -TERM 1")
+
+    def execute_in(self, pod: str, command: str) -> str:
+        """Run a shell command in a pod."""
+        return str(
+            stream(
+                self.core.connect_get_namespaced_pod_exec,
+                pod,
+                self.namespace,
+                command=["sh", "-c", command],
+                container="main",
+                stderr=True,
+                stdout=True,
+                stdin=False,
+                tty=False,
+            )
+        )
+
+    def delete(self) -> None:
+        """Delete the run: its workflow object goes, and with it whatever it owns."""
+        self.core.delete_namespaced_config_map(self.name, self.namespace, propagation_policy="Background")
+
+    def _given(self, task: Task) -> dict[str, Any]:
+        parameters = task.parameters(self.parameters, self.made)
+        return executor_input(task, self.place, parameters, task.artifacts(self.made))
+
+    def _require_running(self, task: Task) -> None:
+        if self.cancelled.is_set():
+            raise TaskFailedError(task.name, "the run was cancelled")
+
+    def _make_workflow(self) -> dict[str, Any]:
+        """A ConfigMap stands for Argo's Workflow: the garbage collector treats all owners alike."""
+        made = self.core.create_namespaced_config_map(self.namespace, {"metadata": {"name": self.name}})
+        return {"apiVersion": "v1", "kind": "ConfigMap", "name": self.name, "uid": made.metadata.uid}
+
+
+def _outcome(log: str, given: dict[str, Any]) -> Outcome:
+    said = json.loads(next(line for line in reversed(log.splitlines()) if line.startswith(DONE)).removeprefix(DONE))
+    artifacts = {name: listed["artifacts"][0] for name, listed in given["outputs"]["artifacts"].items()}
+    for name, listed in said.get("artifacts", {}).items():
+        artifacts[name] = {**artifacts[name], **listed["artifacts"][0]}
+    return Outcome(said.get("parameterValues", {}), artifacts)
