@@ -1,0 +1,231 @@
+"""A small face over the official client: objects of one namespace as plain dicts, errors that explain themselves."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from kubernetes.client import ApiClient, ApiException
+from urllib3.exceptions import HTTPError, SSLError
+
+from components.launch.connect import connect
+from components.launch.kind import Object, Resource
+from components.launch.refusals import (
+    UNTRUSTED,
+    Absent,
+    Conflict,
+    Expired,
+    Unreachable,
+    refusal,
+    untrusted,
+)
+
+PODS = Resource("", "v1", "pods", "Pod")
+LOGS = Resource("", "v1", "pods", "Log")
+EVENTS = Resource("", "v1", "events", "Event")
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 30.0
+WATCH_SECONDS = 60
+"""How long one watch lasts; then everything is listed again, whatever was seen."""
+LOG_SILENCE_SECONDS = 90.0
+"""A log that says nothing for so long is asked for again: its connection may be dead."""
+
+METHODS = {"get": "GET", "list": "GET", "watch": "GET", "create": "POST", "patch": "PATCH", "delete": "DELETE"}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A list, and the version from which to watch what comes after it."""
+
+    items: list[Object]
+    version: str
+
+
+@dataclass(frozen=True)
+class Selector:
+    """Which objects of a kind: by labels, or by the name of one."""
+
+    labels: str = ""
+    name: str = ""
+
+    @property
+    def query(self) -> dict[str, str]:
+        """As parameters of a request."""
+        labels = {"labelSelector": self.labels} if self.labels else {}
+        return labels | ({"fieldSelector": f"metadata.name={self.name}"} if self.name else {})
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of the API server; `verb` is RBAC's, `silence` the longest pause (s) within an answer."""
+
+    verb: str
+    resource: Resource
+    name: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Object | None = None
+    silence: float = READ_SECONDS
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        return f"{self.verb} {self.resource.plural}"
+
+
+class Cluster:
+    """One namespace of a cluster. Safe to use from many threads.
+
+    Every method raises Unreachable for what may pass, Forbidden for a missing right, and NotServed for a kind that the
+    API server does not know.
+
+    Args:
+        namespace: where everything is.
+        connecting: makes a client; called again when the server no longer knows the token.
+    """
+
+    def __init__(self, namespace: str, connecting: Callable[[], ApiClient] = connect) -> None:
+        self.namespace = namespace
+        self._connecting = connecting
+        self._client = connecting()
+
+    def beside(self, namespace: str) -> "Cluster":
+        """Another namespace of the same cluster."""
+        return Cluster(namespace, self._connecting)
+
+    def get(self, resource: Resource, name: str) -> Object | None:
+        """One object; None when there is none."""
+        try:
+            return self._json(Request("get", resource, name))
+        except Absent:
+            return None
+
+    def select(self, resource: Resource, selector: Selector) -> Listed:
+        """All that the selector means."""
+        found = self._json(Request("list", resource, query=selector.query))
+        return Listed(found.get("items") or [], found.get("metadata", {}).get("resourceVersion", ""))
+
+    def create(self, resource: Resource, body: Object) -> Object:
+        """Create it. Raises Conflict when the name is taken."""
+        return self._json(Request("create", resource, body=body))
+
+    def patch(self, resource: Resource, name: str, body: Object) -> None:
+        """Merge into an object; nothing happens when it is gone. Raises Conflict when its uid is another."""
+        try:
+            self._json(Request("patch", resource, name, body=body))
+        except Absent:
+            return
+
+    def delete(self, resource: Resource, name: str, uid: str = "") -> None:
+        """Delete an object after all that it owns; nothing happens when it is gone or no longer the one of `uid`."""
+        body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Foreground"}
+        if uid:
+            body["preconditions"] = {"uid": uid}
+        try:
+            self._json(Request("delete", resource, name, body=body))
+        except (Absent, Conflict):
+            return
+
+    @contextmanager
+    def watch(self, resource: Resource, selector: Selector, version: str) -> Iterator[Iterator[tuple[str, Object]]]:
+        """Changes after a version, as (ADDED | MODIFIED | DELETED, object), until the server ends the watch.
+
+        Raises Expired when the version is too old.
+        """
+        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(WATCH_SECONDS)}
+        watching = Request("watch", resource, query={**selector.query, **query}, silence=WATCH_SECONDS + READ_SECONDS)
+        with self._answer(watching) as answer:
+            yield _changes(_lines(answer))
+
+    @contextmanager
+    def follow_log(self, pod: str, container: str, since: str = "") -> Iterator[Iterator[bytes]]:
+        """The lines of a container's log as they come, each with its time before it; `since` is RFC 3339.
+
+        The last line lacks its newline when the connection was cut within it. Raises Absent when the pod is gone.
+        """
+        query = {"container": container, "follow": "true", "timestamps": "true"}
+        query |= {"sinceTime": since} if since else {}
+        with self._answer(Request("get", LOGS, f"{pod}/log", query, silence=LOG_SILENCE_SECONDS)) as answer:
+            yield _lines(answer)
+
+    def read_log(self, pod: str, container: str, lines: int) -> list[str]:
+        """The last lines of a container's log. Raises Absent or NotReady when there is none."""
+        query = {"container": container, "tailLines": str(lines)}
+        with self._answer(Request("get", LOGS, f"{pod}/log", query)) as answer:
+            return [line.decode(errors="replace").rstrip() for line in _lines(answer)]
+
+    def _json(self, request: Request) -> Object:
+        with self._answer(request) as answer:
+            found: Object = json.loads(answer.data)
+            return found
+
+    @contextmanager
+    def _answer(self, request: Request) -> Iterator[Any]:
+        """An answer that is being read; what goes wrong while it is asked for or read is told in our words."""
+        try:
+            answer = self._ask_again_if_unknown(request)
+            try:
+                yield answer
+            finally:
+                # A connection that may hold the rest of a stream is not used again.
+                answer.close()
+        except ApiException as error:
+            raise refusal(error, request.verb, request.resource, self.namespace) from error
+        except SSLError as error:
+            if UNTRUSTED in str(error):
+                raise untrusted(str(error)) from error
+            raise Unreachable(f"{request.words}: {error}") from error
+        except (HTTPError, OSError, json.JSONDecodeError) as error:
+            raise Unreachable(f"{request.words}: {error}") from error
+
+    def _ask_again_if_unknown(self, request: Request) -> Any:
+        """Ask; a token that the server does not know was rotated, so read the credentials again and ask once more."""
+        try:
+            return self._ask(request)
+        except ApiException as error:
+            if error.status != 401:
+                raise
+        self._client = self._connecting()
+        return self._ask(request)
+
+    def _ask(self, request: Request) -> Any:
+        kind = "application/merge-patch+json" if request.verb == "patch" else "application/json"
+        return self._client.call_api(
+            self._path(request.resource, request.name),
+            METHODS[request.verb],
+            query_params=list(request.query.items()),
+            header_params={"Content-Type": kind, "Accept": "application/json, */*"},
+            body=request.body,
+            auth_settings=["BearerToken"],
+            _return_http_data_only=True,
+            _preload_content=False,
+            _request_timeout=(CONNECT_SECONDS, request.silence),
+        )
+
+    def _path(self, resource: Resource, name: str) -> str:
+        start = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.version}"
+        return f"{start}/namespaces/{self.namespace}/{resource.plural}" + (f"/{name}" if name else "")
+
+
+def _lines(answer: Any) -> Iterator[bytes]:
+    """Lines of a stream as they come; the last one may lack its newline."""
+    rest = b""
+    for piece in answer.stream(None, decode_content=False):
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from (line + b"\n" for line in lines)
+    if rest:
+        yield rest
+
+
+def _changes(lines: Iterator[bytes]) -> Iterator[tuple[str, Object]]:
+    for line in lines:
+        if not line.endswith(b"\n"):
+            raise Unreachable("the watch was cut within a line")
+        change = json.loads(line)
+        seen = change["object"]
+        if change["type"] == "ERROR":
+            if seen.get("code") == 410:
+                raise Expired(seen.get("message", ""))
+            raise Unreachable(f"watch: {seen.get('message', seen)}")
+        if change["type"] != "BOOKMARK":
+            yield change["type"], seen

@@ -1,0 +1,135 @@
+"""What an API server may answer instead of doing what it was asked, told apart and explained.
+
+An error that more patience cannot mend is a JobError that names the remedy. The others are for whoever asked: an object
+that is there already, a version that is too old, a server that does not answer for now.
+"""
+
+import json
+import re
+from typing import Any
+
+from kubernetes.client import ApiException
+
+from components.launch.kind import Resource
+from components.shared.errors import JobError
+
+OPERATORS = {
+    "ray.io": "KubeRay's operator (ray.io/v1)",
+    "trainer.kubeflow.org": "Kubeflow Trainer (trainer.kubeflow.org/v1alpha1)",
+    "kubeflow.org": "Kubeflow's training-operator (kubeflow.org/v1)",
+}
+ROLE = "k8s/base/role.yaml"
+UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+
+
+class Unreachable(Exception):  # noqa: N818 - no error yet: it is asked again
+    """The server does not answer, or not now: connection refused or cut, 5xx, 429, 401."""
+
+
+class Absent(Exception):  # noqa: N818
+    """There is no such object."""
+
+
+class Conflict(Exception):  # noqa: N818
+    """An object of the name is there already, or it is not the one that was meant."""
+
+
+class Expired(Exception):  # noqa: N818
+    """410: the version to watch from is too old; list again."""
+
+
+class NotReady(Exception):  # noqa: N818
+    """400 to a request for a log: the container has not started."""
+
+
+class NotServed(JobError):  # noqa: N818
+    """The API server knows no such kind of resource: its operator is not installed."""
+
+
+class Forbidden(JobError):  # noqa: N818
+    """The service account lacks a right, or a quota or policy refuses the object."""
+
+
+PLAIN: dict[int, type[Exception]] = {409: Conflict, 410: Expired}
+
+
+def refusal(error: ApiException, verb: str, resource: Resource, namespace: str) -> Exception:
+    """The answer as one of the errors above; `verb` and `resource` are those of the request."""
+    status, text, reason = error.status or 0, *_words(error)
+    where = f"{resource.plural} in namespace {namespace}"
+    if status in PLAIN:
+        return PLAIN[status](text)
+    if status == 403:
+        return _forbidden(text, verb, resource, namespace)
+    if status == 404:
+        return _absent(text, reason, resource, namespace)
+    if status == 0 and UNTRUSTED in text:
+        return untrusted(text)
+    if status in (0, 401, 429) or status >= 500:
+        return Unreachable(f"{status or 'no answer'} to {verb} {where}: {text}")
+    return _unacceptable(text, verb, resource, where)
+
+
+def _unacceptable(text: str, verb: str, resource: Resource, where: str) -> Exception:
+    if resource.kind == "Log":
+        return NotReady(text)
+    return JobError(
+        f"the API server refuses to {verb} {where}: {text}",
+        remedy="correct what it names in the recipe (launch, pods), or the policy that refuses it",
+    )
+
+
+def untrusted(text: str) -> JobError:
+    """The server's certificate cannot be verified."""
+    return JobError(
+        f"the API server's certificate is not trusted: {text.splitlines()[-1]}",
+        rule="TLS is always verified",
+        remedy="give the kubeconfig the cluster's certificate authority (certificate-authority-data)",
+    )
+
+
+def _words(error: ApiException) -> tuple[str, str]:
+    """The server's message, and the reason of its Status object (empty where the answer is none)."""
+    body: Any = error.body
+    text = body.decode(errors="replace") if isinstance(body, bytes) else body or error.reason or ""
+    try:
+        status = json.loads(text)
+    except ValueError:
+        return text.strip(), ""
+    return (str(status.get("message", text)), str(status.get("reason", ""))) if isinstance(status, dict) else (text, "")
+
+
+def _forbidden(text: str, verb: str, resource: Resource, namespace: str) -> Forbidden:
+    denied = re.search(r'User "(?P<user>[^"]+)" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)"', text)
+    if denied is None:
+        return Forbidden(
+            f"the cluster refuses to {verb} {resource.plural} in namespace {namespace}: {text}",
+            rule="a quota or an admission policy of the namespace",
+            remedy="raise the quota, or ask for less (launch.nodes, launch.pods)",
+        )
+    group = f" of {resource.group}" if resource.group else ""
+    return Forbidden(
+        f"{_account(denied['user'])} may not {denied['verb']} {denied['resource']}{group} in namespace {namespace}",
+        rule=f"a step needs the rights of {ROLE}",
+        remedy=f"apply {ROLE} in namespace {namespace} and bind it to this account",
+    )
+
+
+def _account(user: str) -> str:
+    _, _, name = user.partition("system:serviceaccount:")
+    return f"service account {name.replace(':', '/')}" if name else f"user {user}"
+
+
+def _absent(text: str, reason: str, resource: Resource, namespace: str) -> Exception:
+    if reason == "NotFound" and text.startswith("namespaces "):
+        return JobError(
+            f"there is no namespace {namespace!r}",
+            remedy="create it, or name another one in launch.pods.namespace",
+        )
+    if reason == "NotFound" and "the server could not find the requested resource" not in text:
+        return Absent(text)
+    operator = OPERATORS.get(resource.group, f"what serves {resource.api_version}")
+    return NotServed(
+        f"this cluster has no {resource.kind} ({resource.plural}.{resource.group}/{resource.version})",
+        remedy=f"install {operator}, or choose another launcher",
+    )
