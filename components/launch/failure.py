@@ -139,8 +139,8 @@ def _disrupted(pod: Object) -> PodFailure | None:
     if not _is_disrupted(pod):
         return None
     why = conditions_of(pod)["DisruptionTarget"]
-    reason = DISRUPTIONS.get(why.get("reason", ""), why.get("reason", ""))
-    return _lost(pod, reason, why.get("message", ""), moment(why.get("lastTransitionTime")))
+    told = str(why.get("reason", ""))
+    return _lost(pod, DISRUPTIONS.get(told, told), why.get("message", ""), moment(why.get("lastTransitionTime")))
 
 
 def _kubelet_reason(pod: Object) -> PodFailure | None:

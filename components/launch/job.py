@@ -1,5 +1,6 @@
 """The distributed program of a heavy step, and the one call that runs it to its end."""
 
+import math
 from importlib import import_module
 from typing import Annotated, Literal
 
@@ -52,6 +53,15 @@ class Launch(Settings):
     def on_cluster(self) -> bool:
         """Whether the job outlives this process, so that another start of the step finds it again."""
         return self.launcher != "local"
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long a step waits for another writer at its address.
+
+        On a cluster a step's pod may be made anew while the old one still lives, or has just died: the new one waits
+        as long as the old one lives, and until its lease has lapsed.
+        """
+        return math.inf if self.on_cluster else 0.0
 
 
 class Job(Settings):

@@ -132,7 +132,7 @@ def hold(store: Store, wait_seconds: float = 0.0) -> Iterator[Held]:
 
 
 def _acquire(store: Store, lease: Lease, wait_seconds: float) -> None:
-    deadline = time.monotonic() + wait_seconds
+    deadline, pause = time.monotonic() + wait_seconds, POLL_SECONDS
     first, watched = None, False
     while (holder := _claim(store, LEASE, lease)) is not None:
         if holder.is_dead():
@@ -149,7 +149,9 @@ def _acquire(store: Store, lease: Lease, wait_seconds: float) -> None:
         if not watched:
             watched = True
             say("store", f"{store.uri}: process {holder.process} on {holder.machine} writes here; watching it")
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)
+        # A wait for hours asks the store rarely.
+        pause = min(pause * 1.1, RENEW_SECONDS)
 
 
 def _claim(store: Store, key: str, lease: Lease) -> Lease | None:

@@ -43,7 +43,10 @@ def synthesize_responses(root: str, settings: SynthesizeSettings, dataset: Manif
     if (manifest := output.manifest()) is not None:
         return manifest
     _check(root, dataset)
-    with output.writing():
+    with output.writing(settings.launch.wait_seconds):
+        if (manifest := output.manifest()) is not None:
+            # Another pod of this step made it while this one waited.
+            return manifest
         result = _result(output.store) or _run(output, settings, dataset)
         for shard in result.shards:
             output.adopt(shard)

@@ -54,7 +54,10 @@ def train_model(root: str, task: str, settings: TrainSettings, dataset: Manifest
         dataset=dataset.address,
         start=start,
     )
-    with output.writing():
+    with output.writing(settings.launch.wait_seconds):
+        if done := output.manifest():
+            # Another pod of this step made it while this one waited.
+            return done
         result = read_result(output.store) or _run(job_file, int(count_rows(dataset, settings.method)))
         for shard in result.shards:
             output.adopt(shard)

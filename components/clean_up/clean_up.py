@@ -1,0 +1,40 @@
+"""The clean-up step: what a run leaves behind on the cluster is deleted, however the run ended."""
+
+from dataclasses import dataclass, field
+
+from components.shared.log import say
+from components.shared.manifest import Cost
+
+STEP = "clean-up"
+
+
+@dataclass(frozen=True)
+class CleanedUp:
+    """What was deleted. It lies nowhere in the store."""
+
+    deleted: tuple[str, ...] = ()
+    address: str = ""
+    cost: Cost = field(default_factory=Cost)
+
+
+def clean_up_run(namespace: str) -> CleanedUp:
+    """Delete the unfinished jobs of the run that this step's pod belongs to, and jobs whose `ttl_seconds` are over.
+
+    Args:
+        namespace: where the jobs are; empty: the pod's own.
+
+    Raises:
+        JobError: a missing right, or an API server that does not answer.
+    """
+    from components.launch.clean_up import delete_expired, delete_unfinished
+    from components.launch.clock import Clock
+    from components.launch.cluster import Cluster
+    from components.launch.identity import job_namespace, who_we_are
+
+    cluster, clock = Cluster(job_namespace(namespace)), Clock()
+    run = who_we_are(cluster, clock).run
+    unfinished = delete_unfinished(cluster, run, clock) if run else []
+    deleted = (*unfinished, *delete_expired(cluster, clock))
+    if not deleted:
+        say(STEP, f"no job is left in namespace {cluster.namespace}")
+    return CleanedUp(deleted)
