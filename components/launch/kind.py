@@ -14,8 +14,6 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "tutelage"}
 RUN_LABEL = "tutelage.dev/run"
 JOB_LABEL = "tutelage.dev/job"
 ATTEMPT_ANNOTATION = "tutelage.dev/attempt"
-TTL_ANNOTATION = "tutelage.dev/ttl-seconds"
-"""How long a resource is kept after its end, for those whose operator does not delete them by itself."""
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 MOST_SECONDS = 2**31 - 1
 NAME_LENGTH = 40
@@ -105,15 +103,12 @@ def pods_of(job: Job) -> str:
 
 
 def metadata_of(job: Job, attempt: Attempt) -> Object:
-    """The metadata of a job's resource: its name, its labels, whose it is, which attempt, and its queue."""
+    """The metadata of a job's resource; Kueue finds its queue there. The launcher adds its own marks."""
     queue = {QUEUE_LABEL: job.launch.pods.queue} if job.launch.pods.queue else {}
-    owners = [attempt.identity.owner] if attempt.identity.owner else []
     return {
         "name": resource_name(job),
         "namespace": attempt.identity.namespace,
         "labels": {**labels_of(job, attempt), **queue},
-        "annotations": {ATTEMPT_ANNOTATION: str(attempt.number), TTL_ANNOTATION: str(job.launch.ttl_seconds)},
-        **({"ownerReferences": owners} if owners else {}),
     }
 
 

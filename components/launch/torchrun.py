@@ -1,9 +1,13 @@
-"""torchrun for one machine: without its traceback, and with the imports shared by all processes.
+"""torchrun on one node: without its traceback, and with the imports shared by all processes.
 
-`python -m components.launch.torchrun [--preload] ARGUMENTS` takes torchrun's own arguments. With `--preload` the
-module's `preload()` is called here and the processes are forked from this one (torchrun's `--start-method fork`), so
-that the imports of a training, some 12 s, are paid once rather than by every process. CUDA does not survive a fork, so
-with a GPU every process is started afresh.
+`python -m components.launch.torchrun [--preload] ARGUMENTS` takes torchrun's own arguments, and what is not given from
+PET_ variables. On one machine `--standalone` keeps everything on the loopback device. In a cluster each node's pod runs
+this; the operator says in PET_NNODES, PET_NPROC_PER_NODE, PET_NODE_RANK, PET_MASTER_ADDR and PET_MASTER_PORT how many
+nodes there are, which one this is, and where they meet.
+
+With `--preload` the module's `preload()` is called here and the processes are forked from this one (torchrun's
+`--start-method fork`), so that the imports of a training, some 12 s, are paid once rather than by every process. CUDA
+does not survive a fork, so with a GPU every process is started afresh.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from components.launch.job import Job, Launch
 from components.launch.local import run_locally
+from components.launch.pod_template import command_of
 from components.shared.errors import JobError
 
 ROOT = Path(__file__).parents[3]
@@ -111,3 +113,40 @@ def test_imports_are_shared_where_a_module_preloads(tmp_path: Path, capsys: pyte
 def test_nothing_listens_beyond_the_loopback_device(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_locally(job(tmp_path, LISTENERS))
     assert capsys.readouterr().err.splitlines() == ["listens on ['0100007F']"] * 2
+
+
+def test_nodes_of_a_cluster_find_each_other_by_what_the_operators_set(tmp_path: Path) -> None:
+    """The command of a pod, twice, with the variables of Kubeflow Trainer; the node where they meet comes last."""
+    program = (
+        "import os, torch, torch.distributed as dist\n"
+        "def preload(): pass\n"
+        "if __name__ == '__main__':\n"
+        "    dist.init_process_group('gloo')\n"
+        "    total = torch.tensor([dist.get_rank()])\n"
+        "    dist.all_reduce(total)\n"
+        "    print('node', os.environ['GROUP_RANK'], 'sum', int(total), 'of', dist.get_world_size(), flush=True)"
+    )
+    given = job(tmp_path, program).model_copy(update={"preload": True})
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    meeting = {
+        "PET_NNODES": "2",
+        "PET_NPROC_PER_NODE": "2",
+        "PET_MASTER_ADDR": "127.0.0.1",
+        "PET_MASTER_PORT": str(port),
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
+    nodes = {}
+    for rank in ("1", "0"):
+        environment = {**os.environ, **given.launch.environment, **meeting, "PET_NODE_RANK": rank}
+        command = [sys.executable, *command_of(given)[1:]]
+        nodes[rank] = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        time.sleep(1.0)
+    try:
+        for rank, node in nodes.items():
+            told, _ = node.communicate(timeout=WAIT_SECONDS)
+            assert told.splitlines() == [f"node {rank} sum 6 of 4"] * 2
+            assert node.returncode == 0
+    finally:
+        for node in nodes.values():
+            node.kill()
