@@ -162,5 +162,5 @@ def _large_settings(recipe: Recipe) -> Iterator[Fault]:
             yield Fault(
                 location,
                 f"its settings are {size:,} bytes of JSON\n    rule: at most {ARGUMENT_BYTES:,}, since Kubeflow hands "
-                "them to a program as one argument\n    remedy: name fewer or shorter things; files belong in the store",
+                "them to a program as one argument\n    remedy: name fewer things; files belong in the store",
             )

@@ -1,6 +1,7 @@
-"""The command line: tutelage run | compile | status | report | doctor | schema."""
+"""The command line: tutelage run | submit | compile | status | cancel | report | doctor | schema."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +10,11 @@ import typer
 from rich.console import Console
 
 from components.shared.errors import SettingsError, TutelageError
+from pipelines.find_run import VARIABLES, find_folder, find_submission, require_submission
 from pipelines.read_recipe import read_recipe
-from pipelines.recipe import Recipe
+from pipelines.recipe import NAME_PATTERN
 from pipelines.run_folder import WORK_FOLDER, RunFolder
+from pipelines.submission import Access, Submission
 
 app = typer.Typer(
     help="Post-train small language models with a large teacher.",
@@ -25,8 +28,43 @@ Variables = Annotated[
     list[str] | None, typer.Option("--set", help="NAME=VALUE for a variable of the recipe; repeatable")
 ]
 Work = Annotated[Path, typer.Option(help="folder for the state of runs on this machine")]
+Store = Annotated[str, typer.Option(help="another store than the recipe's: s3://BUCKET/PREFIX or a folder")]
+PlacementFile = Annotated[
+    Path | None, typer.Option(help="a YAML file that replaces the recipe's placement", show_default=False)
+]
 Run = Annotated[
     str, typer.Argument(help="a recipe's file, or a run's name; default: the latest run", show_default=False)
+]
+RunId = Annotated[
+    str, typer.Option("--run", help="id of a run of Kubeflow, submitted from anywhere", show_default=False)
+]
+Watch = Annotated[bool, typer.Option("--watch", help="follow the run to its end; Ctrl-C stops following it")]
+Host = Annotated[
+    str,
+    typer.Option(envvar=VARIABLES["host"], help="URL of Kubeflow Pipelines' API, with its path", show_default=False),
+]
+Namespace = Annotated[
+    str, typer.Option(envvar=VARIABLES["namespace"], help="profile's namespace, where there are many users")
+]
+TokenFile = Annotated[
+    str,
+    typer.Option(
+        envvar=VARIABLES["token_file"], help="file with a bearer token; in a pod, the service account's by itself"
+    ),
+]
+CookiesFile = Annotated[
+    str,
+    typer.Option(
+        envvar=VARIABLES["cookies_file"],
+        help="file with the cookie of a Dex login: authservice_session=… or oauth2_proxy_kubeflow=…",
+    ),
+]
+Authority = Annotated[
+    str,
+    typer.Option(
+        envvar=[VARIABLES["ca_bundle"], "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"],
+        help="certificates that TLS trusts, a PEM file",
+    ),
 ]
 
 
@@ -43,7 +81,7 @@ def run(  # noqa: PLR0917 - typer calls it by keyword
     context: typer.Context,
     recipe: RecipeFile,
     variables: Variables = None,
-    store: Annotated[str, typer.Option(help="another store than the recipe's: s3://BUCKET/PREFIX or a folder")] = "",
+    store: Store = "",
     work: Work = WORK_FOLDER,
     debug: Annotated[bool, typer.Option(help="show tracebacks and the steps' full log")] = False,
 ) -> None:
@@ -51,46 +89,108 @@ def run(  # noqa: PLR0917 - typer calls it by keyword
     from pipelines.run_here import run_here
     from pipelines.show_result import fetch_report, print_result
 
-    loaded = _with_store(read_recipe(recipe, parse_variables(variables)), store)
+    loaded = read_recipe(recipe, parse_variables(variables), store=store)
     folder = RunFolder(loaded.name, work)
     run_here(loaded, folder, debug=debug or context.obj["debug"])
     print_result(fetch_report(folder), folder)
+
+
+@app.command()
+def submit(  # noqa: PLR0917 - typer calls it by keyword
+    recipe: RecipeFile,
+    placement: PlacementFile = None,
+    variables: Variables = None,
+    store: Store = "",
+    host: Host = "",
+    namespace: Namespace = "",
+    experiment: Annotated[str, typer.Option(help="experiment that the run belongs to; made if need be")] = "tutelage",
+    token_file: TokenFile = "",
+    cookies_file: CookiesFile = "",
+    ca_bundle: Authority = "",
+    run_name: Annotated[str, typer.Option(help="the run's name; default: the recipe's", show_default=False)] = "",
+    watch: Watch = False,
+    work: Work = WORK_FOLDER,
+) -> None:
+    """Compile a recipe and submit it to Kubeflow Pipelines. What is done already is not done again."""
+    from pipelines.submit import submit as send
+
+    loaded = read_recipe(
+        recipe, parse_variables(variables), check_files=False, store=store, placement=placement, for_cluster=True
+    )
+    folder = RunFolder(check_name(run_name) or loaded.name, work)
+    access = Access(
+        host=host, namespace=namespace, token_file=token_file, cookies_file=cookies_file, ca_bundle=ca_bundle
+    )
+    submission = send(loaded, folder, access, experiment)
+    _say(f"submitted {folder.name}: run {submission.run}\n{submission.link}")
+    if watch:
+        _watch(submission, folder)
+    else:
+        _say(f"tutelage status {folder.name} shows how far it is, tutelage cancel {folder.name} ends it")
 
 
 @app.command("compile")
 def compile_recipe(
     recipe: RecipeFile,
     output: Annotated[Path, typer.Option("--output", "-o", help="file to write")] = Path("distill.yaml"),
+    placement: PlacementFile = None,
     variables: Variables = None,
+    store: Store = "",
 ) -> None:
     """Compile a recipe to a Kubeflow pipeline: the same recipe gives the same bytes."""
     from pipelines.compile_pipeline import compile_pipeline
 
-    loaded = read_recipe(recipe, parse_variables(variables), check_files=False)
+    loaded = read_recipe(
+        recipe, parse_variables(variables), check_files=False, store=store, placement=placement, for_cluster=None
+    )
     compile_pipeline(loaded, output)
-    Console(stderr=True).print(f"wrote {output}", markup=False, highlight=False)
+    _say(f"wrote {output}")
 
 
 @app.command()
-def status(name: Run = "", work: Work = WORK_FOLDER) -> None:
-    """Show how far a run on this machine is. The exit code is 1 when a task failed."""
-    from pipelines.show_result import print_status
+def status(name: Run = "", run: RunId = "", watch: Watch = False, work: Work = WORK_FOLDER) -> None:
+    """Show how far a run is, here or in Kubeflow. The exit code is 1 when a task failed."""
+    from pipelines.show_result import print_states, print_status
 
-    if not print_status(find_run(name, work)):
+    submission = find_submission(name, run, work)
+    if submission and watch:
+        _watch(submission, RunFolder(submission.name, work))
+        return
+    if submission:
+        from pipelines.watch_run import FollowedRun, states_of
+
+        found = FollowedRun(submission).ask()
+        good = print_states(f"{submission.name}: {str(found.state).lower()}", states_of(found, submission))
+        _say(submission.link)
+        good = good and found.state not in {"FAILED", "CANCELED"}
+    else:
+        good = print_status(find_folder(name, work))
+    if not good:
         raise typer.Exit(1)
+
+
+@app.command()
+def cancel(name: Run = "", run: RunId = "", work: Work = WORK_FOLDER) -> None:
+    """Cancel a run in Kubeflow, and delete its jobs. What is done already is kept."""
+    from pipelines.cancel_run import cancel as end
+    from pipelines.watch_run import FollowedRun
+
+    _say(end(FollowedRun(require_submission(name, run, work))))
 
 
 @app.command()
 def report(
     name: Run = "",
+    run: RunId = "",
     work: Work = WORK_FOLDER,
     show: Annotated[bool, typer.Option("--open/--no-open", help="open the page in a browser")] = True,
 ) -> None:
     """Write report.json and report.html of a run into its folder, and open the page."""
-    from pipelines.show_result import fetch_report, print_result
+    from pipelines.show_result import fetch_report, fetch_submitted_report, print_result
 
-    folder = find_run(name, work)
-    print_result(fetch_report(folder), folder)
+    submission = find_submission(name, run, work)
+    folder = RunFolder(submission.name, work) if submission else find_folder(name, work)
+    print_result(fetch_submitted_report(submission, folder) if submission else fetch_report(folder), folder)
     if show and sys.stdout.isatty():
         typer.launch((folder.path / "report.html").as_uri())
 
@@ -99,12 +199,34 @@ def report(
 def doctor(
     recipe: Annotated[Path | None, typer.Argument(help="a recipe whose store, models and teacher are checked")] = None,
     variables: Variables = None,
+    store: Store = "",
+    cluster: Annotated[bool, typer.Option("--cluster", help="check a Kubernetes cluster and Kubeflow instead")] = False,
+    placement: PlacementFile = None,
 ) -> None:
-    """Check this machine and a recipe's store, student and teacher; say what to do. The exit code is 1 on a fault."""
+    """Check this machine and a recipe's store, student and teacher; say what to do. The exit code is 1 on a fault.
+
+    --cluster checks what the recipe with its placement needs of the cluster that KUBECONFIG names, and of Kubeflow
+    Pipelines where TUTELAGE_KFP_HOST says where that is.
+    """
     from pipelines.doctor import examine, print_findings
 
-    loaded = read_recipe(recipe, parse_variables(variables)) if recipe else None
-    if not print_findings(examine(loaded)):
+    loaded = None
+    if recipe:
+        loaded = read_recipe(
+            recipe,
+            parse_variables(variables),
+            check_files=not cluster,
+            store=store,
+            placement=placement,
+            for_cluster=cluster,
+        )
+    if cluster:
+        from pipelines.doctor_cluster import examine_cluster
+
+        findings = examine_cluster(loaded)
+    else:
+        findings = examine(loaded)
+    if not print_findings(findings):
         raise typer.Exit(1)
 
 
@@ -129,20 +251,33 @@ def parse_variables(pairs: list[str] | None) -> dict[str, str]:
     return values
 
 
-def find_run(name: str, work: Path) -> RunFolder:
-    """The run that a person means: by a recipe's file, by name, or the latest. Raises SettingsError."""
-    if name.endswith((".yaml", ".yml")):
-        return RunFolder(read_recipe(Path(name), check_files=False).name, work)
-    if name:
-        return RunFolder(name, work)
-    runs = sorted((work / "runs").glob("*/events.jsonl"), key=lambda path: path.stat().st_mtime)
-    if not runs:
-        raise SettingsError(f"no runs in {work / 'runs'}", remedy="tutelage run RECIPE starts one")
-    return RunFolder(runs[-1].parent.name, work)
+def check_name(name: str) -> str:
+    """A run's name, which is a folder's too. Raises SettingsError."""
+    if name and not re.fullmatch(NAME_PATTERN, name):
+        raise SettingsError(
+            f"--run-name {name!r}", rule="1 to 40 lower-case letters, digits and -", remedy="choose another name"
+        )
+    return name
 
 
-def _with_store(recipe: Recipe, store: str) -> Recipe:
-    return recipe.model_copy(update={"store": store}) if store else recipe
+def _watch(submission: Submission, folder: RunFolder) -> None:
+    """Follow a run to its end and show its result; Ctrl-C ends the following, not the run."""
+    from pipelines.show_result import fetch_submitted_report, print_result
+    from pipelines.watch_run import FollowedRun, watch
+
+    try:
+        watch(FollowedRun(submission))
+    except KeyboardInterrupt:
+        _say(
+            f"no longer followed; the run goes on. tutelage status {folder.name} --watch follows it again, "
+            f"tutelage cancel {folder.name} ends it"
+        )
+        raise typer.Exit(130) from None
+    print_result(fetch_submitted_report(submission, folder), folder)
+
+
+def _say(text: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(text, markup=False, highlight=False)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from kfp import dsl
 
+from components.clean_up.component import clean_up
 from components.collect.component import collect
 from components.curate.component import curate
 from components.evaluate.component import evaluate
@@ -19,7 +20,7 @@ from components.select.component import select
 from components.shared.manifest import canonical
 from components.synthesize.component import synthesize
 from components.train.component import train
-from pipelines.placement import CLEAN_UP, Placement, place
+from pipelines.placement import Placement, place
 from pipelines.recipe import BASE, STUDENT, Recipe, plain
 
 
@@ -51,9 +52,7 @@ def distill(recipe: Recipe, placement: Placement | None = None) -> Any:
             answered = placed(
                 synthesize(root=root, settings=plain(recipe.synthesize), dataset=curated.outputs["dataset"])
             )
-            selected = placed(
-                select(root=root, settings=plain(recipe.select), responses=answered.outputs["responses"])
-            )
+            selected = placed(select(root=root, settings=plain(recipe.select), responses=answered.outputs["responses"]))
             models: dict[str, Any] = {STUDENT: student}
             for name in training_order(recipe):
                 variant, rows = recipe.train[name], selected.outputs["dataset"]
@@ -92,9 +91,9 @@ class _Placer:
         """Where jobs run on a cluster, a last task ends what is left of them, however the others end."""
         if self._placement is None or not any(launch.on_cluster for launch in self._launches.values()):
             return nullcontext()
-        from components.clean_up.component import clean_up
-
-        return dsl.ExitHandler(self(clean_up(), CLEAN_UP), name="with clean-up")
+        # Kubeflow's versions do not agree on inputs that are left out.
+        last = clean_up(namespace=self._placement.pods.namespace)
+        return dsl.ExitHandler(self(last, "clean-up"), name="with clean-up")
 
 
 def training_order(recipe: Recipe) -> list[str]:

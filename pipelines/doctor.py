@@ -5,7 +5,6 @@ import platform
 import shutil
 import sys
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -16,9 +15,9 @@ from rich.console import Console
 
 from components.models.reference import as_parent
 from components.models.teacher import TeacherSettings
-from components.shared.errors import ExistsError, StoreError, TutelageError
+from components.shared.errors import StoreError, TutelageError
 from components.shared.sandbox import missing_mechanism
-from components.shared.store import open_store
+from components.shared.try_store import try_store
 from pipelines.recipe import Recipe
 
 NEEDED_MEMORY = 6 * 2**30
@@ -48,7 +47,7 @@ def examine(recipe: Recipe | None) -> Iterator[Finding]:
     )
     if recipe is None:
         return
-    yield _checked("store", recipe.store, lambda: _use_store(recipe.store))
+    yield _checked("store", recipe.store, lambda: try_store(recipe.store))
     yield _checked("student", recipe.student, lambda: as_parent(recipe.student).digest[:12])
     for name, teacher in teachers_of(recipe):
         yield _checked(name, teacher.model, lambda teacher=teacher: _use_teacher(teacher))  # type: ignore[misc]
@@ -138,27 +137,6 @@ def _checked(what: str, name: str, look: Callable[[], str]) -> Finding:
         return Finding(what, True, f"{name} ({look()})")
     except TutelageError as error:
         return Finding(what, False, error.problem, error.remedy)
-
-
-def _use_store(uri: str) -> str:
-    """Write, read, list and delete an object, and try the conditional put that leases need. Raises StoreError."""
-    store = open_store(uri)
-    key = f"doctor-{uuid.uuid4().hex}"
-    store.write(key, b"tutelage", only_if_absent=True)
-    try:
-        store.write(key, b"again", only_if_absent=True)
-    except ExistsError:
-        pass
-    else:
-        raise StoreError(
-            f"{uri} ignores conditional puts (If-None-Match)", remedy="use a store that has them: leases need them"
-        )
-    finally:
-        read, listed = store.read(key), [entry.key for entry in store.list(key)]
-        store.delete(key)
-    if read != b"tutelage" or listed != [key]:
-        raise StoreError(f"{uri} gives back other bytes than were written", remedy="check the store")
-    return "write, read, list, conditional put and delete work"
 
 
 def _use_teacher(settings: TeacherSettings) -> str:

@@ -75,6 +75,8 @@ def place(task: Any, step: str, placement: Placement, *, starts_job: bool = Fals
     task.set_caching_options(False)
     _ask_for(task, placement.of(step))
     _put_in(task, placement.pods)
+    if step != CLEAN_UP:  # it speaks to the cluster alone
+        _hand_secrets(task, placement.pods)
     _give_scratch(task, placement.of(step).scratch)
     _schedule(task, placement.pods, placement.of(step).node_selector)
     if starts_job:
@@ -104,13 +106,11 @@ def _ask_for(task: Any, wanted: TaskPlacement) -> None:
 
 
 def _put_in(task: Any, pods: PodPlacement) -> None:
-    """Environment, secrets, certificates and user; the run's id, so that a step knows which run it is part of."""
+    """Environment, certificates and user; the run's id, so that a step knows which run it is part of."""
     from kfp import kubernetes
 
     for name, value in sorted(pods.environment.items()):
         task.set_env_variable(name, value)
-    for name, secret in sorted(pods.secrets.items()):
-        kubernetes.use_secret_as_env(task, secret.secret, {secret.key: name})
     kubernetes.use_field_path_as_env(task, RUN_VARIABLE, "metadata.labels['pipeline/runid']")
     # Everything else that the restricted Pod Security Standard asks for, Kubeflow sets by itself.
     kubernetes.set_security_context(task, run_as_user=pods.user, run_as_non_root=True)
@@ -125,13 +125,22 @@ def _put_in(task: Any, pods: PodPlacement) -> None:
         task.set_env_variable(name, f"{CERTIFICATES}/{authority.key}")
 
 
+def _hand_secrets(task: Any, pods: PodPlacement) -> None:
+    """Secrets as variables: the pipeline holds their names, the kubelet puts the values into the pod."""
+    from kfp import kubernetes
+
+    for name, secret in sorted(pods.secrets.items()):
+        kubernetes.use_secret_as_env(task, secret.secret, {secret.key: name})
+
+
 def _give_scratch(task: Any, size: str) -> None:
     """A folder to write to: Kubeflow leaves HOME at /, which nobody but root may write to."""
     from kfp import kubernetes
 
     kubernetes.empty_dir_mount(task, "scratch", SCRATCH, size_limit=size)
     task.set_env_variable("HOME", SCRATCH)
-    task.set_env_variable(CACHE_VARIABLE, f"{SCRATCH}/models")
+    task.set_env_variable("USER", "tutelage")  # no passwd file names the numeric user
+    task.set_env_variable(CACHE_VARIABLE, f"{SCRATCH}/tutelage-cache")
 
 
 def _schedule(task: Any, pods: PodPlacement, node_selector: dict[str, str]) -> None:

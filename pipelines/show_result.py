@@ -9,16 +9,18 @@ from rich.table import Table
 from components.publish.report_schema import Report
 from components.shared.errors import DamagedError, InputError
 from components.shared.manifest import load_manifest
+from components.shared.run_pointer import address_of_run
 from components.shared.shards import read_bytes
 from pipelines.distill import task_names
-from pipelines.run_folder import RunFolder
+from pipelines.run_folder import RunFolder, TaskState
 from pipelines.show_progress import MARKS, describe_activity
+from pipelines.submission import Submission
 
 REPORT_FILES = ("report.json", "report.html")
 
 
 def fetch_report(folder: RunFolder) -> Report:
-    """Copy the report of a run from the store into its folder.
+    """Copy the report of a run of this machine from the store into its folder.
 
     Raises:
         InputError: the run has not come to its report yet.
@@ -32,9 +34,25 @@ def fetch_report(folder: RunFolder) -> Report:
             rule="the step publish writes it",
             remedy=f"tutelage status {folder.name} shows how far the run is",
         )
-    manifest = load_manifest(recipe.store, published.address)
+    return _copy_report(recipe.store, published.address, folder)
+
+
+def fetch_submitted_report(submission: Submission, folder: RunFolder) -> Report:
+    """Copy the report of a submitted run from the store, which must be in reach from here, into its folder.
+
+    Raises:
+        InputError: the run has not come to its report yet.
+        StoreError: the store cannot be reached from this machine.
+        DamagedError: the report is not what its manifest promises.
+    """
+    return _copy_report(submission.store, address_of_run(submission.store, submission.run), folder)
+
+
+def _copy_report(store: str, address: str, folder: RunFolder) -> Report:
+    manifest = load_manifest(store, address)
+    folder.path.mkdir(parents=True, exist_ok=True)
     for name in REPORT_FILES:
-        (folder.path / name).write_bytes(read_bytes(recipe.store, manifest, name))
+        (folder.path / name).write_bytes(read_bytes(store, manifest, name))
     try:
         return Report.model_validate_json((folder.path / "report.json").read_bytes())
     except ValidationError as error:
@@ -72,10 +90,14 @@ def _cell(variant: dict[str, Any], benchmark: str) -> str:
 
 
 def print_status(folder: RunFolder) -> bool:
-    """A line for each task; False when one failed."""
+    """A line for each task of a run of this machine; False when one failed."""
     recipe = folder.recipe()
-    states = folder.states(task_names(recipe))
-    table = Table("", "task", "state", "seconds", "address", title=f"{recipe.name} in {recipe.store}")
+    return print_states(f"{recipe.name} in {recipe.store}", folder.states(task_names(recipe)))
+
+
+def print_states(title: str, states: dict[str, TaskState]) -> bool:
+    """A line for each task; False when one failed."""
+    table = Table("", "task", "state", "seconds", "address", title=title)
     for task in states.values():
         seconds = f"{task.ended - task.began:.1f}" if task.state == "done" else ""
         what = task.message.split("\n")[0] or describe_activity(task.activity) or task.address

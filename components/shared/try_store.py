@@ -1,0 +1,42 @@
+"""Tries a store: `python -m components.shared.try_store [ROOT]`, on this machine or in a pod of the cluster."""
+
+import sys
+import uuid
+
+from components.shared.errors import ExistsError, StoreError, TutelageError
+from components.shared.store import open_store
+
+
+def try_store(uri: str) -> str:
+    """Write, read, list and delete an object, and try the conditional put that leases need. Raises StoreError."""
+    store = open_store(uri)
+    key = f"doctor-{uuid.uuid4().hex}"
+    store.write(key, b"tutelage", only_if_absent=True)
+    try:
+        store.write(key, b"again", only_if_absent=True)
+    except ExistsError:
+        pass
+    else:
+        raise StoreError(
+            f"{uri} ignores conditional puts (If-None-Match)", remedy="use a store that has them: leases need them"
+        )
+    finally:
+        read, listed = store.read(key), [entry.key for entry in store.list(key)]
+        store.delete(key)
+    if read != b"tutelage" or listed != [key]:
+        raise StoreError(f"{uri} gives back other bytes than were written", remedy="check the store")
+    return "write, read, list, conditional put and delete work"
+
+
+def main() -> int:
+    """Try the store named on the command line; without one, only that this program runs."""
+    try:
+        print(try_store(sys.argv[1]) if len(sys.argv) > 1 else "runs")
+    except TutelageError as error:
+        print(error)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Which run a person means: by a recipe's file, a name, Kubeflow's id, or the latest."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from components.shared.errors import NotFoundError, SettingsError
+from pipelines.kubeflow import complete, connect, explained
+from pipelines.read_recipe import read_recipe
+from pipelines.run_folder import RunFolder
+from pipelines.submission import Access, Submission, latest_of, recall, task_keys
+
+VARIABLES = {
+    "host": "TUTELAGE_KFP_HOST",
+    "namespace": "TUTELAGE_KFP_NAMESPACE",
+    "token_file": "TUTELAGE_KFP_TOKEN_FILE",
+    "cookies_file": "TUTELAGE_KFP_COOKIES_FILE",
+    "ca_bundle": "TUTELAGE_KFP_CA_BUNDLE",
+}
+"""Environment variables that say how Kubeflow Pipelines is reached; `tutelage submit` has an option for each."""
+
+
+def find_folder(name: str, work: Path) -> RunFolder:
+    """The folder of the run of a recipe's file, of a name, or of the latest. Raises SettingsError."""
+    if name.endswith((".yaml", ".yml")):
+        return RunFolder(read_recipe(Path(name), check_files=False).name, work)
+    latest = name or latest_of(work)
+    if not latest:
+        raise SettingsError(
+            f"no runs in {work / 'runs'}", remedy="tutelage run RECIPE starts one, tutelage submit RECIPE submits one"
+        )
+    return RunFolder(latest, work)
+
+
+def find_submission(name: str, run: str, work: Path) -> Submission | None:
+    """The submitted run that is meant; None when the run is one of this machine.
+
+    Args:
+        name: as for `find_folder`.
+        run: Kubeflow's id of a run, of this machine or another; it goes before the name.
+        work: folder for the state of runs.
+
+    Raises:
+        KubeflowError: a run that is not remembered here cannot be asked for.
+    """
+    if not run:
+        found = recall(find_folder(name, work))
+        return _with_login(found) if found else None
+    for path in sorted((work / "runs").glob("*/submitted.json")):
+        known = Submission.model_validate_json(path.read_text())
+        if known.run == run:
+            return _with_login(known)
+    return _asked_for(run, complete(_given(Access(host=""))))
+
+
+def require_submission(name: str, run: str, work: Path) -> Submission:
+    """The same, but a run of this machine is refused. Raises NotFoundError."""
+    found = find_submission(name, run, work)
+    if found is None:
+        raise NotFoundError(
+            f"run {find_folder(name, work).name!r} was not submitted from here",
+            remedy="--run RUN_ID names any run of Kubeflow; Ctrl-C ends a run on this machine",
+        )
+    return found
+
+
+def _with_login(submission: Submission) -> Submission:
+    """The run with the login that the environment names now, which may be a newer one."""
+    return submission.model_copy(update={"access": _given(submission.access)})
+
+
+def _given(access: Access) -> Access:
+    given = {field: os.environ[name] for field, name in VARIABLES.items() if os.environ.get(name)}
+    if access.host and given.get("host", access.host).rstrip("/") != access.host:
+        # The environment speaks of another Kubeflow.
+        return access
+    return complete(access.model_copy(update=given)) if given else access
+
+
+def _asked_for(run: str, access: Access) -> Submission:
+    """A run that this machine knows nothing of, as Kubeflow tells it."""
+    client = connect(access)
+    with explained(access):
+        found = client.get_run(run)
+    pipeline: dict[str, Any] = found.pipeline_spec or {}
+    pipeline = pipeline.get("pipeline_spec", pipeline)
+    try:
+        given = (found.runtime_config.parameters if found.runtime_config else None) or {}
+        store = given.get("root") or pipeline["root"]["inputDefinitions"]["parameters"]["root"]["defaultValue"]
+        tasks = task_keys(pipeline)
+    except KeyError as error:
+        raise NotFoundError(
+            f"run {run} is no run of Tutelage: its pipeline has no {error}", remedy="name another run"
+        ) from None
+    return Submission(run=run, name=run, title=found.display_name or run, access=access, store=store, tasks=tasks)
