@@ -6,7 +6,7 @@ RUN := .venv/bin
 export UV_SYSTEM_CERTS := 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help install demo demo-study test lint format clean
+.PHONY: help install demo demo-study images test lint format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -27,6 +27,9 @@ demo: install ## teach the tiny student on this machine, and report
 
 demo-study: install ## the demo over five seeds: mean and standard deviation of every variant
 	$(RUN)/python -m benchmarks.demo_study
+
+images: ## build the images with buildah; IMAGES_FROM=--debian needs no registry
+	python3 images/build.py $(IMAGES_FROM)
 
 test: install ## all tests that need no cluster and no GPU
 	$(RUN)/pytest tests/unit tests/contract tests/golden tests/integration

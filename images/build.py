@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""Build the images with buildah, each into an OCI layout in the cache.
+
+    images/build.py [--debian] [launcher] [train]
+
+Prints a line for each image: its reference, and the folder of its layout. The tag is the hash of what goes in, so that
+unchanged input costs nothing. Layouts share their layers as hard links, so that a change of code compresses and writes
+its own layer alone. Needs buildah; --debian also needs debootstrap, and root. Uses the standard library alone, since it
+runs before anything is installed.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from oci_layout import write_layout
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = sorted(path.parent.name for path in (ROOT / "images").glob("*/Dockerfile"))
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tutelage" / "images"
+REGISTRY = "localhost/tutelage"
+CONTEXT = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+"""What a Dockerfile can copy."""
+EPOCH = os.environ.get("SOURCE_DATE_EPOCH", "315532800")
+"""Timestamp of every file and image: 1980, so that equal input makes equal layers."""
+SITE_CA = Path("/etc/ssl/certs/ca-certificates.crt")
+INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
+
+
+def main() -> None:
+    """Build what the command line names, all images by default."""
+    parser = argparse.ArgumentParser(description="Build the images with buildah, each into an OCI layout.")
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help=f"one of {', '.join(IMAGES)}; default: all")
+    parser.add_argument("--base", help="base image; default: the Dockerfile's")
+    parser.add_argument("--uv", help="image that holds /uv; default: the Dockerfile's")
+    parser.add_argument("--debian", action="store_true", help="make both here, from Debian's and Python's packages")
+    chosen = parser.parse_args()
+    if unknown := set(chosen.images) - set(IMAGES):
+        parser.error(f"no image {', '.join(sorted(unknown))}; there are {', '.join(IMAGES)}")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        arguments = base_arguments(chosen)
+        with tempfile.TemporaryDirectory() as folder:
+            tree = copy_input(Path(folder) / "tree")
+            for name in chosen.images or IMAGES:
+                reference, layout = build(name, tree, arguments)
+                print(reference, layout, flush=True)
+
+
+def copy_input(tree: Path) -> Path:
+    """Copy everything that goes in: an edit while a build runs is in the hash and in the image, or in neither."""
+    for entry in (".dockerignore", *CONTEXT, *(f"images/{name}/Dockerfile" for name in IMAGES)):
+        source, target = ROOT / entry, tree / entry
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    return tree
+
+
+def build(name: str, tree: Path, arguments: dict[str, str]) -> tuple[str, Path]:
+    """Build an image unless its layout is there; returns its reference and the layout's folder."""
+    key = digest_input(name, tree, arguments)
+    reference, layout = f"{REGISTRY}/{name}:{key}", CACHE / f"{name}-{key}"
+    if not layout.is_dir():
+        run_buildah(name, tree, reference, arguments)
+        push = ["buildah", "push", "--quiet", "--format", "oci", reference]
+        others = [other for image in IMAGES for other in layouts(image)]
+        write_layout(lambda target: run(*push, f"oci:{target}:{reference}"), layout, others)
+    for stale in layouts(name):
+        if stale != layout:
+            shutil.rmtree(stale)
+            remove_image(f"{REGISTRY}/{name}:{stale.name.removeprefix(name + '-')}")
+    return reference, layout
+
+
+def digest_input(name: str, tree: Path, arguments: dict[str, str]) -> str:
+    """Hash of everything an image is made of, 16 hexadecimal digits."""
+    digest = hashlib.sha256(json.dumps([EPOCH, arguments], sort_keys=True).encode())
+    others = [f"images/{other}" for other in IMAGES if other != name]
+    for path in sorted(path for path in tree.rglob("*") if path.is_file()):
+        place = path.relative_to(tree)
+        if str(place.parent) not in others:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{place}\0{os.access(path, os.X_OK)}\0{content}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def run_buildah(name: str, tree: Path, reference: str, arguments: dict[str, str]) -> None:
+    """Build one image under its reference; a build inside a container or as root needs no more than chroot."""
+    command = ["buildah", "bud", "--isolation", "chroot", "--network", "host", "--layers", "--timestamp", EPOCH]
+    for argument, value in arguments.items():
+        command += ["--build-arg", f"{argument}={value}"]
+    if cache := os.environ.get("UV_CACHE_DIR") or existing(Path.home() / ".cache" / "uv"):
+        command += ["--volume", f"{cache}:/var/cache/uv-host", "--build-arg", "UV_CACHE_DIR=/var/cache/uv-host"]
+    with tempfile.TemporaryDirectory() as folder:
+        command += secrets(Path(folder))
+        run(*command, "--file", str(tree / "images" / name / "Dockerfile"), "--tag", reference, str(tree))
+
+
+def secrets(folder: Path) -> list[str]:
+    """A site's certificate authority and package index, mounted while packages are installed and never kept."""
+    found = ["--secret", f"id=ca,src={ca}"] if (ca := os.environ.get("SSL_CERT_FILE") or existing(SITE_CA)) else []
+    index = next((os.environ[name] for name in INDEX_VARIABLES if os.environ.get(name)), None)
+    settings = existing(Path.home() / ".config" / "uv" / "uv.toml") or existing(Path("/etc/uv/uv.toml"))
+    if index:
+        (folder / "uv.toml").write_text(f"[[index]]\nurl = {json.dumps(index)}\ndefault = true\n")
+        settings = str(folder / "uv.toml")
+    return [*found, "--secret", f"id=uv,src={settings}"] if settings else found
+
+
+def layouts(name: str) -> list[Path]:
+    """Layouts of an image in the cache."""
+    return sorted(CACHE.glob(f"{name}-*"))
+
+
+def base_arguments(chosen: argparse.Namespace) -> dict[str, str]:
+    """Build arguments that name the base image and uv's, made here if the command line asks for it."""
+    if chosen.debian:
+        return {"BASE": debian_base(), "UV": uv_image()}
+    named = {"BASE": chosen.base, "UV": chosen.uv}
+    return {argument: value for argument, value in named.items() if value}
+
+
+def debian_base() -> str:
+    """Reference of a minimal Debian with Python, made by images/debian/bootstrap.sh when it is missing."""
+    script = ROOT / "images" / "debian" / "bootstrap.sh"
+    reference = f"{REGISTRY}/debian:{hashlib.sha256(script.read_bytes()).hexdigest()[:16]}"
+    if not has_image(reference):
+        run("bash", str(script), reference, EPOCH)
+    return reference
+
+
+def uv_image() -> str:
+    """Reference of an image that holds uv alone, the one that the Makefile uses."""
+    uv = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
+    if not Path(uv).exists():
+        run("make", ".tools/bin/uv")
+    version = run(uv, "--version", stdout=subprocess.PIPE).split()[1]
+    reference = f"{REGISTRY}/uv:{version}"
+    if not has_image(reference):
+        container = run("buildah", "from", "scratch", stdout=subprocess.PIPE).strip()
+        run("buildah", "copy", "--quiet", container, uv, "/uv")
+        run("buildah", "commit", "--quiet", "--rm", "--timestamp", EPOCH, container, reference)
+    return reference
+
+
+def has_image(reference: str) -> bool:
+    """Whether buildah has an image."""
+    listed = run("buildah", "images", "--format", "{{.Name}}:{{.Tag}}", stdout=subprocess.PIPE)
+    return reference in listed.splitlines()
+
+
+def remove_image(reference: str) -> None:
+    """Drop an image that a newer one replaced; layers that both have stay."""
+    if has_image(reference):
+        run("buildah", "rmi", reference)
+
+
+def existing(path: Path) -> str | None:
+    """The path, if something is there."""
+    return str(path) if path.exists() else None
+
+
+def run(*command: str, stdout: IO[str] | int = sys.stderr) -> str:
+    """Run a command in the repository's root; returns what it printed to a pipe. Our stdout is for results alone."""
+    try:
+        return subprocess.run(command, check=True, cwd=ROOT, stdout=stdout, text=True).stdout
+    except FileNotFoundError:
+        sys.exit(f"{command[0]} is not there: install it (apt-get install buildah debootstrap) and run this again")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{' '.join(command[:2])} failed with exit code {error.returncode}; its own words stand above")
+
+
+if __name__ == "__main__":
+    main()

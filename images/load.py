@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""Bring the layouts that build.py wrote into a node's containerd, only the layers that it lacks.
+
+    images/build.py | images/load.py [--address SOCKET]
+
+Reads build.py's lines from stdin. Needs ctr and root.
+"""
+
+import argparse
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+
+def main() -> None:
+    """Load every image named on stdin."""
+    parser = argparse.ArgumentParser(description="Load images into containerd; reads the lines of build.py from stdin.")
+    parser.add_argument("--address", default="/run/containerd/containerd.sock", help="containerd's socket")
+    parser.add_argument("--namespace", default="k8s.io", help="containerd's namespace; the kubelet reads k8s.io")
+    chosen = parser.parse_args()
+    ctr = ["ctr", "--address", chosen.address, "--namespace", chosen.namespace]
+    for line in sys.stdin:
+        reference, layout = line.split()
+        if reference not in lines_of([*ctr, "images", "list", "--quiet"]):
+            load(ctr, Path(layout))
+        print(reference, flush=True)
+
+
+def load(ctr: list[str], layout: Path) -> None:
+    """Hand containerd an archive of the layout without the blobs that it holds already."""
+    held = {digest.partition(":")[2] for digest in lines_of([*ctr, "content", "list", "--quiet"])}
+    command = [*ctr, "images", "import", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.stderr) as importing:
+        assert importing.stdin is not None
+        with tarfile.open(fileobj=importing.stdin, mode="w|", bufsize=1 << 20) as archive:
+            for path in sorted(path for path in layout.rglob("*") if path.is_file() and path.name not in held):
+                archive.add(path, arcname=str(path.relative_to(layout)))
+        importing.stdin.close()
+    if importing.returncode:
+        sys.exit(f"{' '.join(command)} failed with exit code {importing.returncode}; its own words stand above")
+
+
+def lines_of(command: list[str]) -> set[str]:
+    """Lines that a command prints."""
+    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines())
+
+
+if __name__ == "__main__":
+    main()
