@@ -12,6 +12,8 @@ from components.train.settings import TrainSettings, ZeroSettings
 
 AUTO = "auto"
 STAGES = (2, 3)
+CHECKPOINT_KEYS = ("tag_validation",)
+CHECKPOINT_BLOCKS = ("datastates_ckpt", "nebula")
 # 100 MB of bf16 gradients in one reduction. transformers' 'auto' is hidden_size squared: one for nearly every matrix.
 BUCKET_ELEMENTS = 50_000_000
 
@@ -26,7 +28,9 @@ def with_config_read(settings: TrainSettings) -> TrainSettings:
     if config is None:
         return settings
     content = _read(config) if isinstance(config, str) else config
-    _check_stage(content, config if isinstance(config, str) else "deepspeed_config")
+    where = config if isinstance(config, str) else "deepspeed_config"
+    _check_stage(content, where)
+    _check_checkpoints(content, where)
     return settings.model_copy(update={"deepspeed_config": content})
 
 
@@ -55,6 +59,18 @@ def _check_stage(content: dict[str, Any], where: str) -> None:
         )
 
 
+def _check_checkpoints(content: dict[str, Any], where: str) -> None:
+    wrong = [f"checkpoint.{name}" for name in content.get("checkpoint", {}) if name not in CHECKPOINT_KEYS]
+    wrong += [name for name in CHECKPOINT_BLOCKS if name in content]
+    if wrong:
+        raise SettingsError(
+            f"{where} sets {', '.join(wrong)}",
+            rule="Tutelage decides how checkpoints are written and read: in the background, through the store",
+            allowed=[f"checkpoint.{name}" for name in CHECKPOINT_KEYS],
+            remedy="take it out of the file",
+        )
+
+
 def zero_stage(settings: TrainSettings) -> int:
     """The ZeRO stage that the settings ask for."""
     if isinstance(settings.deepspeed_config, dict):
@@ -62,8 +78,19 @@ def zero_stage(settings: TrainSettings) -> int:
     return settings.deepspeed.stage
 
 
-def engine_config(settings: TrainSettings, on_cpu: bool) -> dict[str, Any]:
-    """The configuration that the engine gets; every 'auto' is filled in by transformers from the settings."""
+def engine_config(settings: TrainSettings, on_cpu: bool, universal: bool = False) -> dict[str, Any]:
+    """The configuration that the engine gets; every 'auto' is filled in by transformers from the settings.
+
+    Args:
+        settings: of the training.
+        on_cpu: there is no GPU.
+        universal: the training continues from a universal checkpoint.
+    """
+    config = _plain_config(settings, on_cpu)
+    return config | {"checkpoint": {**config.get("checkpoint", {}), "load_universal": True}} if universal else config
+
+
+def _plain_config(settings: TrainSettings, on_cpu: bool) -> dict[str, Any]:
     if isinstance(settings.deepspeed_config, dict):
         config = copy.deepcopy(settings.deepspeed_config)
         return _fit_for_cpu(config) if on_cpu else config

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from components.shared.errors import ModelError
-from components.shared.log import Progress
+from components.shared.log import Progress, say
 
 LOSSES_FILE = "losses.json"
 EXTRAS = {
@@ -33,6 +33,7 @@ class StepBook:
         self.task, self.order, self.global_batch = task, order, global_batch
         self.tokens = tokens
         self.progress: Progress | None = None
+        self.checkpoint_seconds: list[float] = []
         self._stepped = time.monotonic()
 
     @property
@@ -59,6 +60,12 @@ class StepBook:
         if self.progress is not None:
             self.progress.advance()
         return {"rows": self.global_batch, "tokens": int(self.tokens[step - 1]), "seconds": round(seconds, 4)}
+
+    def record_checkpoint(self, step: int, seconds: float) -> None:
+        """Note for how long training stood still for a checkpoint."""
+        self.checkpoint_seconds.append(seconds)
+        if self.progress is not None:
+            say(self.task, f"checkpoint at step {step}")
 
 
 def not_finite(step: int, loss: float, learning_rate: float | None) -> ModelError:

@@ -79,7 +79,6 @@ def trainer_arguments(settings: TrainSettings, split: Split, steps: int, folder:
         "logging_nan_inf_filter": False,
         "save_strategy": "steps" if settings.checkpoint_steps else "no",
         "save_steps": settings.checkpoint_steps or 1,
-        "save_on_each_node": True,
         "eval_strategy": "no",
         "report_to": "none",
         "disable_tqdm": True,

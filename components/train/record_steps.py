@@ -1,13 +1,12 @@
 """What every trainer does beside training: our order of rows, our record of steps, our checkpoints."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 from components.shared.errors import ModelError
-from components.shared.log import say
-from components.train.checkpoint import Mirror
 from components.train.losses import StepBook
-from components.train.ranks import Ranks, barrier
+from components.train.mirror import Mirror
 
 
 class RecordedSteps:
@@ -15,6 +14,8 @@ class RecordedSteps:
 
     task: str
     book: StepBook
+    mirror: Mirror
+    args: Any
     state: Any
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
@@ -28,6 +29,13 @@ class RecordedSteps:
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """A checkpoint holds DeepSpeed's shards, weights among them: a second copy would only cost time."""
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Copy what a checkpoint needs, and let training go on."""
+        began, step = time.monotonic(), self.state.global_step
+        super()._save_checkpoint(model, trial)  # type: ignore[misc]  # the trainer's class comes after this one
+        self.mirror.add(step, Path(self.args.output_dir) / f"checkpoint-{step}")
+        self.book.record_checkpoint(step, time.monotonic() - began)
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """Models get their card when they are published."""
@@ -61,22 +69,39 @@ def require_engine(model: Any, engine: type[Any]) -> None:
         )
 
 
-def checkpoint_callback(trainer: Any, mirror: Mirror, ranks: Ranks) -> Any:
-    """A callback that hands each checkpoint to the mirror once all ranks have written theirs."""
+def background_checkpoints(trainer: Any, mirror: Mirror) -> Any:
+    """A callback that turns the engine's saving into snapshots for the mirror, and the last step's off."""
     from transformers import TrainerCallback
 
-    class MirrorCheckpoints(TrainerCallback):
+    class BackgroundCheckpoints(TrainerCallback):
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            trainer.mirror = mirror
+            trainer.model_wrapped.checkpoint_engine.save = mirror.snapshot.add
+
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
             # The model itself is saved after the last step.
             if state.global_step >= trainer.book.steps:
                 control.should_save = False
             return control
 
-        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            barrier()
-            if ranks.is_local_main:
-                step = state.global_step
-                mirror.add(step, Path(args.output_dir) / f"checkpoint-{step}")
-                say(trainer.book.task, f"checkpoint at step {step}") if ranks.is_main else None
+    return BackgroundCheckpoints()
 
-    return MirrorCheckpoints()
+
+def mend_optimizer(trainer: Any) -> Any:
+    """A callback that gives each optimizer state a step count of its own, on its parameter's device where it must be.
+
+    DeepSpeed 0.19 loads a universal checkpoint with one count on the CPU; under ZeRO-3 all groups share that tensor,
+    and each of them adds one to it at every step.
+    """
+    from torch import is_tensor
+    from transformers import TrainerCallback
+
+    class MendOptimizer(TrainerCallback):
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            optimizer = trainer.model_wrapped.optimizer.optimizer
+            on_device = any(group.get("fused") or group.get("capturable") for group in optimizer.param_groups)
+            for parameter, state in optimizer.state.items():
+                if is_tensor(count := state.get("step")):
+                    state["step"] = count.clone().to(parameter.device if on_device else "cpu")
+
+    return MendOptimizer()

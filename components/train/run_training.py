@@ -6,10 +6,13 @@ import importlib
 import json
 import resource
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from components.launch.follow_parent import die_with_parent
@@ -19,15 +22,17 @@ from components.shared.log import say
 from components.shared.manifest import Cost, load_manifest
 from components.shared.shards import read_rows
 from components.train.build_dataset import Template, build_examples
-from components.train.checkpoint import Mirror, fetch, fetch_newest
+from components.train.checkpoint import Fetched, fetch, fetch_newest
+from components.train.convert_checkpoint import convert
 from components.train.deepspeed_config import engine_config
 from components.train.job_file import RESULT_FILE, TrainJob, TrainResult, read_job, write_file
 from components.train.load_model import adapter_config, end_tokens, fetch_start, load_model, load_tokenizer
 from components.train.losses import LOSSES_FILE, StepBook, loss_counts, loss_records
 from components.train.method import Method, Prepared, trainer_arguments
+from components.train.mirror import Mirror
 from components.train.order import split_batch
 from components.train.ranks import Ranks, barrier, join_ranks, leave_ranks, prepare_environment
-from components.train.record_steps import checkpoint_callback, engine_watch, recorded
+from components.train.record_steps import background_checkpoints, engine_watch, mend_optimizer, recorded
 from components.train.report_failure import reported
 from components.train.save_model import gather_weights, upload_folder, write_model
 
@@ -61,6 +66,20 @@ def run_program(method: Method) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+@contextmanager
+def exit_on_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into SystemExit, so that the upload that is under way comes to its end: a pod has half a minute."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        # torchrun and a launcher may both send it.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
 class Training:
     """One process's part in a training."""
 
@@ -81,11 +100,16 @@ class Training:
         with self._phase("data"):
             start = fetch_start(self.job.start, self.ranks, self.settings)
             tokenizer, prepared = self._prepare_data(start)
+        with self._phase("checkpoint"):
+            found = self._fetch_checkpoint()
         with self._phase("model"):
-            config = engine_config(self.settings, on_cpu)
+            universal = found is not None and found.ranks != self.ranks.world
+            config = engine_config(self.settings, on_cpu, universal)
             trainer = self._make_trainer(trainer_type, config, start, tokenizer, prepared)
         with self._phase("train"):
-            self._train(trainer)
+            if universal:
+                trainer.add_callback(mend_optimizer(trainer))
+            self._train(trainer, found)
         self._save(trainer, start, prepared, began)
         leave_ranks()
 
@@ -134,33 +158,39 @@ class Training:
         trainer.add_callback(engine_watch(trainer))
         return trainer
 
-    def _train(self, trainer: Any) -> None:
-        done = self._fetch_checkpoint()
+    def _train(self, trainer: Any, found: Fetched | None) -> None:
         mirror = Mirror(self.job.store, self.ranks, self.settings.checkpoints_kept, self.job.task)
-        trainer.add_callback(checkpoint_callback(trainer, mirror, self.ranks))
-        trainer.book.begin(done[0] if done else 0, show=self.ranks.is_main)
+        trainer.add_callback(background_checkpoints(trainer, mirror))
+        trainer.book.begin(found.step if found else 0, show=self.ranks.is_main)
         try:
-            trainer.train(resume_from_checkpoint=str(done[1]) if done else None)
+            with exit_on_sigterm():
+                trainer.train(resume_from_checkpoint=str(found.folder) if found else None)
             trainer.book.end()
         finally:
             mirror.close()
 
-    def _fetch_checkpoint(self) -> tuple[int, Path] | None:
-        """The newest whole checkpoint, the same on every machine."""
+    def _fetch_checkpoint(self) -> Fetched | None:
+        """The newest whole checkpoint, the same on every machine, and made ready for this number of processes."""
         import torch.distributed
 
         folder = self.scratch / "resume"
-        found = fetch_newest(self.job.store, folder, self.ranks, self.job.task) if self.ranks.is_main else None
-        step: list[int | None] = [found[0] if found else None]
-        torch.distributed.broadcast_object_list(step)
-        if step[0] is None:
-            return None
+        shared: list[Fetched | None] = [None]
         if self.ranks.is_main:
-            say(self.job.task, f"continuing from the checkpoint of step {step[0]}")
+            shared[0] = fetch_newest(self.job.store, folder, self.job.task)
+        torch.distributed.broadcast_object_list(shared)
+        found = shared[0]
+        if found is None:
+            return None
+        found = replace(found, folder=folder / found.folder.name)
+        if self.ranks.is_main:
+            made = "" if found.ranks == self.ranks.world else f", made by {found.ranks} processes"
+            say(self.job.task, f"continuing from the checkpoint of step {found.step}{made}")
         elif self.ranks.is_local_main:
-            fetch(self.job.store, step[0], folder, self.ranks)
+            fetch(self.job.store, found.step, folder)
+        if self.ranks.is_local_main and found.ranks != self.ranks.world:
+            convert(found, self.ranks.world)
         barrier()
-        return step[0], folder / f"checkpoint-{step[0]}"
+        return found
 
     def _save(self, trainer: Any, start: Path, prepared: Prepared, began: float) -> None:
         with self._phase("save"):
@@ -176,7 +206,9 @@ class Training:
         counts |= prepared.counts | loss_counts(records)
         counts |= {f"seconds_{name}": round(value, 3) for name, value in self.seconds.items()}
         tokens = sum(record["tokens"] for record in records)
+        stalls = trainer.book.checkpoint_seconds
         counts |= {"steps": len(records), "tokens": tokens}
+        counts |= {"checkpoints": len(stalls), "seconds_checkpoints": round(sum(stalls), 4)}
         cost = Cost(seconds=round(time.monotonic() - began, 3), tokens_in=tokens)
         write_file(self.job.store, RESULT_FILE, TrainResult(shards=shards, counts=counts, cost=cost))
 
