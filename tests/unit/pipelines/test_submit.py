@@ -1,0 +1,259 @@
+"""Submitting to Kubeflow: the client is the real one, the back end a stand-in over loopback HTTP."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from components.shared.errors import TutelageError
+from components.shared.run_pointer import address_of_run, point_from_run
+from pipelines import cancel_run, watch_run
+from pipelines.cli import app
+from tests.unit.pipelines.stand_in import Kubeflow, served
+
+ROOT = Path(__file__).parents[3]
+DEMO = ROOT / "pipelines" / "recipes" / "demo.yaml"
+SMALL = ROOT / "pipelines" / "placements" / "small-cluster.yaml"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(watch_run, "POLL_SECONDS", 0.01)
+    for name in ("KUBERNETES_SERVICE_HOST", "KUBECONFIG", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture
+def kubeflow() -> Kubeflow:
+    return Kubeflow()
+
+
+@pytest.fixture
+def host(kubeflow: Kubeflow) -> Iterator[str]:
+    with served(kubeflow) as url:
+        yield url
+
+
+class Tutelage:
+    """The command line, with a work folder of its own."""
+
+    def __init__(self, work: Path, host: str) -> None:
+        self.work, self.host = work, host
+
+    def __call__(self, *arguments: str) -> Result:
+        return CliRunner().invoke(app, [*arguments, "--work", str(self.work)])
+
+    def submit(self, *more: str) -> Result:
+        given = ("submit", str(DEMO), "--placement", str(SMALL), "--store", "s3://bucket/demo", "--host", self.host)
+        return self(*given, *more)
+
+
+@pytest.fixture
+def tutelage(tmp_path: Path, host: str) -> Tutelage:
+    return Tutelage(tmp_path / "work", host)
+
+
+def test_a_submitted_run_is_found_again_by_its_name(tutelage: Tutelage, kubeflow: Kubeflow) -> None:
+    done = tutelage.submit()
+    assert done.exit_code == 0, done.output
+    assert "run-1" in done.output and f"{tutelage.host}/#/runs/details/run-1" in done.output
+    assert kubeflow.run is not None
+    assert kubeflow.run["pipeline_spec"]["platform_spec"], "what Kubernetes is asked for goes with it"
+    kubeflow.states, kubeflow.tasks = (
+        ["RUNNING"],
+        {"collect": "SUCCEEDED", "curate": "RUNNING", "curate-driver": "FAILED"},
+    )
+    shown = tutelage("status", "demo")
+    assert shown.exit_code == 0
+    rows = {line.split()[3]: line for line in shown.output.splitlines() if line.startswith("│")}
+    assert "done" in rows["collect"] and "7.0" in rows["collect"]
+    assert "running" in rows["curate"] and "waiting" in rows["train-sft"], "named as the recipe names it"
+    assert "curate-driver" not in shown.output
+
+
+def test_nothing_secret_is_remembered(tutelage: Tutelage, kubeflow: Kubeflow, tmp_path: Path) -> None:
+    kubeflow.token = "hidden-word"
+    token = tmp_path / "token"
+    token.write_text("hidden-word\n")
+    done = tutelage.submit("--token-file", str(token))
+    assert done.exit_code == 0, done.output
+    kept = (tutelage.work / "runs" / "demo" / "submitted.json").read_text()
+    assert json.loads(kept)["access"]["token_file"] == str(token)
+    assert "hidden-word" not in kept + done.output
+
+
+def test_a_token_that_changes_is_read_again(tutelage: Tutelage, kubeflow: Kubeflow, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    kubeflow.token = "first"
+    token.write_text("first")
+    assert tutelage.submit("--token-file", str(token)).exit_code == 0
+    kubeflow.token = "second"
+    refused = tutelage("status", "demo")
+    assert isinstance(refused.exception, TutelageError) and "401" in str(refused.exception)
+    token.write_text("second")
+    assert tutelage("status", "demo").exit_code == 0
+
+
+def test_the_cookie_of_a_login_is_sent(tutelage: Tutelage, kubeflow: Kubeflow, tmp_path: Path) -> None:
+    kubeflow.cookie = "oauth2_proxy_kubeflow=abc"
+    cookies = tmp_path / "cookies"
+    cookies.write_text("oauth2_proxy_kubeflow=abc\n")
+    assert tutelage.submit("--cookies-file", str(cookies)).exit_code == 0
+
+
+def test_many_users_need_a_namespace(tutelage: Tutelage, kubeflow: Kubeflow) -> None:
+    kubeflow.several_users = True
+    refused = tutelage.submit()
+    assert "--namespace NAME" in str(refused.exception)
+    assert tutelage.submit("--namespace", "team").exit_code == 0
+    made = next(r for r in kubeflow.requests if r.method == "POST" and r.path.endswith("/experiments"))
+    assert made.body["namespace"] == "team"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(401, "--token-file"), (403, "ask for the right"), (404, "check --host"), (500, "ml-pipeline")]
+)
+def test_a_refusal_says_what_to_do(tutelage: Tutelage, kubeflow: Kubeflow, status: int, said: str) -> None:
+    kubeflow.status = status
+    refused = tutelage.submit()
+    assert isinstance(refused.exception, TutelageError)
+    assert str(status) in str(refused.exception) and said in str(refused.exception)
+
+
+def test_a_page_instead_of_the_api_means_a_login_that_ended(tutelage: Tutelage, kubeflow: Kubeflow) -> None:
+    kubeflow.page = True
+    assert "log in again" in str(tutelage.submit().exception)
+
+
+def test_a_host_that_nobody_listens_on_is_named(tutelage: Tutelage) -> None:
+    refused = tutelage.submit("--host", "http://127.0.0.1:9")
+    assert isinstance(refused.exception, TutelageError) and "cannot be reached" in str(refused.exception)
+
+
+def test_a_missing_host_names_the_option(tutelage: Tutelage) -> None:
+    tutelage.host = ""
+    assert "TUTELAGE_KFP_HOST" in str(tutelage.submit().exception)
+
+
+def test_a_folder_as_store_is_refused_before_anything_is_sent(tutelage: Tutelage, kubeflow: Kubeflow) -> None:
+    refused = tutelage("submit", str(DEMO), "--host", tutelage.host)
+    assert f"{DEMO}:5: store" in str(refused.exception) and "s3://BUCKET/PREFIX" in str(refused.exception)
+    assert kubeflow.requests == []
+
+
+def test_watching_ends_with_the_report(tutelage: Tutelage, kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    kubeflow.states, kubeflow.tasks = (
+        ["PENDING", "RUNNING", "SUCCEEDED"],
+        {"collect": "SUCCEEDED", "train-3": "SUCCEEDED"},
+    )
+    fetched: list[str] = []
+    monkeypatch.setattr(
+        "pipelines.show_result.fetch_submitted_report", lambda submission, folder: fetched.append(submission.run)
+    )
+    monkeypatch.setattr("pipelines.show_result.print_result", lambda report, folder: None)
+    done = tutelage.submit("--watch")
+    assert done.exit_code == 0, done.output
+    assert fetched == ["run-1"]
+    assert "collect: done" in done.output and "train-sft-kto: done" in done.output
+
+
+def test_a_failed_task_is_named_with_its_page(tutelage: Tutelage, kubeflow: Kubeflow) -> None:
+    kubeflow.states, kubeflow.tasks, kubeflow.error = ["FAILED"], {"select": "FAILED"}, "main: exit code 1"
+    failed = tutelage.submit("--watch")
+    assert failed.exit_code == 1
+    text = str(failed.exception)
+    assert "select: main: exit code 1" in text and "/#/runs/details/run-1" in text
+
+
+def test_ctrl_c_ends_the_watching_and_not_the_run(
+    tutelage: Tutelage, kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubeflow.states = ["RUNNING"]
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch_run.time, "sleep", interrupt)
+    done = tutelage.submit("--watch")
+    assert done.exit_code == 130
+    assert "the run goes on" in done.output and "tutelage cancel demo" in done.output
+    assert not kubeflow.terminated
+
+
+def test_a_short_outage_does_not_end_the_watching(
+    tutelage: Tutelage, kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubeflow.states, kubeflow.tasks, kubeflow.error = ["RUNNING", "FAILED"], {"select": "FAILED"}, "in the end"
+    seen: list[float] = []
+
+    def away_for_a_while(seconds: float) -> None:
+        seen.append(seconds)
+        kubeflow.status = 503 if len(seen) < 3 else 0
+
+    monkeypatch.setattr(watch_run.time, "sleep", away_for_a_while)
+    assert "in the end" in str(tutelage.submit("--watch").exception)
+    assert len(seen) >= 3
+
+
+def test_cancelling_ends_the_run_and_says_who_ends_its_jobs(tutelage: Tutelage, kubeflow: Kubeflow) -> None:
+    kubeflow.states = ["RUNNING"]
+    tutelage.submit()
+    done = tutelage("cancel", "demo")
+    assert done.exit_code == 0, done.output
+    assert kubeflow.terminated and "its last task deletes its jobs" in done.output
+
+
+def test_cancelling_deletes_the_jobs_where_the_cluster_is_in_reach(
+    tutelage: Tutelage, kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubeflow.states = ["RUNNING"]
+    tutelage.submit("--namespace", "team")
+    asked: list[tuple[str, str]] = []
+
+    class Reached:
+        def __init__(self, namespace: str) -> None:
+            self.namespace = namespace
+
+    def delete(cluster: Reached, run: str, clock: object) -> list[str]:
+        asked.append((cluster.namespace, run))
+        return ["RayJob team/synthesize-abc"]
+
+    monkeypatch.setattr("components.launch.cluster.Cluster", Reached)
+    monkeypatch.setattr("components.launch.clean_up.delete_unfinished", delete)
+    assert "deleted RayJob team/synthesize-abc" in tutelage("cancel").output
+    assert asked == [("team", "run-1")]
+    assert cancel_run.AtOnce  # a cluster that does not answer is given up at once
+
+
+def test_a_run_that_was_submitted_elsewhere_is_found_by_its_id(
+    tutelage: Tutelage, kubeflow: Kubeflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tutelage.submit()
+    monkeypatch.setenv("TUTELAGE_KFP_HOST", tutelage.host)
+    kubeflow.tasks = {"train": "SUCCEEDED"}
+    other = Tutelage(tmp_path / "other", tutelage.host)
+    assert "train-sft" in other("status", "--run", "run-1").output
+    assert "404" in str(other("status", "--run", "run-2").exception)
+
+
+def test_a_run_of_this_machine_cannot_be_cancelled_in_kubeflow(tutelage: Tutelage) -> None:
+    (tutelage.work / "runs" / "demo").mkdir(parents=True)
+    (tutelage.work / "runs" / "demo" / "events.jsonl").write_text("")
+    assert "was not submitted" in str(tutelage("cancel", "demo").exception)
+
+
+def test_the_report_of_a_run_is_found_through_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from components.shared.manifest import Manifest
+
+    manifest = Manifest.model_construct(address="publish/abc", content="report/1", shards=())
+    point_from_run(str(tmp_path), manifest)
+    assert list(tmp_path.iterdir()) == [], "on one machine there is no run of Kubeflow"
+    monkeypatch.setenv("TUTELAGE_RUN", "run-1")
+    assert point_from_run(str(tmp_path), manifest) is manifest
+    assert address_of_run(str(tmp_path), "run-1") == "publish/abc"
+    with pytest.raises(TutelageError, match="has no report"):
+        address_of_run(str(tmp_path), "run-2")
