@@ -1,0 +1,125 @@
+"""Jobs live through what happens to a cluster: lost pods, restarted servers, tokens that end, steps that are killed."""
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from components.launch.job import Job
+from tests.cluster.access import Cluster, Namespace
+from tests.cluster.jobs import StartedJob, account_kubeconfig, new_token, small_job, wait_for
+from tests.cluster.node import faults
+
+LONG = "import time; print('at work', flush=True); time.sleep({seconds}); print('work is done', flush=True)"
+Start = Callable[[Job], StartedJob]
+
+
+@pytest.fixture
+def start(namespace: Namespace, tmp_path: Path) -> Iterator[Start]:
+    """Starts jobs with the rights of the product's Role, and ends their processes."""
+    started: list[StartedJob] = []
+    kubeconfig = account_kubeconfig(namespace, tmp_path)
+
+    def begin(job: Job) -> StartedJob:
+        started.append(StartedJob(namespace, job, kubeconfig, tmp_path))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        one.stop()
+
+
+@pytest.mark.parametrize("launcher", ["TrainJob", "PyTorchJob"])
+def test_deleted_worker_starts_the_job_again(namespace: Namespace, start: Start, launcher: str) -> None:
+    job = start(small_job(namespace, LONG.format(seconds=25), launcher=launcher, nodes=2))
+    job.says("at work")
+    wait_for("two pods", lambda: len(job.running_pods()) == 2, 60, job.state)
+    victim = job.running_pods()[-1]
+    namespace.kubectl("delete", "pod", victim, "--grace-period=0", "--force", "--wait=false")
+    job.says("starting again, 1 of 1")
+    assert job.ended() == 0, job.log
+    assert "work is done" in job.log
+    assert job.resource() is not None, "it is kept for its time to live"
+
+
+def test_killed_process_starts_the_job_again(own_node: Cluster, namespace: Namespace, start: Start) -> None:
+    job = start(small_job(namespace, LONG.format(seconds=20)))
+    job.says("at work")
+    faults.kill_container(namespace.name, job.running_pods()[0])
+    job.says("starting again, 1 of 1")
+    assert job.ended() == 0, job.log
+
+
+def test_killed_step_finds_its_job_again(namespace: Namespace, start: Start) -> None:
+    wanted = small_job(namespace, LONG.format(seconds=40))
+    first = start(wanted)
+    first.says("at work")
+    made = first.resource()
+    first.process.send_signal(signal.SIGKILL)
+    first.ended(10)
+    second = start(wanted)
+    assert second.ended() == 0, second.log
+    after = second.resource()
+    assert made is not None and after is not None
+    assert after["metadata"]["uid"] == made["metadata"]["uid"], "one job, not two"
+    assert "work is done" in second.log
+
+
+def test_two_steps_at_once_share_one_job(namespace: Namespace, start: Start) -> None:
+    wanted = small_job(namespace, LONG.format(seconds=15))
+    steps = [start(wanted), start(wanted)]
+    assert [step.ended() for step in steps] == [0, 0], steps[0].log + steps[1].log
+    assert all("work is done" in step.log for step in steps)
+    assert len({pod["metadata"]["name"] for pod in steps[0].pods()}) == 1
+
+
+def test_cancelled_step_deletes_its_job(namespace: Namespace, start: Start) -> None:
+    job = start(small_job(namespace, LONG.format(seconds=600)))
+    job.says("at work")
+    job.process.send_signal(signal.SIGTERM)
+    assert job.ended(30) != 0
+    wait_for("the job to be gone", lambda: job.resource() is None and not job.pods(), 90, job.state)
+
+
+def test_api_server_restarts(own_node: Cluster, namespace: Namespace, start: Start) -> None:
+    job = start(small_job(namespace, LONG.format(seconds=40)))
+    job.says("at work")
+    faults.restart_api_server(down_seconds=8)
+    assert job.ended() == 0, job.log
+    assert job.log.count("work is done") == 1, "the log goes on where it broke, and repeats no line"
+
+
+@pytest.mark.parametrize(("launcher", "operator"), [("TrainJob", "trainer"), ("PyTorchJob", "training-operator")])
+def test_operator_restarts(own_node: Cluster, namespace: Namespace, start: Start, launcher: str, operator: str) -> None:
+    job = start(small_job(namespace, LONG.format(seconds=10), launcher=launcher))
+    job.says("at work")
+    with faults.operator_stopped(operator):
+        job.says("work is done")  # it ends while nobody writes that down
+    assert job.ended() == 0, job.log
+
+
+def test_token_expires(namespace: Namespace, tmp_path: Path) -> None:
+    bound = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "life-of-the-token"}}
+    namespace.cluster.apply(bound, namespace=namespace.name)
+    options = ("--bound-object-kind=Secret", "--bound-object-name=life-of-the-token")
+    kubeconfig = account_kubeconfig(namespace, tmp_path, *options)
+    job = StartedJob(namespace, small_job(namespace, LONG.format(seconds=45)), kubeconfig, tmp_path)
+    try:
+        job.says("at work")
+        # The kubelet writes a new token before the old one ends; the old one ends with what it is bound to.
+        (tmp_path / "token").write_text(new_token(namespace))
+        namespace.kubectl("delete", "secret", "life-of-the-token")
+        assert job.ended() == 0, job.log
+    finally:
+        job.stop()
+    assert "work is done" in job.log
+
+
+@pytest.mark.parametrize("version", ["2.1.0"])
+def test_older_trainer(use_trainer: Callable[[str], None], namespace: Namespace, start: Start, version: str) -> None:
+    use_trainer(version)
+    job = start(small_job(namespace, LONG.format(seconds=3), nodes=2))
+    assert job.ended() == 0, job.log + job.state()
+    made = job.resource()
+    assert made is not None and "podTemplateOverrides" in made["spec"]
