@@ -1,5 +1,7 @@
 """Creates a job's resource, or adopts the one that is there: of two starts of a step, one job."""
 
+from functools import partial
+
 from components.launch.kind import Attempt, Object
 from components.launch.launching import Launching
 from components.launch.marks import TOLD_ANNOTATION, annotation, as_ours, is_for, marked, run_of
@@ -10,8 +12,12 @@ from components.shared.log import say
 
 GONE_SECONDS = 900.0
 """How long a resource that is being deleted may take: its operator may be down for a while."""
+PODS_GONE_SECONDS = 180.0
+"""How long its pods may take; then the rest of them is left to the garbage collector."""
 REMADE_SECONDS = 60.0
+TELL_SECONDS = 10.0
 POLL_SECONDS = 1.0
+FOREGROUND = "foregroundDeletion"
 ENDED = ("succeeded", "failed")
 
 
@@ -53,7 +59,9 @@ class Keeper:
         try:
             self._held = patiently(self._clock, lambda: self._cluster.create(self._kind.resource, body))
         except Conflict:
+            self._creating = False
             return None
+        self._creating = False
         say("launch", f"{self.title}: created")
         return self._held
 
@@ -73,10 +81,18 @@ class Keeper:
                     f"{self.title} is being deleted for {waited:.0f} s and does not go (finalizers: {held})",
                     remedy="see whether its operator runs; it removes what it has put there",
                 )
-            if waited > 10 and not told:
+            if waited > TELL_SECONDS and not told:
                 told = True
                 say("launch", f"{self.title}: waiting until the earlier one is deleted")
+            if waited > PODS_GONE_SECONDS and there["metadata"].get("finalizers") == [FOREGROUND]:
+                self._cease_waiting_for_pods(there)
             self._clock.sleep(POLL_SECONDS)
+
+    def _cease_waiting_for_pods(self, resource: Object) -> None:
+        """Let a resource go before its pods: one on a node that is lost never tells that it has ended."""
+        uid = resource["metadata"]["uid"]
+        delete = partial(self._cluster.delete, self._kind.resource, self.name, uid, policy="Background")
+        patiently(self._clock, delete)
 
     def let_go(self, resource: Object) -> None:
         """Leave a resource that has ended where it is, and write on it that its end was heard of."""
@@ -114,6 +130,7 @@ class Keeper:
                 self._cluster.delete(self._kind.resource, self.name, there["metadata"]["uid"])
         except (Unreachable, JobError):
             return False
+        self._held, self._creating = None, False
         return True
 
     def _adopt(self, resource: Object) -> Object:

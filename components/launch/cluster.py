@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from kubernetes.client import ApiClient, ApiException
 from urllib3.exceptions import HTTPError, SSLError
@@ -44,16 +44,18 @@ class Listed:
 
 @dataclass(frozen=True)
 class Selector:
-    """Which objects of a kind: by labels, or by the name of one."""
+    """Which objects of a kind: by labels, by the name of one, or by another field that the API can select by."""
 
     labels: str = ""
     name: str = ""
+    field: str = ""
 
     @property
     def query(self) -> dict[str, str]:
         """As parameters of a request."""
         labels = {"labelSelector": self.labels} if self.labels else {}
-        return labels | ({"fieldSelector": f"metadata.name={self.name}"} if self.name else {})
+        selected = f"metadata.name={self.name}" if self.name else self.field
+        return labels | ({"fieldSelector": selected} if selected else {})
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,14 @@ class Cluster:
         except Absent:
             return
 
-    def delete(self, resource: Resource, name: str, uid: str = "") -> None:
-        """Delete an object after all that it owns; nothing happens when it is gone or no longer the one of `uid`."""
-        body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Foreground"}
+    def delete(
+        self, resource: Resource, name: str, uid: str = "", policy: Literal["Foreground", "Background"] = "Foreground"
+    ) -> None:
+        """Delete an object; nothing happens when it is gone or no longer the one of `uid`.
+
+        `policy` says whether it goes after all that it owns (Foreground), or before.
+        """
+        body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy}
         if uid:
             body["preconditions"] = {"uid": uid}
         try:

@@ -19,7 +19,7 @@ class Warnings:
     def look(self) -> list[str]:
         """What is new. Without the right to list events there is nothing to tell."""
         try:
-            events = self._cluster.select(EVENTS, Selector()).items
+            events = self._cluster.select(EVENTS, Selector(field="type=Warning")).items
         except (Forbidden, Unreachable):
             return []
         words = [_words(event) for event in events if self._is_about_us(event)]

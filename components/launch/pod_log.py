@@ -56,8 +56,8 @@ class PodLog:
             raise self._error
 
     def finish(self) -> None:
-        """Wait for the last lines of a pod that has ended, for a while."""
-        self._thread.join(LAST_LINES_SECONDS)
+        """Wait for the last lines of a pod that has ended, for a while; hardly for one that runs on."""
+        self._thread.join(LAST_LINES_SECONDS if has_ended(self._find(), self._container) else PAUSE_SECONDS)
         self.stop()
 
     def stop(self) -> None:

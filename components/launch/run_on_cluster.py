@@ -53,8 +53,8 @@ def run_to_the_end(launching: Launching) -> None:
         _interrupted(launching, keeper)
         raise
     except BaseException as error:
-        if isinstance(error, OutOfPatience) or not own_pod():
-            keeper.remove_ours()
+        if (isinstance(error, OutOfPatience) or not own_pod()) and not keeper.remove_ours():
+            say("launch", f"{keeper.title} could not be deleted: delete it, or run again to go on with it")
         raise
     if outcome.error is not None:
         raise outcome.error

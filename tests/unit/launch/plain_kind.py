@@ -1,0 +1,113 @@
+"""The plainest kind of job, pods for it, and an operator that lets them go through their lives."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.launch.cluster import Cluster
+from components.launch.job import Job, Launch
+from components.launch.kind import JOB_LABEL, Attempt, Identity, Object, Resource, Standing, pods_of
+from components.launch.launching import Launching
+from components.launch.marks import marked
+from components.launch.moments import written
+from components.launch.run_on_cluster import run_to_the_end
+from tests.unit.launch.api_server import ApiServer
+
+PLURAL = "plainjobs"
+NAME = "train-sft-0123456789abcdef"
+
+
+class PlainKind:
+    """A resource whose status says its standing in our own words."""
+
+    @property
+    def resource(self) -> Resource:
+        return Resource("plain.test", "v1", PLURAL, "PlainJob")
+
+    def manifest(self, job: Job, attempt: Attempt) -> Object:
+        return {"apiVersion": "plain.test/v1", "kind": "PlainJob", "metadata": {}, "spec": {"module": job.module}}
+
+    def standing(self, resource: Object) -> Standing:
+        status = resource.get("status", {})
+        return Standing(status.get("state", "starting"), status.get("reason", ""), status.get("message", ""))
+
+    def pod_selector(self, job: Job) -> str:
+        return pods_of(job)
+
+    def is_main(self, pod: Object) -> bool:
+        return pod["metadata"]["name"].endswith("-0")
+
+
+def job(**launch: Any) -> Job:
+    settings = Launch.model_validate({"launcher": "RayJob", **launch})
+    return Job(name=NAME, program="torchrun", module="components.train.sft", arguments=("--job", "x"), launch=settings)
+
+
+@dataclass
+class Bench:
+    """A job on the stand-in API server."""
+
+    api: ApiServer
+    cluster: Cluster
+    identity: Identity = field(default_factory=lambda: Identity("team", run="run-1"))
+
+    def run(self, **launch: Any) -> None:
+        run_to_the_end(Launching(PlainKind(), job(**launch), self.cluster, self.identity, self.api.clock))
+
+    def left(self, state: str, attempt: int = 0, **meta: Any) -> Object:
+        """A resource that an earlier step left behind."""
+        made = marked(PlainKind().manifest(job(), Attempt(self.identity)), job(), Attempt(self.identity, attempt))
+        made["metadata"] |= meta
+        return self.api.put(PLURAL, {**made, "status": {"state": state}})
+
+    def there(self) -> Object | None:
+        return self.api.get(PLURAL, NAME)
+
+    def state(self, state: str, **more: str) -> None:
+        """Set the resource's standing."""
+        resource = self.there()
+        assert resource is not None
+        self.api.put(PLURAL, {**resource, "status": {"state": state, **more}})
+
+    def pod(self, name: str, phase: str = "Running", container: Object | None = None, **more: Any) -> Object:
+        """Make or change a pod of the job; `container` is its container's state."""
+        old = self.api.get("pods", name)
+        now = written(self.api.clock.now())
+        meta = old["metadata"] if old else {"name": name, "labels": {JOB_LABEL: NAME}}
+        state = container or {"running": {"startedAt": now}}
+        status = {"phase": phase, "containerStatuses": [{"name": "main", "state": state}], **more}
+        return self.api.put("pods", {"metadata": meta, "spec": {"containers": [{"name": "main"}]}, "status": status})
+
+    def end_pod(self, name: str, code: int, reason: str = "", **more: Any) -> None:
+        end = {"exitCode": code, "reason": reason, "finishedAt": written(self.api.clock.now())}
+        self.pod(name, "Failed" if code else "Succeeded", {"terminated": end}, **more)
+
+    def lose_pod(self, name: str, reason: str = "OOMKilled") -> None:
+        self.end_pod(name, 137, reason)
+
+    def operator(self, *lives: Callable[[], None]) -> None:
+        """What happens after each creation, in turn; the last again and again."""
+        made: list[Object] = []
+
+        def on_create(resource: Object) -> None:
+            made.append(resource)
+            lives[min(len(made), len(lives)) - 1]()
+
+        self.api.on_create = on_create
+
+    def succeed(self) -> None:
+        """A life without trouble."""
+        self.pod("pod-0")
+        self.state("running")
+        self.api.say("pod-0", "step 1", "step 2")
+        self.end_pod("pod-0", 0)
+        self.state("succeeded")
+
+
+def until(happened: Callable[[], Any], seconds: float = 20.0) -> None:
+    """Wait for what will happen."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.005)
