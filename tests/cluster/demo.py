@@ -1,0 +1,47 @@
+"""The demo's recipe compiled for the cluster of the tests: the product's own small placement, with this cluster's S3."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.cluster.access import AUTHORITY_CONFIG_MAP, S3_SECRET, Namespace
+from tests.cluster.jobs import IMAGE, LAUNCHER_IMAGE
+from tests.cluster.storage import Storage
+
+ROOT = Path(__file__).parents[2]
+RECIPE = ROOT / "pipelines" / "recipes" / "demo.yaml"
+PLACEMENT = ROOT / "pipelines" / "placements" / "small-cluster.yaml"
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+def placement_for(storage: Storage, folder: Path, train: dict[str, Any] | None = None) -> Path:
+    """The small placement with this cluster's storage and its authority; `train` changes its training jobs."""
+    placement = yaml.safe_load(PLACEMENT.read_text())
+    placement["variables"] |= {
+        "s3_endpoint": storage.endpoint,
+        "launcher_image": LAUNCHER_IMAGE,
+        "train_image": IMAGE,
+    }
+    placement["pods"] |= {
+        "secrets": {name: {"secret": S3_SECRET, "key": name} for name in KEYS},
+        "certificate_authority": {"config_map": AUTHORITY_CONFIG_MAP},
+    }
+    placement["jobs"]["train"] |= train or {}
+    path = folder / "placement.yaml"
+    path.write_text(yaml.safe_dump(placement))
+    return path
+
+
+def compile_demo(namespace: Namespace, placement: Path, folder: Path, changes: dict[str, Any] | None = None) -> Path:
+    """Compile the recipe, with top-level parts of it changed, as a person does."""
+    recipe = yaml.safe_load(RECIPE.read_text()) | (changes or {})
+    changed, compiled = folder / "recipe.yaml", folder / "compiled.yaml"
+    changed.write_text(yaml.safe_dump(recipe))
+    where = ["--placement", str(placement), "--store", f"{namespace.store}/demo", "--output", str(compiled)]
+    command = [sys.executable, "-m", "pipelines.cli", "compile", str(changed), *where]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return compiled

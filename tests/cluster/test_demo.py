@@ -1,0 +1,90 @@
+"""The demo's whole recipe on the cluster: a RayJob, two-node TrainJobs and plain pods that meet in S3 alone."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client, config
+
+from tests.cluster.access import Cluster, Namespace
+from tests.cluster.demo import compile_demo, placement_for
+from tests.cluster.kubeflow.run import Run
+from tests.cluster.storage import Storage
+
+STUDY = Path(__file__).parents[2] / "benchmarks" / "results" / "demo_study.json"
+NOISE = 4.0
+"""How far from the study's mean a score may lie, in standard deviations (and at least 3 points of 100)."""
+
+
+@pytest.fixture(scope="module")
+def finished(
+    cluster: Cluster, storage: Storage, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Namespace, Run]]:
+    """The recipe run to its end."""
+    folder, own = tmp_path_factory.mktemp("demo"), Namespace(cluster)
+    storage.client.create_bucket(Bucket=own.bucket)
+    try:
+        own.fill(storage.keys, storage.authority.read_text())
+        compiled = compile_demo(own, placement_for(storage, folder), folder)
+        core = client.CoreV1Api(config.new_client_from_config(str(cluster.kubeconfig)))
+        run = Run(core, own.name, compiled, root=f"{own.store}/kubeflow", parameters={})
+        run.execute()
+        yield own, run
+    finally:
+        own.remove()
+        storage.remove_bucket(own.bucket)
+
+
+@pytest.fixture(scope="module")
+def report(finished: tuple[Namespace, Run], storage: Storage) -> dict[str, Any]:
+    """report.json of the run, read from the store."""
+    own, run = finished
+    bucket, _, key = str(run.made["publish"].parameters["Output"]).removeprefix("s3://").partition("/")
+    assert bucket == own.bucket
+    body = storage.client.get_object(Bucket=bucket, Key=f"{key}/report.json")["Body"].read()
+    return dict(json.loads(body))
+
+
+def test_every_task_came_to_its_end(finished: tuple[Namespace, Run]) -> None:
+    _, run = finished
+    expected = {"collect", "curate", "synthesize", "select", "evaluate", "publish"}
+    assert expected | {"train", "train-2", "train-3", "merge", "merge-2", "merge-3"} == run.made.keys()
+
+
+def test_jobs_are_what_the_placement_asks_for(finished: tuple[Namespace, Run]) -> None:
+    own, run = finished
+    rayjobs = own.cluster.get("rayjobs", namespace=own.name)["items"]
+    trainjobs = own.cluster.get("trainjobs", namespace=own.name)["items"]
+    assert len(rayjobs) == 1 and [job["spec"]["trainer"]["numNodes"] for job in trainjobs] == [2, 2, 2]
+    labels = [job["metadata"]["labels"]["tutelage.dev/run"] for job in [*rayjobs, *trainjobs]]
+    assert set(labels) == {run.name}
+    owners = [job["metadata"]["ownerReferences"][0]["name"] for job in [*rayjobs, *trainjobs]]
+    assert set(owners) == {run.name}, "who deletes the run deletes its jobs"
+
+
+def test_report_has_the_shape_of_a_local_run(report: dict[str, Any]) -> None:
+    from pipelines.schemas import schema_of
+
+    assert set(schema_of("report")["required"]) <= report.keys()
+    names = [variant["name"] for variant in report["variants"]]
+    assert names == ["base", "sft", "kto", "sft-kto", "half", "twentieth", "ties"]
+
+
+def test_scores_lie_within_the_noise_of_the_study(report: dict[str, Any]) -> None:
+    study = json.loads(STUDY.read_text())["variants"]
+    for variant in report["variants"]:
+        score = 100 * next(score["value"] for score in variant["scores"] if score["benchmark"] == "demo")
+        mean, deviation = study[variant["name"]]["mean"], study[variant["name"]]["deviation"]
+        assert abs(score - mean) <= max(NOISE * deviation, 3.0), variant["name"]
+
+
+def test_no_secret_in_what_the_run_wrote(finished: tuple[Namespace, Run], storage: Storage) -> None:
+    own, run = finished
+    assert not any(storage.secret in run.log(pod) for pod in run.pods)
+    for page in storage.client.get_paginator("list_objects_v2").paginate(Bucket=own.bucket):
+        for item in page.get("Contents", ()):
+            if item["Key"].endswith((".json", ".html", ".md", ".yaml")):
+                body = storage.client.get_object(Bucket=own.bucket, Key=item["Key"])["Body"].read()
+                assert storage.secret.encode() not in body, item["Key"]
