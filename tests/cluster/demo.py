@@ -1,4 +1,4 @@
-"""The demo's recipe compiled for the cluster of the tests: the product's own small placement, with this cluster's S3."""
+"""The demo's recipe compiled for the tests' cluster: the product's small placement, with this cluster's S3."""
 
 import subprocess
 import sys

@@ -114,11 +114,12 @@ def test_component_that_starts_twice_makes_one_job(training: TrainRun) -> None:
     assert len(training.jobs()) == 1
 
 
-def test_cancelled_run_ends_its_job(training: TrainRun) -> None:
+@pytest.mark.parametrize("seconds_left", ["many", "half"])
+def test_cancelled_run_ends_its_job(training: TrainRun, seconds_left: str) -> None:
     run, task = training.run, training.run.task("train")
     pod = run.start_pod(task, 0)
     wait_for("training", training.training, 300, lambda: run.log(pod))
-    run.cancel()
+    run.cancel(heeds_annotation=seconds_left == "many")
     assert run.wait(pod, 60) == "Failed"
     with pytest.raises(TaskFailedError, match="cancelled"):
         run.execute()  # its tasks are over; the exit handler runs

@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 DONE = "KUBEFLOW-DONE "
-PID_FILE = Path("/tmp/kubeflow-component.pid")
 
 
 def local(uri):
@@ -48,8 +47,7 @@ def run(command):
 
     def end(number, frame):
         os.close(reader)
-        if os.environ.get("KUBEFLOW_SIGNALS") != "component":
-            process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
         os._exit(143)
 

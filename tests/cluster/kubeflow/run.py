@@ -21,6 +21,7 @@ from tests.cluster.kubeflow.compiled import Outcome, Task, read_compiled
 from tests.cluster.kubeflow.task_pod import Place, executor_input, task_pod
 
 DONE = "KUBEFLOW-DONE "
+KILL_COMMAND = "workflows.argoproj.io/kill-cmd-main"
 POLL_SECONDS = 0.5
 BACKOFF_SECONDS = 1.0
 
@@ -115,20 +116,28 @@ class Run:
         self.logs[pod] = text
         return text
 
-    def cancel(self) -> None:
-        """Cancel: the running pod gets SIGTERM, is killed half a second later, and stays as Failed."""
-        self.cancelled.set()
-        with contextlib.suppress(ApiException):
-            self.execute_in(self.pods[-1], "kill -TERM 1")
+    def cancel(self, *, heeds_annotation: bool = True) -> None:
+        """Cancel: the running pod gets SIGTERM, and stays as Failed.
 
-    def execute_in(self, pod: str, command: str) -> str:
-        """Run a shell command in a pod."""
+        Argo runs the command of the pod's kill-cmd annotation, and kills the pod 30 s later. Where it has none (or with
+        an Argo that does not know it), all processes are signalled and are gone half a second later.
+        """
+        self.cancelled.set()
+        pod = self.core.read_namespaced_pod(self.pods[-1], self.namespace)
+        command = ["kill", "-15", "1"]
+        if heeds_annotation and (told := (pod.metadata.annotations or {}).get(KILL_COMMAND)):
+            command = json.loads(told.replace("%d", "15"))
+        with contextlib.suppress(ApiException):
+            self.execute_in(self.pods[-1], command)
+
+    def execute_in(self, pod: str, command: list[str]) -> str:
+        """Run a command in a pod."""
         return str(
             stream(
                 self.core.connect_get_namespaced_pod_exec,
                 pod,
                 self.namespace,
-                command=["sh", "-c", command],
+                command=command,
                 container="main",
                 stderr=True,
                 stdout=True,

@@ -84,10 +84,8 @@ def task_pod(task: Task, place: Place, given: Object, attempt: int) -> Object:
 def _container(task: Task, given: Object, attempt: int) -> Object:
     text = json.dumps(given)
     arguments = [text if argument == "{{$}}" else argument for argument in task.executor.get("args", [])]
-    signals = "component" if "workflows.argoproj.io/kill-cmd-main" in _annotations(task) else "all"
     plain = {
         "KUBEFLOW_EXECUTOR_INPUT": text,
-        "KUBEFLOW_SIGNALS": signals,
         "KFP_RETRY_INDEX": str(attempt),
         "HOME": "/",
         **{item["name"]: item["value"] for item in task.executor.get("env", [])},
@@ -120,11 +118,6 @@ def _container(task: Task, given: Object, attempt: int) -> Object:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
     }
-
-
-def _annotations(task: Task) -> dict[str, str]:
-    annotations: dict[str, str] = task.platform.get("podMetadata", {}).get("annotations", {})
-    return annotations
 
 
 def _name(item: Object, old: str) -> str:
