@@ -1,0 +1,77 @@
+"""What tests on a real cluster share: the cluster, its S3 server, a namespace for each test, and faults."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.cluster.access import Cluster, Namespace, named_kubeconfig
+from tests.cluster.fault_proxy import FaultProxy
+from tests.cluster.node.certificates import AUTHORITY
+from tests.cluster.node.isolation import first_process
+from tests.cluster.node.operators import DEFAULT_TRAINER, switch_trainer
+from tests.cluster.node.places import CERTIFICATES, HOST_ADDRESS, KUBECONFIG, STORAGE_ADDRESS
+from tests.cluster.node.storage import ENDPOINT, storage_keys
+from tests.cluster.storage import VARIABLES, Storage, named_storage
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    """The cluster that KUBECONFIG names; without it, the node of `make cluster-up` when it is up."""
+    named = named_kubeconfig() or (KUBECONFIG if first_process() else None)
+    if named is None:
+        pytest.skip("needs a cluster: make cluster-up, or KUBECONFIG that names one")
+    found = Cluster(named, own=named == KUBECONFIG)
+    answer = found.kubectl("get", "--raw", "/readyz", check=False)
+    if answer.strip() != "ok":
+        pytest.skip(f"needs a cluster; that of {named} does not answer: {answer.strip()[-200:]}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def own_node(cluster: Cluster) -> Cluster:
+    """The cluster, when it is this machine's own node: its API server and operators may be stopped."""
+    if not cluster.own:
+        pytest.skip("needs the node of make cluster-up: this test stops parts of the cluster")
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def storage(cluster: Cluster) -> Storage:
+    """The S3 server for pods and tests."""
+    if cluster.own:
+        keys = storage_keys()
+        return Storage(ENDPOINT, keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], AUTHORITY)
+    named = named_storage()
+    if named is None:
+        pytest.skip(f"needs an S3 server that pods reach: {', '.join(VARIABLES.values())} say where")
+    return named
+
+
+@pytest.fixture
+def namespace(cluster: Cluster, storage: Storage) -> Iterator[Namespace]:
+    """A namespace with restricted pods, a bucket, its keys, the authority, and what the product ships for a team."""
+    own = Namespace(cluster)
+    storage.client.create_bucket(Bucket=own.bucket)
+    try:
+        own.fill(storage.keys, storage.authority.read_text())
+        yield own
+    finally:
+        own.remove()
+        storage.remove_bucket(own.bucket)
+
+
+@pytest.fixture
+def s3_proxy(own_node: Cluster) -> Iterator[FaultProxy]:
+    """The S3 server by way of a proxy that can refuse requests and cut connections."""
+    server = (STORAGE_ADDRESS, 7070)
+    pair = (CERTIFICATES / "storage.crt", CERTIFICATES / "storage.key")
+    proxy = FaultProxy(HOST_ADDRESS, server, *pair, authority=AUTHORITY)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def use_trainer(own_node: Cluster) -> Iterator[Callable[[str], None]]:
+    """Replaces Kubeflow Trainer by another version; the usual one is back after the test."""
+    yield switch_trainer
+    switch_trainer(DEFAULT_TRAINER)

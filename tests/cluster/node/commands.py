@@ -1,0 +1,35 @@
+"""Running other programs, with their words in the error when they fail."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.cluster.node.errors import NodeError
+from tests.cluster.node.places import KUBECONFIG
+from tests.cluster.node.programs import KUBERNETES
+
+Argument = str | Path
+
+os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+
+
+def run(command: Sequence[Argument], text: str | None = None, folder: Path | None = None) -> str:
+    """Run a command to its end, `text` on its standard input; returns its standard output.
+
+    Raises:
+        NodeError: it failed, or is not there.
+    """
+    words = [str(word) for word in command]
+    try:
+        done = subprocess.run(words, input=text, cwd=folder, capture_output=True, text=True, check=True)
+    except FileNotFoundError as error:
+        raise NodeError(f"{words[0]} is not there: {error.strerror}") from error
+    except subprocess.CalledProcessError as error:
+        raise NodeError(f"{' '.join(words[:6])} … failed ({error.returncode}): {error.stderr[-1500:]}") from error
+    return done.stdout
+
+
+def kubectl(*arguments: Argument, text: str | None = None) -> str:
+    """Run kubectl on the node as its administrator; returns its standard output."""
+    return run([KUBERNETES.file("kubectl"), f"--kubeconfig={KUBECONFIG}", *arguments], text)

@@ -1,0 +1,179 @@
+"""JobSet, Kubeflow Trainer, KubeRay and training-operator, from the manifests in their own modules.
+
+Changed in the manifests is only what a small machine without a registry needs: the image (one that wraps the program
+built here), requests and limits, patient probes, and no election of a leader among one.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.cluster.node import containers
+from tests.cluster.node.build import source_of
+from tests.cluster.node.commands import kubectl, run
+from tests.cluster.node.errors import NodeError
+from tests.cluster.node.places import CACHE
+from tests.cluster.node.programs import JOBSET, KUBERAY, KUBERNETES, TRAINERS, TRAINING_OPERATOR, Program
+
+DEFAULT_TRAINER = max(TRAINERS)
+READY_SECONDS = 180.0
+
+
+@dataclass(frozen=True)
+class Operator:
+    """An operator: its program, the folder of its manifests (and the part of it to apply), and its Deployment."""
+
+    program: Program
+    manifests: str
+    overlay: str
+    namespace: str
+    deployment: str
+
+
+OPERATORS = {
+    "jobset": Operator(JOBSET, "config", "default", "jobset-system", "jobset-controller-manager"),
+    "kuberay": Operator(KUBERAY, "config", "default", "default", "kuberay-operator"),
+    "training-operator": Operator(
+        TRAINING_OPERATOR, "manifests", "overlays/standalone", "kubeflow", "training-operator"
+    ),
+}
+"""The operators of one version, by name; Trainer's two are apart."""
+
+
+def trainer(version: str) -> Operator:
+    """Kubeflow Trainer at a version.
+
+    Raises:
+        NodeError: it is none of those that are built.
+    """
+    if version not in TRAINERS:
+        raise NodeError(f"no Trainer {version!r} here: one of {', '.join(TRAINERS)}")
+    overlay = ("manifests", "overlays/manager", "kubeflow-system", "kubeflow-trainer-controller-manager")
+    return Operator(TRAINERS[version], *overlay)
+
+
+def operator_named(name: str) -> Operator:
+    """An operator that is installed now: jobset, trainer, kuberay or training-operator."""
+    if name == "trainer":
+        return trainer(installed_trainer() or DEFAULT_TRAINER)
+    return OPERATORS[name]
+
+
+def install_operators() -> None:
+    """Install what is not installed yet, and wait until all of them serve."""
+    trainers = [] if installed_trainer() else [trainer(DEFAULT_TRAINER)]
+    for operator in [*(one for one in OPERATORS.values() if not _is_installed(one)), *trainers]:
+        _install(operator)
+    for name in (*OPERATORS, "trainer"):
+        wait_ready(operator_named(name))
+
+
+def installed_trainer() -> str:
+    """The version of the Trainer that is installed, or nothing."""
+    image = "jsonpath={.spec.template.spec.containers[0].image}"
+    any_trainer = trainer(DEFAULT_TRAINER)
+    found = kubectl(
+        *("get", "deployment", any_trainer.deployment, "-n", any_trainer.namespace, "-o", image, "--ignore-not-found")
+    )
+    return found.rpartition(":")[2]
+
+
+def switch_trainer(version: str) -> None:
+    """Replace Trainer, its CRDs and its webhooks by another version's; all TrainJobs and runtimes go."""
+    wanted, installed = trainer(version), installed_trainer()
+    _bring_image(wanted)
+    if installed and installed != version:
+        # Its own controller takes the finalizers off, so the objects go before it does.
+        kinds = "trainjobs.trainer.kubeflow.org,trainingruntimes.trainer.kubeflow.org"
+        kubectl("delete", kinds, "--all", "--all-namespaces")
+        kubectl("delete", "clustertrainingruntimes.trainer.kubeflow.org", "--all")
+        kept = [text for text in _documents(trainer(installed)) if _kind(text) != "Namespace"]
+        kubectl("delete", "--ignore-not-found", "-f", "-", text=_joined(kept))
+    if installed != version:
+        _install(wanted)
+    wait_ready(wanted)
+
+
+def wait_ready(operator: Operator) -> None:
+    """Wait until an operator's own readiness probe passes: its webhooks have their certificate then."""
+    place = ("-n", operator.namespace, f"deployment/{operator.deployment}")
+    kubectl("rollout", "status", f"--timeout={READY_SECONDS:.0f}s", *place)
+
+
+def _is_installed(operator: Operator) -> bool:
+    place = ("-n", operator.namespace, "--ignore-not-found", "-o", "name")
+    return bool(kubectl("get", "deployment", operator.deployment, *place))
+
+
+def _install(operator: Operator) -> None:
+    _bring_image(operator)
+    text = _joined(_documents(operator))
+    # The API server checks every object; to fetch its schemas for a check before it takes seconds.
+    kubectl("apply", "--server-side", "--force-conflicts", "--validate=false", "-f", "-", text=text)
+
+
+def _bring_image(operator: Operator) -> None:
+    containers.wrap_program(operator.program.file(), operator.program.image, "/manager")
+
+
+def _documents(operator: Operator) -> list[str]:
+    """An operator's manifests, one text each, fitted to this node; definitions of kinds stay as they are."""
+    return [_fitted(text, operator) for text in re.split(r"(?m)^---\n", _rendered(operator))]
+
+
+def _rendered(operator: Operator) -> str:
+    """The official manifests as kustomize renders them, kept: that takes seconds."""
+    kept = CACHE / "manifests" / f"{operator.program.name}-{operator.program.version}.yaml"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as work:
+            overlay = _copied_manifests(operator, Path(work, "manifests")) / operator.overlay
+            half = kept.with_suffix(f".{os.getpid()}")
+            half.write_text(run([KUBERNETES.file("kubectl"), "kustomize", overlay]))
+            half.rename(kept)
+    return kept.read_text()
+
+
+def _copied_manifests(operator: Operator, copy: Path) -> Path:
+    """A copy in which Trainer's overlay does not fetch JobSet, which is installed here: its own comment says how."""
+    shutil.copytree(source_of(operator.program) / operator.manifests, copy, copy_function=shutil.copyfile)
+    overlay = copy / operator.overlay / "kustomization.yaml"
+    overlay.chmod(0o644)
+    overlay.write_text(re.sub(r"(?m)^\s*- \S*third-party/jobset\b.*\n", "", overlay.read_text()))
+    return copy
+
+
+def _fitted(text: str, operator: Operator) -> str:
+    kind = _kind(text)
+    if kind == "ConfigMap":
+        return text.replace("leaderElect: true", "leaderElect: false")
+    if kind != "Deployment":
+        return text
+    deployment = yaml.safe_load(text)
+    for container in deployment["spec"]["template"]["spec"]["containers"]:
+        _fit_container(container, operator.program.image)
+    return yaml.safe_dump(deployment)
+
+
+def _fit_container(container: dict[str, Any], image: str) -> None:
+    container["image"] = image
+    container["imagePullPolicy"] = "Never"
+    container["resources"] = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "1Gi"}}
+    container["readinessProbe"] |= {"initialDelaySeconds": 1, "periodSeconds": 3, "timeoutSeconds": 10}
+    patient = {"initialDelaySeconds": 60, "periodSeconds": 30, "timeoutSeconds": 20, "failureThreshold": 10}
+    container["livenessProbe"] |= patient
+
+
+def _kind(text: str) -> str:
+    found = re.search(r"(?m)^kind: (\S+)$", text)
+    return found[1] if found else ""
+
+
+def _joined(documents: list[str]) -> str:
+    return "---\n".join(document if document.endswith("\n") else f"{document}\n" for document in documents)

@@ -1,0 +1,50 @@
+"""The S3 server of the node: versitygw in a pod, with TLS."""
+
+import base64
+import json
+import secrets
+from pathlib import Path
+
+from tests.cluster.node import containers
+from tests.cluster.node.commands import kubectl
+from tests.cluster.node.places import CERTIFICATES, STATE, STORAGE_ADDRESS
+from tests.cluster.node.programs import VERSITYGW
+
+MANIFEST = Path(__file__).with_name("storage.yaml")
+KEYS = STATE / "storage-keys.json"
+ENDPOINT = f"https://{STORAGE_ADDRESS}:7070"
+"""Where pods and this machine reach it; the authority's certificate is needed."""
+
+
+def install_storage() -> None:
+    """Install it; nothing changes when it is there."""
+    containers.wrap_program(VERSITYGW.file(), VERSITYGW.image, "/versitygw")
+    manifest = MANIFEST.read_text().replace("IMAGE", VERSITYGW.image).replace("ADDRESS", STORAGE_ADDRESS)
+    kubectl("apply", "--server-side", "-f", "-", text=manifest)
+    kubectl(
+        "apply", "--server-side", "-f", "-", text=json.dumps({"kind": "List", "apiVersion": "v1", "items": _secrets()})
+    )
+
+
+def wait_for_storage() -> None:
+    """Wait until it serves."""
+    kubectl("rollout", "status", "-n", "storage", "--timeout=120s", "deployment/storage")
+
+
+def storage_keys() -> dict[str, str]:
+    """AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of its root user, made at the first call."""
+    if not KEYS.exists():
+        keys = {"AWS_ACCESS_KEY_ID": "tutelage-node", "AWS_SECRET_ACCESS_KEY": secrets.token_hex(20)}
+        KEYS.touch(mode=0o600)
+        KEYS.write_text(json.dumps(keys))
+    return dict(json.loads(KEYS.read_text()))
+
+
+def _secrets() -> list[dict[str, object]]:
+    certificate = {f"tls.{end}": (CERTIFICATES / f"storage.{end}").read_text() for end in ("crt", "key")}
+    return [_secret("keys", storage_keys()), _secret("certificate", certificate)]
+
+
+def _secret(name: str, values: dict[str, str]) -> dict[str, object]:
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "storage"}, "data": data}

@@ -1,0 +1,74 @@
+"""Small objects of Kubernetes and of each operator, as a person would write them."""
+
+from typing import Any
+
+Object = dict[str, Any]
+
+PAUSE = "localhost/tutelage-node/pause:1"
+"""An image that every node of `make cluster-up` has: its program waits until it is told to end."""
+
+SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+POD_SECURITY = {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def container(name: str = "main", image: str = PAUSE) -> Object:
+    """A container that the restricted standard admits."""
+    requests = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}}
+    return {"name": name, "image": image, "securityContext": SECURITY, "resources": requests}
+
+
+def pod_spec(name: str = "main", image: str = PAUSE) -> Object:
+    """A pod of one container, never restarted."""
+    return {
+        "containers": [container(name, image)],
+        "securityContext": POD_SECURITY,
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 1,
+    }
+
+
+def pod(name: str, image: str = PAUSE) -> Object:
+    """A pod."""
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": pod_spec(image=image)}
+
+
+def rayjob(name: str) -> Object:
+    """A head and a worker."""
+    group = {"groupName": "worker", "replicas": 1, "minReplicas": 1, "maxReplicas": 1, "rayStartParams": {}}
+    cluster = {
+        "rayVersion": "2.60.0",
+        "headGroupSpec": {"rayStartParams": {}, "template": {"spec": pod_spec("head")}},
+        "workerGroupSpecs": [{**group, "template": {"spec": pod_spec("worker")}}],
+    }
+    spec = {"entrypoint": "true", "shutdownAfterJobFinishes": True, "rayClusterSpec": cluster}
+    return {"apiVersion": "ray.io/v1", "kind": "RayJob", "metadata": {"name": name}, "spec": spec}
+
+
+def trainjob(name: str, runtime: str, image: str = PAUSE) -> Object:
+    """Two nodes of a TrainingRuntime of the namespace."""
+    reference = {"apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": runtime}
+    spec = {"runtimeRef": reference, "trainer": {"numNodes": 2, "image": image}}
+    return {"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "metadata": {"name": name}, "spec": spec}
+
+
+def training_runtime(name: str) -> Object:
+    """A runtime for torch whose pods the restricted standard admits."""
+    ancestor = {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
+    job = {"metadata": {"labels": ancestor}, "spec": {"backoffLimit": 0, "template": {"spec": pod_spec("node")}}}
+    return {
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "TrainingRuntime",
+        "metadata": {"name": name, "labels": {"trainer.kubeflow.org/framework": "torch"}},
+        "spec": {
+            "mlPolicy": {"numNodes": 1, "torch": {}},
+            "template": {"spec": {"replicatedJobs": [{"name": "node", "template": job}]}},
+        },
+    }
+
+
+def pytorchjob(name: str) -> Object:
+    """Two workers and no master: for a master, training-operator puts a foreign image into every worker."""
+    replica = {"replicas": 2, "restartPolicy": "Never", "template": {"spec": pod_spec("pytorch")}}
+    spec = {"pytorchReplicaSpecs": {"Worker": replica}}
+    return {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "metadata": {"name": name}, "spec": spec}
