@@ -1,9 +1,10 @@
-"""Whether the Secrets, ConfigMaps and service accounts that a placement names are there, with their keys."""
+"""Whether the Secrets (with their keys), ConfigMaps, accounts and runtimes that a placement names are there."""
 
 from collections.abc import Iterator
 
 from components.launch.cluster import Cluster
-from components.launch.kind import Resource
+from components.launch.job import Launch
+from components.launch.kind import Object, Resource
 from components.launch.pods import PodPlacement
 from components.launch.refusals import Forbidden, Unreachable
 from components.shared.errors import JobError
@@ -14,6 +15,7 @@ from pipelines.recipe import Recipe
 SECRETS = Resource("", "v1", "secrets", "Secret")
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
+RUNTIMES = Resource("trainer.kubeflow.org", "v1alpha1", "trainingruntimes", "TrainingRuntime")
 Named = dict[tuple[Resource, str], set[str]]
 
 
@@ -22,10 +24,11 @@ def named_in(placement: Placement, moved: Recipe | None) -> Named:
     named: Named = {}
     if placement.service_account:
         named.setdefault((ACCOUNTS, placement.service_account), set())
-    every: list[PodPlacement] = [placement.pods]
-    if moved:
-        launches = [moved.synthesize.launch, *(item.settings.launch for item in moved.train.values())]
-        every += [launch.pods for launch in launches if launch.on_cluster]
+    launches = on_cluster(moved) if moved else []
+    for launch in launches:
+        if launch.launcher == "TrainJob":
+            named.setdefault((RUNTIMES, launch.training_runtime), set())
+    every: list[PodPlacement] = [placement.pods, *(launch.pods for launch in launches)]
     for pods in every:
         for one in pods.secrets.values():
             named.setdefault((SECRETS, one.secret), set()).add(one.key)
@@ -40,6 +43,12 @@ def named_in(placement: Placement, moved: Recipe | None) -> Named:
     return named
 
 
+def on_cluster(moved: Recipe) -> list[Launch]:
+    """The launches of a recipe's jobs that run on the cluster."""
+    launches = [moved.synthesize.launch, *(item.settings.launch for item in moved.train.values())]
+    return [launch for launch in launches if launch.on_cluster]
+
+
 def examine_objects(cluster: Cluster, placement: Placement, moved: Recipe | None) -> Iterator[Finding]:
     """A finding for each object that is named."""
     for (kind, name), keys in named_in(placement, moved).items():
@@ -52,11 +61,17 @@ def _look(cluster: Cluster, kind: Resource, name: str, keys: set[str]) -> Findin
         found = cluster.get(kind, name)
     except Forbidden:
         return Finding(what, True, f"cannot be seen with this login (get {kind.plural} is not granted)")
-    except (JobError, Unreachable) as error:
+    except JobError as error:
+        return Finding(what, False, error.problem, error.remedy)
+    except Unreachable as error:
         return Finding(what, False, str(error), "try again")
-    make = f"kubectl create -n {cluster.namespace} {_how_to_make(kind, name, keys)}"
+    return _judged(found, cluster.namespace, kind, name, keys)
+
+
+def _judged(found: Object | None, namespace: str, kind: Resource, name: str, keys: set[str]) -> Finding:
+    what, make = f"{kind.kind} {name}", _how_to_make(kind, name, keys, namespace)
     if found is None:
-        return Finding(what, False, f"is not in namespace {cluster.namespace}", make)
+        return Finding(what, False, f"is not in namespace {namespace}", make)
     there = {*(found.get("data") or {}), *(found.get("binaryData") or {})}
     missing = sorted(keys - there)
     if missing:
@@ -65,10 +80,14 @@ def _look(cluster: Cluster, kind: Resource, name: str, keys: set[str]) -> Findin
     return Finding(what, True, f"is there, with {', '.join(sorted(keys))}" if keys else "is there")
 
 
-def _how_to_make(kind: Resource, name: str, keys: set[str]) -> str:
-    files = " ".join(f"--from-file={key}=FILE" for key in sorted(keys))
+def _how_to_make(kind: Resource, name: str, keys: set[str], namespace: str) -> str:
+    if kind is RUNTIMES:
+        return f"kubectl apply -n {namespace} -f k8s/base/trainingruntime.yaml"
+    files = "".join(f" --from-file={key}=FILE" for key in sorted(keys))
     if kind is ACCOUNTS:
-        return f"serviceaccount {name}"
-    if kind is CONFIG_MAPS:
-        return f"configmap {name} {files}"
-    return f"secret generic {name} {files}" if keys else f"secret docker-registry {name} --docker-server=… (its login)"
+        made = f"serviceaccount {name}"
+    elif kind is CONFIG_MAPS:
+        made = f"configmap {name}{files}"
+    else:
+        made = f"secret generic {name}{files}" if keys else f"secret docker-registry {name} --docker-server=… (a login)"
+    return f"kubectl create -n {namespace} {made}"

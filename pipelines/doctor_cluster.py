@@ -13,7 +13,7 @@ from components.launch.identity import job_namespace
 from components.launch.pods import Pods
 from components.launch.refusals import Absent, Conflict, Forbidden, Unreachable
 from components.shared.errors import JobError, SettingsError, TutelageError
-from pipelines.cluster_objects import examine_objects
+from pipelines.cluster_objects import examine_objects, on_cluster
 from pipelines.cluster_pod import Said, run_pod
 from pipelines.cluster_rights import examine_rights
 from pipelines.cluster_served import examine_served
@@ -63,10 +63,7 @@ def images_of(placement: Placement, moved: Recipe | None) -> dict[str, Pods]:
 
 def job_pods_of(moved: Recipe | None) -> list[Pods]:
     """The pods of every job that runs on the cluster."""
-    if moved is None:
-        return []
-    launches = [moved.synthesize.launch, *(training.settings.launch for training in moved.train.values())]
-    return [launch.pods for launch in launches if launch.on_cluster]
+    return [launch.pods for launch in on_cluster(moved)] if moved else []
 
 
 def _version(client: Any) -> Finding:

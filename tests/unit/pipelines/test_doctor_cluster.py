@@ -1,0 +1,264 @@
+"""The doctor of a cluster: the client is the real one, the API server a stand-in over loopback HTTP."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.launch.rights import RIGHTS
+from pipelines import cluster_pod
+from pipelines.doctor import Finding
+from pipelines.doctor_cluster import examine_cluster
+from pipelines.read_recipe import read_recipe
+from tests.unit.pipelines.stand_in import Answer, Kubeflow, Request, served
+
+ROOT = Path(__file__).parents[3]
+DEMO = ROOT / "pipelines" / "recipes" / "demo.yaml"
+SMALL = ROOT / "pipelines" / "placements" / "small-cluster.yaml"
+LAUNCHER, TRAIN = "tutelage/launcher:0.1.0", "tutelage/train:0.1.0"
+SUCCEEDED = {"phase": "Succeeded", "containerStatuses": [{"name": "doctor", "state": {"terminated": {"exitCode": 0}}}]}
+
+
+@dataclass
+class Kubernetes:
+    """A cluster in which all is well, until a test takes something away."""
+
+    groups: dict[str, list[str]] = field(
+        default_factory=lambda: {"ray.io": ["rayjobs"], "trainer.kubeflow.org": ["trainjobs", "trainingruntimes"]}
+    )
+    versions: dict[str, str] = field(
+        default_factory=lambda: {"ray.io": "v1", "trainer.kubeflow.org": "v1alpha1", "kubeflow.org": "v1"}
+    )
+    overrides: str = "runtimePatches"
+    missing_verbs: set[tuple[str, str]] = field(default_factory=set)
+    secrets: dict[str, dict[str, str]] = field(
+        default_factory=lambda: {"tutelage-s3": {"access-key": "aGlkZGVu", "secret-key": "aGlkZGVu"}}
+    )
+    forbidden: set[str] = field(default_factory=set)
+    pod_status: dict[str, Any] = field(default_factory=lambda: SUCCEEDED)
+    log: str = "write, read, list, conditional put and delete work"
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+    pods: dict[str, Any] = field(default_factory=dict)
+    deleted: list[str] = field(default_factory=list)
+
+    def __call__(self, request: Request) -> Answer:
+        parts = request.path.strip("/").split("/")
+        if request.path == "/version/":
+            return 200, dict.fromkeys(VERSION_KEYS, "") | {"gitVersion": "v1.34.4"}
+        if parts[0] == "openapi":
+            return 200, self._openapi()
+        if "selfsubjectaccessreviews" in parts:
+            return 201, self._review(request.body)
+        if parts[-1] == "nodes":
+            return (403, status("nodes is forbidden")) if "nodes" in self.forbidden else (200, {"items": self.nodes})
+        if parts[0] == "apis" and "namespaces" not in parts:
+            return self._discover(parts[1], parts[2:])
+        return self._objects(request, parts[parts.index("namespaces") + 2 :])
+
+    def _openapi(self) -> dict[str, Any]:
+        spec = {"properties": {"spec": {"properties": {self.overrides: {}}}}}
+        kind = {"group": "trainer.kubeflow.org", "version": "v1alpha1", "kind": "TrainJob"}
+        return {"components": {"schemas": {"TrainJob": {**spec, "x-kubernetes-group-version-kind": [kind]}}}}
+
+    def _review(self, body: Any) -> dict[str, Any]:
+        asked = body["spec"]["resourceAttributes"]
+        return {**body, "status": {"allowed": (asked["verb"], asked["resource"]) not in self.missing_verbs}}
+
+    def _discover(self, group: str, version: list[str]) -> Answer:
+        if group not in self.groups:
+            return 404, status("not found")
+        if not version:
+            return 200, {"versions": [{"version": self.versions[group]}]}
+        return 200, {"resources": [{"name": name} for name in self.groups[group]]}
+
+    def _objects(self, request: Request, rest: list[str]) -> Answer:
+        plural, name = rest[0], "/".join(rest[1:])
+        if plural in self.forbidden:
+            user = 'User "me" cannot get resource' if request.method == "GET" else 'User "me" cannot create resource'
+            return 403, status(f'{plural} is forbidden: {user} "{plural}" in API group ""')
+        if plural == "pods":
+            return self._pods(request, name)
+        if plural == "trainingruntimes":
+            return 200, {"metadata": {"name": name}}
+        if plural == "secrets" and name in self.secrets:
+            return 200, {"metadata": {"name": name}, "data": self.secrets[name]}
+        return 404, {**status(f'{plural} "{name}" not found'), "reason": "NotFound"}
+
+    def _pods(self, request: Request, name: str) -> Answer:
+        if request.method == "POST":
+            self.pods[request.body["metadata"]["name"]] = request.body
+            return 201, request.body
+        if request.method == "DELETE":
+            self.deleted.append(name)
+            return 200, {}
+        if name.endswith("/log"):
+            return 200, self.log
+        return 200, {**self.pods[name], "status": self.pod_status}
+
+
+VERSION_KEYS = (
+    *("major", "minor", "gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform", "gitVersion"),
+)
+
+
+def status(message: str) -> dict[str, Any]:
+    return {"kind": "Status", "message": message, "reason": "Forbidden" if "forbidden" in message else ""}
+
+
+@pytest.fixture
+def kubernetes() -> Kubernetes:
+    return Kubernetes()
+
+
+@pytest.fixture(autouse=True)
+def reached(kubernetes: Kubernetes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A kubeconfig that names the stand-in."""
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setattr(cluster_pod, "POLL_SECONDS", 0.01)
+    with served(kubernetes) as url:
+        config = {
+            "clusters": [{"name": "c", "cluster": {"server": url}}],
+            "users": [{"name": "u", "user": {"token": "t"}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": "team"}}],
+            "current-context": "x",
+        }
+        (tmp_path / "kubeconfig").write_text(json.dumps(config))
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        yield
+
+
+def examined(**variables: str) -> dict[str, Finding]:
+    recipe = read_recipe(DEMO, variables, check_files=False, placement=SMALL, store="s3://bucket/demo")
+    return {finding.what: finding for finding in examine_cluster(recipe)}
+
+
+def test_a_cluster_in_which_all_is_well(kubernetes: Kubernetes) -> None:
+    found = examined()
+    assert [finding for finding in found.values() if not finding.good] == []
+    assert "v1.34.4" in found["cluster"].text
+    assert "rayjobs.ray.io in v1" in found["RayJob"].text
+    assert "2.2 or later" in found["TrainJob"].text
+    assert "not needed" in found["PyTorchJob"].text
+    assert "s3://bucket/demo (write, read" in found[f"store from a pod of {TRAIN}"].text
+    assert "TUTELAGE_KFP_HOST" in found["kubeflow"].text
+
+
+def test_its_pods_are_those_of_a_run_and_are_deleted(kubernetes: Kubernetes) -> None:
+    examined(s3_endpoint="http://s3.example:9000")
+    images = set()
+    for pod in kubernetes.pods.values():
+        (container,) = pod["spec"]["containers"]
+        images.add(container["image"])
+        environment = {item["name"]: item for item in container["env"]}
+        assert environment["AWS_ENDPOINT_URL"]["value"] == "http://s3.example:9000"
+        assert environment["AWS_ACCESS_KEY_ID"]["valueFrom"]["secretKeyRef"]["name"] == "tutelage-s3"
+        assert pod["spec"]["securityContext"]["runAsNonRoot"] and pod["spec"]["activeDeadlineSeconds"]
+        assert "hidden" not in json.dumps(pod)
+    assert images == {LAUNCHER, TRAIN}
+    assert sorted(kubernetes.deleted) == sorted(kubernetes.pods)
+
+
+def test_the_older_shape_of_a_trainjob_is_told_and_an_unknown_one_refused(kubernetes: Kubernetes) -> None:
+    kubernetes.overrides = "podTemplateOverrides"
+    assert "Trainer 2.1" in examined()["TrainJob"].text
+    kubernetes.overrides = "somethingElse"
+    assert not examined()["TrainJob"].good
+
+
+def test_a_kind_that_is_not_served_names_its_operator(kubernetes: Kubernetes) -> None:
+    del kubernetes.groups["ray.io"]
+    missing = examined()["RayJob"]
+    assert not missing.good and "KubeRay" in missing.remedy
+    kubernetes.groups["ray.io"], kubernetes.versions["ray.io"] = ["rayjobs"], "v1alpha1"
+    assert "only v1alpha1" in examined()["RayJob"].text
+
+
+def test_each_missing_verb_is_named(kubernetes: Kubernetes) -> None:
+    kubernetes.missing_verbs = {("delete", "rayjobs"), ("watch", "rayjobs"), ("get", "pods")}
+    found = examined()
+    assert "may not delete, watch" in found["right to rayjobs.ray.io"].text
+    assert "k8s/base/role.yaml" in found["right to rayjobs.ray.io"].remedy
+    assert "may not get in" in found["right to pods"].text
+    assert "right to pytorchjobs.kubeflow.org" not in found, "the recipe has none"
+
+
+def test_a_missing_secret_and_a_missing_key_say_how_to_make_them(kubernetes: Kubernetes) -> None:
+    del kubernetes.secrets["tutelage-s3"]["secret-key"]
+    wrong = examined()["Secret tutelage-s3"]
+    assert not wrong.good and "no key secret-key; it has access-key" in wrong.text
+    kubernetes.secrets = {}
+    gone = examined()["Secret tutelage-s3"]
+    assert not gone.good
+    assert "kubectl create -n team secret generic tutelage-s3 --from-file=access-key=FILE" in gone.remedy
+
+
+def test_what_may_not_be_seen_is_said_and_is_no_fault(kubernetes: Kubernetes) -> None:
+    kubernetes.forbidden = {"secrets", "pods", "nodes"}
+    found = examined()
+    assert all(finding.good for finding in found.values())
+    assert "cannot be seen" in found["Secret tutelage-s3"].text
+    assert "cannot be tried" in found[f"image {TRAIN}"].text
+
+
+def test_an_image_that_cannot_be_pulled_is_told_in_the_kubelets_words(kubernetes: Kubernetes) -> None:
+    waiting = {"reason": "ErrImagePull", "message": 'image "x" not found'}
+    kubernetes.pod_status = {
+        "phase": "Pending",
+        "containerStatuses": [{"name": "doctor", "state": {"waiting": waiting}}],
+    }
+    wrong = examined()[f"image {TRAIN}"]
+    assert not wrong.good and "ErrImagePull" in wrong.text and "image_pull_secrets" in wrong.remedy
+    assert sorted(kubernetes.deleted) == sorted(kubernetes.pods), "whatever came of it"
+
+
+def test_a_store_that_refuses_from_inside_is_told_in_its_words(kubernetes: Kubernetes) -> None:
+    ended = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    kubernetes.pod_status = {"phase": "Failed", "containerStatuses": [{"name": "doctor", "state": ended}]}
+    kubernetes.log = "s3://bucket/demo refuses the key"
+    found = examined()
+    assert found[f"image {TRAIN}"].good, "it started"
+    wrong = found[f"store from a pod of {TRAIN}"]
+    assert not wrong.good and "refuses the key" in wrong.text and "AWS_ENDPOINT_URL" in wrong.remedy
+
+
+def test_gpus_are_counted_by_node(kubernetes: Kubernetes, tmp_path: Path) -> None:
+    kubernetes.nodes = [{"metadata": {"name": "a"}, "status": {"allocatable": {"nvidia.com/gpu": "4"}}}]
+    path = tmp_path / "placement.yaml"
+    path.write_text("jobs: {train: {launcher: TrainJob, pods: {gpus: 8}}}\n")
+    recipe = read_recipe(DEMO, check_files=False, placement=path, store="s3://bucket/demo")
+    found = {finding.what: finding for finding in examine_cluster(recipe)}["GPUs (nvidia.com/gpu)"]
+    assert not found.good and "the most on one node: 4" in found.text
+    kubernetes.nodes[0]["status"]["allocatable"]["nvidia.com/gpu"] = "8"
+    assert {finding.what: finding for finding in examine_cluster(recipe)}["GPUs (nvidia.com/gpu)"].good
+
+
+def test_kubeflow_is_tried_where_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    kubeflow = Kubeflow()
+    with served(kubeflow) as url:
+        monkeypatch.setenv("TUTELAGE_KFP_HOST", url)
+        assert "lets us in" in examined()["kubeflow"].text
+        kubeflow.status = 403
+        refused = examined()["kubeflow"]
+        assert not refused.good and "403" in refused.text and refused.remedy
+
+
+def test_a_cluster_out_of_reach_ends_the_examination(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    (only,) = examine_cluster(None)
+    assert not only.good and "KUBECONFIG" in only.remedy
+
+
+def test_the_rights_are_those_of_the_role_that_ships() -> None:
+    rules = yaml.safe_load((ROOT / "k8s" / "base" / "role.yaml").read_text())["rules"]
+    granted = {
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert granted == {(right.group, right.resource, verb) for right in RIGHTS for verb in right.verbs}
