@@ -124,7 +124,7 @@ class Run:
         """
         self.cancelled.set()
         pod = self.core.read_namespaced_pod(self.pods[-1], self.namespace)
-        command = ["kill", "-15", "1"]
+        command = ["sh", "-c", "kill -15 1"]
         if heeds_annotation and (told := (pod.metadata.annotations or {}).get(KILL_COMMAND)):
             command = json.loads(told.replace("%d", "15"))
         with contextlib.suppress(ApiException):
