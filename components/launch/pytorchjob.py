@@ -19,6 +19,7 @@ from components.launch.kind import (
     resource_name,
 )
 from components.launch.pod_template import command_of, container_of, pod_template
+from components.launch.run_on_cluster import run_on_cluster
 
 RESOURCE = Resource("kubeflow.org", "v1", "pytorchjobs", "PyTorchJob")
 CONTAINER = "pytorch"
@@ -78,8 +79,6 @@ class PyTorchJobKind:
 
 def run_as_pytorchjob(job: Job) -> None:
     """Run a job as a PyTorchJob. Raises JobError when it does not end well."""
-    from components.launch.run_on_cluster import run_on_cluster
-
     run_on_cluster(PyTorchJobKind(), job)
 
 

@@ -33,6 +33,7 @@ from components.launch.pod_template import (
     pod_template,
     shared_memory_of,
 )
+from components.launch.run_on_cluster import run_on_cluster
 from components.shared.errors import SettingsError
 
 RESOURCE = Resource("ray.io", "v1", "rayjobs", "RayJob")
@@ -109,8 +110,6 @@ class RayJobKind:
 
 def run_as_rayjob(job: Job) -> None:
     """Run a job as a RayJob. Raises JobError when it does not end well."""
-    from components.launch.run_on_cluster import run_on_cluster
-
     run_on_cluster(RayJobKind(), job)
 
 

@@ -32,6 +32,7 @@ from components.launch.pod_template import (
 )
 from components.launch.pods import PodPlacement, Pods
 from components.launch.pytorchjob import run_as_pytorchjob
+from components.launch.run_on_cluster import run_on_cluster
 from components.launch.served_schema import OVERRIDES, TRAINJOB, ServedTrainJob, read_served_trainjob
 from components.shared.errors import SettingsError
 from components.shared.log import say
@@ -93,14 +94,12 @@ class TrainJobKind:
 
     def is_main(self, pod: Object) -> bool:
         """Whether it is node 0, where rank 0 runs."""
-        labels = pod["metadata"]["labels"]
-        return labels.get(REPLICATED_JOB) == NODE and labels.get(COMPLETION_INDEX) == "0"
+        meta = pod["metadata"]
+        return meta["labels"].get(REPLICATED_JOB) == NODE and meta["annotations"].get(COMPLETION_INDEX) == "0"
 
 
 def run_as_trainjob(job: Job) -> None:
     """Run a job as a TrainJob; as a PyTorchJob where no TrainJob is served. Raises JobError when it ends badly."""
-    from components.launch.run_on_cluster import run_on_cluster
-
     served = read_served_trainjob(Clock())
     if served is None:
         say("launch", f"this cluster serves no {TRAINJOB.kind} with {' or '.join(OVERRIDES)}: running a PyTorchJob")

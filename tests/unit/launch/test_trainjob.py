@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes.client import ApiException
 
-from components.launch import trainjob
+from components.launch import served_schema, trainjob
+from components.launch.clock import Clock
 from components.launch.job import Job
 from components.launch.kind import Standing
 from components.launch.served_schema import ServedTrainJob, served_trainjob
 from components.launch.trainjob import TrainJobKind
-from components.shared.errors import SettingsError
+from components.shared.errors import JobError, SettingsError
 from tests.unit.launch.crd_schemas import assert_valid, crd
 from tests.unit.launch.jobs import ATTEMPT, FULL_PODS, LABELS, assert_restricted, train_job, variables
 
@@ -140,8 +142,8 @@ def test_standing(found: dict[str, Any], standing: Standing) -> None:
 
 def test_the_log_is_that_of_node_0() -> None:
     def pod(job: str, index: str) -> dict[str, Any]:
-        labels = {"jobset.sigs.k8s.io/replicatedjob-name": job, "batch.kubernetes.io/job-completion-index": index}
-        return {"metadata": {"labels": labels}}
+        labels = {"jobset.sigs.k8s.io/replicatedjob-name": job}
+        return {"metadata": {"labels": labels, "annotations": {"batch.kubernetes.io/job-completion-index": index}}}
 
     kind = TrainJobKind(PATCHES)
     assert [kind.is_main(each) for each in (pod("node", "0"), pod("node", "1"), pod("other", "0"))] == [
@@ -160,3 +162,29 @@ def test_a_cluster_without_trainer_gets_a_pytorchjob_and_says_so(
     trainjob.run_as_trainjob(train_job())
     assert ran == [train_job()]
     assert "running a PyTorchJob" in capsys.readouterr().err
+
+
+class Refusing:
+    """A client whose server answers nothing but a status."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        self.asked: list[str] = []
+
+    def call_api(self, path: str, method: str, **_: Any) -> None:
+        self.asked.append(path)
+        raise ApiException(status=self.status, reason="no")
+
+
+def test_a_group_that_is_not_served_means_no_trainjob(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Refusing(404)
+    monkeypatch.setattr(served_schema, "connect", lambda: client)
+    assert served_schema.read_served_trainjob(Clock()) is None
+    # system:discovery lets every authenticated account read it; a CustomResourceDefinition would need a ClusterRole.
+    assert client.asked == ["/openapi/v3/apis/trainer.kubeflow.org/v1alpha1"]
+
+
+def test_a_refusal_is_not_taken_for_a_cluster_without_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served_schema, "connect", lambda: Refusing(403))
+    with pytest.raises(JobError, match="refuses"):
+        served_schema.read_served_trainjob(Clock())
