@@ -46,6 +46,9 @@ def test_a_wrong_recipe_ends_with_2_and_no_traceback(tmp_path: Path) -> None:
         (("compile", str(DEMO), "-o", "/nowhere/x.yaml"), "a folder that exists"),
         (("compile", str(DEMO), "-o", "x.json"), "a .yaml file"),
         (("status", "nothing-of-this-name"), "tutelage run RECIPE starts one"),
+        (("submit", str(DEMO), "--store", "s3://b/p", "--host", "http://127.0.0.1:9"), "kubectl port-forward"),
+        (("submit", str(DEMO), "--host", "http://127.0.0.1:9"), "which pods do not share"),
+        (("submit", str(DEMO), "--run-name", "../x", "--store", "s3://b/p"), "choose another name"),
     ],
 )
 def test_wrong_arguments_say_the_remedy(arguments: tuple[str, ...], said: str) -> None:

@@ -1,5 +1,11 @@
 """What a compiled pipeline asks of the cluster."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +13,9 @@ import pytest
 import yaml
 
 from components.launch.pods import PodPlacement
+from components.shared.step import PID_FILE_VARIABLE
 from pipelines.compile_pipeline import compile_pipeline
-from pipelines.placement import Placement, TaskPlacement
+from pipelines.placement import KILL_COMMAND, PID_FILE, Placement, TaskPlacement
 from pipelines.read_recipe import read_recipe
 
 RECIPES = Path(__file__).parents[3] / "pipelines" / "recipes"
@@ -147,6 +154,20 @@ def test_only_steps_that_start_jobs_are_signalled_alone_when_a_run_is_cancelled(
     assert annotated == {"exec-synthesize", "exec-train", "exec-train-2", "exec-train-3"}
     path = environment_of(small, "exec-train")["TUTELAGE_PID_FILE"]
     assert path in str(small["kubernetes"]["exec-train"]["podMetadata"])
+
+
+def test_the_command_that_cancels_a_step_signals_the_component_alone(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    work = "import time; from components.shared.step import perform; perform('train', lambda: time.sleep(60))"
+    process = subprocess.Popen([sys.executable, "-c", work], env={**os.environ, PID_FILE_VARIABLE: str(file)})
+    try:
+        deadline = time.monotonic() + 60
+        while not (file.exists() and file.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        subprocess.run(json.loads(KILL_COMMAND.replace(PID_FILE, str(file)) % signal.SIGTERM), check=True)
+        assert process.wait(30) == -signal.SIGTERM
+    finally:
+        process.kill()
 
 
 def test_no_secret_and_no_path_of_this_machine_is_compiled_in(small: dict[str, Any]) -> None:
