@@ -9,6 +9,7 @@ from components.launch.connect import context_namespace, own_namespace
 from components.launch.kind import Identity, Object
 from components.launch.patience import patiently
 from components.launch.refusals import Unreachable
+from components.shared.errors import JobError
 
 POD_VARIABLE = "KFP_POD_NAME"
 RUN_OF_POD = "pipeline/runid"
@@ -60,7 +61,7 @@ def pod_stays(cluster: Cluster) -> bool | None:
         return True
     try:
         pod = home.get(PODS, own_pod())
-    except Unreachable:
+    except (Unreachable, JobError):
         return None
     return pod is not None and "deletionTimestamp" not in pod["metadata"]
 
