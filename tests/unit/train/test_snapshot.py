@@ -1,0 +1,45 @@
+"""A snapshot holds what a checkpoint held when it was taken, in memory that is used again."""
+
+import threading
+from pathlib import Path
+
+import torch
+
+from components.train.snapshot import Copies, Snapshot
+
+
+def test_training_may_change_weights_while_the_snapshot_is_written(tmp_path: Path) -> None:
+    weights = torch.ones(4)
+    state = {"module": {"embedding": weights, "head": weights}, "groups": [(weights[:2], 3)], "name": "adam"}
+    snapshot = Snapshot()
+    snapshot.add(state, str(tmp_path / "state.pt"))
+    snapshot.hand_over()
+    weights.zero_()
+    snapshot.write()
+    read = torch.load(tmp_path / "state.pt")
+    assert read["module"]["embedding"].tolist() == [1.0] * 4
+    assert read["module"]["head"].data_ptr() == read["module"]["embedding"].data_ptr()
+    assert read["groups"][0][0].tolist() == [1.0, 1.0]
+    assert (read["groups"][0][1], read["name"]) == (3, "adam")
+
+
+def test_the_next_checkpoint_waits_for_the_memory_of_the_one_before(tmp_path: Path) -> None:
+    snapshot = Snapshot()
+    snapshot.add({"step": torch.tensor(1)}, str(tmp_path / "state.pt"))
+    snapshot.hand_over()
+    adding = threading.Thread(target=snapshot.add, args=({"step": torch.tensor(2)}, str(tmp_path / "state.pt")))
+    adding.start()
+    adding.join(0.2)
+    assert adding.is_alive()
+    snapshot.write()
+    adding.join(10)
+    assert torch.load(tmp_path / "state.pt")["step"] == 1
+
+
+def test_memory_is_used_again_where_it_fits() -> None:
+    first = Copies([])
+    first.of([torch.zeros(3), torch.zeros(2)])
+    second = Copies(first.made)
+    copied = second.of([torch.ones(3), torch.ones(5)])
+    assert copied[0].data_ptr() == first.made[0].data_ptr()
+    assert copied[1].tolist() == [1.0] * 5
