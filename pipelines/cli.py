@@ -114,9 +114,7 @@ def submit(  # noqa: PLR0917 - typer calls it by keyword
     """Compile a recipe and submit it to Kubeflow Pipelines. What is done already is not done again."""
     from pipelines.submit import submit as send
 
-    loaded = read_recipe(
-        recipe, parse_variables(variables), check_files=False, store=store, placement=placement, for_cluster=True
-    )
+    loaded = read_recipe(recipe, parse_variables(variables), store=store, placement=placement, for_cluster=True)
     folder = RunFolder(check_name(run_name) or loaded.name, work)
     access = Access(
         host=host, namespace=namespace, token_file=token_file, cookies_file=cookies_file, ca_bundle=ca_bundle
@@ -215,7 +213,6 @@ def doctor(
         loaded = read_recipe(
             recipe,
             parse_variables(variables),
-            check_files=not cluster,
             store=store,
             placement=placement,
             for_cluster=cluster,
