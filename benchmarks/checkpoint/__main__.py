@@ -24,6 +24,7 @@ from components.shared.output import Output, RowWriter
 from components.shared.rows import Message, Scores, SftRow
 from components.shared.settings import Settings
 from components.shared.store import open_store
+from components.train.checkpoint import folder_key, whole_steps
 from components.train.settings import TrainSettings
 
 RESULT = Path("benchmarks/results/checkpoint.json")
@@ -96,14 +97,15 @@ def settings_of(processes: int, rows: int, every: int) -> TrainSettings:
 
 def train(student: Path, settings: TrainSettings, steps: int, log: S3Log) -> dict[str, Any]:
     """One training; returns its steps' seconds, its counts, and what lies and was asked of the store."""
-    root, every = f"{log.bucket}/every-{settings.checkpoint_steps}", settings.checkpoint_steps
+    root = f"{log.bucket}/every-{settings.checkpoint_steps}"
     selected = write_rows(root, settings.global_batch * steps)
     log.read()
     with kept_checkpoints():
         manifest = step.train_model(root, "train-sft", settings, selected, str(student))
     requests = [request for request in log.read() if "/checkpoints/" in request.key]
     store = open_store(root).at(manifest.address)
-    files = [entry for entry in store.list("checkpoints/") if entry.key.split("/")[1] == f"{every:08d}"]
+    newest = max(whole_steps(store), default=0)
+    files = list(store.list(f"{folder_key(newest)}/"))
     return {
         "seconds": [record["seconds"] for record in json.loads(store.read("losses.json"))],
         "counts": manifest.counts,

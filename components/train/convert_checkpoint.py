@@ -53,7 +53,7 @@ def _run_converter(source: Path, target: Path) -> None:
         # ZeRO-2 checkpoints do not name the format's version themselves.
         inject_missing_state=True,
     )
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()) as told, contextlib.redirect_stderr(told):
         ds_to_universal.main(arguments)
 
 

@@ -13,7 +13,7 @@ from components.train.settings import TrainSettings, ZeroSettings
 AUTO = "auto"
 STAGES = (2, 3)
 CHECKPOINT_KEYS = ("tag_validation",)
-CHECKPOINT_BLOCKS = ("datastates_ckpt", "nebula")
+CHECKPOINT_BLOCKS = ("datastates_ckpt",)
 # 100 MB of bf16 gradients in one reduction. transformers' 'auto' is hidden_size squared: one for nearly every matrix.
 BUCKET_ELEMENTS = 50_000_000
 

@@ -56,6 +56,16 @@ def test_the_users_ds_config_is_used_unchanged(tmp_path: Path) -> None:
     assert zero_stage(read) == 3
 
 
+def test_checkpoints_are_not_the_users_to_configure() -> None:
+    """DeepSpeed's other writers and its folders of one machine would keep a checkpoint from the store."""
+    own = {"zero_optimization": {"stage": 2}, "checkpoint": {"tag_validation": "Fail"}}
+    universal = engine_config(with_config_read(settings(deepspeed_config=own)), on_cpu=False, universal=True)
+    assert universal["checkpoint"] == {"tag_validation": "Fail", "load_universal": True}
+    for wrong in ({"checkpoint": {"use_node_local_storage": True}}, {"datastates_ckpt": {}}):
+        with pytest.raises(SettingsError, match=r"sets (checkpoint\.use_node_local_storage|datastates_ckpt)"):
+            with_config_read(settings(deepspeed_config=own | wrong))
+
+
 def test_the_content_of_ds_config_makes_the_address(tmp_path: Path) -> None:
     path = tmp_path / "ds_config.json"
     path.write_text('{"zero_optimization": {"stage": 2}}')
