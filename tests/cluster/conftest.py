@@ -1,11 +1,14 @@
 """What tests on a real cluster share: the cluster, its S3 server, a namespace for each test, and faults."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from components.launch.job import Job
 from tests.cluster.access import Cluster, Namespace, named_kubeconfig
 from tests.cluster.fault_proxy import FaultProxy
+from tests.cluster.jobs import Start, StartedJob, account_kubeconfig
 from tests.cluster.node.certificates import AUTHORITY
 from tests.cluster.node.isolation import first_process
 from tests.cluster.node.operators import DEFAULT_TRAINER, switch_trainer
@@ -75,3 +78,18 @@ def use_trainer(own_node: Cluster) -> Iterator[Callable[[str], None]]:
     """Replaces Kubeflow Trainer by another version; the usual one is back after the test."""
     yield switch_trainer
     switch_trainer(DEFAULT_TRAINER)
+
+
+@pytest.fixture
+def start(namespace: Namespace, tmp_path: Path) -> Iterator[Start]:
+    """Starts jobs with the rights of the product's Role, and ends their processes."""
+    started: list[StartedJob] = []
+    kubeconfig = account_kubeconfig(namespace, tmp_path)
+
+    def begin(job: Job) -> StartedJob:
+        started.append(StartedJob(namespace, job, kubeconfig, tmp_path))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        one.stop()

@@ -131,6 +131,10 @@ class StartedJob:
         self.process.wait(10)
 
 
+Start = Callable[[Job], StartedJob]
+"""Starts a job with the rights of the product's Role."""
+
+
 def wait_for(what: str, done: Callable[[], bool], seconds: float, explain: Callable[[], str] = str) -> None:
     """Wait until something is so. Fails with an explanation."""
     deadline = time.monotonic() + seconds

@@ -1,31 +1,11 @@
 """How jobs end badly on a real cluster: each failure is told for what it is, and nothing is left running."""
 
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from components.launch.job import Job
 from tests.cluster.access import Namespace
-from tests.cluster.jobs import StartedJob, account_kubeconfig, small_job, wait_for
-
-Start = Callable[[Job], StartedJob]
-
-
-@pytest.fixture
-def start(namespace: Namespace, tmp_path: Path) -> Iterator[Start]:
-    """Starts jobs with the rights of the product's Role, and ends their processes."""
-    started: list[StartedJob] = []
-    kubeconfig = account_kubeconfig(namespace, tmp_path)
-
-    def begin(job: Job) -> StartedJob:
-        started.append(StartedJob(namespace, job, kubeconfig, tmp_path))
-        return started[-1]
-
-    yield begin
-    for one in started:
-        one.stop()
+from tests.cluster.jobs import Start, small_job, wait_for
 
 
 @pytest.mark.parametrize("launcher", ["TrainJob", "PyTorchJob"])

@@ -1,33 +1,16 @@
 """Jobs live through what happens to a cluster: lost pods, restarted servers, tokens that end, steps that are killed."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from components.launch.job import Job
 from tests.cluster.access import Cluster, Namespace
-from tests.cluster.jobs import StartedJob, account_kubeconfig, new_token, small_job, wait_for
+from tests.cluster.jobs import Start, StartedJob, account_kubeconfig, new_token, small_job, wait_for
 from tests.cluster.node import faults
 
 LONG = "import time; print('at work', flush=True); time.sleep({seconds}); print('work is done', flush=True)"
-Start = Callable[[Job], StartedJob]
-
-
-@pytest.fixture
-def start(namespace: Namespace, tmp_path: Path) -> Iterator[Start]:
-    """Starts jobs with the rights of the product's Role, and ends their processes."""
-    started: list[StartedJob] = []
-    kubeconfig = account_kubeconfig(namespace, tmp_path)
-
-    def begin(job: Job) -> StartedJob:
-        started.append(StartedJob(namespace, job, kubeconfig, tmp_path))
-        return started[-1]
-
-    yield begin
-    for one in started:
-        one.stop()
 
 
 @pytest.mark.parametrize("launcher", ["TrainJob", "PyTorchJob"])
