@@ -31,6 +31,8 @@ CONTEXT = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines(
 """What a Dockerfile can copy."""
 EPOCH = os.environ.get("SOURCE_DATE_EPOCH", "315532800")
 """Timestamp of every file and image: 1980, so that equal input makes equal layers."""
+KEPT = 3
+"""Layouts of each image that are kept: someone may still be reading the one before. They share their large layers."""
 SITE_CA = Path("/etc/ssl/certs/ca-certificates.crt")
 INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 
@@ -77,10 +79,10 @@ def build(name: str, tree: Path, arguments: dict[str, str]) -> tuple[str, Path]:
         push = ["buildah", "push", "--quiet", "--format", "oci", reference]
         others = [other for image in IMAGES for other in layouts(image)]
         write_layout(lambda target: run(*push, f"oci:{target}:{reference}"), layout, others)
-    for stale in layouts(name):
-        if stale != layout:
-            shutil.rmtree(stale)
-            remove_image(f"{REGISTRY}/{name}:{stale.name.removeprefix(name + '-')}")
+    os.utime(layout)
+    for stale in layouts(name)[:-KEPT]:
+        shutil.rmtree(stale)
+        remove_image(f"{REGISTRY}/{name}:{stale.name.removeprefix(name + '-')}")
     return reference, layout
 
 
@@ -106,6 +108,10 @@ def run_buildah(name: str, tree: Path, reference: str, arguments: dict[str, str]
     with tempfile.TemporaryDirectory() as folder:
         command += secrets(Path(folder))
         run(*command, "--file", str(tree / "images" / name / "Dockerfile"), "--tag", reference, str(tree))
+    # buildah 1.28 forgets the container of a stage that is only mounted.
+    listed = run("buildah", "containers", "--format", "{{.ContainerName}}", stdout=subprocess.PIPE).split()
+    if forgotten := [container for container in listed if container.startswith("uv-working-container")]:
+        run("buildah", "rm", *forgotten)
 
 
 def secrets(folder: Path) -> list[str]:
@@ -120,8 +126,8 @@ def secrets(folder: Path) -> list[str]:
 
 
 def layouts(name: str) -> list[Path]:
-    """Layouts of an image in the cache."""
-    return sorted(CACHE.glob(f"{name}-*"))
+    """Layouts of an image in the cache, the one used last at the end."""
+    return sorted(CACHE.glob(f"{name}-*"), key=lambda path: path.stat().st_mtime)
 
 
 def base_arguments(chosen: argparse.Namespace) -> dict[str, str]:
