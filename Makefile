@@ -6,7 +6,7 @@ RUN := .venv/bin
 export UV_SYSTEM_CERTS := 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help install demo demo-study images test lint format clean
+.PHONY: help install demo demo-study images test cluster-up cluster-down test-cluster lint format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -33,6 +33,15 @@ images: ## build the images with buildah; IMAGES_FROM=--debian needs no registry
 
 test: install ## all tests that need no cluster and no GPU
 	$(RUN)/pytest tests/unit tests/contract tests/golden tests/integration
+
+cluster-up: install ## a real single-node Kubernetes with all operators, on this machine, without Docker
+	@$(RUN)/python -m tests.cluster.node up
+
+cluster-down: ## end that node; nothing of it is left but files
+	@$(RUN)/python -m tests.cluster.node down
+
+test-cluster: install ## the tests on the cluster that KUBECONFIG names, else on that node
+	$(RUN)/pytest tests/cluster
 
 lint: install ## ruff, mypy, and whether uv.lock fits pyproject.toml
 	$(RUN)/ruff check .

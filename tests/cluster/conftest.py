@@ -1,5 +1,8 @@
 """What tests on a real cluster share: the cluster, its S3 server, a namespace for each test, and faults."""
 
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -93,3 +96,15 @@ def start(namespace: Namespace, tmp_path: Path) -> Iterator[Start]:
     yield begin
     for one in started:
         one.stop()
+
+
+@pytest.fixture
+def empty_registry(own_node: Cluster) -> Iterator[str]:
+    """A registry on the node's loopback that has no image: a web server that answers 404."""
+    port, network = "5099", f"--net=/proc/{first_process()}/ns/net"
+    server = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", port]
+    with tempfile.TemporaryDirectory() as empty:
+        process = subprocess.Popen(["nsenter", network, *server], cwd=empty, stderr=subprocess.DEVNULL)
+        yield f"localhost:{port}"
+        process.kill()
+        process.wait()

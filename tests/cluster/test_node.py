@@ -136,7 +136,7 @@ def test_an_operator_is_stopped_and_comes_back(own_node: Cluster, namespace: Nam
 
 
 def test_a_container_is_killed_as_the_kernel_does(own_node: Cluster, namespace: Namespace) -> None:
-    apply(namespace, pod("victim"))
+    assert "serverside-applied" in apply(namespace, pod("victim"))
     phase = ["get", "pod", "victim", "-o", "jsonpath={.status.phase}"]
     eventually("the pod to run", lambda: namespace.kubectl(*phase) == "Running")
     faults.kill_container(namespace.name, "victim")
@@ -146,7 +146,7 @@ def test_a_container_is_killed_as_the_kernel_does(own_node: Cluster, namespace: 
 
 
 def test_nothing_of_the_node_is_in_this_machine_s_own_namespaces(own_node: Cluster, namespace: Namespace) -> None:
-    apply(namespace, pod("somebody"))
+    assert "serverside-applied" in apply(namespace, pod("somebody"))
     running = ["get", "pod", "somebody", "-o", "jsonpath={.status.phase}"]
     eventually("the pod to run", lambda: namespace.kubectl(*running) == "Running")
     rules, mounts = ["iptables-save"], ["cat", "/proc/self/mountinfo"]

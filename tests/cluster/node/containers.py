@@ -95,14 +95,11 @@ def container_of(namespace: str, pod: str, container: str = "") -> str:
     Raises:
         NodeError: there is none that runs.
     """
-    filters = [f'labels."io.kubernetes.pod.namespace"=={namespace}', f'labels."io.kubernetes.pod.name"=={pod}']
-    kind = (
-        f'labels."io.kubernetes.container.name"=={container}'
-        if container
-        else "labels.io.cri-containerd.kind==container"
-    )
-    running = set(ctr("tasks", "ls", "--quiet").split())
-    found = [one for one in ctr("containers", "ls", "--quiet", ",".join([*filters, kind])).split() if one in running]
+    wanted = {"io.kubernetes.pod.namespace": namespace, "io.kubernetes.pod.name": pod}
+    wanted |= {"io.kubernetes.container.name": container} if container else {"io.cri-containerd.kind": "container"}
+    filters = ",".join(f'labels."{label}"=="{value}"' for label, value in wanted.items())
+    running = {line.split()[0] for line in ctr("tasks", "ls").splitlines() if line.endswith("RUNNING")}
+    found = [one for one in ctr("containers", "ls", "--quiet", filters).split() if one in running]
     if not found:
         raise NodeError(f"no container {container or ''} of pod {namespace}/{pod} runs")
     return found[0]

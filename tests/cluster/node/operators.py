@@ -66,12 +66,17 @@ def operator_named(name: str) -> Operator:
 
 
 def install_operators() -> None:
-    """Install what is not installed yet, and wait until all of them serve."""
-    trainers = [] if installed_trainer() else [trainer(DEFAULT_TRAINER)]
-    for operator in [*(one for one in OPERATORS.values() if not _is_installed(one)), *trainers]:
-        _install(operator)
-    for name in (*OPERATORS, "trainer"):
-        wait_ready(operator_named(name))
+    """Install what is not installed yet."""
+    there = kubectl("get", "deployments", "--all-namespaces", "-o", "name").split()
+    for operator in (*OPERATORS.values(), trainer(DEFAULT_TRAINER)):
+        if f"deployment.apps/{operator.deployment}" not in there:
+            _install(operator)
+
+
+def wait_for_deployments() -> None:
+    """Wait until all that is installed serves."""
+    every = ("deployments", "--all", "--all-namespaces")
+    kubectl("wait", *every, "--for=condition=Available", f"--timeout={READY_SECONDS:.0f}s")
 
 
 def installed_trainer() -> str:
@@ -104,11 +109,6 @@ def wait_ready(operator: Operator) -> None:
     """Wait until an operator's own readiness probe passes: its webhooks have their certificate then."""
     place = ("-n", operator.namespace, f"deployment/{operator.deployment}")
     kubectl("rollout", "status", f"--timeout={READY_SECONDS:.0f}s", *place)
-
-
-def _is_installed(operator: Operator) -> bool:
-    place = ("-n", operator.namespace, "--ignore-not-found", "-o", "name")
-    return bool(kubectl("get", "deployment", operator.deployment, *place))
 
 
 def _install(operator: Operator) -> None:

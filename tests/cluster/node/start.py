@@ -12,11 +12,11 @@ from tests.cluster.node.commands import kubectl
 from tests.cluster.node.configuration import PAUSE_IMAGE, write_configuration
 from tests.cluster.node.errors import NodeError
 from tests.cluster.node.isolation import create_namespaces, first_process
-from tests.cluster.node.operators import install_operators
+from tests.cluster.node.operators import install_operators, wait_for_deployments
 from tests.cluster.node.places import CERTIFICATES, CONTAINERD, LOGS, NODE_ADDRESS, STATE
 from tests.cluster.node.prerequisites import check_prerequisites
 from tests.cluster.node.stop import stop_node
-from tests.cluster.node.storage import install_storage, wait_for_storage
+from tests.cluster.node.storage import install_storage
 
 NOT_KEPT = ("etcd", "kubelet", "addresses", "log", "containerd/state")
 """What a node that went down, or crashed, left: objects, pods, their addresses and logs. Images are kept."""
@@ -33,10 +33,10 @@ def start_node() -> None:
     if not is_up():
         stop_node()
         _start_control_plane()
-    daemons.wait_until("the node to be Ready", _node_is_ready)
+        daemons.wait_until("the node to be Ready", _node_is_ready)
     install_storage()
     install_operators()
-    wait_for_storage()
+    wait_for_deployments()
 
 
 def is_up() -> bool:

@@ -17,18 +17,13 @@ ENDPOINT = f"https://{STORAGE_ADDRESS}:7070"
 
 
 def install_storage() -> None:
-    """Install it; nothing changes when it is there."""
+    """Install it; nothing is done when it is there."""
+    if kubectl("get", "deployment", "storage", "-n", "storage", "--ignore-not-found", "-o", "name"):
+        return
     containers.wrap_program(VERSITYGW.file(), VERSITYGW.image, "/versitygw")
     manifest = MANIFEST.read_text().replace("IMAGE", VERSITYGW.image).replace("ADDRESS", STORAGE_ADDRESS)
-    kubectl("apply", "--server-side", "-f", "-", text=manifest)
-    kubectl(
-        "apply", "--server-side", "-f", "-", text=json.dumps({"kind": "List", "apiVersion": "v1", "items": _secrets()})
-    )
-
-
-def wait_for_storage() -> None:
-    """Wait until it serves."""
-    kubectl("rollout", "status", "-n", "storage", "--timeout=120s", "deployment/storage")
+    objects = [manifest, *map(json.dumps, _secrets())]
+    kubectl("apply", "--server-side", "-f", "-", text="\n---\n".join(objects))
 
 
 def storage_keys() -> dict[str, str]:
