@@ -9,6 +9,7 @@ server (versitygw) on this machine.
 import json
 import statistics
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -141,7 +142,7 @@ def compare(without: dict[str, Any], with_them: dict[str, Any], every: int) -> d
     counts = with_them["counts"]
     plain, busy = (statistics.median(run["seconds"][1:]) for run in (without, with_them))
     stall = counts["seconds_checkpoints"] / counts["checkpoints"]
-    writes = [request for request in with_them["requests"] if request.method in {"PUT", "POST"}]
+    asked = Counter(request.operation for request in with_them["requests"])
     return {
         "parameters": counts["parameters"],
         "checkpoints": counts["checkpoints"],
@@ -153,8 +154,7 @@ def compare(without: dict[str, Any], with_them: dict[str, Any], every: int) -> d
         "stall_percent_of_the_interval": round(100 * stall / plain / every, 3),
         "mib_of_a_checkpoint": round(sum(with_them["files"].values()) / 2**20, 1),
         "files_of_a_checkpoint": len(with_them["files"]),
-        "writing_requests_of_a_checkpoint": round(len(writes) / counts["checkpoints"], 1),
-        "other_requests_of_all_checkpoints": len(with_them["requests"]) - len(writes),
+        "requests_of_all_checkpoints": dict(asked),
         "files": with_them["files"],
     }
 

@@ -13,14 +13,14 @@ from pathlib import Path
 BUILD = Path("tests/tools/build_versitygw.sh")
 PROGRAM = Path.home() / ".cache" / "tutelage" / "versitygw-1.8.0" / "versitygw"
 READY_SECONDS = 20.0
-_REQUEST = re.compile(r'"(GET|PUT|POST|HEAD|DELETE) (\S+)')
+_REQUEST = re.compile(r" s3_(\w+) (\S+) ")
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request: its method, and its path with the query."""
+    """One request: what was asked, such as PutObject, and for which key."""
 
-    method: str
+    operation: str
     key: str
 
 
