@@ -18,6 +18,7 @@ from tests.cluster.node.operators import DEFAULT_TRAINER, switch_trainer
 from tests.cluster.node.places import CERTIFICATES, HOST_ADDRESS, KUBECONFIG, STORAGE_ADDRESS
 from tests.cluster.node.storage import ENDPOINT, storage_keys
 from tests.cluster.storage import VARIABLES, Storage, named_storage
+from tests.cluster.training import TrainRun
 
 
 @pytest.fixture(scope="session")
@@ -108,3 +109,11 @@ def empty_registry(own_node: Cluster) -> Iterator[str]:
         yield f"localhost:{port}"
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+def training(namespace: Namespace, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainRun:
+    """A run of the demo's recipe that stands before its training; this process reads the same store."""
+    for name, value in storage.environment.items():
+        monkeypatch.setenv(name, value)
+    return TrainRun(namespace, storage, tmp_path)

@@ -17,11 +17,11 @@ PLACEMENT = ROOT / "pipelines" / "placements" / "small-cluster.yaml"
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
-def placement_for(storage: Storage, folder: Path, train: dict[str, Any] | None = None) -> Path:
+def placement_for(storage: Storage, folder: Path, train: dict[str, Any] | None = None, endpoint: str = "") -> Path:
     """The small placement with this cluster's storage and its authority; `train` changes its training jobs."""
     placement = yaml.safe_load(PLACEMENT.read_text())
     placement["variables"] |= {
-        "s3_endpoint": storage.endpoint,
+        "s3_endpoint": endpoint or storage.endpoint,
         "launcher_image": LAUNCHER_IMAGE,
         "train_image": IMAGE,
     }

@@ -27,12 +27,24 @@ def test_out_of_memory_is_tried_again_and_named(namespace: Namespace, start: Sta
     assert "OOMKilled" in error and "launch.pods.memory" in error and "2 times" in error
 
 
-def test_image_that_cannot_be_pulled_is_named_early(namespace: Namespace, start: Start) -> None:
+def test_image_that_the_registry_lacks_ends_the_job_early(
+    empty_registry: str, namespace: Namespace, start: Start
+) -> None:
     began = time.monotonic()
-    job = start(small_job(namespace, "pass", start_seconds=3600, pods={"image": "localhost/no-such/image:1"}))
+    job = start(small_job(namespace, "pass", start_seconds=3600, pods={"image": f"{empty_registry}/no-such/image:1"}))
     assert job.ended() == 1
     assert time.monotonic() - began < 300, "long before the hour that pods may take to start"
-    assert "localhost/no-such/image:1" in job.log and "ImagePull" in job.log.replace("ErrImagePull", "ImagePull")
+    error = job.log[job.log.index("FAILED ") :]
+    assert f"{empty_registry}/no-such/image:1" in error and "not found" in error
+    wait_for("the job to be gone", lambda: job.resource() is None and not job.pods(), 90, job.state)
+
+
+def test_registry_that_cannot_be_reached_is_told_at_once(namespace: Namespace, start: Start) -> None:
+    job = start(small_job(namespace, "pass", start_seconds=25, pods={"image": "localhost:9/no-such/image:1"}))
+    job.says("connection refused", 60)
+    assert job.ended(120) == 1
+    error = job.log[job.log.index("FAILED ") :]
+    assert "localhost:9/no-such/image:1" in error and "start_seconds" in error
     wait_for("the job to be gone", lambda: job.resource() is None and not job.pods(), 90, job.state)
 
 

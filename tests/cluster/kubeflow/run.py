@@ -80,6 +80,10 @@ class Run:
             time.sleep(BACKOFF_SECONDS)
         raise TaskFailedError(task.name, log)
 
+    def outcome(self, pod: str, task: Task) -> Outcome:
+        """What a pod that succeeded handed over."""
+        return _outcome(self.log(pod), self._given(task))
+
     def start_pod(self, task: Task, attempt: int = 0) -> str:
         """Start the pod of an attempt; returns its name."""
         pod = task_pod(task, self.place, self._given(task), attempt)

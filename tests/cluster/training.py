@@ -1,0 +1,137 @@
+"""A run that stands before its training: the select step's output is in the store, as Kubeflow would hand it over.
+
+The training is a two-node TrainJob of some 60 steps, unless a test asks for another.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client, config
+
+from components.shared.manifest import load_manifest
+from components.shared.output import Output
+from components.shared.rows import KtoRow, Message, Scores, SftRow
+from components.shared.settings import Settings
+from tests.cluster.access import Namespace, Object
+from tests.cluster.demo import compile_demo, placement_for
+from tests.cluster.jobs import PLURALS, wait_for
+from tests.cluster.kubeflow.compiled import Outcome, read_compiled
+from tests.cluster.kubeflow.run import Run
+from tests.cluster.storage import Storage
+
+ROWS = 160
+SETTINGS = {
+    "learning_rate": 1e-3,
+    "epochs": 3,
+    "global_batch": 8,
+    "cutoff": 64,
+    "precision": "fp32",
+    "gradient_checkpointing": False,
+    "checkpoint_steps": 5,
+    "kto": {"kl_batch": 8},
+}
+CONTINUED = "continuing from the checkpoint of step "
+
+
+class TrainRun:
+    """A run whose next task is the training."""
+
+    def __init__(self, namespace: Namespace, storage: Storage, folder: Path) -> None:
+        self.namespace, self.storage, self._folder = namespace, storage, folder
+        self.root = f"{namespace.store}/demo"
+        self.run: Run
+
+    def begin(self, *, method: str = "sft", endpoint: str = "", epochs: int = 3, **train: Any) -> "TrainRun":
+        """Compile and register the run; `train` changes the training's launch, `endpoint` the store's address."""
+        settings = {**SETTINGS, "method": method, "epochs": epochs}
+        changes = {"train": {method: {"settings": settings}}, "merge": {}}
+        placement = placement_for(self.storage, self._folder, train, endpoint)
+        compiled = compile_demo(self.namespace, placement, self._folder, changes)
+        core = client.CoreV1Api(config.new_client_from_config(str(self.namespace.cluster.kubeconfig)))
+        self.run = Run(core, self.namespace.name, compiled, root=f"{self.namespace.store}/kubeflow", parameters={})
+        self._put_selected()
+        return self
+
+    def again(self, **train: Any) -> None:
+        """Compile anew, as for a second run of the same recipe on other hardware."""
+        placement = placement_for(self.storage, self._folder, train)
+        settings = {**SETTINGS, "method": "sft"}
+        changes = {"train": {"sft": {"settings": settings}}, "merge": {}}
+        _, self.run.tasks = read_compiled(compile_demo(self.namespace, placement, self._folder, changes))
+
+    def start(self, attempt: int = 0) -> str:
+        """Start the training's pod; returns its name."""
+        return self.run.start_pod(self.run.task("train"), attempt)
+
+    def start_and_wait_for_checkpoint(self) -> str:
+        """Start the training, and wait until it has made a checkpoint; returns the pod's name."""
+        pod = self.start()
+        self.wait_for("checkpoint at step", pod)
+        return pod
+
+    def wait_for(self, text: str, pod: str, seconds: float = 300) -> None:
+        """Wait until a pod's log holds a text."""
+        wait_for(f"{text!r} in {pod}'s log", lambda: text in self.run.log(pod), seconds, lambda: self.run.log(pod))
+
+    def jobs(self, kind: str = "TrainJob") -> list[Object]:
+        """The jobs that there are."""
+        return list(self.namespace.cluster.get(PLURALS[kind], namespace=self.namespace.name)["items"])
+
+    def pods_of_jobs(self) -> list[Object]:
+        """Pods of all jobs."""
+        selector = "--selector=tutelage.dev/job"
+        return list(self.namespace.cluster.get("pods", selector, namespace=self.namespace.name)["items"])
+
+    def wait_until_nothing_is_left(self) -> None:
+        """Neither a job nor a pod of one is there."""
+        gone: Callable[[], bool] = lambda: not self.jobs() and not self.pods_of_jobs()  # noqa: E731
+        wait_for("nothing to be left", gone, 90, lambda: str(self.jobs()))
+
+    def model(self, pod: str) -> dict[str, float]:
+        """The counts of the model that a finished pod made."""
+        address = self.run.outcome(pod, self.run.task("train")).parameters["Output"].removeprefix(f"{self.root}/")
+        return dict(load_manifest(self.root, address).counts)
+
+    def _put_selected(self) -> None:
+        output = Output(self.root, "select", 1, Settings(), {})
+        output.write_rows("sft/00000", [_demonstration(number) for number in range(ROWS)])
+        output.write_rows("kto/00000", [_judged(number) for number in range(ROWS)])
+        manifest = output.finish("selection/1")
+        key = f"kubeflow/{self.run.name}/select/dataset"
+        body = manifest.model_dump_json().encode()
+        self.storage.client.put_object(Bucket=self.namespace.bucket, Key=key, Body=body)
+        artifact = {
+            "name": "dataset",
+            "type": {"schemaTitle": "system.Dataset", "schemaVersion": "0.0.1"},
+            "uri": f"{self.namespace.store}/{key}",
+            "metadata": {},
+        }
+        self.run.made["select"] = Outcome({}, {"dataset": artifact})
+
+
+def continued_from(log: str) -> int:
+    """The step from which a training went on. Fails when it began anew."""
+    assert CONTINUED in log, log[-3000:]
+    return int(log.rpartition(CONTINUED)[2].split()[0].rstrip(",;.:"))
+
+
+def last_checkpoint(log: str) -> int:
+    """The last step of which a log says that a checkpoint was made."""
+    return int(log.rpartition("checkpoint at step ")[2].split()[0])
+
+
+def _prompt(number: int) -> tuple[Message, ...]:
+    return (Message(role="user", content=f"What is {number} plus 1?"),)
+
+
+def _demonstration(number: int) -> SftRow:
+    text = str(number + 1)
+    return SftRow(id=str(number), prompt=_prompt(number), completion=text, origin="teacher", scores=Scores())
+
+
+def _judged(number: int) -> KtoRow:
+    good = number % 3 > 0
+    text, origin = str(number + 1 if good else number - 1), "teacher" if good else "student"
+    facts = {"id": str(number), "prompt": _prompt(number), "completion": text, "origin": origin}
+    return KtoRow.model_validate({**facts, "label": good, "scores": Scores()})
