@@ -9,10 +9,11 @@ from components.launch.events import Warnings
 from components.launch.failure import PodFailure, failure_of, first_failure, main_container
 from components.launch.follow import Following, Seen
 from components.launch.job_error import job_error, operators_words
-from components.launch.kind import Object, Standing
+from components.launch.kind import ATTEMPT_ANNOTATION, Object, Standing
 from components.launch.launching import Launching
 from components.launch.limits import Limits, OutOfPatience, state_since
 from components.launch.local import TAIL_LINES
+from components.launch.marks import annotation, attempt_of
 from components.launch.moments import moment
 from components.launch.pod_log import PodLog, has_begun
 from components.launch.refusals import Absent, NotReady, Unreachable
@@ -77,7 +78,7 @@ class AttemptFollower:
         resource = next((one for one in resources.present if one["metadata"]["uid"] == self._uid), None)
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             return Outcome("gone")
-        pods = _made_after(resource, pods)
+        pods = pods_of_start(resource, pods)
         self._note_standing(self._kind.standing(resource))
         self._note_failures(pods.all)
         self._follow_log(pods.present)
@@ -168,7 +169,8 @@ class AttemptFollower:
         if self._standing.state == "running" and self._job.program == "ray":
             return
         if trouble := self._troubles.hopeless(alive, now):
-            raise OutOfPatience(f"job {self._job.name} cannot start: {trouble.words}", remedy=trouble.remedy)
+            problem = f"job {self._job.name} cannot start: {trouble.words}"
+            raise OutOfPatience(problem, rule=self._troubles.rule(trouble), remedy=trouble.remedy)
         starting = now - self._standing_since if self._standing.state == "starting" else 0.0
         if starting > self._job.launch.start_seconds and (not alive or self._warnings.last):
             self._give_up_starting()
@@ -189,11 +191,16 @@ class AttemptFollower:
         )
 
 
-def _made_after(resource: Object, pods: Seen) -> Seen:
-    """Only the pods of this start; those of an earlier one may still be on their way out."""
-    made = moment(resource["metadata"]["creationTimestamp"]) or 0.0
+def pods_of_start(resource: Object, pods: Seen) -> Seen:
+    """Only the pods of this start: those of an earlier one may still be on their way out.
+
+    One of them may even be made after this resource: while a TrainJob is deleted, its operator makes the pods that went
+    before it once more, and the garbage collector takes them at once.
+    """
+    made, number = moment(resource["metadata"]["creationTimestamp"]) or 0.0, attempt_of(resource)
 
     def ours(seen: list[Object]) -> list[Object]:
-        return [pod for pod in seen if (moment(pod["metadata"].get("creationTimestamp")) or 0.0) >= made]
+        late = [pod for pod in seen if (moment(pod["metadata"].get("creationTimestamp")) or 0.0) >= made]
+        return [pod for pod in late if not annotation(pod, ATTEMPT_ANNOTATION) or attempt_of(pod) == number]
 
     return Seen(ours(pods.present), ours(pods.gone))

@@ -106,6 +106,12 @@ class Troubles:
         slow = (slow_start_of(pod) for pod in pods)
         return next((one for one in slow if one and now - one.since >= self._limit), None)
 
+    def rule(self, trouble: Trouble) -> str:
+        """Why a trouble ends the job now."""
+        if trouble.certain is None:
+            return f"a pod may take {self._limit:.0f} s to start (launch.start_seconds)"
+        return "this does not pass by waiting"
+
     def _key(self, pod: Object, trouble: Trouble) -> tuple[str, str]:
         """The kubelet alternates between trying and backing off: that is one trouble."""
         return pod["metadata"]["uid"], "image" if trouble.remedy == IMAGE_REMEDY else trouble.reason
