@@ -63,6 +63,23 @@ def new_token(namespace: Namespace, *options: str) -> str:
     return namespace.kubectl("create", "token", STEP_ACCOUNT, *options).strip()
 
 
+def ray_job(namespace: Namespace, program: str, **changed: Any) -> Job:
+    """A RayJob whose driver is a module from a ConfigMap; Ray's command line takes no statement."""
+    job = small_job(namespace, "", launcher="RayJob", **changed)
+    name = job.name.replace("small", "program")
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"program.py": program}}
+    namespace.cluster.apply(config, namespace=namespace.name)
+    pods = job.launch.pods.model_copy(
+        update={
+            "memory": "2Gi",
+            "volumes": ({"name": "program", "configMap": {"name": name}},),
+            "volume_mounts": ({"name": "program", "mountPath": "/program", "readOnly": True},),
+        }
+    )
+    launch = job.launch.model_copy(update={"pods": pods, "environment": {"PYTHONPATH": "/program"}})
+    return job.model_copy(update={"launch": launch, "module": "program", "arguments": ()})
+
+
 class StartedJob:
     """A process that runs a job, its log, and what the cluster has of the job."""
 

@@ -1,0 +1,57 @@
+"""RayJobs on a real KubeRay: the driver is heard, a lost head starts the job again, and Ray heals a lost worker."""
+
+from tests.cluster.access import Namespace
+from tests.cluster.jobs import Start, ray_job, wait_for
+
+COUNT_NODES = """
+import ray
+
+ray.init(logging_level="ERROR")
+print("nodes:", len(ray.nodes()))
+print("[program] FAILED on purpose", flush=True)
+raise SystemExit(5)
+"""
+WORK = """
+import time
+import ray
+
+ray.init(logging_level="ERROR")
+
+
+@ray.remote(num_cpus=1, max_retries=3)
+def work():
+    print("task begins", flush=True)
+    time.sleep(20)
+    return "task is done"
+
+
+print(ray.get(work.remote()), flush=True)
+"""
+
+
+def test_driver_is_heard_and_its_failure_told(namespace: Namespace, start: Start) -> None:
+    job = start(ray_job(namespace, COUNT_NODES))
+    assert job.ended() == 1
+    assert "nodes: 2" in job.log, "a head and a worker"
+    assert "FAILED on purpose" in job.log[job.log.index("FAILED job ") :]
+    assert "starting again" not in job.log
+
+
+def test_lost_head_starts_the_job_again(namespace: Namespace, start: Start) -> None:
+    job = start(ray_job(namespace, WORK))
+    job.says("task begins")
+    (head,) = (name for name in job.running_pods() if "-head-" in name)
+    namespace.kubectl("delete", "pod", head, "--grace-period=0", "--force", "--wait=false")
+    job.says("starting again, 1 of 1")
+    assert job.ended() == 0, job.log
+    assert "task is done" in job.log
+
+
+def test_lost_worker_is_healed_by_ray(namespace: Namespace, start: Start) -> None:
+    job = start(ray_job(namespace, WORK))
+    job.says("task begins")
+    (worker,) = (name for name in job.running_pods() if "-worker-" in name)
+    namespace.kubectl("delete", "pod", worker, "--grace-period=0", "--force", "--wait=false")
+    wait_for("another worker", lambda: worker not in job.running_pods(), 60, job.state)
+    assert job.ended() == 0, job.log
+    assert "task is done" in job.log and "starting again" not in job.log
