@@ -11,6 +11,7 @@ import pytest
 from components.launch.job import Job
 from tests.cluster.access import Cluster, Namespace, named_kubeconfig
 from tests.cluster.fault_proxy import FaultProxy
+from tests.cluster.images import build_and_load, missing
 from tests.cluster.jobs import Start, StartedJob, account_kubeconfig
 from tests.cluster.node.certificates import AUTHORITY
 from tests.cluster.node.isolation import first_process
@@ -40,6 +41,15 @@ def own_node(cluster: Cluster) -> Cluster:
     if not cluster.own:
         pytest.skip("needs the node of make cluster-up: this test stops parts of the cluster")
     return cluster
+
+
+@pytest.fixture(scope="session")
+def images(cluster: Cluster) -> None:
+    """The product's images are where the cluster finds them."""
+    if cluster.own:
+        build_and_load()
+    elif variables := missing():
+        pytest.skip(f"needs images that the cluster can pull (make images): {', '.join(variables)} name them")
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +95,7 @@ def use_trainer(own_node: Cluster) -> Iterator[Callable[[str], None]]:
 
 
 @pytest.fixture
-def start(namespace: Namespace, tmp_path: Path) -> Iterator[Start]:
+def start(images: None, namespace: Namespace, tmp_path: Path) -> Iterator[Start]:
     """Starts jobs with the rights of the product's Role, and ends their processes."""
     started: list[StartedJob] = []
     kubeconfig = account_kubeconfig(namespace, tmp_path)
@@ -112,7 +122,9 @@ def empty_registry(own_node: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture
-def training(namespace: Namespace, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainRun:
+def training(
+    images: None, namespace: Namespace, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> TrainRun:
     """A run of the demo's recipe that stands before its training; this process reads the same store."""
     for name, value in storage.environment.items():
         monkeypatch.setenv(name, value)

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from tests.cluster.access import AUTHORITY_CONFIG_MAP, S3_SECRET, Namespace
-from tests.cluster.jobs import IMAGE, LAUNCHER_IMAGE
+from tests.cluster.images import image
 from tests.cluster.storage import Storage
 
 ROOT = Path(__file__).parents[2]
@@ -22,8 +22,8 @@ def placement_for(storage: Storage, folder: Path, train: dict[str, Any] | None =
     placement = yaml.safe_load(PLACEMENT.read_text())
     placement["variables"] |= {
         "s3_endpoint": endpoint or storage.endpoint,
-        "launcher_image": LAUNCHER_IMAGE,
-        "train_image": IMAGE,
+        "launcher_image": image("launcher"),
+        "train_image": image("train"),
     }
     placement["pods"] |= {
         "secrets": {name: {"secret": S3_SECRET, "key": name} for name in KEYS},

@@ -17,16 +17,15 @@ from components.launch.job import Job, Launch
 from components.launch.kind import resource_name
 from components.launch.pods import Pods
 from tests.cluster.access import STEP_ACCOUNT, Namespace, Object
+from tests.cluster.images import image
 
-IMAGE = os.environ.get("TUTELAGE_CLUSTER_TRAIN_IMAGE", "tutelage/train:0.1.0")
-LAUNCHER_IMAGE = os.environ.get("TUTELAGE_CLUSTER_LAUNCHER_IMAGE", "tutelage/launcher:0.1.0")
 PLURALS = {"TrainJob": "trainjobs", "PyTorchJob": "pytorchjobs", "RayJob": "rayjobs"}
 END_SECONDS = 420.0
 
 
 def small_job(namespace: Namespace, statement: str, *, launcher: str = "TrainJob", **changed: Any) -> Job:
     """A job that runs one Python statement in each process, by way of the standard library's timeit."""
-    pods: dict[str, Any] = {"cpu": "50m", "memory": "1Gi", "scratch": "1Gi", "image": IMAGE}
+    pods: dict[str, Any] = {"cpu": "50m", "memory": "1Gi", "scratch": "1Gi", "image": image("train")}
     pods |= {"namespace": namespace.name, **changed.pop("pods", {})}
     launch = {"launcher": launcher, "restarts": 1, "pods": Pods.model_validate(pods), **changed}
     return Job(

@@ -20,7 +20,7 @@ NOISE = 4.0
 
 @pytest.fixture(scope="module")
 def finished(
-    cluster: Cluster, storage: Storage, tmp_path_factory: pytest.TempPathFactory
+    images: None, cluster: Cluster, storage: Storage, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Namespace, Run]]:
     """The recipe run to its end."""
     folder, own = tmp_path_factory.mktemp("demo"), Namespace(cluster)

@@ -82,7 +82,7 @@ def test_operator_restarts(own_node: Cluster, namespace: Namespace, start: Start
     assert job.ended() == 0, job.log
 
 
-def test_token_expires(namespace: Namespace, tmp_path: Path) -> None:
+def test_token_expires(images: None, namespace: Namespace, tmp_path: Path) -> None:
     bound = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "life-of-the-token"}}
     namespace.cluster.apply(bound, namespace=namespace.name)
     options = ("--bound-object-kind=Secret", "--bound-object-name=life-of-the-token")
