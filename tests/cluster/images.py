@@ -1,4 +1,4 @@
-"""The product's images for the pods of the tests: named by the environment, or built from this tree for the own node."""
+"""The product's images for the pods of the tests: named by the environment, or built from this tree."""
 
 import os
 import subprocess
