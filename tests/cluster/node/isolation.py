@@ -12,7 +12,15 @@ from pathlib import Path
 
 from tests.cluster.node.commands import run
 from tests.cluster.node.errors import NodeError
-from tests.cluster.node.places import HOST_ADDRESS, NODE_ADDRESS, POD_NETWORK, SERVICE_NETWORK, STATE, UPLINK_ADDRESS
+from tests.cluster.node.places import (
+    HOST_ADDRESS,
+    LOGS,
+    NODE_ADDRESS,
+    POD_NETWORK,
+    SERVICE_NETWORK,
+    STATE,
+    UPLINK_ADDRESS,
+)
 
 FIRST = STATE / "first-process"
 """Number of the first process, and its process namespace: the pair tells a stale file from a running node."""
@@ -48,7 +56,8 @@ def first_process() -> int | None:
 def create_namespaces() -> None:
     """Make the namespaces and a network between them and this machine."""
     shell = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", FIRST_COMMAND]
-    outer = subprocess.Popen(shell, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+    with (LOGS / "first-process.log").open("wb") as log:  # an inherited pipe would keep its reader waiting
+        outer = subprocess.Popen(shell, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     first = _first_child(outer)
     FIRST.write_text(f"{first} {_namespace_of(first)}")
     run(["ip", "link", "add", DEVICE, "type", "veth", "peer", "name", "uplink", "netns", str(first)])
@@ -131,4 +140,5 @@ def _first_child(outer: subprocess.Popen[bytes]) -> int:
         if numbers and Path(f"/proc/{numbers[0]}/comm").read_text().strip() == "sleep":
             return int(numbers[0])
         time.sleep(0.02)
-    raise NodeError("namespaces cannot be made: unshare failed (a sandbox may forbid it)")
+    words = (LOGS / "first-process.log").read_text().strip()
+    raise NodeError(f"namespaces of their own cannot be had, which a sandbox may forbid: {words}")
