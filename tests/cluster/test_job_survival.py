@@ -65,6 +65,7 @@ def test_cancelled_step_deletes_its_job(namespace: Namespace, start: Start) -> N
     wait_for("the job to be gone", lambda: job.resource() is None and not job.pods(), 90, job.state)
 
 
+@pytest.mark.alone
 def test_api_server_restarts(own_node: Cluster, namespace: Namespace, start: Start) -> None:
     job = start(small_job(namespace, LONG.format(seconds=40)))
     job.says("at work")
@@ -73,6 +74,7 @@ def test_api_server_restarts(own_node: Cluster, namespace: Namespace, start: Sta
     assert job.log.count("work is done") == 1, "the log goes on where it broke, and repeats no line"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("launcher", "operator"), [("TrainJob", "trainer"), ("PyTorchJob", "training-operator")])
 def test_operator_restarts(own_node: Cluster, namespace: Namespace, start: Start, launcher: str, operator: str) -> None:
     job = start(small_job(namespace, LONG.format(seconds=10), launcher=launcher))
@@ -99,6 +101,7 @@ def test_token_expires(images: None, namespace: Namespace, tmp_path: Path) -> No
     assert "work is done" in job.log
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("version", ["2.1.0"])
 def test_older_trainer(use_trainer: Callable[[str], None], namespace: Namespace, start: Start, version: str) -> None:
     use_trainer(version)
