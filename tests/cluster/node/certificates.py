@@ -2,7 +2,7 @@
 
 import json
 
-from tests.cluster.node.commands import run
+from tests.cluster.node.commands import Argument, run
 from tests.cluster.node.places import (
     API_SERVER,
     API_SERVICE_ADDRESS,
@@ -15,7 +15,7 @@ from tests.cluster.node.places import (
 
 AUTHORITY = CERTIFICATES / "ca.crt"
 DAYS = "3650"
-KEY_TYPE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+KEY_TYPE: tuple[Argument, ...] = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 API_SERVER_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")
 API_SERVER_ADDRESSES = (NODE_ADDRESS, API_SERVICE_ADDRESS, "127.0.0.1")
@@ -41,19 +41,19 @@ def make_certificates() -> None:
 
 def _make_authority() -> None:
     usage = "keyUsage=critical,keyCertSign,cRLSign,digitalSignature"
-    extensions = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", usage]
-    files = ["-keyout", CERTIFICATES / "ca.key", "-out", AUTHORITY]
+    extensions: list[Argument] = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", usage]
+    files: list[Argument] = ["-keyout", CERTIFICATES / "ca.key", "-out", AUTHORITY]
     run(["openssl", "req", "-x509", *KEY_TYPE, *files, "-days", DAYS, "-subj", "/CN=tutelage-node", *extensions])
 
 
 def _sign(name: str, subject: str, names: tuple[str, ...] = (), addresses: tuple[str, ...] = ()) -> None:
-    signer = ["-CA", AUTHORITY, "-CAkey", CERTIFICATES / "ca.key"]
-    files = ["-keyout", CERTIFICATES / f"{name}.key", "-out", CERTIFICATES / f"{name}.crt"]
+    signer: list[Argument] = ["-CA", AUTHORITY, "-CAkey", CERTIFICATES / "ca.key"]
+    files: list[Argument] = ["-keyout", CERTIFICATES / f"{name}.key", "-out", CERTIFICATES / f"{name}.crt"]
     purposes = ["extendedKeyUsage=serverAuth,clientAuth", "basicConstraints=critical,CA:FALSE"]
     alternatives = ",".join([*(f"DNS:{one}" for one in names), *(f"IP:{one}" for one in addresses)])
     if alternatives:
         purposes.append(f"subjectAltName={alternatives}")
-    extensions = [word for purpose in purposes for word in ("-addext", purpose)]
+    extensions: list[Argument] = [word for purpose in purposes for word in ("-addext", purpose)]
     run(["openssl", "req", "-x509", *KEY_TYPE, *signer, *files, "-days", DAYS, "-subj", subject, *extensions])
 
 
