@@ -27,6 +27,8 @@ JOBS = {
 }
 PATIENCE_SECONDS = 90.0
 
+pytestmark = pytest.mark.alone
+
 
 def eventually(what: str, holds: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
     """Wait for something; returns what it gave when it held."""
