@@ -5,6 +5,8 @@ RUN := .venv/bin
 # A site's own certificate authority is in the system's store.
 export UV_SYSTEM_CERTS := 1
 export PYTHONUNBUFFERED := 1
+# Without bytecode every start compiles its imports anew, which takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo demo-study images test cluster-up cluster-down test-cluster lint format clean
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -63,9 +64,13 @@ def clean_s3_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 
 @pytest.fixture(autouse=True)
 def own_environment() -> Iterator[None]:
-    """Steps that run in this process set variables for their libraries (HF_HUB_OFFLINE): no other test may see them."""
-    before = dict(os.environ)
+    """Steps that run in this process set variables for their libraries (HF_HUB_OFFLINE): no other test may see them.
+
+    A step that was told to end ignores SIGTERM from then on, which a test's processes would inherit.
+    """
+    before, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
     yield
+    signal.signal(signal.SIGTERM, handler)
     for name in os.environ.keys() - before.keys():
         del os.environ[name]
     os.environ.update(before)

@@ -70,6 +70,11 @@ def refusal(error: ApiException, verb: str, resource: Resource, namespace: str) 
     return _unacceptable(text, verb, resource, where)
 
 
+RUNTIME_REMEDY = (
+    "apply k8s/base/trainingruntime.yaml to that namespace, or name one of its own in launch.training_runtime"
+)
+
+
 def _unacceptable(text: str, verb: str, resource: Resource, where: str) -> Exception:
     if resource.kind == "Log":
         return NotReady(text)
@@ -102,10 +107,11 @@ def _words(error: ApiException) -> tuple[str, str]:
 def _forbidden(text: str, verb: str, resource: Resource, namespace: str) -> Forbidden:
     denied = re.search(r'User "(?P<user>[^"]+)" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)"', text)
     if denied is None:
+        no_runtime = "runtimeRef" in text and "not found" in text
         return Forbidden(
             f"the cluster refuses to {verb} {resource.plural} in namespace {namespace}: {text}",
-            rule="a quota or an admission policy of the namespace",
-            remedy="raise the quota, or ask for less (launch.nodes, launch.pods)",
+            rule="a TrainJob refers to a runtime" if no_runtime else "a quota or an admission policy of the namespace",
+            remedy=RUNTIME_REMEDY if no_runtime else "raise the quota, or ask for less (launch.nodes, launch.pods)",
         )
     group = f" of {resource.group}" if resource.group else ""
     return Forbidden(

@@ -87,8 +87,12 @@ class Namespace:
         accounts = [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}} for name in ACCOUNTS]
         authority_map = {"apiVersion": "v1", "kind": "ConfigMap", **bundle}
         self.cluster.apply(secret, authority_map, *accounts, namespace=self.name)
-        for file in (PRODUCT / name for name in PRODUCT_FILES if (PRODUCT / name).exists()):
-            self.cluster.kubectl("apply", "--server-side", f"--namespace={self.name}", "-f", str(file))
+        self.apply_product()
+
+    def apply_product(self) -> None:
+        """Apply what Tutelage ships for a namespace."""
+        for name in PRODUCT_FILES:
+            self.kubectl("apply", "--server-side", "-f", str(PRODUCT / name))
 
     def remove(self) -> None:
         """Delete it; returns when its pods are gone, which would take the processor from the next test."""

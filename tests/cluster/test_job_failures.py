@@ -91,6 +91,13 @@ def test_queue_has_a_limit_of_its_own(namespace: Namespace, start: Start) -> Non
     wait_for("the job to be gone", lambda: job.resource() is None, 60, job.state)
 
 
+def test_missing_runtime_is_named(namespace: Namespace, start: Start) -> None:
+    namespace.kubectl("delete", "trainingruntime", "tutelage")
+    job = start(small_job(namespace, "pass"))
+    assert job.ended(120) == 1
+    assert "trainingruntime.yaml" in job.log and namespace.name in job.log
+
+
 def test_missing_right_is_named(namespace: Namespace, start: Start) -> None:
     patch = '[{"op":"replace","path":"/rules/1/verbs","value":["get","list","watch","patch","delete"]}]'
     namespace.kubectl("patch", "role", "tutelage-steps", "--type=json", "-p", patch)

@@ -105,6 +105,7 @@ def test_token_expires(images: None, namespace: Namespace, tmp_path: Path) -> No
 @pytest.mark.parametrize("version", ["2.1.0"])
 def test_older_trainer(use_trainer: Callable[[str], None], namespace: Namespace, start: Start, version: str) -> None:
     use_trainer(version)
+    namespace.apply_product()  # its runtime went with the other version's definitions
     job = start(small_job(namespace, LONG.format(seconds=3), nodes=2))
     assert job.ended() == 0, job.log + job.state()
     made = job.resource()
