@@ -70,7 +70,7 @@ def refusal(error: ApiException, verb: str, resource: Resource, namespace: str) 
     return _unacceptable(text, verb, resource, where)
 
 
-RUNTIME_REMEDY = (
+RUNTIME_REMEDY = "apply k8s/base/trainingruntime.yaml to it, or name one of its own in launch.training_runtime"
     "apply k8s/base/trainingruntime.yaml to that namespace, or name one of its own in launch.training_runtime"
 )
 
