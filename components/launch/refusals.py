@@ -71,8 +71,6 @@ def refusal(error: ApiException, verb: str, resource: Resource, namespace: str) 
 
 
 RUNTIME_REMEDY = "apply k8s/base/trainingruntime.yaml to it, or name one of its own in launch.training_runtime"
-    "apply k8s/base/trainingruntime.yaml to that namespace, or name one of its own in launch.training_runtime"
-)
 
 
 def _unacceptable(text: str, verb: str, resource: Resource, where: str) -> Exception:
