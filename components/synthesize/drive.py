@@ -14,8 +14,8 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from components.models.teacher import Usage
-from components.shared.errors import JobError, SettingsError, TeacherError, TutelageError
-from components.shared.log import Progress
+from components.shared.errors import JobError, TeacherError, TutelageError
+from components.shared.log import Progress, say
 from components.shared.manifest import Manifest
 from components.shared.rows import Labelled, Origin
 from components.shared.shards import count_rows, read_rows
@@ -25,6 +25,7 @@ from components.synthesize.assignment import Assignment
 from components.synthesize.chunks import slices
 from components.synthesize.effort import Attempt, AttemptFile, effort_of
 from components.synthesize.replies import ReplyShards
+from components.synthesize.room import room_for
 
 WINDOWS_AHEAD = 3
 ACTOR_RESTARTS = 3
@@ -120,16 +121,11 @@ class Work:
     def _local_lane(self, origins: Sequence[Origin]) -> Lane:
         settings = self.settings
         wanted = {"num_cpus": settings.cpus_per_actor, "num_gpus": settings.gpus_per_actor}
-        have = ray.cluster_resources()
-        for name, each in (("CPU", settings.cpus_per_actor), ("GPU", settings.gpus_per_actor)):
-            if each and have.get(name, 0) < each:
-                raise SettingsError(
-                    f"an actor wants {each} {name}s; Ray has {have.get(name, 0):.0f}",
-                    rule="an actor runs on one machine",
-                    remedy=f"lower {name.lower()}s_per_actor, or give the Ray workers more",
-                )
+        room = room_for(ray.nodes(), settings.cpus_per_actor, settings.gpus_per_actor)
+        if room < settings.actors:
+            say("synthesize", f"Ray has room for {room} of {settings.actors} actors")
         missing = sum(math.ceil(self.rows / settings.rows_per_shard) - len(self.done[origin]) for origin in origins)
-        actors = [self._actor(**wanted) for _ in range(min(settings.actors, max(missing, 1)))]
+        actors = [self._actor(**wanted) for _ in range(min(settings.actors, room, max(missing, 1)))]
         return Lane(self._tasks(origins), deque(actors), one_by_one=False)
 
     def _actor(self, **options: Any) -> Any:

@@ -1,0 +1,25 @@
+"""How many actors a Ray cluster has room for."""
+
+from typing import Any
+
+import pytest
+
+from components.shared.errors import SettingsError
+from components.synthesize.room import room_for
+
+
+def node(alive: bool = True, **resources: float) -> dict[str, Any]:
+    return {"Alive": alive, "Resources": resources}
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "fitting"), [(1, 0, 6), (2, 0, 3), (3, 0, 1), (1, 1, 1), (0, 1, 1), (4, 0, 1)]
+)
+def test_actors_are_whole_on_one_node(cpus: int, gpus: int, fitting: int) -> None:
+    nodes = [node(CPU=2.0), node(CPU=4.0, GPU=1.0), node(memory=1e9), node(alive=False, CPU=64.0)]
+    assert room_for(nodes, cpus, gpus) == fitting
+
+
+def test_no_room_says_what_the_largest_node_has() -> None:
+    with pytest.raises(SettingsError, match="an actor wants 8 CPU and 1 GPU; a node of Ray has 4 CPU, 0 GPU"):
+        room_for([node(CPU=2.0), node(CPU=4.0)], 8, 1)
