@@ -3,6 +3,7 @@
 # ruff: noqa: TID253 - imported by the job's own program only
 import itertools
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ from components.synthesize.assignment import Assignment
 from components.synthesize.chunks import slices
 from components.synthesize.effort import Attempt, AttemptFile, effort_of
 from components.synthesize.replies import ReplyShards
-from components.synthesize.room import room_for
+from components.synthesize.room import PATIENCE_SECONDS, await_room
 
 WINDOWS_AHEAD = 3
 ACTOR_RESTARTS = 3
@@ -121,7 +122,8 @@ class Work:
     def _local_lane(self, origins: Sequence[Origin]) -> Lane:
         settings = self.settings
         wanted = {"num_cpus": settings.cpus_per_actor, "num_gpus": settings.gpus_per_actor}
-        room = room_for(ray.nodes(), settings.cpus_per_actor, settings.gpus_per_actor)
+        patience = PATIENCE_SECONDS if os.environ.get("RAY_ADDRESS") else 0.0
+        room = await_room(ray.nodes, settings.cpus_per_actor, settings.gpus_per_actor, patience)
         if room < settings.actors:
             say("synthesize", f"Ray has room for {room} of {settings.actors} actors")
         missing = sum(math.ceil(self.rows / settings.rows_per_shard) - len(self.done[origin]) for origin in origins)

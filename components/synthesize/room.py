@@ -1,12 +1,30 @@
 """How many actors a Ray cluster has room for: one that has none would wait for ever, and its rows with it."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from components.shared.errors import SettingsError
 
+PATIENCE_SECONDS = 120.0
+"""How long workers may take to join a cluster: the driver may start before them when the head was lost and made anew."""
 
-def room_for(nodes: Sequence[Mapping[str, Any]], cpus: int, gpus: int) -> int:
+Nodes = Sequence[Mapping[str, Any]]
+
+
+def await_room(nodes: Callable[[], Nodes], cpus: int, gpus: int, patience_seconds: float) -> int:
+    """As `room_for`, but nodes may still be joining. Raises SettingsError when there is no room in time."""
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return room_for(nodes(), cpus, gpus)
+        except SettingsError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(1.0)
+
+
+def room_for(nodes: Nodes, cpus: int, gpus: int) -> int:
     """Actors that fit at the same time, each whole on one node.
 
     Args:

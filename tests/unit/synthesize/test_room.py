@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components.shared.errors import SettingsError
-from components.synthesize.room import room_for
+from components.synthesize.room import await_room, room_for
 
 
 def node(alive: bool = True, **resources: float) -> dict[str, Any]:
@@ -23,3 +23,10 @@ def test_actors_are_whole_on_one_node(cpus: int, gpus: int, fitting: int) -> Non
 def test_no_room_says_what_the_largest_node_has() -> None:
     with pytest.raises(SettingsError, match="an actor wants 8 CPU and 1 GPU; a node of Ray has 4 CPU, 0 GPU"):
         room_for([node(CPU=2.0), node(CPU=4.0)], 8, 1)
+
+
+def test_workers_may_join_after_the_driver_began() -> None:
+    seen = iter([[node()], [node()], [node(), node(CPU=2.0)]])
+    assert await_room(lambda: next(seen), 1, 0, patience_seconds=10) == 2
+    with pytest.raises(SettingsError, match="an actor wants"):
+        await_room(lambda: [node()], 1, 0, patience_seconds=0)
