@@ -7,7 +7,7 @@ from typing import Any
 from components.shared.errors import SettingsError
 
 PATIENCE_SECONDS = 120.0
-"""How long workers may take to join a cluster: the driver may start before them when the head was lost and made anew."""
+"""How long workers may take to join: a driver starts before them when the head was lost and made anew."""
 
 Nodes = Sequence[Mapping[str, Any]]
 
