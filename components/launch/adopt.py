@@ -68,6 +68,8 @@ class Keeper:
     def remove(self, resource: Object) -> None:
         """Delete this very resource and all that it made; does not wait for the end of that."""
         uid = resource["metadata"]["uid"]
+        if changed := self._kind.stopping():
+            self._patch(resource, {"metadata": {}, "spec": changed})
         patiently(self._clock, lambda: self._cluster.delete(self._kind.resource, self.name, uid))
 
     def wait_until_gone(self, resource: Object) -> None:

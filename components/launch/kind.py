@@ -82,6 +82,10 @@ class Kind(Protocol):
         """How far it is. A suspended resource (Kueue's) is `queued`."""
         ...
 
+    def stopping(self) -> Object:
+        """What of its spec is changed before it is deleted, so that its operator makes no more pods; empty: nothing."""
+        ...
+
     def pod_selector(self, job: Job) -> str:
         """The label selector that finds all pods of the job, those of earlier attempts too."""
         ...

@@ -68,6 +68,10 @@ class PyTorchJobKind:
             return Standing("queued")
         return Standing("running" if condition_of(resource, "Running") else "starting")
 
+    def stopping(self) -> Object:
+        """Nothing: its operator leaves a resource alone that is being deleted."""
+        return {}
+
     def pod_selector(self, job: Job) -> str:
         """The label selector of its pods."""
         return pods_of(job)

@@ -99,6 +99,10 @@ class RayJobKind:
             return Standing("queued")
         return Standing("starting" if deployment in STARTING or driver in ("", "PENDING") else "running")
 
+    def stopping(self) -> Object:
+        """Nothing: its operator leaves a resource alone that is being deleted."""
+        return {}
+
     def pod_selector(self, job: Job) -> str:
         """The label selector of its pods."""
         return pods_of(job)

@@ -88,6 +88,13 @@ class TrainJobKind:
         jobs = resource.get("status", {}).get("jobsStatus") or []
         return Standing("running" if any(each.get("ready") for each in jobs) else "starting")
 
+    def stopping(self) -> Object:
+        """Suspended: Kubeflow Trainer (2.1 and 2.3) makes the JobSet anew while the TrainJob is being deleted.
+
+        Its pods would have the names of the next start's, and a process of that could join one of them.
+        """
+        return {"suspend": True}
+
     def pod_selector(self, job: Job) -> str:
         """The label selector of its pods."""
         return pods_of(job)

@@ -32,6 +32,9 @@ class PlainKind:
         status = resource.get("status", {})
         return Standing(status.get("state", "starting"), status.get("reason", ""), status.get("message", ""))
 
+    def stopping(self) -> Object:
+        return {"paused": True}
+
     def pod_selector(self, job: Job) -> str:
         return pods_of(job)
 

@@ -106,6 +106,8 @@ def test_lost_pod_starts_the_job_again(bench: Bench, capsys: Capture, reason: st
     assert there is not None and attempt_of(there) == 2
     assert "starting again, 1 of 2" in said and "starting again, 2 of 2" in said and "step 2" in said
     assert {"OOMKilled": "OOMKilled (exit code 137)", "Error": "Killed (exit code 137)"}[reason] in said
+    deleted = [one[3]["spec"] for one in bench.api.history if one[1:3] == (PLURAL, "DELETED")]
+    assert [spec.get("paused") for spec in deleted] == [True, True], "its operator makes no pods while it goes"
 
 
 def test_pods_that_are_lost_too_often_fail_the_job(bench: Bench) -> None:
