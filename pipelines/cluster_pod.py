@@ -12,6 +12,7 @@ from components.launch.pod_template import command_of, container_of, pod_metadat
 from components.launch.pods import Pods
 from components.launch.refusals import Absent, NotReady, Unreachable
 from components.launch.start_trouble import trouble_of
+from components.shared.store import ATTEMPTS_VARIABLE
 
 POLL_SECONDS = 1.0
 START_SECONDS = 180.0
@@ -46,7 +47,10 @@ def run_pod(cluster: Cluster, pods: Pods, module: str, *arguments: str) -> Said:
 
 
 def _manifest(namespace: str, pods: Pods, module: str, arguments: tuple[str, ...]) -> Object:
-    small = pods.model_copy(update={"cpu": "50m", "memory": "512Mi", "gpus": 0, "scratch": "1Gi", "queue": ""})
+    few = {**pods.environment, ATTEMPTS_VARIABLE: "3"}  # a person waits
+    small = pods.model_copy(
+        update={"cpu": "50m", "memory": "512Mi", "gpus": 0, "scratch": "1Gi", "queue": "", "environment": few}
+    )
     name = f"tutelage-doctor-{uuid.uuid4().hex[:8]}"
     job = Job(name=name, program="ray", module=module, arguments=arguments, launch=Launch(pods=small))
     attempt = Attempt(Identity(namespace))

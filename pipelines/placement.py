@@ -10,6 +10,7 @@ from components.models.reference import CACHE_VARIABLE
 from components.shared.run_pointer import RUN_VARIABLE
 from components.shared.settings import Settings
 from components.shared.step import PID_FILE_VARIABLE
+from components.shared.store import ATTEMPTS_VARIABLE, PATIENT_ATTEMPTS
 
 DEFAULT = "default"
 CLEAN_UP = "clean_up"
@@ -109,7 +110,8 @@ def _put_in(task: Any, pods: PodPlacement) -> None:
     """Environment, certificates and user; the run's id, so that a step knows which run it is part of."""
     from kfp import kubernetes
 
-    for name, value in sorted(pods.environment.items()):
+    patient = {ATTEMPTS_VARIABLE: str(PATIENT_ATTEMPTS)}
+    for name, value in sorted({**patient, **pods.environment}.items()):
         task.set_env_variable(name, value)
     kubernetes.use_field_path_as_env(task, RUN_VARIABLE, "metadata.labels['pipeline/runid']")
     # Everything else that the restricted Pod Security Standard asks for, Kubeflow sets by itself.

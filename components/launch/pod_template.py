@@ -13,6 +13,7 @@ from components.launch.job import Job
 from components.launch.kind import ATTEMPT_ANNOTATION, Attempt, Object, labels_of
 from components.launch.pods import CertificateAuthority, Pods
 from components.shared.errors import SettingsError
+from components.shared.store import ATTEMPTS_VARIABLE, PATIENT_ATTEMPTS
 
 PYTHON = "python"
 SCRATCH = "/tmp"  # noqa: S108 - a volume of the pod's own
@@ -146,6 +147,7 @@ def own_environment() -> dict[str, str]:
         "USER": "tutelage",
         "TMPDIR": SCRATCH,
         "TUTELAGE_CACHE": CACHE,
+        ATTEMPTS_VARIABLE: str(PATIENT_ATTEMPTS),
     }
 
 

@@ -3,6 +3,7 @@
 Endpoint, region, keys and certificate authority come from the usual variables: AWS_ENDPOINT_URL, AWS_REGION,
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_CA_BUNDLE. AWS has none for the addressing style, so there is
 TUTELAGE_S3_ADDRESSING (`auto`, `path` or `virtual`; default: `path` with an endpoint of one's own, else `auto`).
+AWS_MAX_ATTEMPTS says how patient a request is; pods on a cluster get a larger one, since hours of work wait behind it.
 """
 
 import os
@@ -22,7 +23,7 @@ from urllib3.exceptions import HTTPError as URLLibError
 
 from components.shared.errors import ExistsError, NotFoundError, SettingsError, StoreError
 from components.shared.folder_store import PARTIAL, explained
-from components.shared.store import Entry
+from components.shared.store import ATTEMPTS_VARIABLE, Entry
 
 ADDRESSING_VARIABLE = "TUTELAGE_S3_ADDRESSING"
 ADDRESSING_STYLES = ("auto", "path", "virtual")
@@ -64,6 +65,18 @@ def addressing_style() -> str:
     return style
 
 
+def attempts() -> int:
+    """How often a request is made before it fails. Raises SettingsError."""
+    told = os.environ.get(ATTEMPTS_VARIABLE) or str(ATTEMPTS)
+    if not told.isdigit() or int(told) < 1:
+        raise SettingsError(
+            f"{ATTEMPTS_VARIABLE}={told!r} is no number of attempts",
+            rule="a whole number above 0",
+            remedy=f"set {ATTEMPTS_VARIABLE} to one, or unset it ({ATTEMPTS})",
+        )
+    return int(told)
+
+
 def make_client() -> Any:
     """A boto3 client that also works with stores that are not AWS (checksums only where required).
 
@@ -100,7 +113,7 @@ def _client_for(process: int, told: tuple[tuple[str, str], ...]) -> Any:
                 response_checksum_validation="when_required",
                 connect_timeout=CONNECT_SECONDS,
                 read_timeout=READ_SECONDS,
-                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+                retries={"mode": "standard", "total_max_attempts": attempts()},
                 max_pool_connections=32,
             ),
         )
@@ -212,7 +225,7 @@ class S3Store:
                     yield Entry(item["Key"][skip:], item["Size"])
 
     def upload(self, path: Path, key: str) -> None:
-        with self._explained(key), explained(path):
+        with explained(path), self._explained(key):
             self._client.upload_file(str(path), self.bucket, self._key(key), Config=TransferConfig())
 
     def download(self, key: str, path: Path) -> None:
@@ -221,7 +234,7 @@ class S3Store:
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with self._explained(key), explained(path):
+            with explained(path), self._explained(key):
                 self._client.download_file(self.bucket, self._key(key), str(partial), Config=TransferConfig())
                 partial.replace(path)
         except NotFoundError:

@@ -11,6 +11,9 @@ from typing import Protocol
 
 from components.shared.errors import SettingsError
 
+ATTEMPTS_VARIABLE = "AWS_MAX_ATTEMPTS"
+PATIENT_ATTEMPTS = 20
+"""On a cluster hours of work wait behind a request: with botocore's pauses, 20 attempts outlast two minutes."""
 SCHEMES = ("s3://BUCKET/PREFIX", "file:///FOLDER", "/FOLDER", "FOLDER")
 
 

@@ -71,7 +71,8 @@ def test_report_has_the_shape_of_a_local_run(report: dict[str, Any]) -> None:
 
     assert set(schema_of("report")["required"]) <= report.keys()
     names = [variant["name"] for variant in report["variants"]]
-    assert names == ["base", "sft", "kto", "sft-kto", "half", "twentieth", "ties"]
+    assert names[0] == "base"
+    assert sorted(names) == sorted(["base", "sft", "kto", "sft-kto", "half", "twentieth", "ties"])
 
 
 def test_scores_lie_within_the_noise_of_the_study(report: dict[str, Any]) -> None:

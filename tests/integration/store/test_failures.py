@@ -108,6 +108,45 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     assert time.monotonic() - began < 45
 
 
+def test_upload_to_a_server_that_hangs_up_is_no_fault_of_the_disk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A TLS handshake that is cut comes as an error that is also an OSError."""
+    (tmp_path / "file").write_bytes(b"data")
+    with _hanging_up() as (port, connections):
+        _point_at(monkeypatch, f"https://127.0.0.1:{port}")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
+        error = refused(lambda: open_store("s3://bucket").upload(tmp_path / "file", "key"))
+    assert "s3://bucket/key" in error.problem and "AWS_ENDPOINT_URL" in error.remedy
+    assert len(connections) == 3, "as patient as the variable says"
+
+
+@contextlib.contextmanager
+def _hanging_up() -> Iterator[tuple[int, list[object]]]:
+    """A port whose server ends every connection at once, and the connections so far."""
+    connections: list[object] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, peer = listener.accept()
+                    connection.close()
+                    connections.append(peer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1], connections
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+def test_number_of_attempts_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "many")
+    with pytest.raises(SettingsError, match="AWS_MAX_ATTEMPTS='many'"):
+        open_store("s3://bucket")
+
+
 def test_endpoint_that_swallows_packets(monkeypatch: pytest.MonkeyPatch) -> None:
     """A listener whose queue is full does not answer a new connection, like a firewall that drops packets."""
     with socket.socket() as listener:
