@@ -1,7 +1,6 @@
 """Merge models with mergekit, on the CPU, from local copies."""
 
 import logging
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import yaml
 from components.merge.compatible import require_compatible, tensor_shapes
 from components.merge.methods.registry import METHODS
 from components.merge.settings import MergeSettings
+from components.models.offline import stay_offline
 from components.models.reference import MODEL_PART, as_parent, local_model
 from components.shared.errors import InputError, ModelError
 from components.shared.log import say
@@ -87,7 +87,7 @@ def _reference(name: str, models: Mapping[str, str]) -> str:
 
 def _run_mergekit(settings: MergeSettings, folders: Mapping[str, Path], scratch: Path) -> Path:
     """Run mergekit on links to the models (it reads `@` and `+` in a path as a revision and an adapter)."""
-    _stay_offline()
+    stay_offline()
     from mergekit.config import MergeConfiguration
     from mergekit.merge import run_merge
     from mergekit.options import MergeOptions
@@ -112,12 +112,6 @@ def _run_mergekit(settings: MergeSettings, folders: Mapping[str, Path], scratch:
     run_merge(MergeConfiguration.model_validate(config), str(merged), options=options)
     _require_whole(merged)
     return merged
-
-
-def _stay_offline() -> None:
-    """All models are here: nothing may be asked of a hub."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["TRANSFORMERS_OFFLINE"] = "1"
 
 
 def _with_paths(config: dict[str, Any], places: Mapping[str, str]) -> dict[str, Any]:
