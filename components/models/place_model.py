@@ -1,0 +1,73 @@
+"""Puts a model where a server finds it: `python -m components.models.place_model REFERENCE FOLDER`.
+
+For the pod of a teacher, whose server takes a folder, not a reference of ours. The bytes lie in Tutelage's cache, so
+that another start downloads nothing; FOLDER becomes a link to them.
+"""
+
+import os
+import shutil
+import sys
+import uuid
+from pathlib import Path
+
+from components.models.reference import as_parent, cache_folder, local_model
+from components.shared.errors import SettingsError, TutelageError
+
+SELF = "python -m components.models.place_model"
+
+
+def place_model(reference: str, folder: Path) -> None:
+    """Bring a model into the cache and link `folder` to it, in place of an older link.
+
+    Raises:
+        SettingsError: `folder` is there, and no link.
+        ModelError: there is no such model, or its weights are not safetensors.
+        DamagedError: a downloaded file is not what its manifest promises.
+    """
+    if folder.exists() and not folder.is_symlink():
+        raise SettingsError(f"{folder} is there, and no link", remedy="name a folder that is not there yet")
+    found = _in_cache(reference, local_model(reference))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    link = _beside(folder)
+    # Relative: the volume may be mounted elsewhere in another container.
+    link.symlink_to(os.path.relpath(found, folder.parent))
+    link.replace(folder)
+
+
+def _in_cache(reference: str, found: Path) -> Path:
+    """The model's folder in the cache; what comes with the installed package is copied there, for other images."""
+    if found.is_relative_to(cache_folder()):
+        return found
+    kept = cache_folder() / "models" / as_parent(reference).digest
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = _beside(kept)
+        shutil.copytree(found, partial)
+        partial.rename(kept)
+    return kept
+
+
+def _beside(path: Path) -> Path:
+    """A new name in the same folder."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+
+
+def main() -> int:
+    """Place the model that the command line names; errors are for a person."""
+    if len(sys.argv) != 3:
+        print(f"usage: {SELF} REFERENCE FOLDER", file=sys.stderr)
+        return SettingsError.exit_code
+    reference, folder = sys.argv[1], Path(sys.argv[2])
+    try:
+        place_model(reference, folder)
+    except TutelageError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    files = [path for path in folder.iterdir() if path.is_file()]
+    gibibytes = sum(path.stat().st_size for path in files) / 2**30
+    print(f"{reference} is at {folder}: {len(files)} files, {gibibytes:.2f} GiB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
