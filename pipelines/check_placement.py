@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
-from components.launch.job import Launch
+from components.launch.job import RUNTIME_FIELDS, SHIPPED_RUNTIME, Launch
+from components.launch.pods import PodPlacement
 from components.models.reference import PACKAGE
 from components.models.teacher import TeacherSettings
 from components.shared.settings import Settings
@@ -25,7 +26,8 @@ the step's other inputs, and Linux takes no argument above 128 KiB. 60 KB pass, 
 
 def find_placement_faults(recipe: Recipe) -> list[Fault]:
     """Everything that is wrong with the placement of a recipe whose types are right."""
-    return [*_steps(recipe), *_job_names(recipe), *_launchers(recipe), *_ranks(recipe), *_secrets(recipe)]
+    checks = (_steps, _job_names, _launchers, _ranks, _runtime_fields, _secrets)
+    return [fault for check in checks for fault in check(recipe)]
 
 
 def find_cluster_faults(recipe: Recipe) -> list[Fault]:
@@ -78,6 +80,36 @@ def _ranks(recipe: Recipe) -> Iterator[Fault]:
         except ValidationError as error:
             for fault in error.errors(include_url=False):
                 yield Fault(("placement", "jobs", place, "nodes"), f"does not fit variant {name!r}: {fault['msg']}")
+
+
+def _runtime_fields(recipe: Recipe) -> Iterator[Fault]:
+    """What a TrainJob cannot say, asked of one that refers to the runtime that ships with Tutelage."""
+    found: dict[Location, str] = {}
+    for name, training in recipe.train.items():
+        own = training.settings.launch
+        launch = launch_of(recipe.placement, "train", f"train-{name}", own)
+        if launch.launcher == "TrainJob" and launch.training_runtime == SHIPPED_RUNTIME:
+            for field in RUNTIME_FIELDS:
+                if (value := getattr(launch.pods, field)) != PodPlacement.model_fields[field].default:
+                    found[_where_set(recipe, name, field)] = value
+    for location, value in found.items():
+        yield Fault(
+            location,
+            f"{value!r} cannot be set in a TrainJob\n    rule: a TrainJob takes it from its TrainingRuntime"
+            f"\n    remedy: copy TrainingRuntime {SHIPPED_RUNTIME}, set it there, and name the copy in the job's "
+            "training_runtime",
+        )
+
+
+def _where_set(recipe: Recipe, variant: str, field: str) -> Location:
+    """Where the file says a field of the pods of a variant's training."""
+    jobs = recipe.placement.jobs
+    place = next((name for name in (f"train-{variant}", "train") if name in jobs), "")
+    pods = jobs[place].pods if place else recipe.train[variant].settings.launch.pods
+    if field not in pods.model_fields_set:
+        return ("placement", "pods", field)
+    within = ("placement", "jobs", place) if place else ("train", variant, "settings", "launch")
+    return (*within, "pods", field)
 
 
 def _secrets(recipe: Recipe) -> Iterator[Fault]:

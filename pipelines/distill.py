@@ -122,8 +122,9 @@ def task_names(recipe: Recipe) -> list[str]:
 
 
 def _named(recipe: Recipe) -> dict[str, Any]:
-    """The settings of publish, with the run's name and the recipe's digest for the report."""
-    named = {"run_name": recipe.name, "recipe_digest": recipe_digest(recipe)}
+    """The settings of publish, with what the report says of the run: its name, its recipe, the variants' order."""
+    order = (*training_order(recipe), *recipe.merge)
+    named = {"run_name": recipe.name, "recipe_digest": recipe_digest(recipe), "order": order}
     return plain(recipe.publish.model_copy(update=named))
 
 

@@ -64,6 +64,11 @@ class Launch(Settings):
         return math.inf if self.on_cluster else 0.0
 
 
+SHIPPED_RUNTIME = str(Launch.model_fields["training_runtime"].default)
+RUNTIME_FIELDS = ("priority_class", "image_pull_policy")
+"""What a TrainJob takes from the TrainingRuntime that it refers to: its own schema has no place for it."""
+
+
 class Job(Settings):
     """A module to run: under torchrun on every process, or once as a Ray driver."""
 

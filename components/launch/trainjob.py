@@ -7,7 +7,7 @@ command, environment, resources, volumes and placement. What it cannot change st
 from dataclasses import dataclass
 
 from components.launch.clock import Clock
-from components.launch.job import Job, Launch
+from components.launch.job import RUNTIME_FIELDS, SHIPPED_RUNTIME, Job
 from components.launch.kind import (
     Attempt,
     Object,
@@ -42,7 +42,6 @@ NODE = "node"
 MANAGER = "tutelage.dev/launcher"
 REPLICATED_JOB = "jobset.sigs.k8s.io/replicatedjob-name"
 COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
-SHIPPED_RUNTIME = str(Launch.model_fields["training_runtime"].default)
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ def _pod_changes(pods: Pods) -> Object:
 
 def _refuse_what_the_runtime_says(job: Job, served: ServedTrainJob) -> None:
     """Refuse settings that would be lost without a word; another runtime than ours is trusted to say them."""
-    fields = ["priority_class", "image_pull_policy", *(["user"] if served.overrides == "podTemplateOverrides" else [])]
+    fields = [*RUNTIME_FIELDS, *(["user"] if served.overrides == "podTemplateOverrides" else [])]
     for field in fields:
         value = getattr(job.launch.pods, field)
         if value != PodPlacement.model_fields[field].default and job.launch.training_runtime == SHIPPED_RUNTIME:

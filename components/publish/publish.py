@@ -1,6 +1,7 @@
 """Publish: judge the variants, promote the winner, and write the report."""
 
 import hashlib
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 
@@ -109,7 +110,7 @@ def _is_whole(root: str, manifest: Manifest) -> bool:
 
 def _publish(output: Output, settings: PublishSettings, comparison: Manifest, truth: list[Planted] | None) -> Manifest:
     root = output.root
-    lineage, table = trace(root, comparison), read_table(root, comparison)
+    lineage, table = trace(root, comparison), ordered(read_table(root, comparison), settings.order)
     outside = frozenset(variant.name for variant in table.variants if lineage.with_digest(variant.digest) is None)
     judgement = Judgement(settings, lineage, table, judge(table, settings.gate, outside))
     say(STEP, judgement.gate.sentence)
@@ -145,6 +146,16 @@ def read_table(root: str, comparison: Manifest) -> ComparisonTable:
             remedy="evaluate the base model with the variants",
         )
     return table
+
+
+def ordered(table: ComparisonTable, order: Sequence[str]) -> ComparisonTable:
+    """The table with its base first and its variants in an order; those that it does not name follow as they are.
+
+    Kubeflow hands models over as a struct, which keeps no order, so the comparison itself has them by name.
+    """
+    places = {name: place for place, name in enumerate(dict.fromkeys((table.base, *order)))}
+    variants = sorted(table.variants, key=lambda variant: places.get(variant.name, len(places)))
+    return table.model_copy(update={"variants": tuple(variants)})
 
 
 def _counts(report: Report) -> dict[str, float]:

@@ -33,7 +33,7 @@ class Gate(Settings):
 class PublishSettings(Settings):
     """The gate, the promoted model's name, and what the report says about the run."""
 
-    apart_from_key: ClassVar[frozenset[str]] = frozenset({"run_name", "recipe_digest", "planted"})
+    apart_from_key: ClassVar[frozenset[str]] = frozenset({"run_name", "recipe_digest", "planted", "order"})
 
     name: str = Field("student", pattern=NAME_PATTERN, description="the model goes to models/NAME/VERSION")
     version: str = Field(
@@ -47,5 +47,8 @@ class PublishSettings(Settings):
         "the report then holds what was planted against what was caught",
     )
     title: str = Field("", description="title of the report; empty takes the model's name")
+    order: tuple[str, ...] = Field(
+        (), description="variants in the order in which the report shows them; others follow by name"
+    )
     run_name: str = Field("", description="name of the run, for the report")
     recipe_digest: str = Field("", description="SHA-256 of the recipe that started the run, for the report")

@@ -67,6 +67,11 @@ class StepBook:
         if self.progress is not None:
             say(self.task, f"checkpoint at step {step}")
 
+    def record_wait(self, seconds: float) -> None:
+        """Add what an optimizer's step waited for the newest checkpoint's copy."""
+        if seconds:
+            self.checkpoint_seconds[-1] += seconds
+
 
 def not_finite(step: int, loss: float, learning_rate: float | None) -> ModelError:
     """The error of a loss that became NaN or infinite."""

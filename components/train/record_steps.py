@@ -1,6 +1,7 @@
 """What every trainer does beside training: our order of rows, our record of steps, our checkpoints."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class RecordedSteps:
         """A checkpoint holds DeepSpeed's shards, weights among them: a second copy would only cost time."""
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Copy what a checkpoint needs, and let training go on."""
+        """Say what a checkpoint holds, and let training go on while it is copied."""
         began, step = time.monotonic(), self.state.global_step
         super()._save_checkpoint(model, trial)  # type: ignore[misc]  # the trainer's class comes after this one
         self.mirror.add(step, Path(self.args.output_dir) / f"checkpoint-{step}")
@@ -75,8 +76,9 @@ def background_checkpoints(trainer: Any, mirror: Mirror) -> Any:
 
     class BackgroundCheckpoints(TrainerCallback):
         def on_train_begin(self, *_: Any, **__: Any) -> None:
-            trainer.mirror = mirror
-            trainer.model_wrapped.checkpoint_engine.save = mirror.snapshot.add
+            trainer.mirror, engine = mirror, trainer.model_wrapped
+            engine.checkpoint_engine.save = mirror.snapshot.add
+            engine.optimizer.step = _settled_first(engine.optimizer.step, mirror, trainer.book)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
             # The model itself is saved after the last step.
@@ -85,6 +87,16 @@ def background_checkpoints(trainer: Any, mirror: Mirror) -> Any:
             return control
 
     return BackgroundCheckpoints()
+
+
+def _settled_first(step: Callable[..., Any], mirror: Mirror, book: StepBook) -> Callable[..., Any]:
+    """The optimizer's step, which changes what a snapshot copies, after that copy is made."""
+
+    def settle_and_step(*given: Any, **named: Any) -> Any:
+        book.record_wait(mirror.snapshot.settle())
+        return step(*given, **named)
+
+    return settle_and_step
 
 
 def mend_optimizer(trainer: Any) -> Any:

@@ -1,14 +1,22 @@
-"""One process's files of a checkpoint as copies in memory: training waits for a copy, not for a disk."""
+"""One process's files of a checkpoint as copies in memory: training waits neither for a disk nor for the copy.
+
+What a checkpoint holds changes in the optimizer's step alone. So it is copied beside the forward and backward passes
+that follow, and only the optimizer's step waits for what is still missing.
+"""
 
 import copy
 import threading
+import time
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 
 class Snapshot:
-    """Stands in for the saving of a DeepSpeed engine: `add` copies into the host's memory, `write` makes the files.
+    """Stands in for the saving of a DeepSpeed engine: `add` says what to copy into the host's memory, `hand_over`
+    begins to, `settle` waits for the copy, `write` makes the files.
 
     The memory, some 12 to 16 bytes for each parameter, divided by the ranks, is kept for the next checkpoint: new
     memory would take longer to get than to fill. So a next checkpoint waits until the one before is written.
@@ -17,20 +25,36 @@ class Snapshot:
     def __init__(self) -> None:
         self._states: dict[Path, Any] = {}
         self._memory: dict[str, list[Any]] = {}
+        self._pairs: list[tuple[Any, Any]] = []
+        self._copier = ThreadPoolExecutor(max_workers=1, thread_name_prefix="snapshot")
+        self._copied: Future[None] | None = None
+        self._stream: Any = None
         self._is_free = threading.Event()
         self._is_free.set()
 
     def add(self, state_dict: Any, path: str) -> None:
-        """Copy what DeepSpeed saves at `path`."""
+        """Take in what DeepSpeed saves at `path`: its tensors must not change before `settle`."""
         self._is_free.wait()
         file = Path(path)
         copies = Copies(self._memory.get(file.name, ()))
         self._states[file] = copies.of(state_dict)
         self._memory[file.name] = copies.made
+        self._pairs += copies.pairs
 
     def hand_over(self) -> None:
-        """Say that this checkpoint is complete and that `write` follows, in another thread."""
+        """Say that this checkpoint is complete, so that its copy begins and `write` may follow, in another thread."""
         self._is_free.clear()
+        pairs, self._pairs = self._pairs, []
+        self._copied = self._copier.submit(_copy, pairs, self._side_stream(pairs))
+
+    def settle(self) -> float:
+        """Wait until the copy is made; the seconds that this took. Tensors may change then."""
+        if self._copied is None:
+            return 0.0
+        began = time.monotonic()
+        self._copied.result()
+        self._copied = None
+        return time.monotonic() - began
 
     @property
     def paths(self) -> list[Path]:
@@ -42,15 +66,38 @@ class Snapshot:
         import torch
 
         try:
+            if (copied := self._copied) is not None:
+                copied.result()
             for path, state in self._states.items():
                 torch.save(state, path)
         finally:
             self._states = {}
             self._is_free.set()
 
+    def _side_stream(self, pairs: list[tuple[Any, Any]]) -> Any:
+        """On a GPU, a stream of the copy's own that begins where the computation stands now; else None."""
+        import torch
+
+        if not any(source.is_cuda for _, source in pairs):
+            return None
+        self._stream = self._stream or torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's own
+        self._stream.wait_stream(torch.cuda.current_stream())
+        return self._stream
+
+
+def _copy(pairs: list[tuple[Any, Any]], stream: Any) -> None:
+    """Copy each source into its memory; torch lets other threads run meanwhile."""
+    import torch
+
+    with torch.cuda.stream(stream) if stream else nullcontext():
+        for memory, source in pairs:
+            memory.copy_(source, non_blocking=True)
+    if stream:
+        stream.synchronize()
+
 
 class Copies:
-    """Copies a state dict into memory of the host.
+    """A state dict with other tensors in place of its own: memory of the host, and what is to be copied there.
 
     Args:
         memory: tensors of an earlier copy, whose memory is used again where shape and type are the same.
@@ -59,10 +106,15 @@ class Copies:
     def __init__(self, memory: Iterable[Any]) -> None:
         self._memory = iter(memory)
         self._known: dict[Any, Any] = {}
-        self.made: list[Any] = []
+        self.pairs: list[tuple[Any, Any]] = []
+
+    @property
+    def made(self) -> list[Any]:
+        """The memory of this copy."""
+        return [memory for memory, _ in self.pairs]
 
     def of(self, value: Any) -> Any:
-        """The value with every tensor in dicts, lists and tuples copied; tied weights stay one tensor."""
+        """The value with every tensor in dicts, lists and tuples replaced; tied weights stay one tensor."""
         import torch
 
         if torch.is_tensor(value):
@@ -81,7 +133,8 @@ class Copies:
         if key not in self._known:
             memory = next(self._memory, None)
             if memory is None or (memory.shape, memory.dtype) != (tensor.shape, tensor.dtype):
-                memory = torch.empty(tensor.shape, dtype=tensor.dtype)
-            self._known[key] = memory.copy_(tensor.detach())
-            self.made.append(memory)
+                # Pinned where it comes from a GPU, or the copy would wait for the computation.
+                memory = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+            self._known[key] = memory
+            self.pairs.append((memory, tensor.detach()))
         return self._known[key]

@@ -12,7 +12,7 @@ from pydantic import create_model
 
 from components.models.reference import as_parent, local_model
 from components.publish.component import publish
-from components.publish.publish import publish_best, read_page, read_report, summarise
+from components.publish.publish import ordered, publish_best, read_page, read_report, summarise
 from components.publish.settings import Gate, PublishSettings
 from components.shared.errors import DamagedError, ExistsError, InputError, ModelError, NotFoundError, SettingsError
 from components.shared.manifest import MANIFEST, Manifest, Parent, load_manifest
@@ -210,6 +210,12 @@ def test_planted_truth_makes_the_report_another_output(run: Run, tmp_path: Path)
     assert manifest.address != without.address
     assert read_report(run.root, without).planted is None
     assert manifest.counts["recall_malformed"] == manifest.counts["precision_malformed"] == 1.0
+
+
+def test_the_report_shows_variants_in_the_order_that_is_asked_for() -> None:
+    variants = [Variant(name=name, reference="r", digest="d", scores=()) for name in ("base", "half", "kto", "sft")]
+    table = ordered(ComparisonTable(base="base", variants=tuple(variants)), ["base", "sft", "kto"])
+    assert [variant.name for variant in table.variants] == ["base", "sft", "kto", "half"]
 
 
 def test_what_a_run_does_not_have_is_null_and_not_invented(run: Run) -> None:

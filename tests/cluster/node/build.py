@@ -68,9 +68,12 @@ def _build(program: Program) -> None:
         module.mkdir()
         made.mkdir()
         (module / "go.mod").write_text(_module_file(program))
-        for package, file in zip(program.packages, program.files or (program.name,), strict=True):
-            command = ["go", "build", "-mod=mod", "-buildvcs=false", "-trimpath", "-ldflags", program.link_flags]
-            _go([*command, "-o", str(made / file), package], module, program)
+        # Without debugging information: a quarter less to compile, link and keep.
+        lean = ["-gcflags=all=-dwarf=false", "-ldflags", f"-s -w {program.link_flags}"]
+        # All of a module's programs in one command, so that one is linked while the next is compiled.
+        target = f"{made}/" if program.files else str(made / program.name)
+        command = ["go", "build", "-mod=mod", "-buildvcs=false", "-trimpath", *lean, "-o", target]
+        _go([*command, *program.packages], module, program)
         shutil.rmtree(program.folder, ignore_errors=True)
         made.rename(program.folder)
 

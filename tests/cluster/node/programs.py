@@ -72,6 +72,8 @@ KUBERNETES = _kubernetes("1.34.4")
 ETCD = _go("etcd", "3.6.4", "go.etcd.io/etcd/server/v3")
 COREDNS = _go("coredns", "1.14.7", "github.com/coredns/coredns")
 HELM = _go("helm", "3.22.0", "helm.sh/helm/v3", "cmd/helm")
+HELM_UNITTEST = _go("helm-unittest", "1.0.3", "github.com/helm-unittest/helm-unittest", "cmd/untt")
+HELM_DOCS = _go("helm-docs", "1.14.2", "github.com/norwoodj/helm-docs", "cmd/helm-docs")
 KUBECONFORM = _go("kubeconform", "0.7.0", "github.com/yannh/kubeconform", "cmd/kubeconform")
 JOBSET = _go("jobset", "0.12.0", "sigs.k8s.io/jobset", static=True)
 TRAINERS = {version: _trainer(version) for version in ("2.1.0", "2.3.0")}
@@ -83,6 +85,6 @@ VERSITYGW = _go("versitygw", "1.8.0", "github.com/versity/versitygw", "cmd/versi
 
 PROGRAMS = (
     *(KUBERNETES, ETCD, COREDNS, JOBSET, *TRAINERS.values(), KUBERAY, TRAINING_OPERATOR, VERSITYGW),
-    *(HELM, KUBECONFORM),
+    *(HELM, HELM_UNITTEST, HELM_DOCS, KUBECONFORM),
 )
 """All of them, in the order in which they are built."""

@@ -38,6 +38,8 @@ def refusal(recipe: Path, placement: Path | None, *, store: str = BUCKET, **vari
         ("pods:\n  environment:\n    AWS_SECRET_ACCESS_KEY: hidden-word\n", 3, "secrets are named, never written down"),
         ("jobs:\n  train:\n    pods: {environment: {HF_TOKEN: hidden-word}}\n", 3, "HF_TOKEN holds a secret"),
         ("tasks:\n  default: {memory: lots}\n", 2, "'lots'"),
+        ("jobs:\n  train:\n    launcher: TrainJob\n    pods: {priority_class: high}\n", 4, "name the copy"),
+        ("pods: {image_pull_policy: Always}\njobs:\n  train: {launcher: TrainJob}\n", 1, "TrainingRuntime"),
         ("pods:\n  certificate_authority: {key: a}\n", 2, "name a config_map or a secret"),
     ],
 )
@@ -46,6 +48,12 @@ def test_a_fault_names_the_placements_file_and_line(tmp_path: Path, text: str, l
     shown = refusal(DEMO, path)
     assert f"{path}:{line}: " in shown and said in shown
     assert "hidden-word" not in shown
+
+
+def test_a_runtime_of_ones_own_is_trusted_with_what_a_trainjob_cannot_say(tmp_path: Path) -> None:
+    job = "{launcher: TrainJob, training_runtime: ours, pods: {priority_class: high}}"
+    recipe = read_recipe(DEMO, {}, placement=placed(tmp_path, f"jobs:\n  train: {job}\n"))
+    assert recipe.placement.jobs["train"].pods.priority_class == "high"
 
 
 def test_a_fault_of_the_recipes_own_placement_names_the_recipe(tmp_path: Path) -> None:

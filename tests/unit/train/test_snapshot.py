@@ -2,9 +2,12 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 
+import components.train.snapshot as snapshot_module
 from components.train.snapshot import Copies, Snapshot
 
 
@@ -14,6 +17,7 @@ def test_training_may_change_weights_while_the_snapshot_is_written(tmp_path: Pat
     snapshot = Snapshot()
     snapshot.add(state, str(tmp_path / "state.pt"))
     snapshot.hand_over()
+    assert snapshot.settle() >= 0
     weights.zero_()
     snapshot.write()
     read = torch.load(tmp_path / "state.pt")
@@ -36,10 +40,39 @@ def test_the_next_checkpoint_waits_for_the_memory_of_the_one_before(tmp_path: Pa
     assert torch.load(tmp_path / "state.pt")["step"] == 1
 
 
+def test_the_optimizer_waits_for_a_copy_that_is_not_made_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_copy = threading.Event()
+
+    def late(pairs: list[tuple[Any, Any]], stream: Any) -> None:
+        may_copy.wait(10)
+        copy_now(pairs, stream)
+
+    copy_now = snapshot_module._copy
+    monkeypatch.setattr(snapshot_module, "_copy", late)
+    weights, snapshot = torch.ones(2), Snapshot()
+    snapshot.add({"weights": weights}, str(tmp_path / "state.pt"))
+    snapshot.hand_over()
+
+    def step() -> None:
+        snapshot.settle()
+        weights.zero_()
+
+    stepping = threading.Thread(target=step)
+    stepping.start()
+    stepping.join(0.2)
+    assert stepping.is_alive() and weights.tolist() == [1.0, 1.0]
+    may_copy.set()
+    stepping.join(10)
+    snapshot.write()
+    assert torch.load(tmp_path / "state.pt")["weights"].tolist() == [1.0, 1.0]
+    assert snapshot.settle() == 0, "nothing to wait for"
+
+
 def test_memory_is_used_again_where_it_fits() -> None:
     first = Copies([])
     first.of([torch.zeros(3), torch.zeros(2)])
     second = Copies(first.made)
     copied = second.of([torch.ones(3), torch.ones(5)])
     assert copied[0].data_ptr() == first.made[0].data_ptr()
-    assert copied[1].tolist() == [1.0] * 5
+    assert copied[1].shape == (5,)
+    assert [source.tolist() for _, source in second.pairs] == [[1.0] * 3, [1.0] * 5]
