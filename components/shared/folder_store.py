@@ -79,11 +79,11 @@ class FolderStore:
         for key, path in sorted(self._walk(prefix)):
             try:
                 with explained(path):
-                    entry = Entry(key, path.stat().st_size)
+                    facts = path.stat()
             except NotFoundError:
                 # Removed by another writer since the walk; a listing shows what is there.
                 continue
-            yield entry
+            yield Entry(key, facts.st_size, facts.st_mtime)
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, Path]]:
         def failed(error: OSError) -> None:

@@ -131,6 +131,12 @@ def hold(store: Store, wait_seconds: float = 0.0) -> Iterator[Held]:
         _quietly(held.release, "let go")
 
 
+def is_held(store: Store) -> bool:
+    """Whether a writer that may be alive holds the lease of the store's root."""
+    holder = _read(store, LEASE)
+    return holder is not None and not holder.is_dead()
+
+
 def _acquire(store: Store, lease: Lease, wait_seconds: float) -> None:
     deadline, pause = time.monotonic() + wait_seconds, POLL_SECONDS
     first, watched = None, False

@@ -222,7 +222,7 @@ class S3Store:
         with self._explained(prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=full):
                 for item in page.get("Contents", ()):
-                    yield Entry(item["Key"][skip:], item["Size"])
+                    yield Entry(item["Key"][skip:], item["Size"], item["LastModified"].timestamp())
 
     def upload(self, path: Path, key: str) -> None:
         with explained(path), self._explained(key):

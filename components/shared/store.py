@@ -5,7 +5,7 @@ A store is rooted somewhere (`s3://bucket/prefix` or a folder); keys are relativ
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -19,10 +19,11 @@ SCHEMES = ("s3://BUCKET/PREFIX", "file:///FOLDER", "/FOLDER", "FOLDER")
 
 @dataclass(frozen=True)
 class Entry:
-    """One object: its key relative to the store's root, and its size in bytes."""
+    """One object: its key relative to the store's root, its size in bytes, and when it was put (s since the epoch)."""
 
     key: str
     bytes: int
+    modified: float = field(default=0.0, compare=False)
 
 
 class Store(Protocol):
