@@ -150,7 +150,8 @@ create_secret() { # NAMESPACE NAME ARGUMENT...
 
 make_bucket() {
   local admin=(kubectl exec deployment/s3 --namespace "$STORAGE_NAMESPACE" -- versitygw admin)
-  [[ $("${admin[@]}" list-buckets) == *"$BUCKET"* ]] || "${admin[@]}" create-bucket --owner tutelage --bucket "$BUCKET"
+  # A table: bucket and owner.
+  [[ $("${admin[@]}" list-buckets) == *$'\n'"$BUCKET "* ]] || "${admin[@]}" create-bucket --owner tutelage --bucket "$BUCKET"
 }
 
 copy_keys() {

@@ -20,7 +20,7 @@ import yaml
 from tests.cluster.node.build import source_of
 from tests.cluster.node.places import CACHE
 from tests.cluster.node.programs import JOBSET, KUBERAY, KUBERNETES, TRAINERS, TRAINING_OPERATOR, Program
-from tests.manifests.versions import EXTERNAL_SECRETS, KUEUE, PROMETHEUS_OPERATOR
+from tests.manifests.versions import EXTERNAL_SECRETS, NEWER_KUEUE, PROMETHEUS_OPERATOR
 
 Schema = dict[str, Any]
 
@@ -28,7 +28,7 @@ OPENAPI = "api/openapi-spec/swagger.json"
 CRDS: dict[Program, str] = {
     JOBSET: "config/components/crd/bases/*.yaml",
     KUBERAY: "config/crd/bases/*.yaml",
-    KUEUE: "config/components/crd/bases/*.yaml",
+    NEWER_KUEUE: "config/components/crd/bases/*.yaml",
     TRAINERS["2.3.0"]: "manifests/base/crds/*.yaml",
     TRAINING_OPERATOR: "manifests/base/crds/*.yaml",
     PROMETHEUS_OPERATOR: "example/prometheus-operator-crd/*monitors.yaml",

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.manifests.conftest import Build, Object, Render
-from tests.manifests.shipped import K8S
+from tests.manifests.render import Object, kustomized, templated
+from tests.manifests.shipped import CHARTS, K8S
 
-CHART = K8S.parent / "charts" / "tutelage"
+CHART = CHARTS / "tutelage"
 
 
 def only(objects: list[Object], kind: str) -> Object:
@@ -46,15 +46,15 @@ def differences(base: Any, chart: Any, place: str = "spec") -> list[str]:
 
 
 @pytest.fixture
-def base(kustomize: Build) -> list[Object]:
+def base() -> list[Object]:
     """What `k8s/base` gives a namespace."""
-    return kustomize(K8S / "base")
+    return kustomized(K8S / "base")
 
 
 @pytest.fixture
-def chart(helm_template: Render) -> list[Object]:
+def chart() -> list[Object]:
     """What the chart gives one, with no values of the site's."""
-    return helm_template(CHART)
+    return templated(CHART)
 
 
 def test_the_same_rights(base: list[Object], chart: list[Object]) -> None:
@@ -74,6 +74,6 @@ def test_the_same_runtime(base: list[Object], chart: list[Object]) -> None:
 
 
 @pytest.mark.parametrize("path", [K8S / "kind" / "values.yaml"], ids=["kind"])
-def test_values_that_ship_are_the_charts(path: Path, helm_template: Render) -> None:
-    objects = helm_template(CHART, "--values", path)
+def test_values_that_ship_are_the_charts(path: Path) -> None:
+    objects = templated(CHART, "--values", path)
     assert only(objects, "TrainingRuntime")

@@ -5,19 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.manifests.conftest import Build, Object, Render, documents
-from tests.manifests.shipped import K8S, KUSTOMIZATIONS, SINGLE, name_of
+from tests.manifests.render import Object, documents, kustomized, templated
+from tests.manifests.shipped import K8S, KUSTOMIZATIONS, SINGLE, VALUES, name_of
 
-CHARTS = K8S.parent / "charts"
-VALUES = sorted(CHARTS.glob("*/ci/*-values.yaml"))
 Conforms = Callable[[list[Object]], None]
 OLDER = "trainjob-trainer-2.1.yaml"
 """Its schema is that of another Trainer; a unit test of the launcher holds it to that one."""
 
 
 @pytest.mark.parametrize("folder", KUSTOMIZATIONS, ids=name_of)
-def test_a_folder(folder: Path, kustomize: Build, conforms: Conforms) -> None:
-    conforms(kustomize(folder))
+def test_a_folder(folder: Path, conforms: Conforms) -> None:
+    conforms(kustomized(folder))
 
 
 @pytest.mark.parametrize("path", [path for path in SINGLE if path.name != OLDER], ids=name_of)
@@ -26,8 +24,8 @@ def test_a_file(path: Path, conforms: Conforms) -> None:
 
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda path: f"{path.parts[-3]}/{path.name}")
-def test_a_chart(values: Path, helm_template: Render, conforms: Conforms) -> None:
-    conforms(helm_template(values.parents[1], "--values", values))
+def test_a_chart(values: Path, conforms: Conforms) -> None:
+    conforms(templated(values.parents[1], "--values", values))
 
 
 def test_an_unknown_field_is_refused(conforms: Conforms) -> None:

@@ -28,7 +28,7 @@ FAKES = {
 case "$*" in
   *"get namespace"*) echo namespace/there ;;
   "get secret"*"-o name") [ -z "$FAKE_SECRETS" ] && [ ! -e "$FAKE_KEPT/$3" ] || echo "secret/$3" ;;
-  *list-buckets*) echo "$FAKE_BUCKETS" ;;
+  *list-buckets*) printf "Bucket   Owner\\n-------  -----\\n%s\\n" "$FAKE_BUCKETS" ;;
   "create secret"*)
     touch "$FAKE_KEPT/$4"
     for word; do
@@ -157,7 +157,7 @@ def test_up_makes_everything_in_order(machine: Machine) -> None:
 
 
 def test_up_again_keeps_cluster_and_keys(machine: Machine) -> None:
-    done = machine.run("up.sh", FAKE_CLUSTERS="other\ntutelage", FAKE_SECRETS="1", FAKE_BUCKETS="tutelage")
+    done = machine.run("up.sh", FAKE_CLUSTERS="other\ntutelage", FAKE_SECRETS="1", FAKE_BUCKETS="tutelage  tutelage")
     assert done.returncode == 0, done.stderr
     machine.call("^kind export kubeconfig --name tutelage")
     made = [

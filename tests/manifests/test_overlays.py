@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipelines.read_recipe import read_recipe
-from tests.manifests.conftest import Build, Object
+from tests.manifests.render import Object, kustomized
 from tests.manifests.shipped import K8S
 
 RECOMMENDED = {f"app.kubernetes.io/{word}" for word in ("name", "instance", "part-of", "version", "managed-by")}
@@ -27,24 +27,24 @@ def pod_of(objects: list[Object]) -> dict[str, Any]:
     return spec
 
 
-def changes(kustomize: Build, overlay: str) -> tuple[list[Object], dict[str, Any], set[tuple[str, str]]]:
+def changes(overlay: str) -> tuple[list[Object], dict[str, Any], set[tuple[str, str]]]:
     """An overlay's objects, what it changes of the runtime's pods, and the objects that it adds."""
-    base, built = kustomize(K8S / "base"), kustomize(K8S / "overlays" / overlay)
+    base, built = kustomized(K8S / "base"), kustomized(K8S / "overlays" / overlay)
     before, after = pod_of(base), pod_of(built)
     assert before.items() <= after.items(), "an overlay only adds to the runtime's pods"
     added = {name: value for name, value in after.items() if name not in before}
     return built, added, by_name(built).keys() - by_name(base).keys()
 
 
-def test_every_object_of_base_has_the_recommended_labels(kustomize: Build) -> None:
-    objects = kustomize(K8S / "base")
+def test_every_object_of_base_has_the_recommended_labels() -> None:
+    objects = kustomized(K8S / "base")
     assert len(objects) == 4
     for each in objects:
         assert set(each["metadata"]["labels"]) >= RECOMMENDED, each["kind"]
 
 
-def test_gpu(kustomize: Build) -> None:
-    _, added, new = changes(kustomize, "gpu")
+def test_gpu() -> None:
+    _, added, new = changes("gpu")
     assert added == {
         "nodeSelector": {"nvidia.com/gpu.present": "true"},
         "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
@@ -53,8 +53,8 @@ def test_gpu(kustomize: Build) -> None:
     assert new == {("PriorityClass", "tutelage-training")}
 
 
-def test_openshift(kustomize: Build) -> None:
-    built, added, new = changes(kustomize, "openshift")
+def test_openshift() -> None:
+    built, added, new = changes("openshift")
     assert added == {"serviceAccountName": "tutelage"}
     assert new == {("RoleBinding", "tutelage-nonroot")}
     granted = by_name(built)["RoleBinding", "tutelage-nonroot"]
@@ -63,8 +63,8 @@ def test_openshift(kustomize: Build) -> None:
     assert granted["subjects"] == steps["subjects"], "who may run steps may run pods as their user, and nobody else"
 
 
-def test_air_gapped(kustomize: Build) -> None:
-    built, added, new = changes(kustomize, "air-gapped")
+def test_air_gapped() -> None:
+    built, added, new = changes("air-gapped")
     assert added == {"serviceAccountName": "tutelage"}
     assert not new
     assert by_name(built)["ServiceAccount", "tutelage"]["imagePullSecrets"] == [{"name": "tutelage-registry"}]

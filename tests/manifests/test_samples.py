@@ -10,7 +10,7 @@ import yaml
 from components.launch.job import Job
 from components.synthesize.assignment import Assignment
 from components.train.job_file import read_job
-from tests.manifests.conftest import Build, documents
+from tests.manifests.render import documents, kustomized
 from tests.manifests.sample_jobs import JOBS, ROOT, SAMPLES, samples
 from tests.manifests.shipped import K8S
 from tests.manifests.write_samples import as_yaml, rewrite
@@ -51,9 +51,9 @@ def test_comments_stay_above_their_lines(tmp_path: Path) -> None:
     assert lost == ["  # gone"]
 
 
-def test_the_gpu_runtime_is_the_overlays(kustomize: Build) -> None:
+def test_the_gpu_runtime_is_the_overlays() -> None:
     [sample] = documents((SAMPLES / "trainingruntime-gpu.yaml").read_text())
-    [overlay] = [each for each in kustomize(K8S / "overlays" / "gpu") if each["kind"] == "TrainingRuntime"]
+    [overlay] = [each for each in kustomized(K8S / "overlays" / "gpu") if each["kind"] == "TrainingRuntime"]
     assert sample["spec"] == overlay["spec"]
 
 

@@ -10,6 +10,7 @@ from importlib.resources import files
 from itertools import islice
 from typing import Any
 
+from components.shared.errors import TutelageError
 from components.shared.output import Output
 from components.shared.rows import KtoRow, Labelled, Message, Scores, SftRow
 from components.shared.settings import Settings
@@ -50,8 +51,12 @@ def main() -> None:
     if len(sys.argv) != 2:
         sys.exit("usage: fill_store.py ROOT, for example s3://tutelage/samples")
     root = sys.argv[1].rstrip("/")
-    fill_synthesis(root)
-    fill_trainings(root)
+    try:
+        fill_synthesis(root)
+        fill_trainings(root)
+    except TutelageError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 def fill_synthesis(root: str) -> None:
