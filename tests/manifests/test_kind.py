@@ -170,7 +170,16 @@ def test_the_certificate_is_the_servers_and_keys_are_random(machine: Machine) ->
     assert machine.run("install.sh", "storage").returncode == 0
     authority, certificate = machine.kept / "ca.crt", machine.kept / "tls.crt"
     for name in ("s3.tutelage-storage.svc", "localhost"):
-        verify = ["openssl", "verify", "-x509_strict", "-CAfile", authority, "-verify_hostname", name, certificate]
+        verify: list[str | Path] = [
+            "openssl",
+            "verify",
+            "-x509_strict",
+            "-CAfile",
+            authority,
+            "-verify_hostname",
+            name,
+            certificate,
+        ]
         done = subprocess.run(verify, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
     assert not list(machine.kept.glob("ca.key")), "the authority's key is on the cluster"

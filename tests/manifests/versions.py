@@ -11,7 +11,7 @@ def _read(name: str, version: str, module: str) -> Program:
 
 
 NEWER_KUEUE = _read("kueue", "0.19.2", "sigs.k8s.io/kueue")
-"""It serves `v1beta2`, as Kueue 0.20 does that k8s/kind installs, and still `v1beta1`; the test cluster's own is older."""
+"""It serves `v1beta2`, as Kueue 0.20 does that k8s/kind installs, and still `v1beta1`; the test cluster's is older."""
 
 PROMETHEUS_OPERATOR = _read("prometheus-operator", "0.85.0", "github.com/prometheus-operator/prometheus-operator")
 EXTERNAL_SECRETS = _read("external-secrets", "1.3.2", "github.com/external-secrets/external-secrets")
