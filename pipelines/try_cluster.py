@@ -38,7 +38,7 @@ RUN_SECONDS = 300.0
 NODES = {"synthesize": 1, "train": 2}
 """A worker beside Ray's head, and two nodes of torchrun: so many that pods have to reach each other."""
 PROGRAMS: dict[str, Literal["ray", "torchrun"]] = {"synthesize": "ray", "train": "torchrun"}
-SMALL = {"cpu": "50m", "memory": "2Gi", "gpus": 0, "scratch": "1Gi", "shared_memory": "256Mi"}
+SMALL = {"cpu": "300m", "memory": "2Gi", "gpus": 0, "scratch": "1Gi", "shared_memory": "256Mi"}
 
 
 def try_cluster(placement: Placement, store: str, start_seconds: float) -> Iterator[Finding]:
