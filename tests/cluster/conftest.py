@@ -22,6 +22,11 @@ from tests.cluster.storage import VARIABLES, Storage, named_storage
 from tests.cluster.training import TrainRun
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first, so that none of them is left when the others have ended."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
     """The cluster that KUBECONFIG names; without it, the node of `make cluster-up` when it is up."""

@@ -82,9 +82,9 @@ def test_deadline_ends_the_job(namespace: Namespace, start: Start) -> None:
 
 def test_waiting_in_a_queue_is_not_running(namespace: Namespace, start: Start) -> None:
     statement = "print('released'); import time; time.sleep(1)"
-    job = start(small_job(namespace, statement, timeout_seconds=25, pods={"queue": "teams"}))
+    job = start(small_job(namespace, statement, timeout_seconds=60, pods={"queue": "teams"}))
     job.says("waits in the queue", 60)
-    time.sleep(30)
+    time.sleep(65)
     assert job.process.poll() is None, "longer than the running limit, and still waiting"
     assert not job.pods()
     # What Kueue does when it admits a workload.

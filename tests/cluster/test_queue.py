@@ -55,11 +55,11 @@ def queue(kueue: Cluster, namespace: Namespace) -> Iterator[Queue]:
 def test_job_waits_longer_than_it_may_run(queue: Queue, start: Start, launcher: str) -> None:
     queue.gate("Hold")
     wanted = small_job(
-        queue.namespace, "print('released')", launcher=launcher, timeout_seconds=25, pods={"queue": QUEUE}
+        queue.namespace, "print('released')", launcher=launcher, timeout_seconds=60, pods={"queue": QUEUE}
     )
     job = start(wanted)
     job.says("waits in the queue", 60)
-    time.sleep(30)
+    time.sleep(65)
     assert job.process.poll() is None, "longer than the running limit, and still waiting"
     assert not job.pods()
     queue.gate("None")
