@@ -36,6 +36,8 @@ args:
 {{- if .Values.tls.secret }}
 - --ssl-certfile=/etc/tls/tls.crt
 - --ssl-keyfile=/etc/tls/tls.key
+# A renewed certificate counts at once.
+- --enable-ssl-refresh
 {{- end }}
 {{- end }}
 
