@@ -18,7 +18,7 @@ H100_FLOPS, H100_BYTES_A_SECOND, H100_GIB = 989e12, 3.35e12, 79.0
 UTILISATION = 0.35
 """Share of the peak that a training is taken to reach: an assumption."""
 SERVED_SHARE, ENGINE_GIB = 0.92, 4.0
-"""vLLM 0.33's --gpu-memory-utilization, and what of it kernels, graphs and activations are taken to need on each GPU."""
+"""vLLM 0.33's --gpu-memory-utilization, and what of it kernels, graphs and activations are taken to need on a GPU."""
 ROWS, CUTOFF = 4, 1024
 """Rows of a micro batch and tokens of a row in the paper's recipe."""
 CONVERSATION = 2048
