@@ -1,4 +1,4 @@
-"""The command line: tutelage run | submit | compile | status | cancel | report | doctor | schema."""
+"""The command line: tutelage run | submit | compile | status | cancel | report | doctor | images | schema."""
 
 import json
 import re
@@ -225,6 +225,30 @@ def doctor(
         findings = examine(loaded)
     if not print_findings(findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def images(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="rendered manifests; - or, without a recipe, nothing: standard input", show_default=False),
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="a recipe whose steps' and jobs' images are listed too", show_default=False)
+    ] = None,
+    placement: PlacementFile = None,
+    variables: Variables = None,
+) -> None:
+    """List the images that manifests and a recipe need, one a line, for a mirror: helm template … | tutelage images."""
+    from pipelines.list_images import STDIN, list_images
+
+    loaded = None
+    if recipe:
+        loaded = read_recipe(recipe, parse_variables(variables), check_files=False, placement=placement)
+    elif placement or variables:
+        raise SettingsError("--placement and --set belong to a recipe", remedy="name it with --recipe")
+    for image in list_images(files or ([] if recipe else [STDIN]), loaded):
+        print(image)
 
 
 @app.command()

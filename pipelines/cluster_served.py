@@ -31,7 +31,7 @@ def examine_served(client: Any, moved: Recipe | None) -> Iterator[Finding]:
     wanted = launchers_of(moved)
     for launcher, resource in SERVED.items():
         try:
-            versions = _versions(client, resource)
+            versions = served_versions(client, resource)
         except ApiException as error:
             yield Finding(
                 launcher, launcher not in wanted, f"cannot be seen: {error.status} {error.reason}", "try again"
@@ -52,7 +52,7 @@ def examine_served(client: Any, moved: Recipe | None) -> Iterator[Finding]:
             )
 
 
-def _versions(client: Any, resource: Resource) -> list[str]:
+def served_versions(client: Any, resource: Resource) -> list[str]:
     """The served versions of a group that have the resource, the preferred one first."""
     group = _get(client, f"/apis/{resource.group}")
     versions = [str(version["version"]) for version in (group or {}).get("versions", [])]

@@ -72,3 +72,51 @@ def pytorchjob(name: str) -> Object:
     replica = {"replicas": 2, "restartPolicy": "Never", "template": {"spec": pod_spec("pytorch")}}
     spec = {"pytorchReplicaSpecs": {"Worker": replica}}
     return {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "metadata": {"name": name}, "spec": spec}
+
+
+def extended_pod(name: str, resource: str, priority_class: str) -> Object:
+    """A pod that needs one of an extended resource of the node."""
+    made = pod(name)
+    made["spec"]["priorityClassName"] = priority_class
+    resources = made["spec"]["containers"][0]["resources"]
+    for kind in ("requests", "limits"):
+        resources[kind] = {**resources[kind], resource: "1"}
+    return made
+
+
+def priority_class(name: str, value: int) -> Object:
+    """A PriorityClass."""
+    return {
+        "apiVersion": "scheduling.k8s.io/v1",
+        "kind": "PriorityClass",
+        "metadata": {"name": name},
+        "value": value,
+        "description": "of a test",
+    }
+
+
+def resource_flavor(name: str) -> Object:
+    """Kueue's name for nodes of one sort."""
+    return {"apiVersion": "kueue.x-k8s.io/v1beta1", "kind": "ResourceFlavor", "metadata": {"name": name}}
+
+
+def cluster_queue(name: str, flavor: str) -> Object:
+    """Kueue's queue of all namespaces, with more quota than the tests need."""
+    quota = [{"name": "cpu", "nominalQuota": "8"}, {"name": "memory", "nominalQuota": "64Gi"}]
+    group = {"coveredResources": ["cpu", "memory"], "flavors": [{"name": flavor, "resources": quota}]}
+    return {
+        "apiVersion": "kueue.x-k8s.io/v1beta1",
+        "kind": "ClusterQueue",
+        "metadata": {"name": name},
+        "spec": {"namespaceSelector": {}, "resourceGroups": [group]},
+    }
+
+
+def local_queue(name: str, cluster_queue: str) -> Object:
+    """Kueue's queue of one namespace."""
+    return {
+        "apiVersion": "kueue.x-k8s.io/v1beta1",
+        "kind": "LocalQueue",
+        "metadata": {"name": name},
+        "spec": {"clusterQueue": cluster_queue},
+    }

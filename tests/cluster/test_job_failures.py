@@ -27,6 +27,15 @@ def test_out_of_memory_is_tried_again_and_named(namespace: Namespace, start: Sta
     assert "OOMKilled" in error and "launch.pods.memory" in error and "2 times" in error
 
 
+def test_pod_that_fills_its_scratch_is_evicted_tried_again_and_named(namespace: Namespace, start: Start) -> None:
+    statement = "import time; open('/tmp/large', 'wb').write(bytes(80 * 2**20)); time.sleep(300)"
+    job = start(small_job(namespace, statement, pods={"scratch": "30Mi"}))
+    assert job.ended() == 1
+    assert "starting again, 1 of 1" in job.log
+    error = job.log[job.log.index("FAILED job ") :]
+    assert "Evicted" in error and "launch.pods.scratch" in error and "2 times" in error
+
+
 def test_image_that_the_registry_lacks_ends_the_job_early(
     empty_registry: str, namespace: Namespace, start: Start
 ) -> None:

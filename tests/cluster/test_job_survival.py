@@ -1,7 +1,8 @@
 """Jobs live through what happens to a cluster: lost pods, restarted servers, tokens that end, steps that are killed."""
 
+import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.cluster.access import Cluster, Namespace
 from tests.cluster.jobs import Start, StartedJob, account_kubeconfig, new_token, small_job, wait_for
 from tests.cluster.node import faults
+from tests.cluster.objects import extended_pod, priority_class
 
 LONG = "import time; print('at work', flush=True); time.sleep({seconds}); print('work is done', flush=True)"
 
@@ -31,6 +33,47 @@ def test_killed_process_starts_the_job_again(own_node: Cluster, namespace: Names
     job.says("at work")
     faults.kill_container(namespace.name, job.running_pods()[0])
     job.says("starting again, 1 of 1")
+    assert job.ended() == 0, job.log
+
+
+SLOT = "tests.tutelage.dev/slot"
+"""A resource of which the node has one, so that one pod can take another's place and no bystander's."""
+
+
+@pytest.fixture
+def one_slot(own_node: Cluster) -> Iterator[Cluster]:
+    """The node with one slot, and two priorities."""
+    patch = ("patch", "node", "node", "--subresource=status", "--type=merge", "-p")
+    own_node.kubectl(*patch, f'{{"status":{{"capacity":{{"{SLOT}":"1"}}}}}}')
+    names = ("tutelage-tests-low", "tutelage-tests-high")
+    for value, name in enumerate(names, 1):
+        own_node.apply(priority_class(name, value))
+    yield own_node
+    own_node.kubectl("delete", "priorityclass", *names)
+    own_node.kubectl(*patch, f'{{"status":{{"capacity":{{"{SLOT}":null}}}}}}')
+
+
+def test_preempted_job_starts_again_when_there_is_room(one_slot: Cluster, namespace: Namespace, start: Start) -> None:
+    pods = {"gpus": 1, "gpu_resource": SLOT, "priority_class": "tutelage-tests-low"}
+    job = start(small_job(namespace, LONG.format(seconds=20), launcher="PyTorchJob", pods=pods))
+    job.says("at work")
+    one_slot.apply(extended_pod("important", SLOT, "tutelage-tests-high"), namespace=namespace.name)
+    job.says("starting again, 1 of 1")
+    assert "Preempted" in job.log
+    namespace.kubectl("delete", "pod", "important")
+    assert job.ended() == 0, job.log
+    assert "work is done" in job.log
+
+
+def test_drained_node_costs_a_new_start(namespace: Namespace, start: Start) -> None:
+    job = start(small_job(namespace, LONG.format(seconds=20)))
+    job.says("at work")
+    (victim,) = job.running_pods()
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": victim}}
+    path = f"/api/v1/namespaces/{namespace.name}/pods/{victim}/eviction"
+    namespace.kubectl("create", "--raw", path, "-f", "-", text=json.dumps(eviction))
+    job.says("starting again, 1 of 1")
+    assert "Evicted" in job.log
     assert job.ended() == 0, job.log
 
 

@@ -70,7 +70,7 @@ def install_operators() -> None:
     there = kubectl("get", "deployments", "--all-namespaces", "-o", "name").split()
     for operator in (*OPERATORS.values(), trainer(DEFAULT_TRAINER)):
         if f"deployment.apps/{operator.deployment}" not in there:
-            _install(operator)
+            install(operator)
 
 
 def wait_for_deployments() -> None:
@@ -98,10 +98,9 @@ def switch_trainer(version: str) -> None:
         kinds = "trainjobs.trainer.kubeflow.org,trainingruntimes.trainer.kubeflow.org"
         kubectl("delete", kinds, "--all", "--all-namespaces")
         kubectl("delete", "clustertrainingruntimes.trainer.kubeflow.org", "--all")
-        kept = [text for text in _documents(trainer(installed)) if _kind(text) != "Namespace"]
-        kubectl("delete", "--ignore-not-found", "-f", "-", text=_joined(kept))
+        uninstall(trainer(installed))
     if installed != version:
-        _install(wanted)
+        install(wanted)
     wait_ready(wanted)
 
 
@@ -111,11 +110,18 @@ def wait_ready(operator: Operator) -> None:
     kubectl("rollout", "status", f"--timeout={READY_SECONDS:.0f}s", *place)
 
 
-def _install(operator: Operator) -> None:
+def install(operator: Operator) -> None:
+    """Apply an operator's manifests; it serves some seconds later."""
     _bring_image(operator)
     text = _joined(_documents(operator))
     # The API server checks every object; to fetch its schemas for a check before it takes seconds.
     kubectl("apply", "--server-side", "--force-conflicts", "--validate=false", "-f", "-", text=text)
+
+
+def uninstall(operator: Operator) -> None:
+    """Delete all of an operator but its namespace."""
+    kept = [text for text in _documents(operator) if _kind(text) != "Namespace"]
+    kubectl("delete", "--ignore-not-found", "-f", "-", text=_joined(kept))
 
 
 def _bring_image(operator: Operator) -> None:

@@ -1,0 +1,181 @@
+"""Memory, storage and time by a model's size, computed: `python -m benchmarks.sizing` prints docs/sizing.md's tables.
+
+Nothing here is measured. Each function is one formula; docs/sizing.md says which were checked against a measurement.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+GIB = 2**30
+WEIGHT, GRADIENT, OPTIMIZER = 2, 2, 12
+"""Bytes a parameter: bf16, bf16, fp32 master weights with Adam's two moments (ZeRO, arXiv 1910.02054, section 3.1)."""
+LOGIT = 2 + 4 + 4
+"""Bytes a logit: bf16, its fp32 copy, and that copy's gradient."""
+SFT_FLOPS, KTO_FLOPS = 2 + 4 + 2, 2 + 4 + 2 + 2
+"""Operations a parameter and token: forward, backward, recomputed forward; KTO also passes mismatched pairs forward."""
+H100_FLOPS, H100_BYTES_A_SECOND, H100_GIB = 989e12, 3.35e12, 79.0
+"""NVIDIA H100 SXM: dense bf16, memory bandwidth, memory that a program sees."""
+UTILISATION = 0.35
+"""Share of the peak that a training is taken to reach: an assumption."""
+SERVED_SHARE, ENGINE_GIB = 0.9, 4.0
+"""vLLM's --gpu-memory-utilization, and what of it kernels, graphs and activations are taken to need on each GPU."""
+ROWS, CUTOFF = 4, 1024
+"""Rows of a micro batch and tokens of a row in the paper's recipe."""
+CONVERSATION = 2048
+"""Tokens of a prompt with its answer that a teacher holds at once."""
+LEAST_SLOTS = 64
+"""Conversations at once below which a GPU's arithmetic idles: hence the next number of GPUs."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A decoder's shape, as its config.json has it."""
+
+    name: str
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    intermediate: int
+    vocabulary: int
+    tied: bool
+
+    @property
+    def head(self) -> int:
+        """Width of one head."""
+        return self.hidden // self.heads
+
+    @property
+    def parameters(self) -> int:
+        """All weights of a Qwen2: biases on queries, keys and values, two norms a layer."""
+        keys = self.kv_heads * self.head
+        attention = 2 * self.hidden * self.hidden + 2 * self.hidden * keys + self.hidden + 2 * keys
+        layer = attention + 3 * self.hidden * self.intermediate + 2 * self.hidden
+        return self.layers * layer + self.hidden + (1 if self.tied else 2) * self.vocabulary * self.hidden
+
+    @property
+    def cache_bytes(self) -> int:
+        """Keys and values of one token, in bf16."""
+        return 2 * self.layers * self.kv_heads * self.head * WEIGHT
+
+
+MODELS = (
+    Model("Qwen2-0.5B", 896, 24, 14, 2, 4864, 151936, tied=True),
+    Model("Qwen2.5-1.5B", 1536, 28, 12, 2, 8960, 151936, tied=True),
+    Model("Qwen2.5-3B", 2048, 36, 16, 2, 11008, 151936, tied=True),
+    Model("Qwen2.5-7B", 3584, 28, 28, 4, 18944, 152064, tied=False),
+    Model("Qwen2.5-14B", 5120, 48, 40, 8, 13824, 152064, tied=False),
+    Model("Qwen2.5-32B", 5120, 64, 40, 8, 27648, 152064, tied=False),
+    Model("Qwen2.5-72B", 8192, 80, 64, 8, 29568, 152064, tied=False),
+)
+
+
+def zero2(model: Model, ranks: int) -> float:
+    """Bytes of one GPU: all weights, and its share of gradients and optimizer state."""
+    return model.parameters * (WEIGHT + (GRADIENT + OPTIMIZER) / ranks)
+
+
+def zero3(model: Model, ranks: int) -> float:
+    """Bytes of one GPU: its share of everything."""
+    return model.parameters * (WEIGHT + GRADIENT + OPTIMIZER) / ranks
+
+
+def activations(model: Model) -> float:
+    """Bytes of one GPU for a micro batch with gradient checkpointing: each layer's input, and the logits."""
+    tokens = ROWS * CUTOFF
+    return tokens * (model.layers * model.hidden * WEIGHT + model.vocabulary * LOGIT)
+
+
+def checkpoint(model: Model) -> float:
+    """Bytes of a checkpoint in the store."""
+    return model.parameters * (WEIGHT + OPTIMIZER)
+
+
+def gpu_minutes(model: Model, flops: int) -> float:
+    """Of an H100 for a million tokens, once."""
+    return model.parameters * flops * 1e6 / (H100_FLOPS * UTILISATION) / 60
+
+
+def slots(model: Model, gpus: int) -> int:
+    """Conversations that a teacher's caches hold at once."""
+    free = gpus * (H100_GIB * SERVED_SHARE - ENGINE_GIB) * GIB - model.parameters * WEIGHT
+    return max(0, int(free // (model.cache_bytes * CONVERSATION)))
+
+
+def teacher_gpus(model: Model) -> int:
+    """The fewest H100 on which it has enough slots."""
+    return next(gpus for gpus in (1, 2, 4, 8) if slots(model, gpus) >= LEAST_SLOTS and model.heads % gpus == 0)
+
+
+def tokens_a_second(model: Model, gpus: int, at_once: int = 256) -> float:
+    """Upper limit: a step reads all weights and all caches (half full) once, or computes, whichever takes longer."""
+    batch = min(at_once, slots(model, gpus))
+    read = model.parameters * WEIGHT + batch * model.cache_bytes * CONVERSATION / 2
+    seconds = max(read / H100_BYTES_A_SECOND, 2 * model.parameters * batch / H100_FLOPS) / gpus
+    return batch / seconds
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown."""
+    lines = [list(head), *map(list, rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _gib(size: float) -> str:
+    return f"{size / GIB:,.1f}" if size < 100 * GIB else f"{size / GIB:,.0f}"
+
+
+def training_table() -> str:
+    """Memory of one GPU and storage, by student."""
+    fixed = [
+        "student",
+        "parameters, million",
+        *(f"ZeRO-2 on {ranks}" for ranks in (1, 2, 4, 8)),
+        "ZeRO-3 on 8",
+        "activations",
+        "checkpoint",
+        "model",
+    ]
+    return table(fixed, (_training_row(model) for model in MODELS[:5]))
+
+
+def _training_row(model: Model) -> list[str]:
+    memory = [zero2(model, ranks) for ranks in (1, 2, 4, 8)]
+    rest = [zero3(model, 8), activations(model), checkpoint(model), model.parameters * WEIGHT]
+    return [model.name, f"{model.parameters / 1e6:,.0f}", *map(_gib, [*memory, *rest])]
+
+
+def teacher_table() -> str:
+    """GPUs and slots, by teacher."""
+    head = ["teacher", "weights, GiB", "cache a token, KiB", "H100", "conversations at once", "tokens/s, at most"]
+    return table(head, (_teacher_row(model) for model in MODELS[3:]))
+
+
+def _teacher_row(model: Model) -> list[str]:
+    gpus = teacher_gpus(model)
+    rate = round(tokens_a_second(model, gpus), -2)
+    numbers = [f"{model.cache_bytes / 1024:.0f}", str(gpus), f"{slots(model, gpus):,}", f"{rate:,.0f}"]
+    return [f"{model.name}-Instruct", _gib(model.parameters * WEIGHT), *numbers]
+
+
+def time_table() -> str:
+    """GPU minutes, by student."""
+    rows = (
+        [model.name, *(f"{gpu_minutes(model, flops):.1f}" for flops in (SFT_FLOPS, KTO_FLOPS))] for model in MODELS[:5]
+    )
+    return table(["student", "SFT", "KTO"], rows)
+
+
+TABLES = {"training": training_table, "teacher": teacher_table, "time": time_table}
+"""By the name that docs/sizing.md has them under."""
+
+
+def main() -> None:
+    """Print all tables."""
+    for name, made in TABLES.items():
+        print(f"<!-- {name} -->\n{made()}\n")
+
+
+if __name__ == "__main__":
+    main()

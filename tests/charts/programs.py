@@ -1,0 +1,55 @@
+"""The programs that the charts' tests run: those of the node on this machine, or a skip that says how to get them."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cluster.node.programs import HELM, KUBERNETES, Program
+
+CHARTS = Path(__file__).parents[2] / "charts"
+
+Object = dict[str, Any]
+
+
+def built(program: Program) -> str:
+    """The program's path, or a skip."""
+    file = program.file()
+    if not file.exists():
+        pytest.skip(f"needs {program.name} {program.version}: make cluster-up builds it")
+    return str(file)
+
+
+def run(program: Program, *arguments: str, folder: Path = CHARTS) -> subprocess.CompletedProcess[str]:
+    """Run a program in a folder, with what it says on both outputs in `stdout`."""
+    command = [built(program), *arguments]
+    return subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def template(chart: str, *arguments: str, release: str = "teacher", namespace: str = "ai") -> list[Object]:
+    """A chart's objects as `helm template` renders them; fails with helm's own words."""
+    version = f"--kube-version={KUBERNETES.version}"
+    done = run(HELM, "template", release, chart, f"--namespace={namespace}", version, *arguments)
+    assert done.returncode == 0, done.stdout
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+def refusal(chart: str, *arguments: str) -> str:
+    """What helm says to values that it refuses."""
+    version = f"--kube-version={KUBERNETES.version}"
+    done = run(HELM, "template", "release", chart, version, *arguments)
+    assert done.returncode != 0, f"{arguments} were not refused:\n{done.stdout}"
+    return done.stdout
+
+
+def ci_values(chart: str) -> list[Path]:
+    """The files of values that the chart ships for continuous integration."""
+    return sorted((CHARTS / chart / "ci").glob("*-values.yaml"))
+
+
+def as_values(**values: Any) -> str:
+    """An argument of helm that sets values of any type."""
+    return f"--set-json={','.join(f'{key}={json.dumps(value)}' for key, value in values.items())}"

@@ -1,0 +1,24 @@
+"""Kueue on the node, for single tests: its webhooks stand before every job, so the other tests go without it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.cluster.node.commands import kubectl
+from tests.cluster.node.operators import Operator, install, uninstall, wait_ready
+from tests.cluster.node.programs import KUEUE
+
+OPERATOR = Operator(KUEUE, "config", "default", "kueue-system", "kueue-controller-manager")
+QUEUES = "clusterqueues.kueue.x-k8s.io,resourceflavors.kueue.x-k8s.io"
+
+
+@contextmanager
+def kueue_installed() -> Iterator[None]:
+    """Kueue runs inside the `with`; after it, nothing of it is left."""
+    install(OPERATOR)
+    try:
+        wait_ready(OPERATOR)
+        yield
+    finally:
+        # Its controller takes the finalizers off, so its objects go before it does.
+        kubectl("delete", QUEUES, "--all")
+        uninstall(OPERATOR)

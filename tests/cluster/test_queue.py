@@ -1,0 +1,81 @@
+"""Jobs in the queue of a real Kueue: they wait for as long as it takes, and live through being sent back into it."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.access import Cluster, Namespace
+from tests.cluster.jobs import Start, small_job, wait_for
+from tests.cluster.node.kueue import kueue_installed
+from tests.cluster.objects import cluster_queue, local_queue, resource_flavor
+
+pytestmark = pytest.mark.alone
+
+QUEUE = "team"
+
+
+@pytest.fixture(scope="module")
+def kueue(own_node: Cluster) -> Iterator[Cluster]:
+    """The cluster with Kueue, a flavor and a queue for all namespaces."""
+    with kueue_installed():
+        own_node.apply(resource_flavor("any"))
+        own_node.apply(cluster_queue("all", flavor="any"))
+        yield own_node
+
+
+class Queue:
+    """The test's own queue, and the gate of the cluster's one behind it."""
+
+    def __init__(self, cluster: Cluster, namespace: Namespace) -> None:
+        self.cluster, self.namespace = cluster, namespace
+        cluster.apply(local_queue(QUEUE, "all"), namespace=namespace.name)
+
+    def gate(self, policy: str) -> None:
+        """None lets workloads in, Hold keeps new ones out, HoldAndDrain sends those back that are in."""
+        patch = f'{{"spec":{{"stopPolicy":"{policy}"}}}}'
+        self.cluster.kubectl("patch", "clusterqueue", "all", "--type=merge", "-p", patch)
+
+    def conditions(self) -> set[str]:
+        """What holds of the one workload of the namespace."""
+        (workload,) = self.cluster.get("workloads.kueue.x-k8s.io", namespace=self.namespace.name)["items"]
+        found = workload.get("status", {}).get("conditions", [])
+        return {one["type"] for one in found if one["status"] == "True"}
+
+
+@pytest.fixture
+def queue(kueue: Cluster, namespace: Namespace) -> Iterator[Queue]:
+    """A queue whose gate is open again after the test."""
+    made = Queue(kueue, namespace)
+    yield made
+    made.gate("None")
+
+
+@pytest.mark.parametrize("launcher", ["TrainJob", "PyTorchJob"])
+def test_job_waits_longer_than_it_may_run(queue: Queue, start: Start, launcher: str) -> None:
+    queue.gate("Hold")
+    wanted = small_job(
+        queue.namespace, "print('released')", launcher=launcher, timeout_seconds=25, pods={"queue": QUEUE}
+    )
+    job = start(wanted)
+    job.says("waits in the queue", 60)
+    time.sleep(30)
+    assert job.process.poll() is None, "longer than the running limit, and still waiting"
+    assert not job.pods()
+    queue.gate("None")
+    assert job.ended() == 0, job.log + job.state()
+    assert "released" in job.log
+    wait_for("the workload to be finished", lambda: "Finished" in queue.conditions(), 60)
+
+
+def test_job_that_is_sent_back_into_the_queue_runs_again(queue: Queue, start: Start) -> None:
+    statement = "import time; print('at work', flush=True); time.sleep(20); print('work is done', flush=True)"
+    job = start(small_job(queue.namespace, statement, pods={"queue": QUEUE}))
+    job.says("at work")
+    queue.gate("HoldAndDrain")
+    job.says("waits in the queue", 90)
+    wait_for("its pods to be gone", lambda: not job.pods(), 90, job.state)
+    queue.gate("None")
+    assert job.ended() == 0, job.log + job.state()
+    assert job.log.count("work is done") == 1
+    assert "starting again" not in job.log, "the queue's decision costs none of the job's restarts"

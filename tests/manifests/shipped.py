@@ -1,0 +1,18 @@
+"""What `k8s/` ships: its folders for kustomize, and its single files."""
+
+from pathlib import Path
+
+K8S = Path(__file__).parents[2] / "k8s"
+KUSTOMIZATIONS = sorted(path.parent for path in K8S.rglob("kustomization.yaml"))
+SAMPLES = sorted((K8S / "samples").glob("*.yaml"))
+SINGLE = [*SAMPLES, *(K8S / "kind" / name for name in ("storage.yaml", "pipelines-port.yaml"))]
+"""Files that a person or a script applies as they are."""
+
+CHARTS = K8S.parent / "charts"
+VALUES = sorted(CHARTS.glob("*/ci/*-values.yaml"))
+"""Each chart's values for tests; the chart is two folders up."""
+
+
+def name_of(path: Path) -> str:
+    """A path as test ids show it."""
+    return str(path.relative_to(K8S))

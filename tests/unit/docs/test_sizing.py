@@ -1,0 +1,60 @@
+"""The tables of docs/sizing.md are what the formulas say, and the formulas what was measured."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.sizing import LEAST_SLOTS, MODELS, OPTIMIZER, TABLES, slots, teacher_gpus, zero2, zero3
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "sizing.md"
+
+
+def _block(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(<!-- {name} -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_page_has_the_computed_table(name: str) -> None:
+    found = _block(name).search(PAGE.read_text())
+    assert found is not None, f"docs/sizing.md has no <!-- {name} -->"
+    assert found[2].strip() == TABLES[name](), "run python -m tests.unit.docs.test_sizing"
+
+
+def test_parameters_are_those_that_the_models_have() -> None:
+    counted = {model.name: model.parameters for model in MODELS}
+    assert counted["Qwen2-0.5B"] == 494_032_768
+    assert counted["Qwen2.5-7B"] == 7_615_616_512
+
+
+def test_a_measured_checkpoint_is_as_large_as_the_formula_says() -> None:
+    measured = json.loads((ROOT / "benchmarks" / "results" / "checkpoint.json").read_text())["2 processes"]
+    states = [size for name, size in measured["files"].items() if name.endswith("optim_states.pt")]
+    assert sum(states) == pytest.approx(OPTIMIZER * measured["parameters"], rel=1e-3)
+    # In fp32: weights of 4 bytes in the place of 2.
+    whole = (4 + OPTIMIZER) * measured["parameters"]
+    assert measured["mib_of_a_checkpoint"] == pytest.approx(whole / 2**20, rel=1e-3)
+
+
+def test_one_rank_shares_with_nobody() -> None:
+    for model in MODELS:
+        assert zero2(model, 1) == zero3(model, 1) == 16 * model.parameters
+        assert zero3(model, 8) < zero2(model, 8) < zero2(model, 4)
+
+
+def test_a_teacher_gets_the_fewest_gpus_that_suffice() -> None:
+    for model in MODELS:
+        gpus = teacher_gpus(model)
+        assert slots(model, gpus) >= LEAST_SLOTS
+        assert gpus == 1 or slots(model, gpus // 2) < LEAST_SLOTS
+        assert model.heads % gpus == 0
+
+
+if __name__ == "__main__":
+    text = PAGE.read_text()
+    for name, made in TABLES.items():
+        text = _block(name).sub(lambda found, made=made: f"{found[1]}{made()}\n{found[3]}", text)
+    sys.exit(PAGE.write_text(text) and 0)

@@ -1,0 +1,138 @@
+"""`tutelage images`: every image that a site has to mirror, and nothing that is none."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+RECIPES = ROOT / "pipelines" / "recipes"
+DIGEST = f"sha256:{'a' * 64}"
+
+MANIFESTS = f"""
+apiVersion: v1
+kind: List
+items:
+  - apiVersion: batch/v1
+    kind: CronJob
+    metadata: {{name: nightly, annotations: {{image: a person's word}}}}
+    spec:
+      jobTemplate:
+        spec:
+          template:
+            spec:
+              initContainers: [{{name: init, image: registry.example.org/init:1}}]
+              containers: [{{name: main, image: "registry.example.org/main@{DIGEST}"}}]
+              volumes: [{{name: model, image: {{reference: registry.example.org/model:3}}}}]
+---
+apiVersion: trainer.kubeflow.org/v1alpha1
+kind: TrainingRuntime
+spec:
+  template:
+    spec:
+      replicatedJobs:
+        - name: node
+          template: {{spec: {{template: {{spec: {{containers: [{{name: node, image: runtime:1}}]}}}}}}}}
+---
+apiVersion: trainer.kubeflow.org/v1alpha1
+kind: TrainJob
+spec: {{trainer: {{image: trainjob:1}}}}
+---
+apiVersion: kubeflow.org/v1
+kind: PyTorchJob
+spec:
+  pytorchReplicaSpecs:
+    Worker: {{template: {{spec: {{containers: [{{name: pytorch, image: pytorchjob:1}}]}}}}}}
+---
+apiVersion: ray.io/v1
+kind: RayJob
+spec:
+  submitterPodTemplate: {{spec: {{containers: [{{name: s, image: submitter:1}}]}}}}
+  rayClusterSpec:
+    headGroupSpec: {{template: {{spec: {{containers: [{{name: head, image: ray:1}}]}}}}}}
+    workerGroupSpecs:
+      - template: {{spec: {{containers: [{{name: worker, image: ray:1}}]}}}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: words}}
+data: {{image: none}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: placement}}
+data:
+  placement.yaml: |
+    image: train:1
+    images: {{synthesize: launcher:1}}
+    jobs:
+      synthesize: {{launcher: RayJob, pods: {{image: "ray@{DIGEST}"}}}}
+      train: {{launcher: TrainJob}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+spec: {{versions: [{{schema: {{properties: {{image: {{default: "no:1"}}}}, image: "no:2"}}}}]}}
+---
+"""
+
+
+def images(*arguments: str, given: str = "") -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "pipelines.cli", "images", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, input=given)
+
+
+def test_every_kind_that_runs_pods_is_looked_through() -> None:
+    done = images(given=MANIFESTS)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "launcher:1",
+        "pytorchjob:1",
+        "ray:1",
+        f"ray@{DIGEST}",
+        "registry.example.org/init:1",
+        f"registry.example.org/main@{DIGEST}",
+        "registry.example.org/model:3",
+        "runtime:1",
+        "submitter:1",
+        "train:1",
+        "trainjob:1",
+    ]
+
+
+def test_several_files_and_a_recipe_with_its_jobs_make_one_list(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(f"kind: Pod\nspec: {{containers: [{{name: c, image: '{name}:1'}}]}}\n")
+    recipe = str(RECIPES / "qwen2-0.5b-8gpu.yaml")
+    done = images(str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml"), "--recipe", recipe)
+    wanted = ["a:1", "b:1", "tutelage/launcher:0.1.0", "tutelage/train:0.1.0", "tutelage/vllm:0.1.0"]
+    assert done.stdout.splitlines() == wanted, done.stderr
+
+
+def test_a_recipe_alone_and_with_another_placement() -> None:
+    recipe, placement = str(RECIPES / "demo.yaml"), str(ROOT / "pipelines" / "placements" / "small-cluster.yaml")
+    changed = ("--placement", placement, "--set", "train_image=registry.example.org/train:9")
+    assert images("--recipe", recipe, *changed).stdout.splitlines() == [
+        "registry.example.org/train:9",
+        "tutelage/launcher:0.1.0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("", "helm template RELEASE CHART | tutelage images"),
+        ("just words", "objects of Kubernetes in YAML"),
+        ("a: [", "not YAML"),
+        ("kind: ConfigMap\ndata: {placement.yaml: 'imagine: x'}", "imagine"),
+    ],
+)
+def test_what_are_no_manifests_is_refused_with_a_remedy(given: str, said: str) -> None:
+    done = images(given=given)
+    assert done.returncode == 1 and not done.stdout
+    assert said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_file_that_is_not_there_and_a_placement_without_a_recipe() -> None:
+    assert "/nowhere.yaml" in images("/nowhere.yaml").stderr
+    assert "--recipe" in images("--set", "a=b").stderr
