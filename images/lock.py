@@ -59,8 +59,13 @@ def locked_versions(content: str) -> dict[str, set[str]]:
     """Versions that a lock file's content names, by package; more than one where they differ by Python or platform."""
     versions: dict[str, set[str]] = {}
     for name, version in re.findall(r"^([\w.-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", content, re.MULTILINE):
-        versions.setdefault(name, set()).add(version)
+        versions.setdefault(normalised(name), set()).add(version)
     return versions
+
+
+def normalised(name: str) -> str:
+    """A package's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 
     images/build.py | images/sbom.py
 
-Reads build.py's lines from stdin, passes over images whose document is there, and prints the documents' paths. syft reads
-the layouts: the one on PATH, else the one that is built once into the cache, which needs Go.
+Reads build.py's lines from stdin, passes over images whose document is there, and prints the documents' paths. syft
+reads the layouts: the one on PATH, else the one that is built once into the cache, which needs Go.
 """
 
 import os
