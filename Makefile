@@ -8,7 +8,7 @@ export PYTHONUNBUFFERED := 1
 # Without bytecode every start compiles its imports anew, which takes seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo demo-study images lock sbom test cluster-up cluster-down test-cluster lint format clean
+.PHONY: help install demo demo-study images lock sbom test cluster-programs cluster-up cluster-down test-cluster lint format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -40,7 +40,10 @@ sbom: ## what each image holds, as SPDX beside its layout; builds what is not bu
 	python3 images/build.py $(IMAGES_FROM) | python3 images/sbom.py
 
 test: install ## all tests that need no cluster and no GPU
-	$(RUN)/pytest tests/unit tests/contract tests/golden tests/integration
+	$(RUN)/pytest tests/unit tests/contract tests/golden tests/charts tests/manifests tests/integration
+
+cluster-programs: install ## build what the node and the tests of charts and manifests run, where it is missing
+	@$(RUN)/python -m tests.cluster.node build
 
 cluster-up: install ## a real single-node Kubernetes with all operators, on this machine, without Docker
 	@$(RUN)/python -m tests.cluster.node up

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from packaging.requirements import Requirement
 from rich.console import Console
 
 from components.models.reference import as_parent
@@ -100,6 +99,8 @@ def _disk(folder: Path) -> Finding:
 
 
 def _packages() -> Finding:
+    from packaging.requirements import Requirement
+
     wrong = []
     for text in requires("tutelage") or []:
         requirement = Requirement(text)

@@ -97,7 +97,7 @@ def priority_class(name: str, value: int) -> Object:
 
 def resource_flavor(name: str) -> Object:
     """Kueue's name for nodes of one sort."""
-    return {"apiVersion": "kueue.x-k8s.io/v1beta1", "kind": "ResourceFlavor", "metadata": {"name": name}}
+    return {"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": "ResourceFlavor", "metadata": {"name": name}}
 
 
 def cluster_queue(name: str, flavor: str) -> Object:
@@ -105,7 +105,7 @@ def cluster_queue(name: str, flavor: str) -> Object:
     quota = [{"name": "cpu", "nominalQuota": "8"}, {"name": "memory", "nominalQuota": "64Gi"}]
     group = {"coveredResources": ["cpu", "memory"], "flavors": [{"name": flavor, "resources": quota}]}
     return {
-        "apiVersion": "kueue.x-k8s.io/v1beta1",
+        "apiVersion": "kueue.x-k8s.io/v1beta2",
         "kind": "ClusterQueue",
         "metadata": {"name": name},
         "spec": {"namespaceSelector": {}, "resourceGroups": [group]},
@@ -115,7 +115,7 @@ def cluster_queue(name: str, flavor: str) -> Object:
 def local_queue(name: str, cluster_queue: str) -> Object:
     """Kueue's queue of one namespace."""
     return {
-        "apiVersion": "kueue.x-k8s.io/v1beta1",
+        "apiVersion": "kueue.x-k8s.io/v1beta2",
         "kind": "LocalQueue",
         "metadata": {"name": name},
         "spec": {"clusterQueue": cluster_queue},

@@ -15,6 +15,8 @@ from tests.cluster.images import image
 from tests.cluster.node.programs import HELM
 from tests.cluster.storage import Storage
 
+pytestmark = pytest.mark.timeout(1500)
+
 VALUES = CHARTS / "teacher" / "ci" / "minimal-values.yaml"
 MADE = "serviceaccount,service,deployment,replicaset,pod,poddisruptionbudget,networkpolicy,persistentvolumeclaim,secret"
 """Kinds that the chart makes, those that come of them, and helm's own record."""
@@ -71,7 +73,8 @@ def test_it_answers_and_leaves_nothing(release: Release) -> None:
     done = release.helm("test", "teacher", "--timeout=5m")
     assert done.returncode == 0, done.stdout
     assert "demo-teacher answers: " in done.stdout
-    gone = release.helm("uninstall", "teacher", "--wait", "--timeout=3m")
+    # foreground: what came of the objects goes first.
+    gone = release.helm("uninstall", "teacher", "--cascade=foreground", "--wait", "--timeout=3m")
     assert gone.returncode == 0, gone.stdout
     assert release.left() == []
 

@@ -129,3 +129,17 @@ httpGet:
 {{- end }}
 {{- toYaml $resources }}
 {{- end }}
+
+{{/*
+One replica is recreated: a rolling update that may miss one would let `helm --wait` return before there is any.
+*/}}
+{{- define "teacher.strategy" -}}
+{{- if .Values.strategy }}
+{{- toYaml .Values.strategy }}
+{{- else if or .Values.autoscaling.enabled (gt (int .Values.replicas) 1) -}}
+type: RollingUpdate
+rollingUpdate: {maxSurge: 0, maxUnavailable: 1}
+{{- else -}}
+type: Recreate
+{{- end }}
+{{- end }}

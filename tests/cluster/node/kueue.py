@@ -7,7 +7,10 @@ from tests.cluster.node.commands import kubectl
 from tests.cluster.node.operators import Operator, install, uninstall, wait_ready
 from tests.cluster.node.programs import KUEUE
 
-OPERATOR = Operator(KUEUE, "config", "default", "kueue-system", "kueue-controller-manager")
+# The jobs that Tutelage makes, and no pods or jobs of others; PyTorchJobs are left out by default.
+KINDS = '["trainer.kubeflow.org/trainjob", "kubeflow.org/pytorchjob", "ray.io/rayjob"]'
+FRAMEWORKS = (r"frameworks:\n(\s+(#.*|- .*)\n)+", f"frameworks: {KINDS}\n")
+OPERATOR = Operator(KUEUE, "config", "default", "kueue-system", "kueue-controller-manager", (FRAMEWORKS,))
 QUEUES = "clusterqueues.kueue.x-k8s.io,resourceflavors.kueue.x-k8s.io"
 
 

@@ -27,13 +27,17 @@ READY_SECONDS = 180.0
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator: its program, the folder of its manifests (and the part of it to apply), and its Deployment."""
+    """An operator: its program, the folder of its manifests (and the part of it to apply), and its Deployment.
+
+    `configured` is what else is changed in its ConfigMap: pattern and replacement.
+    """
 
     program: Program
     manifests: str
     overlay: str
     namespace: str
     deployment: str
+    configured: tuple[tuple[str, str], ...] = ()
 
 
 OPERATORS = {
@@ -158,7 +162,9 @@ def _copied_manifests(operator: Operator, copy: Path) -> Path:
 def _fitted(text: str, operator: Operator) -> str:
     kind = _kind(text)
     if kind == "ConfigMap":
-        return text.replace("leaderElect: true", "leaderElect: false")
+        for pattern, replacement in (("leaderElect: true", "leaderElect: false"), *operator.configured):
+            text = re.sub(pattern, replacement, text)
+        return text
     if kind != "Deployment":
         return text
     deployment = yaml.safe_load(text)

@@ -81,8 +81,8 @@ KUBERAY = _go("kuberay", "1.6.0", "github.com/ray-project/kuberay/ray-operator",
 TRAINING_OPERATOR = _go(
     "training-operator", "1.9.4", "github.com/kubeflow/training-operator", "cmd/training-operator.v1", static=True
 )
-# 0.14 knows TrainJobs; it is installed for single tests only.
-KUEUE = _go("kueue", "0.14.0", "sigs.k8s.io/kueue", "cmd/kueue", static=True)
+# 0.19 knows the TrainJobs of Trainer 2.2 and later; it is installed for single tests only.
+KUEUE = _go("kueue", "0.19.0", "sigs.k8s.io/kueue", "cmd/kueue", static=True)
 VERSITYGW = _go("versitygw", "1.8.0", "github.com/versity/versitygw", "cmd/versitygw", static=True)
 
 PROGRAMS = (

@@ -1,10 +1,15 @@
 """What `helm test` tries. The client is the real one, the API server a stand-in; the jobs are looked at, not run."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from components.launch.job import Job
 from components.shared.errors import JobError, SettingsError
@@ -13,6 +18,12 @@ from pipelines.doctor import Finding
 from tests.unit.pipelines.stand_in import Request, served
 from tests.unit.pipelines.test_doctor_cluster import Answer, Kubernetes
 
+IMPORTED = """
+import sys
+import pipelines.try_cluster, components.clean_up.unfinished, components.launch.rayjob, components.launch.trainjob
+import components.shared.s3_store
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
 PLACEMENT = """
 image: train:1
 images: {synthesize: "launcher:1", train: "launcher:1"}
@@ -34,6 +45,29 @@ class Cluster(Kubernetes):
             self.deleted.append(request.path.rpartition("/namespaces/")[2])
             return 200, {}
         return super().__call__(request)
+
+
+def needed_by(package: str, seen: set[str]) -> set[str]:
+    """A package and all that it brings, as the launcher's image has them: without extras."""
+    name = canonicalize_name(package)
+    if name in seen:
+        return seen
+    seen.add(name)
+    for text in requires(package) or []:
+        wanted = Requirement(text)
+        if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+            needed_by(wanted.name, seen)
+    return seen
+
+
+def test_the_launchers_image_has_all_that_it_imports() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORTED], capture_output=True, text=True, check=True)
+    packages = packages_distributions()
+    imported = {canonicalize_name(packages[name][0]) for name in done.stdout.split() if name in packages}
+    assert "tutelage" in imported and "kubernetes" in imported
+    # What an import looks for and does without when it is not there.
+    optional = {"blinker", "chardet", "setuptools"}
+    assert imported - needed_by("tutelage", set()) <= optional
 
 
 @pytest.fixture
