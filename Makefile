@@ -8,7 +8,7 @@ export PYTHONUNBUFFERED := 1
 # Without bytecode every start compiles its imports anew, which takes seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo demo-study images test cluster-programs cluster-up cluster-down test-cluster lint format clean
+.PHONY: help install demo demo-study images lock sbom test cluster-programs cluster-up cluster-down test-cluster lint format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -33,6 +33,12 @@ demo-study: install ## the demo over five seeds: mean and standard deviation of 
 images: ## build the images with buildah; IMAGES_FROM=--debian needs no registry
 	python3 images/build.py $(IMAGES_FROM)
 
+lock: $(UV) ## write the images' lock files from uv.lock
+	python3 images/lock.py
+
+sbom: ## what each image holds, as SPDX beside its layout; builds what is not built
+	python3 images/build.py $(IMAGES_FROM) | python3 images/sbom.py
+
 test: install ## all tests that need no cluster and no GPU
 	$(RUN)/pytest tests/unit tests/contract tests/golden tests/charts tests/manifests tests/integration
 
@@ -48,6 +54,7 @@ cluster-down: ## end that node; nothing of it is left but files
 test-cluster: install ## the tests on the cluster that KUBECONFIG names, else on that node
 	$(RUN)/pytest tests/cluster -m "not alone" -n 3 --dist loadgroup
 	$(RUN)/pytest tests/cluster -m alone
+	$(RUN)/pytest tests/images
 
 lint: install ## ruff, mypy, and whether uv.lock fits pyproject.toml
 	$(RUN)/ruff check .

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Build the images with buildah, each into an OCI layout in the cache.
 
-    images/build.py [--debian] [launcher] [train]
+    images/build.py [--debian] [launcher] [ray] [train] [ray-vllm]
 
 Prints a line for each image: its reference, and the folder of its layout. The tag is the hash of what goes in, so that
 unchanged input costs nothing. Layouts share their layers as hard links, so that a change of code compresses and writes
@@ -14,21 +14,28 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import IO
 
+from lock import uv_program
 from oci_layout import write_layout
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = sorted(path.parent.name for path in (ROOT / "images").glob("*/Dockerfile"))
+VARIANTS = {"ray-vllm": ("ray", {"LOCK": "requirements-vllm.txt"})}
+"""Images of another's Dockerfile, with its build arguments; built when they are named."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tutelage" / "images"
 REGISTRY = "localhost/tutelage"
 CONTEXT = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
 """What a Dockerfile can copy."""
+SHARED = {"images/setuptools.txt", "images/torch.txt"}
+"""Files of this folder that more than one image is made of."""
 EPOCH = os.environ.get("SOURCE_DATE_EPOCH", "315532800")
 """Timestamp of every file and image: 1980, so that equal input makes equal layers."""
 KEPT = 3
@@ -40,17 +47,20 @@ INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 def main() -> None:
     """Build what the command line names, all images by default."""
     parser = argparse.ArgumentParser(description="Build the images with buildah, each into an OCI layout.")
-    parser.add_argument("images", nargs="*", metavar="IMAGE", help=f"one of {', '.join(IMAGES)}; default: all")
+    known = [*IMAGES, *VARIANTS]
+    what = f"of {', '.join(known)}; default: {', '.join(IMAGES)}"
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help=what)
     parser.add_argument("--base", help="base image; default: the Dockerfile's")
     parser.add_argument("--uv", help="image that holds /uv; default: the Dockerfile's")
+    parser.add_argument("--revision", help="commit that the images are labelled with; default: none")
     parser.add_argument("--debian", action="store_true", help="make both here, from Debian's and Python's packages")
     chosen = parser.parse_args()
-    if unknown := set(chosen.images) - set(IMAGES):
-        parser.error(f"no image {', '.join(sorted(unknown))}; there are {', '.join(IMAGES)}")
+    if unknown := set(chosen.images) - set(known):
+        parser.error(f"no image {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        arguments = base_arguments(chosen)
+        arguments = {**base_arguments(chosen), **label_arguments(chosen.revision)}
         with tempfile.TemporaryDirectory() as folder:
             tree = copy_input(Path(folder) / "tree")
             for name in chosen.images or IMAGES:
@@ -60,7 +70,7 @@ def main() -> None:
 
 def copy_input(tree: Path) -> Path:
     """Copy everything that goes in: an edit while a build runs is in the hash and in the image, or in neither."""
-    for entry in (".dockerignore", *CONTEXT, *(f"images/{name}/Dockerfile" for name in IMAGES)):
+    for entry in (".dockerignore", *CONTEXT):
         source, target = ROOT / entry, tree / entry
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
@@ -72,16 +82,19 @@ def copy_input(tree: Path) -> Path:
 
 def build(name: str, tree: Path, arguments: dict[str, str]) -> tuple[str, Path]:
     """Build an image unless its layout is there; returns its reference and the layout's folder."""
-    key = digest_input(name, tree, arguments)
+    folder, own = VARIANTS.get(name, (name, {}))
+    arguments = {**arguments, **own}
+    key = digest_input(folder, tree, arguments)
     reference, layout = f"{REGISTRY}/{name}:{key}", CACHE / f"{name}-{key}"
     if not layout.is_dir():
-        run_buildah(name, tree, reference, arguments)
+        run_buildah(folder, tree, reference, arguments)
         push = ["buildah", "push", "--quiet", "--format", "oci", reference]
-        others = [other for image in IMAGES for other in layouts(image)]
+        others = [other for image in (*IMAGES, *VARIANTS) for other in layouts(image)]
         write_layout(lambda target: run(*push, f"oci:{target}:{reference}"), layout, others)
     os.utime(layout)
     for stale in layouts(name)[:-KEPT]:
         shutil.rmtree(stale)
+        stale.with_name(f"{stale.name}.spdx.json").unlink(missing_ok=True)
         remove_image(f"{REGISTRY}/{name}:{stale.name.removeprefix(name + '-')}")
     return reference, layout
 
@@ -89,10 +102,9 @@ def build(name: str, tree: Path, arguments: dict[str, str]) -> tuple[str, Path]:
 def digest_input(name: str, tree: Path, arguments: dict[str, str]) -> str:
     """Hash of everything an image is made of, 16 hexadecimal digits."""
     digest = hashlib.sha256(json.dumps([EPOCH, arguments], sort_keys=True).encode())
-    others = [f"images/{other}" for other in IMAGES if other != name]
     for path in sorted(path for path in tree.rglob("*") if path.is_file()):
-        place = path.relative_to(tree)
-        if str(place.parent) not in others:
+        place = str(path.relative_to(tree))
+        if not place.startswith("images/") or place.startswith(f"images/{name}/") or place in SHARED:
             content = hashlib.sha256(path.read_bytes()).hexdigest()
             digest.update(f"{place}\0{os.access(path, os.X_OK)}\0{content}\n".encode())
     return digest.hexdigest()[:16]
@@ -127,7 +139,8 @@ def secrets(folder: Path) -> list[str]:
 
 def layouts(name: str) -> list[Path]:
     """Layouts of an image in the cache, the one used last at the end."""
-    return sorted(CACHE.glob(f"{name}-*"), key=lambda path: path.stat().st_mtime)
+    found = [path for path in CACHE.glob(f"{name}-*") if re.fullmatch(f"{name}-[0-9a-f]{{16}}", path.name)]
+    return sorted(found, key=lambda path: path.stat().st_mtime)
 
 
 def base_arguments(chosen: argparse.Namespace) -> dict[str, str]:
@@ -136,6 +149,12 @@ def base_arguments(chosen: argparse.Namespace) -> dict[str, str]:
         return {"BASE": debian_base(), "UV": uv_image()}
     named = {"BASE": chosen.base, "UV": chosen.uv}
     return {argument: value for argument, value in named.items() if value}
+
+
+def label_arguments(revision: str | None) -> dict[str, str]:
+    """Build arguments that images are labelled with: Tutelage's version, and the commit where it is told."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    return {"VERSION": version, **({"REVISION": revision} if revision else {})}
 
 
 def debian_base() -> str:
@@ -149,9 +168,7 @@ def debian_base() -> str:
 
 def uv_image() -> str:
     """Reference of an image that holds uv alone, the one that the Makefile uses."""
-    uv = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
-    if not Path(uv).exists():
-        run("make", ".tools/bin/uv")
+    uv = uv_program()
     version = run(uv, "--version", stdout=subprocess.PIPE).split()[1]
     reference = f"{REGISTRY}/uv:{version}"
     if not has_image(reference):

@@ -82,8 +82,9 @@ def join_ranks() -> bool:
         os.environ.setdefault(name, value)
     on_cpu = not torch.cuda.is_available()
     if on_cpu:
-        # DeepSpeed would compile a shared-memory extension on first use; gloo alone needs no compiler.
-        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        # DeepSpeed's shared-memory extension serves inference alone. Unless told, DeepSpeed runs a compiler to find out
+        # what it could compile, and compiles that.
+        deepspeed.ops.__compatible_ops__ = {"deepspeed_shm_comm": False}
     # One process may download a model for an hour while the others wait.
     PartialState(backend="gloo" if on_cpu else "nccl", timeout=timedelta(hours=2))
     return on_cpu

@@ -23,6 +23,7 @@ def placement_for(storage: Storage, folder: Path, train: dict[str, Any] | None =
     placement["variables"] |= {
         "s3_endpoint": endpoint or storage.endpoint,
         "launcher_image": image("launcher"),
+        "ray_image": image("ray"),
         "train_image": image("train"),
     }
     placement["pods"] |= {

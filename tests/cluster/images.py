@@ -7,14 +7,14 @@ from pathlib import Path
 
 from tests.cluster.node.places import CONTAINERD_SOCKET
 
-VARIABLES = {"launcher": "TUTELAGE_CLUSTER_LAUNCHER_IMAGE", "train": "TUTELAGE_CLUSTER_TRAIN_IMAGE"}
+VARIABLES = {name: f"TUTELAGE_CLUSTER_{name.upper()}_IMAGE" for name in ("launcher", "ray", "train")}
 """What names the images on another cluster, where they must be for its nodes to pull."""
 
 FOLDER = Path(__file__).parents[2] / "images"
 
 
 def image(name: str) -> str:
-    """The reference of an image: launcher or train."""
+    """The reference of an image: launcher, ray or train."""
     return os.environ[VARIABLES[name]]
 
 

@@ -25,7 +25,8 @@ END_SECONDS = 420.0
 
 def small_job(namespace: Namespace, statement: str, *, launcher: str = "TrainJob", **changed: Any) -> Job:
     """A job that runs one Python statement in each process, by way of the standard library's timeit."""
-    pods: dict[str, Any] = {"cpu": "50m", "memory": "1Gi", "scratch": "1Gi", "image": image("train")}
+    holder = image("ray" if launcher == "RayJob" else "train")
+    pods: dict[str, Any] = {"cpu": "50m", "memory": "1Gi", "scratch": "1Gi", "image": holder}
     pods |= {"namespace": namespace.name, **changed.pop("pods", {})}
     launch = {"launcher": launcher, "restarts": 1, "pods": Pods.model_validate(pods), **changed}
     return Job(

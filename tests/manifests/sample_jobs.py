@@ -76,7 +76,7 @@ SYNTHESIS = Job(
     program="ray",
     module="components.synthesize.generate",
     arguments=("--job", f"{ROOT}/synthesize/sample/job.json"),
-    launch=Launch.model_validate({"launcher": "RayJob", "pods": PODS}),
+    launch=Launch.model_validate({"launcher": "RayJob", "pods": {**PODS, "image": "tutelage/ray:0.1.0"}}),
 )
 SFT = training("sample-sft-zero2", "sft", "train/sft-zero2", nodes=2)
 KTO = training("sample-kto-zero3", "kto", "train/kto-zero3", nodes=2)

@@ -1,7 +1,6 @@
 """The images' key: the same input costs nothing, other input is never taken for it."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -14,20 +13,19 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A small repository with the real build program, an image, and some code."""
-    for file in ("images/build.py", "images/oci_layout.py", "images/train/Dockerfile", ".dockerignore"):
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / file, tmp_path / file)
-    for file in ("pyproject.toml", "uv.lock", "README.md", "LICENSE", "components/a.py", "pipelines/b.py"):
+    """A small repository with the real build program, images, and some code."""
+    shutil.copytree(ROOT / "images", tmp_path / "images", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / ".dockerignore", tmp_path)
+    for file in ("pyproject.toml", "README.md", "LICENSE", "components/a.py", "pipelines/b.py"):
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_text(file)
     return tmp_path
 
 
-def key_of(checkout: Path, base: str = "debian") -> str:
+def key_of(checkout: Path, base: str = "debian", image: str = "train") -> str:
     program = (
         "import build, pathlib, tempfile; tree = build.copy_input(pathlib.Path(tempfile.mkdtemp()) / 'tree');"
-        f"print(build.digest_input('train', tree, {{'BASE': {base!r}}}))"
+        f"print(build.digest_input({image!r}, tree, {{'BASE': {base!r}}}))"
     )
     command = [sys.executable, "-B", "-c", program]
     environment = {**os.environ, "TMPDIR": str(checkout)}
@@ -35,13 +33,22 @@ def key_of(checkout: Path, base: str = "debian") -> str:
     return ran.stdout.strip()
 
 
-@pytest.mark.parametrize(
-    "file", ["components/a.py", "pipelines/b.py", "uv.lock", "images/train/Dockerfile", ".dockerignore"]
-)
+INPUT = ("components/a.py", "pipelines/b.py", "pyproject.toml", ".dockerignore", "images/torch.txt")
+OWN = ("images/train/Dockerfile", "images/train/requirements.txt", "images/train/build_extensions.py")
+
+
+@pytest.mark.parametrize("file", [*INPUT, *OWN])
 def test_changed_input_has_another_key(checkout: Path, file: str) -> None:
     before = key_of(checkout)
     (checkout / file).write_text((checkout / file).read_text() + "\n# changed")
     assert key_of(checkout) != before
+
+
+@pytest.mark.parametrize("file", [*OWN, "images/README.md", "images/build.py"])
+def test_what_another_image_is_made_of_leaves_the_key(checkout: Path, file: str) -> None:
+    before = key_of(checkout, image="ray")
+    (checkout / file).write_text((checkout / file).read_text() + "\n# changed")
+    assert key_of(checkout, image="ray") == before
 
 
 def test_a_new_and_a_renamed_file_have_another_key(checkout: Path) -> None:
@@ -65,8 +72,12 @@ def test_what_no_image_holds_leaves_the_key(checkout: Path) -> None:
     assert key_of(checkout) == before
 
 
-@pytest.mark.parametrize("image", ["launcher", "train"])
-def test_the_image_is_built_with_the_makefiles_uv(image: str) -> None:
-    version = re.search(r"^UV_VERSION := (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert version
-    assert f"ARG UV=ghcr.io/astral-sh/uv:{version[1]}\n" in (ROOT / "images" / image / "Dockerfile").read_text()
+def test_the_layouts_of_an_image_are_not_those_of_its_variant(tmp_path: Path) -> None:
+    cache = tmp_path / "tutelage" / "images"
+    for name in ("ray-0123456789abcdef", "ray-vllm-0123456789abcdef"):
+        (cache / name).mkdir(parents=True)
+    (cache / "ray-0123456789abcdef.spdx.json").touch()
+    command = [sys.executable, "-B", "-c", "import build; print(*(path.name for path in build.layouts('ray')))"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    ran = subprocess.run(command, cwd=ROOT / "images", env=environment, check=True, capture_output=True, text=True)
+    assert ran.stdout.split() == ["ray-0123456789abcdef"]

@@ -1,0 +1,90 @@
+# The images, built by BuildKit:
+#   docker buildx bake --file images/docker-bake.hcl                       # launcher, ray, train
+#   REGISTRY=registry.example/team PUSH=true docker buildx bake --file images/docker-bake.hcl all
+# Pin both bases by digest for builds that must repeat: BASE=NAME@sha256:… UV=NAME@sha256:…
+
+variable "REGISTRY" {
+  default = "tutelage"
+}
+
+variable "VERSION" {
+  default = "0.1.0"
+}
+
+# Whether the images go to the registry.
+variable "PUSH" {
+  default = "false"
+}
+
+# The commit that the images are labelled with.
+variable "REVISION" {
+  default = ""
+}
+
+variable "BASE" {
+  default = "docker.io/library/python:3.11-slim-bookworm"
+}
+
+variable "UV" {
+  default = "ghcr.io/astral-sh/uv:0.13.8"
+}
+
+# A site's certificate authority, and uv's settings file, which names its package index: files on this machine.
+variable "CA" {
+  default = ""
+}
+
+variable "UV_SETTINGS" {
+  default = ""
+}
+
+group "default" {
+  targets = ["launcher", "ray", "train"]
+}
+
+group "all" {
+  targets = ["launcher", "ray", "ray-vllm", "train"]
+}
+
+target "image" {
+  context = "."
+  args = {
+    BASE              = BASE
+    UV                = UV
+    VERSION           = VERSION
+    REVISION          = REVISION
+    SOURCE_DATE_EPOCH = "315532800" # 1980, as the earliest time that a zip file can say
+  }
+  secret = concat(
+    CA == "" ? [] : ["id=ca,src=${CA}"],
+    UV_SETTINGS == "" ? [] : ["id=uv,src=${UV_SETTINGS}"],
+  )
+  attest = ["type=provenance,mode=max", "type=sbom"]
+  # Timestamps are levelled, so that equal input makes equal layers, the one with torch above all.
+  output = ["type=image,rewrite-timestamp=true,push=${PUSH}"]
+}
+
+target "launcher" {
+  inherits   = ["image"]
+  dockerfile = "images/launcher/Dockerfile"
+  tags       = ["${REGISTRY}/launcher:${VERSION}"]
+}
+
+target "ray" {
+  inherits   = ["image"]
+  dockerfile = "images/ray/Dockerfile"
+  tags       = ["${REGISTRY}/ray:${VERSION}"]
+}
+
+# ray for GPU workers that run models themselves.
+target "ray-vllm" {
+  inherits = ["ray"]
+  args     = { LOCK = "requirements-vllm.txt" }
+  tags     = ["${REGISTRY}/ray-vllm:${VERSION}"]
+}
+
+target "train" {
+  inherits   = ["image"]
+  dockerfile = "images/train/Dockerfile"
+  tags       = ["${REGISTRY}/train:${VERSION}"]
+}

@@ -1,0 +1,85 @@
+"""Every program that is started in a pod starts in its image: as any user, on a read-only root, without a network."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.images.container import Container
+from tests.images.programs import ELSEWHERE, MODULES, WITHOUT_HELP, commands
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = {
+    "ray": ("synthesize", "models", "shared"),
+    "train": ("collect", "curate", "select", "train", "merge", "evaluate", "publish", "models", "shared", "launch"),
+}
+"""Whose code runs in an image, imports inside functions too."""
+OPTIONAL = {"vllm"}
+"""Packages that the code does without; vllm is in ray-vllm."""
+THIN = ("clean_up.component", "synthesize.component", "synthesize.synthesize", "train.component", "train.train")
+"""What a pod of the launcher image imports."""
+
+pytestmark = pytest.mark.timeout(3600)  # the first test builds what is not built
+
+
+@pytest.mark.parametrize(
+    ("image", "called"), [(image, called) for image in ("launcher", "ray", "train") for called in commands(image)]
+)
+def test_the_program_starts(containers: dict[str, Container], image: str, called: str) -> None:
+    ran = containers[image].run(*commands(image)[called])
+    said = ran.stdout + ran.stderr
+    if called in WITHOUT_HELP:
+        assert WITHOUT_HELP[called] in said
+    else:
+        assert ran.returncode == 0, said
+
+
+def test_every_program_of_the_product_has_an_image_or_needs_none() -> None:
+    modules = {
+        _module_of(file) for file in _sources("components", "pipelines") if '__name__ == "__main__"' in file.read_text()
+    }
+    assert {module for module in modules if not module.startswith(ELSEWHERE)} == set(MODULES)
+
+
+def test_the_launcher_has_what_thin_pods_import(launcher: Container) -> None:
+    launcher.python("; ".join(f"import components.{module}" for module in THIN))
+
+
+@pytest.mark.parametrize("image", FOLDERS)
+def test_an_image_has_every_package_that_its_steps_import(containers: dict[str, Container], image: str) -> None:
+    files = _sources(*(f"components/{folder}" for folder in FOLDERS[image]))
+    wanted = {package for file in files for package in _imported(file)} - OPTIONAL
+    program = f"import importlib.util as find; print([p for p in {sorted(wanted)} if find.find_spec(p) is None])"
+    assert containers[image].python(program) == "[]"
+
+
+def test_the_libraries_of_a_training_load(train: Container) -> None:
+    loaded = train.python("import torch, transformers, trl, deepspeed, peft, datasets; print(torch.__version__)")
+    assert loaded.splitlines()[-1].startswith("2.")
+
+
+def test_ray_runs_a_task(ray: Container) -> None:
+    program = (
+        "import ray; ray.init(num_cpus=1, include_dashboard=False, object_store_memory=100 * 2**20);"
+        "print('sum', ray.get(ray.remote(sum).remote([1, 2])))"
+    )
+    assert "sum 3" in ray.python(program)
+
+
+def _sources(*folders: str) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def _module_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts)
+
+
+def _imported(file: Path) -> Iterator[str]:
+    """Top-level packages that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module.split(".")[0]
