@@ -38,6 +38,8 @@ SHARED = {"images/setuptools.txt", "images/torch.txt"}
 """Files of this folder that more than one image is made of."""
 EPOCH = os.environ.get("SOURCE_DATE_EPOCH", "315532800")
 """Timestamp of every file and image: 1980, so that equal input makes equal layers."""
+CACHED = ["--layers"]
+"""buildah's options for steps that it has done before."""
 KEPT = 3
 """Layouts of each image that are kept: someone may still be reading the one before. They share their large layers."""
 SITE_CA = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -112,7 +114,7 @@ def digest_input(name: str, tree: Path, arguments: dict[str, str]) -> str:
 
 def run_buildah(name: str, tree: Path, reference: str, arguments: dict[str, str]) -> None:
     """Build one image under its reference; a build inside a container or as root needs no more than chroot."""
-    command = ["buildah", "bud", "--isolation", "chroot", "--network", "host", "--layers", "--timestamp", EPOCH]
+    command = ["buildah", "bud", "--isolation", "chroot", "--network", "host", *CACHED, "--timestamp", EPOCH]
     for argument, value in arguments.items():
         command += ["--build-arg", f"{argument}={value}"]
     if cache := os.environ.get("UV_CACHE_DIR") or existing(Path.home() / ".cache" / "uv"):

@@ -126,7 +126,7 @@ print(float((ours - theirs).abs().max()))
 
 def test_the_launcher_built_again_has_the_same_layers(images: dict[str, Image], tmp_path: Path) -> None:
     program = (
-        "import build, pathlib, sys; build.CACHE.mkdir(parents=True); build.LAYERS = ['--no-cache'];"
+        "import build, pathlib, sys; build.CACHE.mkdir(parents=True); build.CACHED = ['--layers', '--no-cache'];"
         "sys.argv = ['build.py', '--debian', 'launcher']; build.main()"
     )
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "UV_CACHE_DIR": _uv_cache()}
