@@ -12,6 +12,7 @@ from tests.cluster.access import AUTHORITY_CONFIG_MAP, S3_SECRET, Cluster, Names
 from tests.cluster.demo import KEYS
 from tests.cluster.images import VARIABLES, image
 from tests.cluster.node.programs import HELM
+from tests.cluster.node.storage import make_user, remove_user
 from tests.cluster.storage import Storage
 
 CHART = CHARTS / "tutelage"
@@ -60,16 +61,19 @@ class Team(Namespace):
 
 @contextmanager
 def new_team(cluster: Cluster, storage: Storage) -> Iterator[Team]:
-    """A team's namespace and its bucket; both are gone afterwards."""
+    """A team's namespace and its bucket, on the node with keys to that bucket alone; all is gone afterwards."""
     built(HELM)
     own = Team(cluster)
     storage.client.create_bucket(Bucket=own.bucket)
     try:
-        own.fill(storage.keys, storage.authority.read_text())
+        keys = make_user(own.bucket) if cluster.own else storage.keys
+        own.fill(keys, storage.authority.read_text())
         yield own
     finally:
         own.remove()
         storage.remove_bucket(own.bucket)
+        if cluster.own:
+            remove_user(own.bucket)
 
 
 def site_values(team: Team, storage: Storage) -> dict[str, Any]:

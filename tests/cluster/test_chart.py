@@ -9,9 +9,11 @@ import yaml
 from components.launch.rights import RIGHTS
 from pipelines.placement import Placement
 from tests.charts.programs import as_values
-from tests.cluster.access import AUTHORITY_CONFIG_MAP, Cluster
+from tests.cluster.access import AUTHORITY_CONFIG_MAP, S3_SECRET, Cluster
+from tests.cluster.images import image
+from tests.cluster.objects import Object, pod
 from tests.cluster.storage import Storage
-from tests.cluster.team import CHART, Team, new_team, site_values
+from tests.cluster.team import CHART, RELEASE, Team, new_team, site_values
 
 ACCOUNT = "system:serviceaccount:{}:tutelage"
 TEST_TIMEOUT = "--timeout=15m"
@@ -88,6 +90,62 @@ def test_rights_are_the_products_and_end_at_the_namespace(team: Team, other_team
         refused += [("get", "configmaps"), ("update", "roles.rbac.authorization.k8s.io"), ("get", "nodes")]
         for verb, resource in refused:
             assert not each.may(account, verb, resource), f"{verb} {resource}"
+
+
+INTRUDER = """
+import sys
+import boto3
+from botocore.exceptions import ClientError
+from kubernetes import client, config
+
+config.load_incluster_config()
+core, other = client.CoreV1Api(), sys.argv[1]
+jobs = ("ray.io", "v1", other, "rayjobs")
+tries = {
+    "secret": lambda: core.read_namespaced_secret("s3", other),
+    "pods": lambda: core.list_namespaced_pod(other),
+    "logs": lambda: core.read_namespaced_pod_log("any", other),
+    "jobs": lambda: client.CustomObjectsApi().list_namespaced_custom_object(*jobs),
+    "data": lambda: boto3.client("s3").list_objects_v2(Bucket=other),
+    "own data": lambda: boto3.client("s3").list_objects_v2(Bucket=sys.argv[2]),
+}
+for what, attempt in tries.items():
+    try:
+        attempt()
+        print(f"{what}: reached")
+    except client.ApiException as error:
+        print(f"{what}: {error.status}")
+    except ClientError as error:
+        print(f"{what}: {error.response['Error']['Code']}")
+"""
+
+
+def test_a_pod_reaches_nothing_of_another_teams_release(
+    images: None, own_node: Cluster, team: Team, other_team: Team, storage: Storage
+) -> None:
+    for each in (team, other_team):
+        each.install()
+    storage.client.put_object(Bucket=other_team.bucket, Key="model", Body=b"data")
+    team.cluster.apply(intruder(team, storage, other_team.name, team.bucket), namespace=team.name)
+    team.kubectl("wait", "pod/intruder", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=180s")
+    said = dict(line.split(": ") for line in team.kubectl("logs", "intruder").splitlines())
+    refused = dict.fromkeys(("secret", "pods", "logs", "jobs"), "403")
+    assert said == {**refused, "data": "AccessDenied", "own data": "reached"}
+
+
+def intruder(team: Team, storage: Storage, *arguments: str) -> Object:
+    """A pod with the release's account and the team's keys that tries to reach another team's."""
+    made = pod("intruder", image("launcher"))
+    (container,) = made["spec"]["containers"]
+    settings = {**storage.settings, "AWS_CA_BUNDLE": "/authority/ca.crt"}
+    container["command"] = ["python", "-c", INTRUDER, *arguments]
+    container["env"] = [{"name": name, "value": value} for name, value in settings.items()]
+    container["envFrom"] = [{"secretRef": {"name": S3_SECRET}}]
+    container["volumeMounts"] = [{"name": "authority", "mountPath": "/authority"}]
+    container["resources"]["limits"]["memory"] = "512Mi"
+    authority = {"name": "authority", "configMap": {"name": AUTHORITY_CONFIG_MAP}}
+    made["spec"] |= {"serviceAccountName": RELEASE, "automountServiceAccountToken": True, "volumes": [authority]}
+    return made
 
 
 def test_helm_test_is_green_and_leaves_nothing(team: Team, site: str) -> None:
