@@ -21,7 +21,7 @@ from tests.cluster.team import RELEASE, new_team, site_values
 
 STUDY = Path(__file__).parents[2] / "benchmarks" / "results" / "demo_study.json"
 # The whole recipe runs in the first test's set-up: once, and before all other tests, since nothing takes as long.
-pytestmark = [pytest.mark.timeout(3000), pytest.mark.xdist_group("demo"), pytest.mark.long]
+pytestmark = [pytest.mark.timeout(3000), pytest.mark.long]
 
 NOISE = 4.0
 """How far from the study's mean a score may lie, in standard deviations (and at least 3 points of 100)."""
