@@ -52,7 +52,7 @@ cluster-down: ## end that node; nothing of it is left but files
 	@$(RUN)/python -m tests.cluster.node down
 
 test-cluster: install ## the tests on the cluster that KUBECONFIG names, else on that node
-	$(RUN)/pytest tests/cluster -m "not alone" -n 3 --dist loadgroup
+	$(RUN)/pytest tests/cluster -m "not alone" -n 3
 	$(RUN)/pytest tests/cluster -m alone
 	$(RUN)/pytest tests/images
 

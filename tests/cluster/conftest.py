@@ -5,8 +5,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from components.launch.job import Job
 from tests.cluster.access import Cluster, Namespace, named_kubeconfig
@@ -25,6 +27,23 @@ from tests.cluster.training import TrainRun
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long tests first, so that none of them is left when the others have ended."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+class OneRunInOneProcess(LoadScopeScheduling):
+    """Hands out tests one by one, but the demo's together: they look at one run, which takes minutes.
+
+    pytest-xdist's own groups (3.8) are lost with pytest 9.2, which keeps the names of tests to itself.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return module if module.endswith("test_demo.py") else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneRunInOneProcess:
+    """How tests are dealt to processes."""
+    return OneRunInOneProcess(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -1,100 +1,42 @@
 """The chart of a team's namespace on a real cluster, in namespaces that enforce restricted pods."""
 
 import shlex
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 import yaml
 
 from components.launch.rights import RIGHTS
 from pipelines.placement import Placement
-from tests.charts.programs import CHARTS, as_values, built
-from tests.cluster.access import AUTHORITY_CONFIG_MAP, S3_SECRET, Cluster, Namespace
-from tests.cluster.demo import KEYS
+from tests.charts.programs import as_values
+from tests.cluster.access import AUTHORITY_CONFIG_MAP, S3_SECRET, Cluster
 from tests.cluster.images import image
-from tests.cluster.node.programs import HELM
+from tests.cluster.objects import Object, pod
 from tests.cluster.storage import Storage
+from tests.cluster.team import CHART, RELEASE, Team, new_team, site_values
 
-CHART = CHARTS / "tutelage"
-OTHERS_WORK = ("event", "lease", "endpoint", "podmetrics", "controllerrevision")
-"""Kinds of objects that come and go by themselves."""
 ACCOUNT = "system:serviceaccount:{}:tutelage"
 TEST_TIMEOUT = "--timeout=15m"
-
-
-@dataclass(frozen=True)
-class Team(Namespace):
-    """A namespace with a bucket, its keys and the authority, and nothing of the product: the chart brings that."""
-
-    def apply_product(self) -> None:
-        """Nothing."""
-
-    def helm(self, *arguments: str, fails: bool = False) -> str:
-        """Run helm in it; what it says on both outputs."""
-        access = [f"--kubeconfig={self.cluster.kubeconfig}", f"--namespace={self.name}"]
-        command = [built(HELM), *access, *arguments]
-        done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        assert bool(done.returncode) == fails, f"helm {' '.join(arguments[:2])}:\n{done.stdout}"
-        return done.stdout
-
-    def install(self, *values: str) -> str:
-        """Install the chart; what it notes."""
-        return self.helm("install", "tutelage", str(CHART), "--wait", "--timeout=3m", *values)
-
-    def objects(self) -> set[str]:
-        """Everything that lies in the namespace, KIND/NAME."""
-        kinds = self.cluster.kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
-        wanted = ",".join(kind for kind in kinds if not kind.startswith(OTHERS_WORK))
-        return set(self.kubectl("get", wanted, "-o", "name", "--ignore-not-found").split())
-
-    def may(self, account: str, verb: str, resource: str) -> bool:
-        """Whether an account may do something in this namespace."""
-        said = self.kubectl("auth", "can-i", verb, resource, f"--as={account}", check=False)
-        return said.strip().splitlines()[-1] == "yes"
 
 
 @pytest.fixture
 def team(cluster: Cluster, storage: Storage) -> Iterator[Team]:
     """A namespace of the test."""
-    yield from made(cluster, storage)
+    with new_team(cluster, storage) as made:
+        yield made
 
 
 @pytest.fixture
 def other_team(cluster: Cluster, storage: Storage) -> Iterator[Team]:
     """Another one."""
-    yield from made(cluster, storage)
-
-
-def made(cluster: Cluster, storage: Storage) -> Iterator[Team]:
-    built(HELM)
-    own = Team(cluster)
-    storage.client.create_bucket(Bucket=own.bucket)
-    try:
-        own.fill(storage.keys, storage.authority.read_text())
-        yield own
-    finally:
-        own.remove()
-        storage.remove_bucket(own.bucket)
+    with new_team(cluster, storage) as made:
+        yield made
 
 
 @pytest.fixture
 def site(images: None, team: Team, storage: Storage) -> str:
     """Values with this cluster's images and store."""
-    values = {
-        "store.root": f"{team.store}/outputs",
-        "store.endpoint": storage.endpoint,
-        "store.secret": {"name": S3_SECRET, "accessKey": KEYS[0], "secretKey": KEYS[1]},
-        "certificateAuthority.configMap": AUTHORITY_CONFIG_MAP,
-        "test.startSeconds": 300,
-    }
-    for name in ("launcher", "train", "ray"):
-        # The train image has Ray, and a node of the tests has no room for a second one of its size.
-        path, _, tag = image("train" if name == "ray" else name).rpartition(":")
-        registry, _, repository = path.partition("/")
-        values[f"images.{name}"] = {"registry": registry, "repository": repository, "tag": tag}
-    return as_values(**values)
+    return as_values(**site_values(team, storage))
 
 
 def test_install_upgrade_rollback_and_uninstall_leave_nothing(team: Team) -> None:
@@ -148,6 +90,62 @@ def test_rights_are_the_products_and_end_at_the_namespace(team: Team, other_team
         refused += [("get", "configmaps"), ("update", "roles.rbac.authorization.k8s.io"), ("get", "nodes")]
         for verb, resource in refused:
             assert not each.may(account, verb, resource), f"{verb} {resource}"
+
+
+INTRUDER = """
+import sys
+import boto3
+from botocore.exceptions import ClientError
+from kubernetes import client, config
+
+config.load_incluster_config()
+core, other = client.CoreV1Api(), sys.argv[1]
+jobs = ("ray.io", "v1", other, "rayjobs")
+tries = {
+    "secret": lambda: core.read_namespaced_secret("s3", other),
+    "pods": lambda: core.list_namespaced_pod(other),
+    "logs": lambda: core.read_namespaced_pod_log("any", other),
+    "jobs": lambda: client.CustomObjectsApi().list_namespaced_custom_object(*jobs),
+    "data": lambda: boto3.client("s3").list_objects_v2(Bucket=other),
+    "own data": lambda: boto3.client("s3").list_objects_v2(Bucket=sys.argv[2]),
+}
+for what, attempt in tries.items():
+    try:
+        attempt()
+        print(f"{what}: reached")
+    except client.ApiException as error:
+        print(f"{what}: {error.status}")
+    except ClientError as error:
+        print(f"{what}: {error.response['Error']['Code']}")
+"""
+
+
+def test_a_pod_reaches_nothing_of_another_teams_release(
+    images: None, own_node: Cluster, team: Team, other_team: Team, storage: Storage
+) -> None:
+    for each in (team, other_team):
+        each.install()
+    storage.client.put_object(Bucket=other_team.bucket, Key="model", Body=b"data")
+    team.cluster.apply(intruder(team, storage, other_team.name, team.bucket), namespace=team.name)
+    team.kubectl("wait", "pod/intruder", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=180s")
+    said = dict(line.split(": ") for line in team.kubectl("logs", "intruder").splitlines())
+    refused = dict.fromkeys(("secret", "pods", "logs", "jobs"), "403")
+    assert said == {**refused, "data": "AccessDenied", "own data": "reached"}
+
+
+def intruder(team: Team, storage: Storage, *arguments: str) -> Object:
+    """A pod with the release's account and the team's keys that tries to reach another team's."""
+    made = pod("intruder", image("launcher"))
+    (container,) = made["spec"]["containers"]
+    settings = {**storage.settings, "AWS_CA_BUNDLE": "/authority/ca.crt"}
+    container["command"] = ["python", "-c", INTRUDER, *arguments]
+    container["env"] = [{"name": name, "value": value} for name, value in settings.items()]
+    container["envFrom"] = [{"secretRef": {"name": S3_SECRET}}]
+    container["volumeMounts"] = [{"name": "authority", "mountPath": "/authority"}]
+    container["resources"]["limits"]["memory"] = "512Mi"
+    authority = {"name": "authority", "configMap": {"name": AUTHORITY_CONFIG_MAP}}
+    made["spec"] |= {"serviceAccountName": RELEASE, "automountServiceAccountToken": True, "volumes": [authority]}
+    return made
 
 
 def test_helm_test_is_green_and_leaves_nothing(team: Team, site: str) -> None:

@@ -1,4 +1,7 @@
-"""The demo's whole recipe on the cluster: a RayJob, two-node TrainJobs and plain pods that meet in S3 alone."""
+"""The demo's whole recipe on the cluster: a RayJob, two-node TrainJobs and plain pods that meet in S3 alone.
+
+The chart fills the namespace, whose pods are restricted.
+"""
 
 import json
 from collections.abc import Iterator
@@ -6,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from kubernetes import client, config
 
+from tests.charts.programs import as_values
 from tests.cluster.access import Cluster, Namespace
-from tests.cluster.demo import compile_demo, placement_for
+from tests.cluster.demo import PLACEMENT, compile_demo
 from tests.cluster.kubeflow.run import Run
 from tests.cluster.storage import Storage
+from tests.cluster.team import RELEASE, new_team, site_values
 
 STUDY = Path(__file__).parents[2] / "benchmarks" / "results" / "demo_study.json"
 # The whole recipe runs in the first test's set-up: once, and before all other tests, since nothing takes as long.
-pytestmark = [pytest.mark.timeout(3000), pytest.mark.xdist_group("demo"), pytest.mark.long]
+pytestmark = [pytest.mark.timeout(3000), pytest.mark.long]
 
 NOISE = 4.0
 """How far from the study's mean a score may lie, in standard deviations (and at least 3 points of 100)."""
@@ -25,19 +31,24 @@ NOISE = 4.0
 def finished(
     images: None, cluster: Cluster, storage: Storage, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Namespace, Run]]:
-    """The recipe run to its end."""
-    folder, own = tmp_path_factory.mktemp("demo"), Namespace(cluster)
-    storage.client.create_bucket(Bucket=own.bucket)
-    try:
-        own.fill(storage.keys, storage.authority.read_text())
-        compiled = compile_demo(own, placement_for(storage, folder), folder)
+    """The recipe run to its end in a namespace that the chart filled, with the chart's account and placement."""
+    folder = tmp_path_factory.mktemp("demo")
+    with new_team(cluster, storage) as team:
+        team.install(as_values(**site_values(team, storage), **small_jobs()))
+        compiled = compile_demo(team, team.placement(folder), folder)
         core = client.CoreV1Api(config.new_client_from_config(str(cluster.kubeconfig)))
-        run = Run(core, own.name, compiled, root=f"{own.store}/kubeflow", parameters={})
+        place = {"root": f"{team.store}/kubeflow", "service_account": RELEASE}
+        run = Run(core, team.name, compiled, parameters={}, **place)
         run.execute()
-        yield own, run
-    finally:
-        own.remove()
-        storage.remove_bucket(own.bucket)
+        yield team, run
+
+
+def small_jobs() -> dict[str, Any]:
+    """Values of the chart that ask for as little as the small placement does: a head and a worker, two nodes."""
+    small = yaml.safe_load(PLACEMENT.read_text())
+    for job in small["jobs"].values():
+        del job["pods"]["image"]
+    return {"placement.tasks": small["tasks"], "placement.jobs": small["jobs"]}
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +76,12 @@ def test_jobs_are_what_the_placement_asks_for(finished: tuple[Namespace, Run]) -
     assert set(labels) == {run.name}
     owners = [job["metadata"]["ownerReferences"][0]["name"] for job in [*rayjobs, *trainjobs]]
     assert set(owners) == {run.name}, "who deletes the run deletes its jobs"
+
+
+def test_every_pod_is_of_the_charts_account(finished: tuple[Namespace, Run]) -> None:
+    own, _ = finished
+    pods = own.cluster.get("pods", namespace=own.name)["items"]
+    assert pods and {pod["spec"]["serviceAccountName"] for pod in pods} == {RELEASE}
 
 
 def test_report_has_the_shape_of_a_local_run(report: dict[str, Any]) -> None:

@@ -11,11 +11,15 @@
 {{- if or (include "tutelage.certificateMap" .) .Values.certificateAuthority.secret }}true{{ end }}
 {{- end }}
 
-{{/* Variables of the store, by name. */}}
+{{/* Variables of the store and of MLflow, by name. */}}
 {{- define "tutelage.environment" -}}
 {{- $values := dict "AWS_REGION" .Values.store.region }}
 {{- if .Values.store.endpoint }}{{ $_ := set $values "AWS_ENDPOINT_URL" .Values.store.endpoint }}{{ end }}
 {{- if .Values.store.addressing }}{{ $_ := set $values "TUTELAGE_S3_ADDRESSING" .Values.store.addressing }}{{ end }}
+{{- with .Values.mlflow }}
+{{- if .trackingUri }}{{ $_ := set $values "MLFLOW_TRACKING_URI" .trackingUri }}{{ end }}
+{{- if and .trackingUri .experiment }}{{ $_ := set $values "MLFLOW_EXPERIMENT_NAME" .experiment }}{{ end }}
+{{- end }}
 {{- toYaml (merge (deepCopy .Values.pods.environment) $values) }}
 {{- end }}
 
@@ -30,6 +34,9 @@
 {{- end }}
 {{- with .Values.teacher.secret }}
 {{- if .name }}{{ $_ := set $secrets .variable (dict "secret" .name "key" .key) }}{{ end }}
+{{- end }}
+{{- with .Values.mlflow }}
+{{- if and .trackingUri .secret.name }}{{ $_ := set $secrets "MLFLOW_TRACKING_TOKEN" (dict "secret" .secret.name "key" .secret.key) }}{{ end }}
 {{- end }}
 {{- toYaml $secrets }}
 {{- end }}

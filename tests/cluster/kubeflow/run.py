@@ -17,6 +17,7 @@ from kubernetes import client
 from kubernetes.client.rest import ApiException
 from kubernetes.stream import stream
 
+from tests.cluster.access import STEP_ACCOUNT
 from tests.cluster.kubeflow.compiled import Outcome, Task, read_compiled
 from tests.cluster.kubeflow.task_pod import Place, executor_input, task_pod
 
@@ -38,7 +39,14 @@ class Run:
     """One run of a compiled pipeline in a namespace."""
 
     def __init__(
-        self, core: client.CoreV1Api, namespace: str, compiled: Path, *, root: str, parameters: dict[str, Any]
+        self,
+        core: client.CoreV1Api,
+        namespace: str,
+        compiled: Path,
+        *,
+        root: str,
+        parameters: dict[str, Any],
+        service_account: str = STEP_ACCOUNT,
     ) -> None:
         self.core, self.namespace = core, namespace
         defaults, self.tasks = read_compiled(compiled)
@@ -48,7 +56,7 @@ class Run:
         self.pods: list[str] = []
         self.logs: dict[str, str] = {}
         self.cancelled = threading.Event()
-        self.place = Place(namespace, self.name, self._make_workflow(), "pipeline-runner", root)
+        self.place = Place(namespace, self.name, self._make_workflow(), service_account, root)
 
     def task(self, name: str) -> Task:
         """A task by name."""

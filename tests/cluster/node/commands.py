@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.cluster.node.errors import NodeError
@@ -14,15 +14,23 @@ Argument = str | Path
 os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 
 
-def run(command: Sequence[Argument], text: str | None = None, folder: Path | None = None) -> str:
+def run(
+    command: Sequence[Argument],
+    text: str | None = None,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> str:
     """Run a command to its end, `text` on its standard input; returns its standard output.
+
+    `environment` is added to this process's own.
 
     Raises:
         NodeError: it failed, or is not there.
     """
     words = [str(word) for word in command]
     try:
-        done = subprocess.run(words, input=text, cwd=folder, capture_output=True, text=True, check=True)
+        whole = {**os.environ, **(environment or {})}
+        done = subprocess.run(words, input=text, cwd=folder, env=whole, capture_output=True, text=True, check=True)
     except FileNotFoundError as error:
         raise NodeError(f"{words[0]} is not there: {error.strerror}") from error
     except subprocess.CalledProcessError as error:

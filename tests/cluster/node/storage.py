@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 
 from tests.cluster.node import containers
-from tests.cluster.node.commands import kubectl
+from tests.cluster.node.commands import kubectl, run
 from tests.cluster.node.places import CERTIFICATES, STATE, STORAGE_ADDRESS
 from tests.cluster.node.programs import VERSITYGW
 
@@ -33,6 +33,30 @@ def storage_keys() -> dict[str, str]:
         KEYS.touch(mode=0o600)
         KEYS.write_text(json.dumps(keys))
     return dict(json.loads(KEYS.read_text()))
+
+
+def make_user(bucket: str) -> dict[str, str]:
+    """A user called as a bucket is, who owns it and may nothing else; the user's keys, named as the root's are."""
+    secret = secrets.token_hex(20)
+    _administer("create-user", "--access", bucket, "--secret", secret, "--role", "user")
+    _administer("change-bucket-owner", "--bucket", bucket, "--owner", bucket)
+    return {"AWS_ACCESS_KEY_ID": bucket, "AWS_SECRET_ACCESS_KEY": secret}
+
+
+def remove_user(bucket: str) -> None:
+    """Remove the user of a bucket."""
+    _administer("delete-user", "--access", bucket)
+
+
+def _administer(*command: str) -> None:
+    root = storage_keys()
+    given = {
+        "ADMIN_ACCESS_KEY_ID": root["AWS_ACCESS_KEY_ID"],
+        "ADMIN_SECRET_ACCESS_KEY": root["AWS_SECRET_ACCESS_KEY"],
+        "ADMIN_ENDPOINT_URL": ENDPOINT,
+        "SSL_CERT_FILE": str(CERTIFICATES / "ca.crt"),
+    }
+    run([VERSITYGW.file(), "admin", *command], environment=given)
 
 
 def _secrets() -> list[dict[str, object]]:

@@ -19,7 +19,7 @@ from tests.unit.pipelines.stand_in import Answer, Kubeflow, Request, served
 ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "pipelines" / "recipes" / "demo.yaml"
 SMALL = ROOT / "pipelines" / "placements" / "small-cluster.yaml"
-LAUNCHER, TRAIN = "tutelage/launcher:0.1.0", "tutelage/train:0.1.0"
+LAUNCHER, RAY, TRAIN = (f"tutelage/{name}:0.1.0" for name in ("launcher", "ray", "train"))
 SUCCEEDED = {"phase": "Succeeded", "containerStatuses": [{"name": "doctor", "state": {"terminated": {"exitCode": 0}}}]}
 
 
@@ -158,7 +158,7 @@ def test_its_pods_are_those_of_a_run_and_are_deleted(kubernetes: Kubernetes) -> 
         assert environment["AWS_ACCESS_KEY_ID"]["valueFrom"]["secretKeyRef"]["name"] == "tutelage-s3"
         assert pod["spec"]["securityContext"]["runAsNonRoot"] and pod["spec"]["activeDeadlineSeconds"]
         assert "hidden" not in json.dumps(pod)
-    assert images == {LAUNCHER, TRAIN}
+    assert images == {LAUNCHER, RAY, TRAIN}
     assert sorted(kubernetes.deleted) == sorted(kubernetes.pods)
 
 

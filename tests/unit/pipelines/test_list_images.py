@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-RECIPES = ROOT / "pipelines" / "recipes"
+DEMO = str(ROOT / "pipelines" / "recipes" / "demo.yaml")
 DIGEST = f"sha256:{'a' * 64}"
 
 MANIFESTS = f"""
@@ -100,22 +100,31 @@ def test_every_kind_that_runs_pods_is_looked_through() -> None:
     ]
 
 
-def test_several_files_and_a_recipe_with_its_jobs_make_one_list(tmp_path: Path) -> None:
+@pytest.fixture
+def placement(tmp_path: Path) -> str:
+    """A placement with an image for steps, one for a step, and one for a job; variant kto's own job has its step's."""
+    path = tmp_path / "placement.yaml"
+    path.write_text(
+        "variables: {site: registry.example.org}\n"
+        'image: "${site}/train:9"\n'
+        "images: {train: launcher:9}\n"
+        "jobs: {synthesize: {launcher: RayJob, pods: {image: vllm:9}}, train-kto: {launcher: TrainJob}}\n"
+    )
+    return str(path)
+
+
+def test_several_files_and_a_recipe_with_its_jobs_make_one_list(tmp_path: Path, placement: str) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.yaml").write_text(f"kind: Pod\nspec: {{containers: [{{name: c, image: '{name}:1'}}]}}\n")
-    recipe = str(RECIPES / "qwen2-0.5b-8gpu.yaml")
-    done = images(str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml"), "--recipe", recipe)
-    wanted = ["a:1", "b:1", "tutelage/launcher:0.1.0", "tutelage/train:0.1.0", "tutelage/vllm:0.1.0"]
+    files = (str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml"))
+    done = images(*files, "--recipe", DEMO, "--placement", placement)
+    wanted = ["a:1", "b:1", "launcher:9", "registry.example.org/train:9", "vllm:9"]
     assert done.stdout.splitlines() == wanted, done.stderr
 
 
-def test_a_recipe_alone_and_with_another_placement() -> None:
-    recipe, placement = str(RECIPES / "demo.yaml"), str(ROOT / "pipelines" / "placements" / "small-cluster.yaml")
-    changed = ("--placement", placement, "--set", "train_image=registry.example.org/train:9")
-    assert images("--recipe", recipe, *changed).stdout.splitlines() == [
-        "registry.example.org/train:9",
-        "tutelage/launcher:0.1.0",
-    ]
+def test_a_recipe_alone_with_a_variable_of_its_placement(placement: str) -> None:
+    done = images("--recipe", DEMO, "--placement", placement, "--set", "site=mirror")
+    assert done.stdout.splitlines() == ["launcher:9", "mirror/train:9", "vllm:9"], done.stderr
 
 
 @pytest.mark.parametrize(
