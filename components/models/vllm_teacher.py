@@ -35,13 +35,13 @@ class VllmTeacher:
             ModelError: there is no such model, vLLM cannot run it, or it has no chat template.
         """
         try:
-            # vLLM is no dependency of the package: it stands in the image of the GPU workers alone.
+            # vLLM is in the image of the GPU workers alone.
             from vllm import LLM, SamplingParams  # type: ignore[import-not-found]
         except ImportError as error:
             raise SettingsError(
                 f"backend 'vllm' needs vLLM, which cannot be imported here: {error}",
                 rule="vLLM runs in the Ray workers, on GPUs",
-                remedy="install vllm in the workers' image, or use backend 'openai' (a vLLM server) or 'transformers'",
+                remedy="run the workers in the image ray-vllm, or use backend 'openai' (a vLLM server) or 'transformers'",
             ) from error
         import torch
 

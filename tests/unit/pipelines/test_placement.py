@@ -138,8 +138,9 @@ def test_jobs_go_where_the_placement_wants_them_and_inherit_its_pods(small: dict
     for pods in (launch["pods"], training["launch"]["pods"]):
         assert pods["secrets"]["AWS_ACCESS_KEY_ID"] == {"secret": "tutelage-s3", "key": "access-key"}
         assert pods["environment"]["AWS_ENDPOINT_URL"] == "http://s3:7070"
-        assert pods["image"] == "tutelage/train:0.1.0"
         assert pods["cpu"] == "300m"
+    assert launch["pods"]["image"] == "tutelage/ray:0.1.0"
+    assert training["launch"]["pods"]["image"] == "tutelage/train:0.1.0"
 
 
 def test_a_pipeline_with_jobs_ends_with_the_clean_up_and_others_do_not(small: dict[str, Any], tmp_path: Path) -> None:
