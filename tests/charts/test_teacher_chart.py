@@ -8,10 +8,7 @@ import pytest
 import yaml
 
 from components.models.teacher import TeacherSettings
-from tests.charts.programs import CHARTS, Object, as_values, built, ci_values, refusal, run, template
-from tests.cluster.node.errors import NodeError
-from tests.cluster.node.programs import HELM, HELM_DOCS, HELM_UNITTEST, KUBECONFORM, KUBERNETES
-from tests.manifests.crd_schemas import schema_location
+from tests.charts.programs import CHARTS, Object, as_values, ci_values, refusal, template
 
 CHART = CHARTS / "teacher"
 CI = [pytest.param(f"--values={path}", id=path.name.removesuffix("-values.yaml")) for path in ci_values("teacher")]
@@ -31,47 +28,6 @@ def _pods(objects: list[Object]) -> list[Object]:
 
 def _containers(objects: list[Object]) -> list[Object]:
     return [each for pod in _pods(objects) for each in (*pod.get("initContainers", ()), *pod["containers"])]
-
-
-@pytest.mark.parametrize("values", CI)
-def test_lint_finds_nothing(values: str) -> None:
-    done = run(HELM, "lint", "--strict", f"--kube-version={KUBERNETES.version}", "teacher", values)
-    assert done.returncode == 0, done.stdout
-    assert "WARNING" not in done.stdout
-
-
-@pytest.mark.parametrize("values", CI)
-def test_objects_are_what_kubernetes_schemas_describe(values: str, tmp_path: Path) -> None:
-    built(KUBECONFORM)
-    rendered = tmp_path / "objects.yaml"
-    rendered.write_text(yaml.safe_dump_all(template("teacher", values)))
-    try:
-        location = ["-schema-location", schema_location()]
-    except NodeError as error:
-        pytest.skip(f"needs Kubernetes' Go modules: {error}")
-    # Prometheus' operator is none of those that the test cluster is built of.
-    done = run(KUBECONFORM, "-strict", "-summary", "-skip", "ServiceMonitor", *location, str(rendered))
-    assert done.returncode == 0, done.stdout
-
-
-def test_its_unit_tests_pass() -> None:
-    done = run(HELM_UNITTEST, "--strict", "teacher")
-    assert done.returncode == 0, done.stdout
-
-
-def test_the_readme_is_what_helm_docs_writes(tmp_path: Path) -> None:
-    copied = shutil.copytree(CHART, tmp_path / "teacher")
-    (copied / "README.md").unlink(missing_ok=True)
-    done = run(HELM_DOCS, "--chart-search-root", str(tmp_path), "--sort-values-order", "file", folder=tmp_path)
-    assert done.returncode == 0, done.stdout
-    remedy = "helm-docs --chart-search-root charts --sort-values-order file"
-    assert (copied / "README.md").read_text() == (CHART / "README.md").read_text(), f"run {remedy}"
-
-
-def test_every_value_is_described() -> None:
-    rows = [line for line in (CHART / "README.md").read_text().splitlines() if line.startswith("| ") and "| `" in line]
-    assert len(rows) > 50
-    assert not [row for row in rows if row.endswith("|  |")]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,10 +23,7 @@ from pipelines.move_jobs import move_jobs
 from pipelines.placement import KINDS, Placement, TaskPlacement
 from pipelines.read_recipe import read_recipe
 from pipelines.recipe import Recipe
-from tests.charts.programs import CHARTS, as_values, built, ci_values, refusal, run, template
-from tests.cluster.node.errors import NodeError
-from tests.cluster.node.programs import HELM, HELM_DOCS, HELM_UNITTEST, KUBECONFORM, KUBERNETES
-from tests.manifests.crd_schemas import schema_location
+from tests.charts.programs import CHARTS, as_values, ci_values, refusal, template
 
 ROOT = CHARTS.parent
 CHART = CHARTS / "tutelage"
@@ -37,8 +33,6 @@ GPU = "--values=tutelage/ci/gpu-values.yaml"
 AIR_GAPPED = "--values=tutelage/ci/air-gapped-values.yaml"
 ALL_OPERATORS = tuple(f"--set=operators.{name}=enabled" for name in ("kuberay", "trainer", "trainingOperator"))
 SERVED = ("ray.io/v1/RayJob", "trainer.kubeflow.org/v1alpha1/TrainJob", "kubeflow.org/v1/PyTorchJob")
-NO_SCHEMAS = "ExternalSecret,PodMonitor"
-"""Kinds of operators that the test cluster is not built of."""
 RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 NAMESPACED = {
     *("ConfigMap", "CronJob", "ExternalSecret", "LimitRange", "LocalQueue", "NetworkPolicy", "Pod", "PodMonitor"),
@@ -81,49 +75,6 @@ def manifests_of(recipe: Recipe) -> list[Object]:
 def granted(objects: list[Object]) -> set[tuple[str, str, str]]:
     rules = of_kind(objects, "Role")["rules"]
     return {(g, r, v) for rule in rules for g in rule["apiGroups"] for r in rule["resources"] for v in rule["verbs"]}
-
-
-@pytest.mark.parametrize("values", CI)
-def test_lint_finds_nothing(values: str) -> None:
-    done = run(HELM, "lint", "--strict", f"--kube-version={KUBERNETES.version}", "tutelage", values)
-    assert done.returncode == 0 and "WARNING" not in done.stdout, done.stdout
-
-
-def test_lint_finds_nothing_in_the_defaults() -> None:
-    done = run(HELM, "lint", "--strict", f"--kube-version={KUBERNETES.version}", "tutelage")
-    assert done.returncode == 0 and "WARNING" not in done.stdout, done.stdout
-
-
-@pytest.mark.parametrize("values", [*CI, pytest.param("--set=nameOverride=", id="defaults")])
-def test_objects_are_what_the_operators_schemas_describe(values: str, tmp_path: Path) -> None:
-    built(KUBECONFORM)
-    (tmp_path / "objects.yaml").write_text(yaml.safe_dump_all(rendered(values)))
-    try:
-        location = ["-schema-location", schema_location()]
-    except NodeError as error:
-        pytest.skip(f"needs the operators' Go modules: {error}")
-    done = run(KUBECONFORM, "-strict", "-summary", "-skip", NO_SCHEMAS, *location, str(tmp_path / "objects.yaml"))
-    assert done.returncode == 0, done.stdout
-
-
-def test_its_unit_tests_pass() -> None:
-    done = run(HELM_UNITTEST, "--strict", "tutelage")
-    assert done.returncode == 0, done.stdout
-
-
-def test_the_readme_is_what_helm_docs_writes(tmp_path: Path) -> None:
-    copied = shutil.copytree(CHART, tmp_path / "tutelage")
-    (copied / "README.md").unlink(missing_ok=True)
-    done = run(HELM_DOCS, "--chart-search-root", str(tmp_path), "--sort-values-order", "file", folder=tmp_path)
-    assert done.returncode == 0, done.stdout
-    remedy = "helm-docs --chart-search-root charts --sort-values-order file"
-    assert (copied / "README.md").read_text() == (CHART / "README.md").read_text(), f"run {remedy}"
-
-
-def test_every_value_is_described() -> None:
-    rows = [line for line in (CHART / "README.md").read_text().splitlines() if re.match(r"\| [a-z]\S+ \| ", line)]
-    assert len(rows) > 80
-    assert not [row for row in rows if row.endswith("|  |")]
 
 
 @pytest.mark.parametrize(
