@@ -41,7 +41,7 @@ class VllmTeacher:
             raise SettingsError(
                 f"backend 'vllm' needs vLLM, which cannot be imported here: {error}",
                 rule="vLLM runs in the Ray workers, on GPUs",
-                remedy="run the workers in the image ray-vllm, or use backend 'openai' (a vLLM server) or 'transformers'",
+                remedy="run workers in the image ray-vllm, or use backend 'openai' (a vLLM server) or 'transformers'",
             ) from error
         import torch
 

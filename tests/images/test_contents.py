@@ -109,7 +109,8 @@ def test_the_extensions_of_deepspeed_load_without_a_compiler(train: Container) -
     assert all(file.startswith("/opt/tutelage/") for file in loaded.split())
 
 
-def test_deepspeeds_adam_for_processors_does_what_torchs_does(train: Container) -> None:
+@pytest.mark.parametrize("accelerator", ["cpu", "cuda"])
+def test_deepspeeds_adam_for_processors_does_what_torchs_does(train: Container, accelerator: str) -> None:
     program = """
 import torch
 from deepspeed.ops.adam import DeepSpeedCPUAdam
@@ -121,7 +122,8 @@ for step in range(5):
         optimizer.step()
 print(float((ours - theirs).abs().max()))
 """
-    assert float(train.python(program, DS_ACCELERATOR="cpu").splitlines()[-1]) < 1e-5
+    ran = train.python(program, DS_ACCELERATOR=accelerator, PATH="/opt/tutelage/bin")
+    assert float(ran.splitlines()[-1]) < 1e-5
 
 
 def test_the_launcher_built_again_has_the_same_layers(images: dict[str, Image], tmp_path: Path) -> None:
