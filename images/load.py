@@ -3,7 +3,7 @@
 
     images/build.py | images/load.py [--address SOCKET]
 
-Reads build.py's lines from stdin. Needs ctr and root.
+Reads build.py's lines from stdin. Images whose layouts build.py no longer keeps are removed. Needs ctr and root.
 """
 
 import argparse
@@ -24,6 +24,8 @@ def main() -> None:
         reference, layout = line.split()
         if reference not in lines_of([*ctr, "images", "list", "--quiet"]):
             load(ctr, Path(layout))
+        if stale := stale_images(reference, Path(layout), lines_of([*ctr, "images", "list", "--quiet"])):
+            subprocess.run([*ctr, "images", "remove", *stale], check=True, stdout=sys.stderr)
         print(reference, flush=True)
 
 
@@ -39,6 +41,15 @@ def load(ctr: list[str], layout: Path) -> None:
         importing.stdin.close()
     if importing.returncode:
         sys.exit(f"{' '.join(command)} failed with exit code {importing.returncode}; its own words stand above")
+
+
+def stale_images(reference: str, layout: Path, held: set[str]) -> list[str]:
+    """Images of the same name that containerd holds, and whose layouts are gone."""
+    name = layout.name.rpartition("-")[0]
+    tags = {image.removeprefix(f"{reference.rpartition(':')[0]}:"): image for image in held}
+    return sorted(
+        image for tag, image in tags.items() if tag != image and not (layout.parent / f"{name}-{tag}").is_dir()
+    )
 
 
 def lines_of(command: list[str]) -> set[str]:
