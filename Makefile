@@ -40,7 +40,8 @@ sbom: ## what each image holds, as SPDX beside its layout; builds what is not bu
 	python3 images/build.py $(IMAGES_FROM) | python3 images/sbom.py
 
 test: install ## all tests that need no cluster and no GPU
-	$(RUN)/pytest tests/unit tests/contract tests/golden tests/charts tests/manifests tests/integration
+	$(RUN)/pytest tests/unit tests/contract tests/golden tests/charts tests/manifests -n 2
+	$(RUN)/pytest tests/integration
 
 cluster-programs: install ## build what the node and the tests of charts and manifests run, where it is missing
 	@$(RUN)/python -m tests.cluster.node build

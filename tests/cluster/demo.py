@@ -14,6 +14,8 @@ from tests.cluster.storage import Storage
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "pipelines" / "recipes" / "demo.yaml"
 PLACEMENT = ROOT / "pipelines" / "placements" / "small-cluster.yaml"
+CPU = "150m"
+"""What each pod of a job requests, so that several tests' jobs fit on two cores at once."""
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
@@ -31,6 +33,8 @@ def placement_for(storage: Storage, folder: Path, train: dict[str, Any] | None =
         "certificate_authority": {"config_map": AUTHORITY_CONFIG_MAP},
     }
     placement["jobs"]["train"] |= train or {}
+    for job in placement["jobs"].values():
+        job["pods"]["cpu"] = CPU
     path = folder / "placement.yaml"
     path.write_text(yaml.safe_dump(placement))
     return path

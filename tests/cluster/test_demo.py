@@ -14,7 +14,7 @@ from kubernetes import client, config
 
 from tests.charts.programs import as_values
 from tests.cluster.access import Cluster, Namespace
-from tests.cluster.demo import PLACEMENT, compile_demo
+from tests.cluster.demo import CPU, PLACEMENT, compile_demo
 from tests.cluster.kubeflow.run import Run
 from tests.cluster.storage import Storage
 from tests.cluster.team import RELEASE, new_team, site_values
@@ -48,6 +48,7 @@ def small_jobs() -> dict[str, Any]:
     small = yaml.safe_load(PLACEMENT.read_text())
     for job in small["jobs"].values():
         del job["pods"]["image"]
+        job["pods"]["cpu"] = CPU
     return {"placement.tasks": small["tasks"], "placement.jobs": small["jobs"]}
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.cluster.access import Namespace
-from tests.cluster.images import image
+from tests.cluster.images import VARIABLES, image
 from tests.cluster.node.programs import KUBERNETES
 from tests.cluster.storage import Storage
 from tests.manifests.render import built, run
@@ -43,8 +43,7 @@ def _fitted(text: str, namespace: Namespace, storage: Storage) -> str:
     changed = {
         ROOT: f"{namespace.store}/samples",
         PODS["environment"]["AWS_ENDPOINT_URL"]: storage.endpoint,
-        "tutelage/launcher:0.1.0": image("launcher"),
-        PODS["image"]: image("train"),
+        **{f"tutelage/{name}:0.1.0": image(name) for name in VARIABLES},
         "cpu: 500m": "cpu: 200m",
     }
     for old, new in changed.items():

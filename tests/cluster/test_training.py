@@ -8,6 +8,8 @@ from tests.cluster.access import Cluster
 from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.training import SETTINGS, TrainRun, continued_from, last_checkpoint
 
+pytestmark = pytest.mark.long
+
 STEPS = 60
 FAULT_SECONDS = 60.0
 
