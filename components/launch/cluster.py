@@ -1,6 +1,7 @@
 """A small face over the official client: objects of one namespace as plain dicts, errors that explain themselves."""
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from components.launch.refusals import (
     Absent,
     Conflict,
     Expired,
+    MissingRight,
     Unreachable,
     refusal,
     untrusted,
@@ -28,6 +30,8 @@ CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
 WATCH_SECONDS = 60
 """How long one watch lasts; then everything is listed again, whatever was seen."""
+ROLES_SECONDS = 60.0
+"""For how long after a silence a missing right is not believed: a server that has just come back knows no roles yet."""
 LOG_SILENCE_SECONDS = 90.0
 """A log that says nothing for so long is asked for again: its connection may be dead."""
 
@@ -90,6 +94,7 @@ class Cluster:
         self.namespace = namespace
         self._connecting = connecting
         self._client = connecting()
+        self._silent_at = float("-inf")
 
     def beside(self, namespace: str) -> "Cluster":
         """Another namespace of the same cluster."""
@@ -177,7 +182,7 @@ class Cluster:
                 # A connection that may hold the rest of a stream is not used again.
                 answer.close()
         except ApiException as error:
-            raise refusal(error, request.verb, request.resource, self.namespace) from error
+            raise self._believed(refusal(error, request.verb, request.resource, self.namespace)) from error
         except SSLError as error:
             if UNTRUSTED in str(error):
                 raise untrusted(str(error)) from error
@@ -195,7 +200,20 @@ class Cluster:
         self._client = self._connecting()
         return self._ask(request)
 
+    def _believed(self, refused: Exception) -> Exception:
+        """The refusal; a missing right soon after a silence as what may pass."""
+        soon = time.monotonic() - self._silent_at < ROLES_SECONDS
+        return Unreachable(str(refused)) if soon and isinstance(refused, MissingRight) else refused
+
     def _ask(self, request: Request) -> Any:
+        try:
+            return self._call(request)
+        except (ApiException, HTTPError, OSError) as error:
+            if not isinstance(error, ApiException) or not error.status or error.status >= 500:
+                self._silent_at = time.monotonic()
+            raise
+
+    def _call(self, request: Request) -> Any:
         kind = "application/merge-patch+json" if request.verb == "patch" else "application/json"
         return self._client.call_api(
             self._path(request.resource, request.name),

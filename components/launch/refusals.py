@@ -50,6 +50,10 @@ class Forbidden(JobError):  # noqa: N818
     """The service account lacks a right, or a quota or policy refuses the object."""
 
 
+class MissingRight(Forbidden):
+    """The service account lacks a right."""
+
+
 PLAIN: dict[int, type[Exception]] = {409: Conflict, 410: Expired}
 
 
@@ -112,7 +116,7 @@ def _forbidden(text: str, verb: str, resource: Resource, namespace: str) -> Forb
             remedy=RUNTIME_REMEDY if no_runtime else "raise the quota, or ask for less (launch.nodes, launch.pods)",
         )
     group = f" of {resource.group}" if resource.group else ""
-    return Forbidden(
+    return MissingRight(
         f"{_account(denied['user'])} may not {denied['verb']} {denied['resource']}{group} in namespace {namespace}",
         rule=f"a step needs the rights of {ROLE}",
         remedy=f"apply {ROLE} in namespace {namespace} and bind it to this account",

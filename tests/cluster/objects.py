@@ -14,14 +14,14 @@ POD_SECURITY = {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"typ
 def container(name: str = "main", image: str = PAUSE) -> Object:
     """A container that the restricted standard admits."""
     requests = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}}
-    return {"name": name, "image": image, "securityContext": SECURITY, "resources": requests}
+    return {"name": name, "image": image, "securityContext": dict(SECURITY), "resources": requests}
 
 
 def pod_spec(name: str = "main", image: str = PAUSE) -> Object:
     """A pod of one container, never restarted."""
     return {
         "containers": [container(name, image)],
-        "securityContext": POD_SECURITY,
+        "securityContext": dict(POD_SECURITY),
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 1,

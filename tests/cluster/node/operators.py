@@ -133,8 +133,13 @@ def _bring_image(operator: Operator) -> None:
 
 
 def _documents(operator: Operator) -> list[str]:
-    """An operator's manifests, one text each, fitted to this node; definitions of kinds stay as they are."""
-    return [_fitted(text, operator) for text in re.split(r"(?m)^---\n", _rendered(operator))]
+    """An operator's manifests, one text each, fitted to this node; definitions of kinds stay as they are.
+
+    An API of the operator's own (Kueue's view of its queues) is left out: the API server would need an authority for
+    it, and cannot delete a namespace while one that is registered does not answer.
+    """
+    every = re.split(r"(?m)^---\n", _rendered(operator))
+    return [_fitted(text, operator) for text in every if _kind(text) != "APIService"]
 
 
 def _rendered(operator: Operator) -> str:

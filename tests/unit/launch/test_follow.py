@@ -77,3 +77,19 @@ def test_lost_right_ends_the_following(bench: Bench, following: Following) -> No
     bench.api.cut()
     with pytest.raises(Forbidden, match="may not watch pods"):
         until(lambda: following.look() is None)
+
+
+def test_server_that_has_just_come_back_and_knows_no_roles_yet_is_asked_again(
+    bench: Bench, following: Following
+) -> None:
+    bench.api.status = 503
+    bench.api.cut()
+    silent = bench.api.asked("GET", "pods?labelSelector")
+    until(lambda: bench.api.asked("GET", "pods?labelSelector") > silent + 1)
+    bench.api.denied |= {("list", "pods"), ("watch", "pods")}
+    bench.api.status = 0
+    denied = bench.api.asked("GET", "pods?labelSelector")
+    until(lambda: bench.api.asked("GET", "pods?labelSelector") > denied + 1)
+    bench.api.denied.clear()
+    bench.pod("pod-1")
+    until(lambda: names(following) == ["pod-0", "pod-1"])
