@@ -22,11 +22,11 @@ variable "REVISION" {
 }
 
 variable "BASE" {
-  default = "docker.io/library/python:3.11-slim-bookworm"
+  default = "docker.io/library/python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b"
 }
 
 variable "UV" {
-  default = "ghcr.io/astral-sh/uv:0.13.8"
+  default = "ghcr.io/astral-sh/uv:0.13.0@sha256:cdc6093146eb3ff6a40107b38f008b789e050e77ad87865e381d9917da55a168"
 }
 
 # A site's certificate authority, and uv's settings file, which names its package index: files on this machine.

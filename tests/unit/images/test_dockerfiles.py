@@ -41,7 +41,8 @@ def test_everything_that_is_installed_is_checked_by_hash_or_is_the_code(image: s
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_the_image_is_built_with_the_makefiles_uv(image: str) -> None:
-    version = re.search(r"^UV_VERSION := (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert version
-    assert f"ARG UV=ghcr.io/astral-sh/uv:{version[1]}\n" in stages_of(image)[""] + "\n"
+def test_bases_are_pinned_by_digest_and_the_same_in_the_bake_file(image: str) -> None:
+    bases = re.findall(r"^ARG (?:BASE|UV)=(.+)$", stages_of(image)[""], re.MULTILINE)
+    assert len(bases) == 2
+    assert all(re.search(r":[\w.-]+@sha256:[0-9a-f]{64}$", base) for base in bases)
+    assert all(f'default = "{base}"' in (ROOT / "images" / "docker-bake.hcl").read_text() for base in bases)
