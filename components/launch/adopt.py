@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from components.launch.end_job import end_job
 from components.launch.kind import Attempt, Object
 from components.launch.launching import Launching
 from components.launch.marks import TOLD_ANNOTATION, annotation, as_ours, is_for, marked, run_of
@@ -67,10 +68,7 @@ class Keeper:
 
     def remove(self, resource: Object) -> None:
         """Delete this very resource and all that it made; does not wait for the end of that."""
-        uid = resource["metadata"]["uid"]
-        if changed := self._kind.stopping():
-            self._patch(resource, {"metadata": {}, "spec": changed})
-        patiently(self._clock, lambda: self._cluster.delete(self._kind.resource, self.name, uid))
+        patiently(self._clock, lambda: end_job(self._cluster, self._kind, resource))
 
     def wait_until_gone(self, resource: Object) -> None:
         """Wait until a resource that is being deleted is gone. Raises JobError when that takes too long."""
@@ -122,14 +120,14 @@ class Keeper:
         )
 
     def remove_ours(self) -> bool:
-        """Delete what this step has made or adopted, asking once; whether there is nothing left to delete."""
+        """End what this step has made or adopted, asking once; whether there is nothing left to delete."""
         try:
             if self._held is not None:
-                self._cluster.delete(self._kind.resource, self.name, self._held["metadata"]["uid"])
+                end_job(self._cluster, self._kind, self._held)
             # A creation that was cut off may have come to pass.
             there = self._cluster.get(self._kind.resource, self.name) if self._creating else None
             if there is not None and is_for(there, self._job) and run_of(there) == self._identity.run:
-                self._cluster.delete(self._kind.resource, self.name, there["metadata"]["uid"])
+                end_job(self._cluster, self._kind, there)
         except (Unreachable, JobError):
             return False
         self._held, self._creating = None, False

@@ -5,6 +5,7 @@ from functools import partial
 
 from components.launch.clock import Clock
 from components.launch.cluster import Cluster, Selector
+from components.launch.end_job import end_job
 from components.launch.failure import conditions_of
 from components.launch.kind import MANAGED_BY, RUN_LABEL, Kind, Object
 from components.launch.marks import TTL_ANNOTATION, annotation
@@ -66,7 +67,7 @@ def _jobs(cluster: Cluster, labels: str, clock: Clock) -> Iterator[tuple[Kind, O
 
 def _delete(cluster: Cluster, kind: Kind, job: Object, clock: Clock) -> str:
     meta = job["metadata"]
-    patiently(clock, lambda: cluster.delete(kind.resource, meta["name"], meta["uid"]))
+    patiently(clock, lambda: end_job(cluster, kind, job))
     title = f"{kind.resource.kind} {cluster.namespace}/{meta['name']}"
     say("clean-up", f"{title}: deleted")
     return title

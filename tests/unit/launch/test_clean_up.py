@@ -45,6 +45,15 @@ def test_unfinished_jobs_of_the_run_are_deleted(api: ApiServer) -> None:
     assert names(api) == {"train-of-another-run", "train-that-ended", "of-somebody-else"}
 
 
+def test_a_trainjob_is_suspended_before_it_is_deleted(api: ApiServer) -> None:
+    """Or Kubeflow Trainer makes its pods anew while it is being deleted, again and again."""
+    left(api, "trainjobs", "train-1", {})
+    uid = api.all("trainjobs")[0]["metadata"]["uid"]
+    assert clean_up.python_func() == 1
+    suspended = [thing for _, plural, kind, thing in api.history if (plural, kind) == ("trainjobs", "MODIFIED")]
+    assert [(one["metadata"]["uid"], one["spec"]["suspend"]) for one in suspended[:1]] == [(uid, True)]
+
+
 def test_jobs_that_were_kept_long_enough_are_deleted(api: ApiServer) -> None:
     ended = api.clock.now() - 7200
     told = {**COMPLETE, "lastTransitionTime": written(ended)}
