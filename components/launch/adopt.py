@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from components.launch.cluster import PODS, Selector
 from components.launch.end_job import end_job
 from components.launch.kind import Attempt, Object
 from components.launch.launching import Launching
@@ -68,7 +69,11 @@ class Keeper:
 
     def remove(self, resource: Object) -> None:
         """Delete this very resource and all that it made; does not wait for the end of that."""
-        patiently(self._clock, lambda: end_job(self._cluster, self._kind, resource))
+        uid = resource["metadata"]["uid"]
+        if changed := self._kind.stopping():
+            self._patch(resource, {"metadata": {}, "spec": changed})
+        # Its pods go first: the next start has their names.
+        patiently(self._clock, lambda: self._cluster.delete(self._kind.resource, self.name, uid))
 
     def wait_until_gone(self, resource: Object) -> None:
         """Wait until a resource that is being deleted is gone. Raises JobError when that takes too long."""
@@ -84,12 +89,23 @@ class Keeper:
             if waited > TELL_SECONDS and not told:
                 told = True
                 say("launch", f"{self.title}: waiting until the earlier one is deleted")
-            if waited > PODS_GONE_SECONDS and there["metadata"].get("finalizers") == [FOREGROUND]:
-                self._cease_waiting_for_pods(there)
+            if there["metadata"].get("finalizers") == [FOREGROUND] and self._need_not_wait(waited):
+                self._cease_waiting(there)
             self._clock.sleep(POLL_SECONDS)
 
-    def _cease_waiting_for_pods(self, resource: Object) -> None:
-        """Let a resource go before its pods: one on a node that is lost never tells that it has ended."""
+    def _need_not_wait(self, waited: float) -> bool:
+        """Whether a resource may go before what it made.
+
+        One on whose node a pod is lost never hears that it has ended. And while a TrainJob is being deleted, Kubeflow
+        Trainer makes its JobSet anew as soon as the garbage collector has removed it: without pods, since it is
+        suspended, and without end.
+        """
+        if waited > PODS_GONE_SECONDS or not self._kind.stopping():
+            return waited > PODS_GONE_SECONDS
+        selector = Selector(self._kind.pod_selector(self._job))
+        return not patiently(self._clock, lambda: self._cluster.select(PODS, selector)).items
+
+    def _cease_waiting(self, resource: Object) -> None:
         uid = resource["metadata"]["uid"]
         delete = partial(self._cluster.delete, self._kind.resource, self.name, uid, policy="Background")
         patiently(self._clock, delete)

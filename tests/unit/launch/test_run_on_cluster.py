@@ -427,3 +427,26 @@ def test_resource_whose_pods_lie_on_a_lost_node_is_replaced(bench: Bench, monkey
     bench.run(restarts=1)
     there = bench.there()
     assert there is not None and attempt_of(there) == 1
+
+
+def test_resource_that_its_operator_keeps_alive_is_replaced_once_its_pods_are_gone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubeflow Trainer makes the JobSet of a TrainJob that is being deleted anew, without end."""
+    monkeypatch.setattr(adopt, "PODS_GONE_SECONDS", float("inf"))
+
+    def fail() -> None:
+        bench.pod("pod-0")
+        bench.end_pod("pod-0", 137, "OOMKilled")
+        bench.state("failed")
+
+    def let_pods_go() -> None:
+        until(lambda: (there := bench.there()) is not None and "deletionTimestamp" in there["metadata"])
+        bench.api.drop("pods", "pod-0")
+
+    bench.api.stuck = True
+    threading.Thread(target=let_pods_go, daemon=True).start()
+    bench.operator(fail, bench.succeed)
+    bench.run(restarts=1)
+    there = bench.there()
+    assert there is not None and attempt_of(there) == 1
