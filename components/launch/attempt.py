@@ -13,6 +13,7 @@ from components.launch.kind import ATTEMPT_ANNOTATION, Object, Standing
 from components.launch.launching import Launching
 from components.launch.limits import Limits, OutOfPatience, state_since
 from components.launch.local import TAIL_LINES
+from components.launch.lost_ranks import LostRanks
 from components.launch.marks import annotation, attempt_of
 from components.launch.moments import moment
 from components.launch.pod_log import PodLog, has_begun
@@ -49,6 +50,7 @@ class AttemptFollower:
         self._troubles = Troubles(launching.job.launch.start_seconds)
         self._warnings = Warnings(launching.cluster, launching.name)
         self._failures: dict[str, PodFailure] = {}
+        self._lost_ranks = LostRanks()
         self._changed = threading.Event()
         self._log: PodLog | None = None
         self._standing = Standing("queued", "nothing is known yet")
@@ -86,6 +88,8 @@ class AttemptFollower:
             return self._end(pods)
         self._judge_start(pods.present)
         now = self._clock.now()
+        if broken := self._broken(pods, now):
+            return self._failed(broken, pods)
         self._limits.look(self._standing.state, state_since(self._standing.state, resource, pods.present, now), now)
         if news := self._limits.queue_news(now):
             say("launch", news)
@@ -136,10 +140,18 @@ class AttemptFollower:
             return Outcome("succeeded")
         if not settled:
             return None
+        return self._failed(first_failure(self._failures.values()), pods)
+
+    def _failed(self, failure: PodFailure | None, pods: Seen) -> Outcome:
         self._finish_log()
-        failure = first_failure(self._failures.values())
         error = job_error(self._job, failure, self._standing, self._tail(failure, pods))
         return Outcome("lost" if failure and failure.lost else "failed", failure, error)
+
+    def _broken(self, pods: Seen, now: float) -> PodFailure | None:
+        """What has broken a job that its operator believes to be running; Ray goes on without a worker."""
+        if self._standing.state != "running" or self._job.program == "ray":
+            return None
+        return self._lost_ranks.look(pods, self._failures, now)
 
     def _finish_log(self) -> None:
         if self._log is not None:

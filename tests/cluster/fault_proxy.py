@@ -68,7 +68,7 @@ class FaultProxy:
 
     def _cut_all(self) -> None:
         for connection in list(self._open):
-            _cut(connection)
+            _cut(connection)  # its own thread closes it: it may be selecting by its number
 
     def _accept(self) -> None:
         while True:
@@ -93,6 +93,7 @@ class FaultProxy:
         finally:
             self._open.discard(connection)
             _cut(connection)
+            connection.close()
 
     def _refuse(self, client: ssl.SSLSocket) -> None:
         proxy = self
@@ -142,4 +143,3 @@ def _forward(source: ssl.SSLSocket, sink: ssl.SSLSocket) -> bool:
 def _cut(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
-    connection.close()

@@ -17,7 +17,7 @@ LONG = "import time; print('at work', flush=True); time.sleep({seconds}); print(
 
 @pytest.mark.parametrize("launcher", ["TrainJob", "PyTorchJob"])
 def test_deleted_worker_starts_the_job_again(namespace: Namespace, start: Start, launcher: str) -> None:
-    job = start(small_job(namespace, LONG.format(seconds=25), launcher=launcher, nodes=2))
+    job = start(small_job(namespace, LONG.format(seconds=40), launcher=launcher, nodes=2))
     job.says("at work")
     wait_for("two pods", lambda: len(job.running_pods()) == 2, 60, job.state)
     victim = job.running_pods()[-1]

@@ -139,6 +139,42 @@ def test_deleted_pod_counts_although_it_is_gone(bench: Bench) -> None:
     assert bench.api.asked("POST", PLURAL) == 2
 
 
+def test_lost_rank_breaks_a_job_that_its_operator_keeps_running(bench: Bench, capsys: Capture) -> None:
+    """training-operator makes a deleted pod anew; the ranks that are left would wait for the lost one."""
+
+    def replace() -> None:
+        bench.pod("pod-0")
+        bench.pod("pod-1")
+        bench.state("running")
+        until(lambda: bench.api.asked("GET", "watch"))
+        time.sleep(0.1)
+        bench.api.drop("pods", "pod-1")
+        bench.pod("pod-1")
+
+    bench.operator(replace, bench.succeed)
+    bench.run(restarts=1, timeout_seconds=300)
+    assert "pod pod-1: Deleted; starting again, 1 of 1" in capsys.readouterr().err
+
+
+def test_silent_node_alone_breaks_no_job(bench: Bench) -> None:
+    silent = [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}]
+
+    def be_silent() -> None:
+        bench.pod("pod-0", conditions=silent)
+        bench.state("running")
+        threading.Thread(target=speak_after, args=(60.0,)).start()
+
+    def speak_after(seconds: float) -> None:
+        began = bench.api.clock.now()
+        until(lambda: bench.api.clock.now() - began > seconds)
+        bench.succeed()
+
+    bench.operator(be_silent)
+    bench.run(restarts=1)
+    there = bench.there()
+    assert there is not None and attempt_of(there) == 0
+
+
 def test_failure_names_the_pod_that_failed_first(bench: Bench) -> None:
     def fail() -> None:
         bench.pod("pod-0")
