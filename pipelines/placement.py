@@ -15,6 +15,9 @@ from components.shared.store import ATTEMPTS_VARIABLE, PATIENT_ATTEMPTS
 DEFAULT = "default"
 CLEAN_UP = "clean_up"
 KINDS = ("collect", "curate", "synthesize", "select", "train", "merge", "evaluate", "publish", CLEAN_UP)
+LAUNCHER, RAY, TRAIN = "tutelage/launcher:0.1.0", "tutelage/ray:0.1.0", "tutelage/train:0.1.0"
+IMAGES = {"synthesize": RAY, CLEAN_UP: LAUNCHER}
+"""Images that ship, by step; the others run in TRAIN. Each does the step's work whether in a job or in its own pod."""
 SCRATCH = "/tmp"  # noqa: S108 - a volume of the pod's own, not a folder that is shared with others
 CERTIFICATES = "/etc/tutelage/certificates"
 TRUST_VARIABLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
@@ -42,7 +45,9 @@ class TaskPlacement(Settings):
 class Placement(Settings):
     """Where a recipe runs on a cluster. A run on one machine ignores it."""
 
-    image: str = Field("tutelage/launcher:0.1.0", description="image of the steps and their jobs")
+    image: str = Field(
+        "", description=f"image of the steps and their jobs; empty: those that ship, {RAY} for synthesize, {TRAIN}"
+    )
     images: dict[str, str] = Field({}, description=f"another image by step: {', '.join(KINDS)}")
     service_account: str = Field(
         "", description="service account that the steps run as; empty: Kubeflow's own (pipeline-runner, default-editor)"
@@ -63,7 +68,7 @@ class Placement(Settings):
 
     def image_of(self, step: str) -> str:
         """The image of a step, and of its jobs unless they name another."""
-        return self.images.get(step) or self.image
+        return self.images.get(step) or self.image or IMAGES.get(step, TRAIN)
 
 
 def place(task: Any, step: str, placement: Placement, *, starts_job: bool = False) -> None:

@@ -6,7 +6,7 @@ from kfp import dsl
 from kfp.dsl import Dataset, Markdown, Metrics, Output
 
 
-@dsl.component(base_image="tutelage/launcher:0.1.0", install_kfp_package=False)
+@dsl.component(base_image="tutelage/train:0.1.0", install_kfp_package=False)
 def collect(
     root: str,
     settings: dict[str, Any],

@@ -15,6 +15,7 @@ RUN_LABEL = "tutelage.dev/run"
 JOB_LABEL = "tutelage.dev/job"
 ATTEMPT_ANNOTATION = "tutelage.dev/attempt"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+QUEUE_PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
 MOST_SECONDS = 2**31 - 1
 NAME_LENGTH = 40
 """Longest name of a resource: operators append to it, and a label holds 63 characters."""
@@ -107,12 +108,13 @@ def pods_of(job: Job) -> str:
 
 
 def metadata_of(job: Job, attempt: Attempt) -> Object:
-    """The metadata of a job's resource; Kueue finds its queue there. The launcher adds its own marks."""
-    queue = {QUEUE_LABEL: job.launch.pods.queue} if job.launch.pods.queue else {}
+    """The metadata of a job's resource; Kueue finds queue and priority there. The launcher adds its own marks."""
+    pods = job.launch.pods
+    queue = {QUEUE_LABEL: pods.queue, QUEUE_PRIORITY_LABEL: pods.queue_priority}
     return {
         "name": resource_name(job),
         "namespace": attempt.identity.namespace,
-        "labels": {**labels_of(job, attempt), **queue},
+        "labels": {**labels_of(job, attempt), **{label: value for label, value in queue.items() if value}},
     }
 
 

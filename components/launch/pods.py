@@ -72,3 +72,12 @@ class Pods(PodPlacement):
     volumes: tuple[Fields, ...] = Field((), description="extra volumes, as Kubernetes spells them")
     volume_mounts: tuple[Fields, ...] = Field((), description="where they are mounted, as Kubernetes spells it")
     queue: str = Field("", description="Kueue's LocalQueue that admits the job")
+    queue_priority: str = Field(
+        "", description="Kueue's WorkloadPriorityClass of the job in its queue; empty: by the pods' priority_class"
+    )
+
+    @model_validator(mode="after")
+    def _priority_in_a_queue(self) -> Self:
+        if self.queue_priority and not self.queue:
+            raise ValueError(f"queue_priority {self.queue_priority!r} needs a queue: it orders the jobs of one")
+        return self

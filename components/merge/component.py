@@ -6,7 +6,7 @@ from kfp import dsl
 from kfp.dsl import Markdown, Metrics, Model, Output
 
 
-@dsl.component(base_image="tutelage/launcher:0.1.0", install_kfp_package=False)
+@dsl.component(base_image="tutelage/train:0.1.0", install_kfp_package=False)
 def merge(
     root: str,
     task: str,

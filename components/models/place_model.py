@@ -4,6 +4,7 @@ For the pod of a teacher, whose server takes a folder, not a reference of ours. 
 that another start downloads nothing; FOLDER becomes a link to them.
 """
 
+import argparse
 import os
 import shutil
 import sys
@@ -12,8 +13,6 @@ from pathlib import Path
 
 from components.models.reference import as_parent, cache_folder, local_model
 from components.shared.errors import SettingsError, TutelageError
-
-SELF = "python -m components.models.place_model"
 
 
 def place_model(reference: str, folder: Path) -> None:
@@ -54,10 +53,11 @@ def _beside(path: Path) -> Path:
 
 def main() -> int:
     """Place the model that the command line names; errors are for a person."""
-    if len(sys.argv) != 3:
-        print(f"usage: {SELF} REFERENCE FOLDER", file=sys.stderr)
-        return SettingsError.exit_code
-    reference, folder = sys.argv[1], Path(sys.argv[2])
+    parser = argparse.ArgumentParser(prog="python -m components.models.place_model", description="Place a model.")
+    parser.add_argument("reference", help="a hub's id, s3://BUCKET/FOLDER, package:FOLDER, or a folder")
+    parser.add_argument("folder", type=Path, help="becomes a link to the model; not there yet, or an older link")
+    given = parser.parse_args()
+    reference, folder = given.reference, given.folder
     try:
         place_model(reference, folder)
     except TutelageError as error:

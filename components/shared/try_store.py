@@ -1,5 +1,6 @@
 """Tries a store: `python -m components.shared.try_store [ROOT]`, on this machine or in a pod of the cluster."""
 
+import argparse
 import sys
 import uuid
 
@@ -30,8 +31,11 @@ def try_store(uri: str) -> str:
 
 def main() -> int:
     """Try the store named on the command line; without one, only that this program runs."""
+    parser = argparse.ArgumentParser(prog="python -m components.shared.try_store", description="Try a store.")
+    parser.add_argument("root", nargs="?", help="URI of a store: s3://BUCKET/FOLDER, or a folder; none: say `runs`")
+    root = parser.parse_args().root
     try:
-        print(try_store(sys.argv[1]) if len(sys.argv) > 1 else "runs")
+        print(try_store(root) if root else "runs")
     except TutelageError as error:
         print(error)
         return error.exit_code

@@ -1,6 +1,7 @@
 """The programs that the charts' tests run: those of the node on this machine, or a skip that says how to get them."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tests.cluster.node.programs import HELM, KUBERNETES, Program
 
 CHARTS = Path(__file__).parents[2] / "charts"
 
+EARLIER = "0.0.9"
 Object = dict[str, Any]
 
 
@@ -48,6 +50,16 @@ def refusal(chart: str, *arguments: str) -> str:
 def ci_values(chart: str) -> list[Path]:
     """The files of values that the chart ships for continuous integration."""
     return sorted((CHARTS / chart / "ci").glob("*-values.yaml"))
+
+
+def earlier(chart: str, folder: Path) -> Path:
+    """A chart as the version before would be: no version was released before this one, so it is this one under an
+    earlier number, which is in every object's labels and, as the product's, in the images' tags."""
+    copied = folder / f"{chart}-earlier"
+    shutil.copytree(CHARTS / chart, copied)
+    about = yaml.safe_load((copied / "Chart.yaml").read_text())
+    (copied / "Chart.yaml").write_text(yaml.safe_dump({**about, "version": EARLIER, "appVersion": EARLIER}))
+    return copied
 
 
 def as_values(**values: Any) -> str:

@@ -112,6 +112,12 @@ def cluster_queue(name: str, flavor: str) -> Object:
     }
 
 
+def queue_priority(name: str, value: int) -> Object:
+    """Kueue's priority of workloads in their queues."""
+    meta = {"name": name}
+    return {"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": "WorkloadPriorityClass", "metadata": meta, "value": value}
+
+
 def local_queue(name: str, cluster_queue: str) -> Object:
     """Kueue's queue of one namespace."""
     return {

@@ -36,9 +36,9 @@ class Team(Namespace):
         assert bool(done.returncode) == fails, f"helm {' '.join(arguments[:2])}:\n{done.stdout}"
         return done.stdout
 
-    def install(self, *values: str) -> str:
+    def install(self, *values: str, chart: Path = CHART) -> str:
         """Install the chart; what it notes."""
-        return self.helm("install", RELEASE, str(CHART), "--wait", "--timeout=3m", *values)
+        return self.helm("install", RELEASE, str(chart), "--wait", "--timeout=3m", *values)
 
     def placement(self, folder: Path) -> Path:
         """The placement that the chart made, in a file."""

@@ -1,14 +1,16 @@
 """The chart of a team's namespace on a real cluster, in namespaces that enforce restricted pods."""
 
+import json
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
 
 from components.launch.rights import RIGHTS
 from pipelines.placement import Placement
-from tests.charts.programs import as_values
+from tests.charts.programs import EARLIER, as_values, earlier
 from tests.cluster.access import AUTHORITY_CONFIG_MAP, S3_SECRET, Cluster
 from tests.cluster.images import image
 from tests.cluster.objects import Object, pod
@@ -39,16 +41,26 @@ def site(images: None, team: Team, storage: Storage) -> str:
     return as_values(**site_values(team, storage))
 
 
-def test_install_upgrade_rollback_and_uninstall_leave_nothing(team: Team) -> None:
+def versions(team: Team) -> set[str]:
+    """The versions of the chart whose objects lie in the namespace."""
+    kinds = "serviceaccount,role,rolebinding,configmap,networkpolicy,trainingruntime"
+    found = team.kubectl("get", kinds, "-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "json")
+    return {item["metadata"]["labels"]["helm.sh/chart"] for item in json.loads(found)["items"]}
+
+
+def test_install_upgrade_rollback_and_uninstall_leave_nothing(team: Team, tmp_path: Path) -> None:
     before = team.objects()
-    assert "helm test tutelage" in team.install()
+    assert "helm test tutelage" in team.install(chart=earlier("tutelage", tmp_path))
     installed = team.objects()
+    assert versions(team) == {f"tutelage-{EARLIER}"}
     assert {"serviceaccount/tutelage", "trainingruntime.trainer.kubeflow.org/tutelage"} <= installed
     more = as_values(**{"limitRange.enabled": True, "pods.user": 1234, "networkPolicy.egress.enabled": True})
     team.helm("upgrade", "tutelage", str(CHART), "--wait", more)
+    assert len(versions(team)) == 1 and versions(team) != {f"tutelage-{EARLIER}"}
     upgraded = team.objects()
     assert "trainingruntime.trainer.kubeflow.org/tutelage-site" in upgraded and "limitrange/tutelage" in upgraded
     team.helm("rollback", "tutelage", "1", "--wait")
+    assert versions(team) == {f"tutelage-{EARLIER}"}
     records = {name for name in team.objects() if "sh.helm.release" in name}
     assert len(records) == 3
     assert team.objects() - records == installed - {name for name in installed if "sh.helm.release" in name}

@@ -8,11 +8,12 @@ import pytest
 from tests.cluster.access import Cluster, Namespace
 from tests.cluster.jobs import Start, small_job, wait_for
 from tests.cluster.node.kueue import kueue_installed
-from tests.cluster.objects import cluster_queue, local_queue, resource_flavor
+from tests.cluster.objects import Object, cluster_queue, local_queue, queue_priority, resource_flavor
 
 pytestmark = pytest.mark.alone
 
 QUEUE = "team"
+URGENT = 7
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +22,7 @@ def kueue(own_node: Cluster) -> Iterator[Cluster]:
     with kueue_installed():
         own_node.apply(resource_flavor("any"))
         own_node.apply(cluster_queue("all", flavor="any"))
+        own_node.apply(queue_priority("urgent", URGENT))
         yield own_node
 
 
@@ -36,10 +38,14 @@ class Queue:
         patch = f'{{"spec":{{"stopPolicy":"{policy}"}}}}'
         self.cluster.kubectl("patch", "clusterqueue", "all", "--type=merge", "-p", patch)
 
+    def workload(self) -> Object:
+        """What Kueue makes of the one job of the namespace."""
+        (found,) = self.cluster.get("workloads.kueue.x-k8s.io", namespace=self.namespace.name)["items"]
+        return dict(found)
+
     def conditions(self) -> set[str]:
-        """What holds of the one workload of the namespace."""
-        (workload,) = self.cluster.get("workloads.kueue.x-k8s.io", namespace=self.namespace.name)["items"]
-        found = workload.get("status", {}).get("conditions", [])
+        """What holds of that workload."""
+        found = self.workload().get("status", {}).get("conditions", [])
         return {one["type"] for one in found if one["status"] == "True"}
 
 
@@ -54,14 +60,14 @@ def queue(kueue: Cluster, namespace: Namespace) -> Iterator[Queue]:
 @pytest.mark.parametrize("launcher", ["TrainJob", "PyTorchJob"])
 def test_job_waits_longer_than_it_may_run(queue: Queue, start: Start, launcher: str) -> None:
     queue.gate("Hold")
-    wanted = small_job(
-        queue.namespace, "print('released')", launcher=launcher, timeout_seconds=60, pods={"queue": QUEUE}
-    )
+    pods = {"queue": QUEUE, "queue_priority": "urgent"}
+    wanted = small_job(queue.namespace, "print('released')", launcher=launcher, timeout_seconds=60, pods=pods)
     job = start(wanted)
     job.says("waits in the queue", 60)
     time.sleep(65)
     assert job.process.poll() is None, "longer than the running limit, and still waiting"
     assert not job.pods()
+    assert queue.workload()["spec"]["priority"] == URGENT
     queue.gate("None")
     assert job.ended() == 0, job.log + job.state()
     assert "released" in job.log

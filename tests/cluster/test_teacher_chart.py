@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.models.reference import package_folder
-from tests.charts.programs import CHARTS, as_values, built
+from tests.charts.programs import CHARTS, as_values, built, earlier
 from tests.cluster.access import AUTHORITY_CONFIG_MAP, S3_SECRET, Namespace
 from tests.cluster.images import image
 from tests.cluster.node.programs import HELM
@@ -34,9 +34,10 @@ class Release:
         command = [built(HELM), *access, *arguments]
         return subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
-    def install(self, *arguments: str) -> None:
-        """Install it with the cluster's images."""
-        done = self.helm("install", "teacher", str(CHARTS / "teacher"), f"--values={VALUES}", *_images(), *arguments)
+    def install(self, *arguments: str, chart: Path = CHARTS / "teacher") -> None:
+        """Install it with the cluster's images, or upgrade it to this."""
+        values = (f"--values={VALUES}", *_images())
+        done = self.helm("upgrade", "--install", "teacher", str(chart), *values, *arguments)
         assert done.returncode == 0, f"{done.stdout}\n{self.told()}"
 
     def told(self) -> str:
@@ -68,7 +69,8 @@ def release(images: None, namespace: Namespace) -> Iterator[Release]:
     made.helm("uninstall", "teacher", "--ignore-not-found", "--wait", "--timeout=3m")
 
 
-def test_it_answers_and_leaves_nothing(release: Release) -> None:
+def test_it_answers_after_an_upgrade_and_leaves_nothing(release: Release, tmp_path: Path) -> None:
+    release.install(chart=earlier("teacher", tmp_path))
     release.install("--wait", "--timeout=8m")
     done = release.helm("test", "teacher", "--timeout=5m")
     assert done.returncode == 0, done.stdout

@@ -22,12 +22,6 @@ MODULES = {
 ELSEWHERE = ("pipelines.run_pipeline", "pipelines.demo.")
 """Programs that no pod runs: a run on one machine, and the demo's makers."""
 
-WITHOUT_HELP = {
-    "components.shared.try_store": "runs",
-    "components.models.place_model": "usage: python -m components.models.place_model REFERENCE FOLDER",
-}
-"""Programs without --help, which are started without arguments, and what they say."""
-
 SPOKEN_TO = ("components.select.checks.math_worker", "components.shared.sandbox_program", "pipelines.try_job")
 """Programs that only another process starts, which talks with them: they are imported."""
 
@@ -56,4 +50,4 @@ def command_of(module: str) -> tuple[str, ...]:
     """How a test starts one of Tutelage's programs."""
     if module in SPOKEN_TO:
         return ("python", "-c", f"import {module}")
-    return ("python", "-m", module, *(() if module in WITHOUT_HELP else ("--help",)))
+    return ("python", "-m", module, "--help")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.images.container import Container
-from tests.images.programs import ELSEWHERE, MODULES, WITHOUT_HELP, commands
+from tests.images.programs import ELSEWHERE, MODULES, commands
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = {
@@ -28,11 +28,7 @@ pytestmark = pytest.mark.timeout(3600)  # the first test builds what is not buil
 )
 def test_the_program_starts(containers: dict[str, Container], image: str, called: str) -> None:
     ran = containers[image].run(*commands(image)[called])
-    said = ran.stdout + ran.stderr
-    if called in WITHOUT_HELP:
-        assert WITHOUT_HELP[called] in said
-    else:
-        assert ran.returncode == 0, said
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 def test_every_program_of_the_product_has_an_image_or_needs_none() -> None:

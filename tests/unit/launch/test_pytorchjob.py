@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from components.launch.kind import Standing
 from components.launch.pytorchjob import PyTorchJobKind
@@ -54,10 +55,16 @@ def test_nothing_restarts_and_everything_ends() -> None:
 
 
 def test_a_queue_admits_it() -> None:
-    manifest = KIND.manifest(train_job({**FULL_PODS, "queue": "team-a"}), ATTEMPT)
+    manifest = KIND.manifest(train_job({**FULL_PODS, "queue": "team-a", "queue_priority": "urgent"}), ATTEMPT)
     assert manifest["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team-a"
+    assert manifest["metadata"]["labels"]["kueue.x-k8s.io/priority-class"] == "urgent"
     assert manifest["spec"]["runPolicy"]["suspend"] is True
     assert KIND.standing(manifest).state == "queued"
+
+
+def test_a_priority_without_a_queue_is_refused() -> None:
+    with pytest.raises(ValidationError, match="queue_priority 'urgent' needs a queue"):
+        train_job({**FULL_PODS, "queue_priority": "urgent"})
 
 
 def conditions(*true: str, message: str = "") -> dict[str, Any]:

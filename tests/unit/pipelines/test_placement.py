@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.launch.job import Launch
 from components.launch.pods import PodPlacement
 from components.shared.step import PID_FILE_VARIABLE
 from pipelines.compile_pipeline import compile_pipeline
@@ -70,6 +71,20 @@ def test_each_step_gets_its_own_resources_and_the_others_the_default(tmp_path: P
     images = {name: executor["container"]["image"] for name, executor in executors.items()}
     assert images.pop("exec-select") == "registry.example/select:1"
     assert set(images.values()) == {"registry.example/tutelage:1"}
+
+
+def test_steps_and_jobs_run_in_the_images_that_ship_unless_others_are_named(tmp_path: Path) -> None:
+    jobs = {"synthesize": Launch(launcher="RayJob"), "train": Launch(launcher="TrainJob")}
+    pipeline = compiled(tmp_path, Placement(jobs=jobs))
+    executors = pipeline["deploymentSpec"]["executors"]
+    images = {name.removeprefix("exec-"): executor["container"]["image"] for name, executor in executors.items()}
+    assert images.pop("synthesize") == "tutelage/ray:0.1.0"
+    assert images.pop("clean-up") == "tutelage/launcher:0.1.0"
+    assert set(images.values()) == {"tutelage/train:0.1.0"}
+    assert settings_of(pipeline, "synthesize")["launch"]["pods"]["image"] == "tutelage/ray:0.1.0"
+    assert settings_of(pipeline, "train-2")["launch"]["pods"]["image"] == "tutelage/train:0.1.0"
+    named = compiled(tmp_path, Placement(image="one:1", jobs=jobs))
+    assert settings_of(named, "synthesize")["launch"]["pods"]["image"] == "one:1"
 
 
 def test_tasks_are_retried_after_hours_and_never_cached_by_kubeflow(tmp_path: Path) -> None:
