@@ -74,6 +74,9 @@ COREDNS = _go("coredns", "1.14.7", "github.com/coredns/coredns")
 HELM = _go("helm", "3.22.0", "helm.sh/helm/v3", "cmd/helm")
 HELM_UNITTEST = _go("helm-unittest", "1.0.3", "github.com/helm-unittest/helm-unittest", "cmd/helm-unittest")
 HELM_DOCS = _go("helm-docs", "1.14.2", "github.com/norwoodj/helm-docs", "cmd/helm-docs")
+# BuildKit's daemon and docker's face of it build the bake file without Docker.
+BUILDKITD = _go("buildkitd", "0.34.2", "github.com/moby/buildkit", "cmd/buildkitd", static=True)
+BUILDX = _go("buildx", "0.38.2", "github.com/docker/buildx", "cmd/buildx")
 KUBECONFORM = _go("kubeconform", "0.7.0", "github.com/yannh/kubeconform", "cmd/kubeconform")
 JOBSET = _go("jobset", "0.12.0", "sigs.k8s.io/jobset", static=True)
 TRAINERS = {version: _trainer(version) for version in ("2.1.0", "2.3.0")}
@@ -87,6 +90,6 @@ VERSITYGW = _go("versitygw", "1.8.0", "github.com/versity/versitygw", "cmd/versi
 
 PROGRAMS = (
     *(KUBERNETES, ETCD, COREDNS, JOBSET, *TRAINERS.values(), KUBERAY, TRAINING_OPERATOR, KUEUE, VERSITYGW),
-    *(HELM, HELM_UNITTEST, HELM_DOCS, KUBECONFORM),
+    *(HELM, HELM_UNITTEST, HELM_DOCS, KUBECONFORM, BUILDKITD, BUILDX),
 )
 """All of them, in the order in which they are built."""
