@@ -147,12 +147,8 @@ def test_the_launcher_built_again_has_the_same_layers(images: dict[str, Image], 
         "import build, pathlib, sys; build.CACHE.mkdir(parents=True); build.CACHED = ['--layers', '--no-cache'];"
         "sys.argv = ['build.py', '--debian', 'launcher']; build.main()"
     )
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "UV_CACHE_DIR": _uv_cache()}
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     ran = subprocess.run([sys.executable, "-c", program], cwd=FOLDER, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr[-3000:]
     again = Path(ran.stdout.split()[1])
     assert list(layers_by_content(again)) == list(layers_by_content(images["launcher"].layout))
-
-
-def _uv_cache() -> str:
-    return os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv")
