@@ -51,6 +51,7 @@ class AttemptFollower:
         self._warnings = Warnings(launching.cluster, launching.name)
         self._failures: dict[str, PodFailure] = {}
         self._lost_ranks = LostRanks()
+        self._sent_back: set[str] = set()
         self._changed = threading.Event()
         self._log: PodLog | None = None
         self._standing = Standing("queued", "nothing is known yet")
@@ -80,8 +81,8 @@ class AttemptFollower:
         resource = next((one for one in resources.present if one["metadata"]["uid"] == self._uid), None)
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             return Outcome("gone")
-        pods = pods_of_start(resource, pods)
         self._note_standing(self._kind.standing(resource))
+        pods = self._without_sent_back(pods_of_start(resource, pods))
         self._note_failures(pods.all)
         self._follow_log(pods.present)
         if self._standing.state in ("succeeded", "failed"):
@@ -102,10 +103,16 @@ class AttemptFollower:
             words = f" ({operators_words(standing)})" if standing.reason or standing.message else ""
             say("launch", f"{self._title}: {standing.state}{words}")
         self._standing = standing
-        if standing.state == "queued":
-            # The queue takes a job's pods away; that is no failure of what comes after.
-            self._pods.forget_gone()
-            self._failures.clear()
+
+    def _without_sent_back(self, pods: Seen) -> Seen:
+        """Without the pods that a queue took away: no failure of what comes after, even if they still go by then.
+
+        Those that are not going may be new, and the word that the queue has let them in still on its way.
+        """
+        if self._standing.state == "queued":
+            metas = [pod["metadata"] for pod in pods.all]
+            self._sent_back |= {meta["uid"] for meta in metas if "deletionTimestamp" in meta}
+        return pods.without(self._sent_back)
 
     def _note_failures(self, pods: list[Object]) -> None:
         """Keep the first failure seen of each pod, in the order in which they came; times alone count whole seconds."""

@@ -30,6 +30,11 @@ class Seen:
         """Both."""
         return [*self.gone, *self.present]
 
+    def without(self, uids: set[str]) -> "Seen":
+        """All but these."""
+        kept = [[one for one in seen if one["metadata"]["uid"] not in uids] for seen in (self.present, self.gone)]
+        return Seen(*kept)
+
 
 class Following:
     """Objects of one kind as they are now, kept up to date by a thread until `stop`.
@@ -65,11 +70,6 @@ class Following:
             if self._error is not None:
                 raise self._error
             return Seen(list(self._present.values()), list(self._gone.values())) if self._listed else None
-
-    def forget_gone(self) -> None:
-        """Remember no longer what is gone."""
-        with self._lock:
-            self._gone.clear()
 
     def _run(self) -> None:
         patience = Patience(self._clock)

@@ -12,6 +12,7 @@ from components.launch import adopt, connect, patience
 from components.launch.interrupt import terminated_by_sigterm
 from components.launch.kind import Identity
 from components.launch.marks import TOLD_ANNOTATION, annotation, attempt_of
+from components.launch.moments import written
 from components.shared.errors import JobError
 from tests.unit.launch.plain_kind import NAME, PLURAL, Bench, until
 
@@ -249,6 +250,33 @@ def test_queue_does_not_count_as_running(bench: Bench, capsys: Capture) -> None:
     bench.operator(wait)
     bench.run(timeout_seconds=30.0, queue_seconds=3600.0)
     assert "waits in the queue" in capsys.readouterr().err
+
+
+def test_pod_that_a_queue_took_away_is_no_loss_of_what_comes_after(bench: Bench) -> None:
+    """It may still be going when the queue lets the job in again."""
+
+    def send_back() -> None:
+        bench.pod("pod-0")
+        bench.state("running")
+        until(lambda: bench.api.asked("GET", "watch"))
+        bench.state("queued")
+        going = bench.api.get("pods", "pod-0")
+        assert going is not None
+        going["metadata"]["deletionTimestamp"] = written(bench.api.clock.now() + 30)
+        bench.api.put("pods", going)
+        time.sleep(0.1)
+        bench.pod("again-0")
+        bench.state("running")
+        time.sleep(0.1)
+        bench.api.drop("pods", "pod-0")
+        time.sleep(0.5)
+        bench.end_pod("again-0", 0)
+        bench.state("succeeded")
+
+    bench.operator(send_back)
+    bench.run(restarts=1, timeout_seconds=300.0)
+    there = bench.there()
+    assert there is not None and attempt_of(there) == 0
 
 
 @pytest.mark.parametrize(
