@@ -17,7 +17,7 @@ how_to_get() { # PROGRAM
     docker) echo "https://docs.docker.com/engine/install/" ;;
     kubectl) echo "https://kubernetes.io/docs/tasks/tools/" ;;
     helm) echo "https://helm.sh/docs/intro/install/, version 3.13 or later" ;;
-    buildah) echo "apt-get install buildah, or --no-images to build images in another way (images/README.md)" ;;
+    buildx) echo "https://docs.docker.com/build/install-buildx/, or buildah, or --no-images" ;;
     *) echo "apt-get install $1, or your system's like" ;;
   esac
 }

@@ -2,6 +2,7 @@
 # A cluster in Docker with all that Tutelage runs on. Run it again to bring it up to date.
 #   k8s/kind/up.sh [--no-images]
 # --no-images leaves out building and loading the images: they are in the node already, or come from elsewhere.
+# Docker builds them; where buildah is installed it does, since then only changed layers are sent to the node.
 set -euo pipefail
 cd "${BASH_SOURCE[0]%/*}/../.."
 . k8s/kind/versions.env
@@ -20,12 +21,16 @@ main() {
   esac
   # All checks come first: nothing is made when something is missing.
   local needed=(kind docker kubectl helm make openssl git sed tr mktemp mkdir)
-  [ "$images" -eq 0 ] || needed+=(python3 buildah)
+  if [ "$images" -eq 1 ] && has_buildah; then needed+=(python3); fi
   require "${needed[@]}"
   docker info >/dev/null 2>&1 || {
     echo "docker does not answer: start its daemon, or add yourself to the group docker" >&2
     exit 1
   }
+  if [ "$images" -eq 1 ] && ! has_buildah && ! docker buildx version >/dev/null 2>&1; then
+    echo "docker buildx is missing: $(how_to_get buildx)" >&2
+    exit 1
+  fi
   make_cluster
   [ "$images" -eq 0 ] || load_images
   k8s/kind/install.sh
@@ -41,10 +46,25 @@ make_cluster() {
   fi
 }
 
-# Only the layers that the node lacks are sent: bin/ctr is the node's own ctr.
+has_buildah() {
+  command -v buildah >/dev/null
+}
+
 load_images() {
-  local built reference name version
+  local version
   version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+  if has_buildah; then load_layers "$version"; else load_whole "$version"; fi
+}
+
+# Docker keeps no attestations in its own image store, which --load writes to.
+load_whole() { # VERSION
+  VERSION=$1 docker buildx bake --file images/docker-bake.hcl --load --provenance=false --sbom=false
+  kind load docker-image --name "$CLUSTER" "tutelage/launcher:$1" "tutelage/ray:$1" "tutelage/train:$1"
+}
+
+# Only the layers that the node lacks are sent: bin/ctr is the node's own ctr.
+load_layers() { # VERSION
+  local built reference name version=$1
   built=$(make --silent images)
   echo "$built" | PATH="$PWD/k8s/kind/bin:$PATH" python3 images/load.py | while read -r reference; do
     name=${reference##*/}

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ import pytest
 from images.oci_layout import blob, layers_by_content, read_manifest
 from tests.charts.programs import built
 from tests.cluster.node.programs import BUILDKITD, BUILDX
-from tests.images.buildkit import BuildKit, buildkit
+from tests.images.buildkit import ROOT, BuildKit, buildkit
 from tests.images.conftest import Image
 
 MOUNTS = {"etc/hostname", "etc/hosts", "etc/resolv.conf", "run/secrets", "var/cache/uv", "var/cache/uv-host"}
@@ -67,6 +69,18 @@ def test_it_tells_how_it_was_made(daemon: BuildKit) -> None:
 def test_baked_again_it_has_the_same_layers(baked: Path, daemon: BuildKit) -> None:
     again = daemon.bake("launcher", "--no-cache")
     assert list(layers_by_content(again)) == list(layers_by_content(baked))
+
+
+def test_what_the_script_for_kind_bakes_is_what_dockers_own_store_can_hold() -> None:
+    script = (ROOT / "k8s" / "kind" / "up.sh").read_text()
+    (words,) = re.findall(r"docker buildx (bake .*)", script)
+    ran = subprocess.run([built(BUILDX), *words.split(), "--print"], cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    targets = json.loads(ran.stdout)["target"]
+    assert set(targets) == {"launcher", "ray", "train"}
+    for target in targets.values():
+        assert [output["type"] for output in target["output"]] == ["docker"]
+        assert all(attested["disabled"] for attested in target["attest"])
 
 
 def configuration(layout: Path) -> dict[str, Any]:

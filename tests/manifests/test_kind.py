@@ -13,12 +13,12 @@ from tests.manifests.shipped import K8S
 KIND = K8S / "kind"
 SCRIPTS = [*sorted(KIND.glob("*.sh")), KIND / "bin" / "ctr"]
 BASH = shutil.which("bash") or "/bin/bash"
-UP = ("kind", "docker", "kubectl", "helm", "make", "openssl", "git", "python3", "buildah")
+UP = ("kind", "docker", "kubectl", "helm", "make", "openssl", "git")
 NEEDED = {"up.sh": UP, "install.sh": ("kubectl", "helm", "openssl", "git"), "down.sh": ("kind", "docker")}
 LOGGED = 'printf "%s\\n" "${0##*/} $*" >>"$FAKE_LOG"\n'
 FAKES = {
     "kind": 'if [ "$1 $2" = "get clusters" ]; then echo "$FAKE_CLUSTERS"; fi',
-    "docker": '[ -z "$FAKE_DOCKER_DOWN" ]',
+    "docker": '[ -z "$FAKE_DOCKER_DOWN" ] && { [ "$1" != buildx ] || [ -z "$FAKE_BUILDX_MISSING" ]; }',
     "helm": "",
     "git": "",
     "buildah": "",
@@ -55,8 +55,20 @@ class Machine:
         self.environment = {
             **{"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(folder), "TMPDIR": str(folder)},
             **{"FAKE_LOG": str(folder / "log"), "FAKE_KEPT": str(self.kept)},
-            **dict.fromkeys(("FAKE_CLUSTERS", "FAKE_SECRETS", "FAKE_BUCKETS", "FAKE_DOCKER_DOWN"), ""),
+            **dict.fromkeys(
+                ("FAKE_CLUSTERS", "FAKE_SECRETS", "FAKE_BUCKETS", "FAKE_DOCKER_DOWN", "FAKE_BUILDX_MISSING"), ""
+            ),
         }
+
+    def without(self, program: str) -> str:
+        """A PATH on which everything is found but one program."""
+        links = self.folder / "links"
+        links.mkdir()
+        for found in Path("/usr/bin").iterdir():
+            if found.name != program:
+                (links / found.name).symlink_to(found)
+        (self.folder / "programs" / program).unlink()
+        return f"{self.folder / 'programs'}:{links}"
 
     def run(self, script: str, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         """Run a script to its end."""
@@ -105,14 +117,6 @@ def test_what_is_missing_is_said_at_once_and_nothing_is_done(script: str, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
-def test_images_of_ones_own_need_no_buildah(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [BASH, KIND / "up.sh", "--no-images"], env={"PATH": str(tmp_path), "HOME": "/"}, capture_output=True
-    )
-    assert b"kind is missing" in done.stderr
-    assert b"buildah" not in done.stderr
-
-
 def test_a_docker_that_does_not_answer_is_said_before_anything_is_made(machine: Machine) -> None:
     done = machine.run("up.sh", FAKE_DOCKER_DOWN="1")
     assert done.returncode == 1
@@ -154,6 +158,28 @@ def test_up_makes_everything_in_order(machine: Machine) -> None:
     places = [machine.call(pattern) for pattern in order]
     assert places == sorted(places)
     assert "tutelage submit" in done.stdout
+
+
+def test_docker_alone_builds_the_images_and_kind_loads_them(machine: Machine) -> None:
+    done = machine.run("up.sh", PATH=machine.without("buildah"))
+    assert done.returncode == 0, done.stderr
+    order = (
+        "^kind create cluster ",
+        "^docker buildx bake --file images/docker-bake.hcl --load ",
+        r"^kind load docker-image --name tutelage( tutelage/(launcher|ray|train):0\.1\.0){3}$",
+        "^helm upgrade --install jobset ",
+    )
+    places = [machine.call(pattern) for pattern in order]
+    assert places == sorted(places)
+    assert not [call for call in machine.calls if call.startswith("make")]
+
+
+def test_a_docker_without_buildx_is_said_before_anything_is_made(machine: Machine) -> None:
+    done = machine.run("up.sh", PATH=machine.without("buildah"), FAKE_BUILDX_MISSING="1")
+    assert done.returncode == 1
+    assert "docker buildx is missing" in done.stderr and "--no-images" in done.stderr
+    assert not [call for call in machine.calls if call.startswith("kind")]
+    assert machine.run("up.sh", "--no-images", FAKE_BUILDX_MISSING="1").returncode == 0
 
 
 def test_up_again_keeps_cluster_and_keys(machine: Machine) -> None:
