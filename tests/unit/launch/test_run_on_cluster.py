@@ -27,6 +27,16 @@ def in_a_pod(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **me
     bench.api.put("pods", {"metadata": {"name": "step", "labels": {"pipeline/runid": "run-1"}, **meta}, "status": {}})
 
 
+def lose_one_of_two(bench: Bench) -> None:
+    """Two pods are at work, and one is deleted."""
+    bench.pod("pod-0")
+    bench.pod("pod-1")
+    bench.state("running")
+    until(lambda: bench.api.asked("GET", "watch"))
+    time.sleep(0.1)
+    bench.api.drop("pods", "pod-1")
+
+
 def test_log_is_passed_on_and_the_resource_stays(bench: Bench, capsys: Capture) -> None:
     bench.operator(bench.succeed)
     bench.run()
@@ -125,12 +135,7 @@ def test_pods_that_are_lost_too_often_fail_the_job(bench: Bench) -> None:
 
 def test_deleted_pod_counts_although_it_is_gone(bench: Bench) -> None:
     def delete() -> None:
-        bench.pod("pod-0")
-        bench.pod("pod-1")
-        bench.state("running")
-        until(lambda: bench.api.asked("GET", "watch"))
-        time.sleep(0.1)
-        bench.api.drop("pods", "pod-1")
+        lose_one_of_two(bench)
         time.sleep(0.05)
         bench.end_pod("pod-0", 1)
         bench.state("failed")
@@ -144,12 +149,7 @@ def test_lost_rank_breaks_a_job_that_its_operator_keeps_running(bench: Bench, ca
     """training-operator makes a deleted pod anew; the ranks that are left would wait for the lost one."""
 
     def replace() -> None:
-        bench.pod("pod-0")
-        bench.pod("pod-1")
-        bench.state("running")
-        until(lambda: bench.api.asked("GET", "watch"))
-        time.sleep(0.1)
-        bench.api.drop("pods", "pod-1")
+        lose_one_of_two(bench)
         bench.pod("pod-1")
 
     bench.operator(replace, bench.succeed)
