@@ -144,8 +144,12 @@ def test_the_queue(space: Space) -> None:
             space.kubectl("delete", "--ignore-not-found", "-f", "-", text=text)
 
 
+@pytest.mark.alone
 class TestInstall:
-    """`k8s/kind/install.sh` works on any cluster; no image is pulled, so the S3 server's pod is not waited for."""
+    """`k8s/kind/install.sh` works on any cluster; no image is pulled, so the S3 server's pod is not waited for.
+
+    Its service has a port of the node's own, of which a cluster has one.
+    """
 
     @pytest.fixture
     def install(self, bare: Space, cluster: Cluster, tmp_path: Path) -> Callable[..., str]:
