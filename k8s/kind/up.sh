@@ -56,9 +56,9 @@ load_images() {
   if has_buildah; then load_layers "$version"; else load_whole "$version"; fi
 }
 
-# Docker keeps no attestations in its own image store, which --load writes to.
+# Into Docker's own image store, which may keep no attestations.
 load_whole() { # VERSION
-  VERSION=$1 docker buildx bake --file images/docker-bake.hcl --load --provenance=false --sbom=false
+  VERSION=$1 docker buildx bake --file images/docker-bake.hcl --set '*.output=type=docker' --provenance=false --sbom=false
   kind load docker-image --name "$CLUSTER" "tutelage/launcher:$1" "tutelage/ray:$1" "tutelage/train:$1"
 }
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shlex
 import subprocess
 import tarfile
 import tempfile
@@ -74,7 +75,7 @@ def test_baked_again_it_has_the_same_layers(baked: Path, daemon: BuildKit) -> No
 def test_what_the_script_for_kind_bakes_is_what_dockers_own_store_can_hold() -> None:
     script = (ROOT / "k8s" / "kind" / "up.sh").read_text()
     (words,) = re.findall(r"docker buildx (bake .*)", script)
-    ran = subprocess.run([built(BUILDX), *words.split(), "--print"], cwd=ROOT, capture_output=True, text=True)
+    ran = subprocess.run([built(BUILDX), *shlex.split(words), "--print"], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     targets = json.loads(ran.stdout)["target"]
     assert set(targets) == {"launcher", "ray", "train"}

@@ -165,7 +165,7 @@ def test_docker_alone_builds_the_images_and_kind_loads_them(machine: Machine) ->
     assert done.returncode == 0, done.stderr
     order = (
         "^kind create cluster ",
-        "^docker buildx bake --file images/docker-bake.hcl --load ",
+        "^docker buildx bake --file images/docker-bake.hcl ",
         r"^kind load docker-image --name tutelage( tutelage/(launcher|ray|train):0\.1\.0){3}$",
         "^helm upgrade --install jobset ",
     )
