@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,17 @@ from tests.cluster.node.programs import JOBSET, KUBERAY, KUBERNETES, TRAINERS, T
 
 DEFAULT_TRAINER = max(TRAINERS)
 READY_SECONDS = 180.0
+WEBHOOK_SECONDS = 60.0
+UNREACHED = "failed calling webhook"
+K8S = Path(__file__).parents[3] / "k8s"
 
 
 @dataclass(frozen=True)
 class Operator:
     """An operator: its program, the folder of its manifests (and the part of it to apply), and its Deployment.
 
-    `configured` is what else is changed in its ConfigMap: pattern and replacement.
+    `configured` is what else is changed in its ConfigMap: pattern and replacement. `checked` is the text of an object
+    that one of its webhooks has to let pass.
     """
 
     program: Program
@@ -38,6 +43,7 @@ class Operator:
     namespace: str
     deployment: str
     configured: tuple[tuple[str, str], ...] = ()
+    checked: str = ""
 
 
 OPERATORS = {
@@ -59,7 +65,7 @@ def trainer(version: str) -> Operator:
     if version not in TRAINERS:
         raise NodeError(f"no Trainer {version!r} here: one of {', '.join(TRAINERS)}")
     overlay = ("manifests", "overlays/manager", "kubeflow-system", "kubeflow-trainer-controller-manager")
-    return Operator(TRAINERS[version], *overlay)
+    return Operator(TRAINERS[version], *overlay, checked=(K8S / "base" / "trainingruntime.yaml").read_text())
 
 
 def operator_named(name: str) -> Operator:
@@ -109,9 +115,24 @@ def switch_trainer(version: str) -> None:
 
 
 def wait_ready(operator: Operator) -> None:
-    """Wait until an operator's own readiness probe passes: its webhooks have their certificate then."""
+    """Wait until an operator's own readiness probe passes, and the API server's calls of its webhooks reach it.
+
+    They have their certificate by then, but their service may still lead to the pod before.
+
+    Raises:
+        NodeError: they are not reached for a minute.
+    """
     place = ("-n", operator.namespace, f"deployment/{operator.deployment}")
     kubectl("rollout", "status", f"--timeout={READY_SECONDS:.0f}s", *place)
+    deadline = time.monotonic() + WEBHOOK_SECONDS
+    while operator.checked:
+        try:
+            kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", text=operator.checked)
+            return
+        except NodeError as error:
+            if UNREACHED not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(1.0)
 
 
 def install(operator: Operator) -> None:
