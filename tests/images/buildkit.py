@@ -23,10 +23,11 @@ BASES = {"BASE": "tutelage-base", "UV": "tutelage-uv"}
 
 @dataclass(frozen=True)
 class BuildKit:
-    """A daemon that listens, the folder of its files, and the base images as layouts, by variable."""
+    """A daemon that listens, the folder of its files, the base images as layouts, and the site's files, by variable."""
 
     folder: Path
     bases: dict[str, Path]
+    site: dict[str, str]
 
     def bake(self, target: str, *options: str, provenance: bool = False) -> Path:
         """Build a target of the bake file from local bases; the folder of its layout.
@@ -37,7 +38,7 @@ class BuildKit:
         own = self.folder / "own.json"
         own.write_text(json.dumps({"target": {"image": self._changed(layout, provenance)}}))
         # buildx asks before it reads or writes elsewhere than in the repository.
-        allowed = [f"--allow=fs.read={place}" for place in (self.folder, *self._settings().values())]
+        allowed = [f"--allow=fs.read={place}" for place in (self.folder, *self.site.values())]
         command = ["bake", f"--file={BAKE}", f"--file={own}", *allowed, f"--allow=fs.write={self.folder}"]
         self._buildx(*command, "--builder=tests", "--progress=plain", *options, target)
         return layout
@@ -53,15 +54,8 @@ class BuildKit:
             "output": [f"type=oci,tar=false,dest={layout},rewrite-timestamp=true"],
         }
 
-    def _settings(self) -> dict[str, str]:
-        """The site's authority and index, as the bake file's variables name them."""
-        secrets = ask_build(f"build.secrets(pathlib.Path({str(self.folder)!r}))")
-        rows = [dict(part.split("=", 1) for part in row.split(",")) for row in secrets[1::2]]
-        variables = {"ca": "CA", "uv": "UV_SETTINGS"}
-        return {variables[row["id"]]: row["src"] for row in rows}
-
     def _buildx(self, *arguments: str) -> None:
-        environment = {**os.environ, **BASES, **self._settings(), "BUILDX_CONFIG": str(self.folder / "buildx")}
+        environment = {**os.environ, **BASES, **self.site, "BUILDX_CONFIG": str(self.folder / "buildx")}
         ran = subprocess.run([BUILDX.file(), *arguments], cwd=ROOT, env=environment, text=True, capture_output=True)
         assert ran.returncode == 0, ran.stderr[-3000:]
 
@@ -83,7 +77,7 @@ def buildkit(folder: Path) -> Iterator[BuildKit]:
     with (folder / "log").open("wb") as log:
         daemon = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        made = BuildKit(folder, {variable: _layout(variable, folder) for variable in BASES})
+        made = BuildKit(folder, {variable: _layout(variable, folder) for variable in BASES}, _site(folder))
         made.connect(socket)
         yield made
     finally:
@@ -97,6 +91,14 @@ def ask_build(expression: str) -> Any:
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT / "images", text=True, capture_output=True)
     assert ran.returncode == 0, ran.stderr[-3000:]
     return json.loads(ran.stdout)
+
+
+def _site(folder: Path) -> dict[str, str]:
+    """The site's authority and index, files as the bake file's variables name them; in the folder if they are made."""
+    secrets = ask_build(f"build.secrets(pathlib.Path({str(folder)!r}))")
+    rows = [dict(part.split("=", 1) for part in row.split(",")) for row in secrets[1::2]]
+    variables = {"ca": "CA", "uv": "UV_SETTINGS"}
+    return {variables[row["id"]]: row["src"] for row in rows}
 
 
 def _layout(variable: str, folder: Path) -> Path:

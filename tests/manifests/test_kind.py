@@ -175,11 +175,12 @@ def test_docker_alone_builds_the_images_and_kind_loads_them(machine: Machine) ->
 
 
 def test_a_docker_without_buildx_is_said_before_anything_is_made(machine: Machine) -> None:
-    done = machine.run("up.sh", PATH=machine.without("buildah"), FAKE_BUILDX_MISSING="1")
+    missing = {"PATH": machine.without("buildah"), "FAKE_BUILDX_MISSING": "1"}
+    done = machine.run("up.sh", **missing)
     assert done.returncode == 1
     assert "docker buildx is missing" in done.stderr and "--no-images" in done.stderr
     assert not [call for call in machine.calls if call.startswith("kind")]
-    assert machine.run("up.sh", "--no-images", FAKE_BUILDX_MISSING="1").returncode == 0
+    assert machine.run("up.sh", "--no-images", **missing).returncode == 0
 
 
 def test_up_again_keeps_cluster_and_keys(machine: Machine) -> None:

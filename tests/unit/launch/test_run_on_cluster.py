@@ -27,16 +27,6 @@ def in_a_pod(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **me
     bench.api.put("pods", {"metadata": {"name": "step", "labels": {"pipeline/runid": "run-1"}, **meta}, "status": {}})
 
 
-def lose_one_of_two(bench: Bench) -> None:
-    """Two pods are at work, and one is deleted."""
-    bench.pod("pod-0")
-    bench.pod("pod-1")
-    bench.state("running")
-    until(lambda: bench.api.asked("GET", "watch"))
-    time.sleep(0.1)
-    bench.api.drop("pods", "pod-1")
-
-
 def test_log_is_passed_on_and_the_resource_stays(bench: Bench, capsys: Capture) -> None:
     bench.operator(bench.succeed)
     bench.run()
@@ -99,81 +89,6 @@ def test_failure_that_nobody_heard_of_is_judged(bench: Bench) -> None:
     bench.run(restarts=2)
     there = bench.there()
     assert there is not None and attempt_of(there) == 2
-
-
-@pytest.mark.parametrize("reason", ["OOMKilled", "Error"])
-def test_lost_pod_starts_the_job_again(bench: Bench, capsys: Capture, reason: str) -> None:
-    def lose() -> None:
-        bench.pod("pod-0")
-        bench.state("running")
-        bench.api.say("pod-0", "attempt one")
-        bench.lose_pod("pod-0", reason)
-        bench.state("failed")
-
-    bench.operator(lose, lose, bench.succeed)
-    bench.run(restarts=2)
-    there = bench.there()
-    said = capsys.readouterr().err
-    assert there is not None and attempt_of(there) == 2
-    assert "starting again, 1 of 2" in said and "starting again, 2 of 2" in said and "step 2" in said
-    assert {"OOMKilled": "OOMKilled (exit code 137)", "Error": "Killed (exit code 137)"}[reason] in said
-    deleted = [one[3]["spec"] for one in bench.api.history if one[1:3] == (PLURAL, "DELETED")]
-    assert [spec.get("paused") for spec in deleted] == [True, True], "its operator makes no pods while it goes"
-
-
-def test_pods_that_are_lost_too_often_fail_the_job(bench: Bench) -> None:
-    def lose() -> None:
-        bench.pod("pod-0")
-        bench.lose_pod("pod-0")
-        bench.state("failed")
-
-    bench.operator(lose)
-    with pytest.raises(JobError, match=r"OOMKilled[\s\S]*lost 2 times") as caught:
-        bench.run(restarts=1)
-    assert "memory" in caught.value.remedy
-
-
-def test_deleted_pod_counts_although_it_is_gone(bench: Bench) -> None:
-    def delete() -> None:
-        lose_one_of_two(bench)
-        time.sleep(0.05)
-        bench.end_pod("pod-0", 1)
-        bench.state("failed")
-
-    bench.operator(delete, bench.succeed)
-    bench.run(restarts=1)
-    assert bench.api.asked("POST", PLURAL) == 2
-
-
-def test_lost_rank_breaks_a_job_that_its_operator_keeps_running(bench: Bench, capsys: Capture) -> None:
-    """training-operator makes a deleted pod anew; the ranks that are left would wait for the lost one."""
-
-    def replace() -> None:
-        lose_one_of_two(bench)
-        bench.pod("pod-1")
-
-    bench.operator(replace, bench.succeed)
-    bench.run(restarts=1, timeout_seconds=300)
-    assert "pod pod-1: Deleted; starting again, 1 of 1" in capsys.readouterr().err
-
-
-def test_silent_node_alone_breaks_no_job(bench: Bench) -> None:
-    silent = [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}]
-
-    def be_silent() -> None:
-        bench.pod("pod-0", conditions=silent)
-        bench.state("running")
-        threading.Thread(target=speak_after, args=(60.0,)).start()
-
-    def speak_after(seconds: float) -> None:
-        began = bench.api.clock.now()
-        until(lambda: bench.api.clock.now() - began > seconds)
-        bench.succeed()
-
-    bench.operator(be_silent)
-    bench.run(restarts=1)
-    there = bench.there()
-    assert there is not None and attempt_of(there) == 0
 
 
 def test_failure_names_the_pod_that_failed_first(bench: Bench) -> None:
