@@ -8,8 +8,8 @@ import os
 import re
 import shutil
 import tempfile
-import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import yaml
 from tests.cluster.node import containers
 from tests.cluster.node.build import source_of
 from tests.cluster.node.commands import kubectl, run
+from tests.cluster.node.daemons import wait_until
 from tests.cluster.node.errors import NodeError
 from tests.cluster.node.places import CACHE
 from tests.cluster.node.programs import JOBSET, KUBERAY, KUBERNETES, TRAINERS, TRAINING_OPERATOR, Program
@@ -124,15 +125,19 @@ def wait_ready(operator: Operator) -> None:
     """
     place = ("-n", operator.namespace, f"deployment/{operator.deployment}")
     kubectl("rollout", "status", f"--timeout={READY_SECONDS:.0f}s", *place)
-    deadline = time.monotonic() + WEBHOOK_SECONDS
-    while operator.checked:
-        try:
-            kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", text=operator.checked)
-            return
-        except NodeError as error:
-            if UNREACHED not in str(error) or time.monotonic() > deadline:
-                raise
-        time.sleep(1.0)
+    if operator.checked:
+        wait_until(f"the webhooks of {operator.deployment}", partial(_passes, operator.checked), WEBHOOK_SECONDS)
+
+
+def _passes(text: str) -> bool:
+    """Whether the webhooks let an object pass; False when they are not reached."""
+    try:
+        kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", text=text)
+    except NodeError as error:
+        if UNREACHED in str(error):
+            return False
+        raise
+    return True
 
 
 def install(operator: Operator) -> None:
