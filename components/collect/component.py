@@ -33,6 +33,6 @@ def collect(
     from components.collect.summarise import summarise
     from components.shared.step import hand_over, perform
 
-    collected = perform("collect", lambda: collect_data(root, CollectSettings.model_validate(settings)))
+    collected = perform("collect", lambda: collect_data(root, CollectSettings.model_validate(settings)), root=root)
     hand_over(collected.benchmarks, root, benchmarks)
     return hand_over(collected.dataset, root, dataset, metrics, (summary, summarise(root, *collected)))

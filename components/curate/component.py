@@ -40,5 +40,6 @@ def curate(
         lambda: curate_instructions(
             root, CurateSettings.model_validate(settings), read_artifact(instructions), read_artifact(benchmarks)
         ),
+        root=root,
     )
     return hand_over(manifest, root, dataset, metrics, (summary, summarise(root, manifest)))

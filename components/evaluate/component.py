@@ -29,5 +29,5 @@ def evaluate(
     def work() -> Any:
         return evaluate_models(root, EvaluateSettings.model_validate(settings), read_artifact(benchmarks), models)
 
-    manifest = perform("evaluate", work)
+    manifest = perform("evaluate", work, root=root)
     return hand_over(manifest, root, comparison, metrics, (summary, summarise(root, manifest)))

@@ -25,5 +25,5 @@ def merge(
     from components.merge.settings import MergeSettings
     from components.shared.step import hand_over, perform
 
-    manifest = perform(task, lambda: merge_models(root, MergeSettings.model_validate(settings), models))
+    manifest = perform(task, lambda: merge_models(root, MergeSettings.model_validate(settings), models), root=root)
     return hand_over(manifest, root, model, metrics, (summary, summarise(root, manifest)))

@@ -42,6 +42,7 @@ def publish(
         lambda: point_from_run(
             root, publish_best(root, PublishSettings.model_validate(settings), read_artifact(comparison))
         ),
+        root=root,
     )
     Path(report.path).parent.mkdir(parents=True, exist_ok=True)
     Path(report.path).write_text(read_page(root, manifest), encoding="utf-8")

@@ -28,5 +28,6 @@ def select(
     manifest = perform(
         "select",
         lambda: select_responses(root, SelectSettings.model_validate(settings), read_artifact(responses)),
+        root=root,
     )
     return hand_over(manifest, root, dataset, metrics, (summary, summarise(root, manifest)))

@@ -35,5 +35,6 @@ def synthesize(
     manifest = perform(
         "synthesize",
         lambda: synthesize_responses(root, SynthesizeSettings.model_validate(settings), read_artifact(dataset)),
+        root=root,
     )
     return hand_over(manifest, root, responses, metrics, (summary, summarise(root, manifest)))

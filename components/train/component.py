@@ -28,6 +28,8 @@ def train(
     from components.train.train import summarise, train_model
 
     manifest = perform(
-        task, lambda: train_model(root, task, TrainSettings.model_validate(settings), read_artifact(dataset), start)
+        task,
+        lambda: train_model(root, task, TrainSettings.model_validate(settings), read_artifact(dataset), start),
+        root=root,
     )
     return hand_over(manifest, root, model, metrics, (summary, summarise(task, manifest)))
