@@ -162,11 +162,11 @@ def test_watching_ends_with_the_report(tutelage: Tutelage, kubeflow: Kubeflow, m
 
 
 def test_a_failed_task_is_named_with_its_page(tutelage: Tutelage, kubeflow: Kubeflow) -> None:
-    kubeflow.states, kubeflow.tasks, kubeflow.error = ["FAILED"], {"select": "FAILED"}, "main: exit code 1"
+    kubeflow.states, kubeflow.tasks = ["FAILED"], {"select": "FAILED"}
     failed = tutelage.submit("--watch")
     assert failed.exit_code == 1
     text = str(failed.exception)
-    assert "select: main: exit code 1" in text and "/#/runs/details/run-1" in text
+    assert "select: failed" in text and "/#/runs/details/run-1" in text
 
 
 def test_ctrl_c_ends_the_watching_and_not_the_run(
@@ -187,7 +187,7 @@ def test_ctrl_c_ends_the_watching_and_not_the_run(
 def test_a_short_outage_does_not_end_the_watching(
     tutelage: Tutelage, kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kubeflow.states, kubeflow.tasks, kubeflow.error = ["RUNNING", "FAILED"], {"select": "FAILED"}, "in the end"
+    kubeflow.states, kubeflow.tasks = ["RUNNING", "FAILED"], {"select": "FAILED"}
     seen: list[float] = []
 
     def away_for_a_while(seconds: float) -> None:
@@ -195,7 +195,7 @@ def test_a_short_outage_does_not_end_the_watching(
         kubeflow.status = 503 if len(seen) < 3 else 0
 
     monkeypatch.setattr(watch_run.time, "sleep", away_for_a_while)
-    assert "in the end" in str(tutelage.submit("--watch").exception)
+    assert "select: failed" in str(tutelage.submit("--watch").exception)
     assert len(seen) >= 3
 
 
