@@ -14,6 +14,8 @@ from components.shared.store import ATTEMPTS_VARIABLE, PATIENT_ATTEMPTS
 
 DEFAULT = "default"
 CLEAN_UP = "clean_up"
+TASK_LABEL = "tutelage.dev/task"
+"""Names the task on the step's own pod, since Kubeflow's labels do not: `train-sft`, as the recipe and status do."""
 KINDS = ("collect", "curate", "synthesize", "select", "train", "merge", "evaluate", "publish", CLEAN_UP)
 LAUNCHER, RAY, TRAIN = "tutelage/launcher:0.1.0", "tutelage/ray:0.1.0", "tutelage/train:0.1.0"
 IMAGES = {"synthesize": RAY, CLEAN_UP: LAUNCHER}
@@ -71,8 +73,15 @@ class Placement(Settings):
         return self.images.get(step) or self.image or IMAGES.get(step, TRAIN)
 
 
-def place(task: Any, step: str, placement: Placement, *, starts_job: bool = False) -> None:
-    """Put a step's placement on a kfp task; `starts_job`: it runs a job on the cluster, and ends it when cancelled.
+def place(task: Any, step: str, placement: Placement, *, name: str = "", starts_job: bool = False) -> None:
+    """Put a step's placement on a kfp task.
+
+    Args:
+        task: the kfp task.
+        step: whose placement.
+        placement: of the recipe.
+        name: the task's name, `train-sft`; empty: the step's.
+        starts_job: it runs a job on the cluster, and ends it when cancelled.
 
     Kubeflow's caching is off: an output's address already answers whether the work is done, and unlike a cached
     task it notices when the bytes are gone.
@@ -85,9 +94,10 @@ def place(task: Any, step: str, placement: Placement, *, starts_job: bool = Fals
         _hand_secrets(task, placement.pods)
     _give_scratch(task, placement.of(step).scratch)
     _schedule(task, placement.pods, placement.of(step).node_selector)
-    if starts_job:
-        from kfp import kubernetes
+    from kfp import kubernetes
 
+    kubernetes.add_pod_label(task, TASK_LABEL, name or step)
+    if starts_job:
         task.set_env_variable(PID_FILE_VARIABLE, PID_FILE)
         kubernetes.add_pod_annotation(task, KILL_ANNOTATION, KILL_COMMAND)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from pipelines.compile_pipeline import compile_pipeline
-from pipelines.kubeflow import complete, connect, explained, quiet
+from pipelines.kubeflow import complete, connect, explained, profile_for_runs, quiet
 from pipelines.recipe import Recipe
 from pipelines.run_folder import RunFolder
 from pipelines.submission import Access, Submission, keep, task_keys
@@ -27,9 +27,10 @@ def submit(recipe: Recipe, folder: RunFolder, access: Access, experiment: str = 
         path = Path(scratch) / "distill.yaml"
         compile_pipeline(recipe, path)
         tasks = task_keys(next(yaml.safe_load_all(path.read_text())))
+        profile = profile_for_runs(access)
         client = connect(access)
         with explained(access), quiet():
-            there = client.create_experiment(experiment, namespace=access.namespace or None)
+            there = client.create_experiment(experiment, namespace=profile)
             run = client.run_pipeline(
                 there.experiment_id,
                 job_name=f"{folder.name} {time.strftime('%Y-%m-%d %H:%M:%S')}",

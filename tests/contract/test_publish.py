@@ -258,7 +258,8 @@ def test_everything_works_on_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 class Metrics:
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
         self.logged: dict[str, float] = {}
 
     def log_metric(self, metric: str, value: float) -> None:
@@ -271,7 +272,7 @@ def artifact(folder: Path, name: str) -> Any:
 
 def test_the_component_hands_over_the_page_the_metrics_and_the_summary(run: Run, tmp_path: Path) -> None:
     comparison, release, report = (artifact(tmp_path, name) for name in ("comparison", "release", "report"))
-    summary, metrics = artifact(tmp_path, "summary"), Metrics()
+    summary, metrics = artifact(tmp_path, "summary"), Metrics(tmp_path / "metrics")
     Path(comparison.path).parent.mkdir()
     Path(comparison.path).write_text(run.write().model_dump_json())
     settings = PublishSettings(name="tiny").model_dump(mode="json")

@@ -86,7 +86,7 @@ def test_the_component_hands_over_rows_verdicts_metrics_and_a_summary(tmp_path: 
     Path(responses.path).write_text(stored(tmp_path, sums(12)).model_dump_json())
     dataset, summary = artifact(tmp_path / "out" / "dataset"), artifact(tmp_path / "out" / "summary")
     logged: dict[str, float] = {}
-    metrics = SimpleNamespace(log_metric=logged.__setitem__)
+    metrics = SimpleNamespace(path=str(tmp_path / "metrics"), log_metric=logged.__setitem__)
     uri = select.python_func(
         str(tmp_path), settings(model), responses=responses, dataset=dataset, metrics=metrics, summary=summary
     )

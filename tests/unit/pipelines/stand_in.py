@@ -84,6 +84,7 @@ class Kubeflow:
     tasks: dict[str, str] = field(default_factory=dict)
     by_reference: bool = False
     run: dict[str, Any] | None = None
+    experiment: dict[str, Any] = field(default_factory=dict)
     terminated: bool = False
     history: list[str] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
@@ -103,13 +104,19 @@ class Kubeflow:
     def _answer(self, request: Request, what: str) -> Answer:
         if what == "healthz":
             return 200, {"multi_user": True} if self.several_users else {}
-        if what == "experiments":
-            experiment = {"experiment_id": "e1", "display_name": "tutelage"}
-            return 200, experiment if request.method == "POST" else {}
+        if what.startswith("experiments"):
+            return self._answer_of_experiment(request, what)
         if what == "runs" and request.method == "POST":
             self.run = {**request.body, "run_id": "run-1"}
             return 200, self.run
         return self._answer_of_run(what) if self.run else (404, {"error": f"no {what}"})
+
+    def _answer_of_experiment(self, request: Request, what: str) -> Answer:
+        if request.method == "POST":
+            if request.body.get("namespace") and not self.several_users:
+                return 400, {"error": "no namespace in single-user mode"}
+            self.experiment = {**request.body, "experiment_id": "e1", "display_name": "tutelage"}
+        return 200, self.experiment if request.method == "POST" or what == "experiments/e1" else {}
 
     def _answer_of_run(self, what: str) -> Answer:
         assert self.run is not None

@@ -248,7 +248,8 @@ def test_kubeflow_is_tried_where_it_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_cluster_out_of_reach_ends_the_examination(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    (only,) = examine_cluster(None)
+    namespace, only = examine_cluster(None)
+    assert namespace.what == "namespace"
     assert not only.good and "KUBECONFIG" in only.remedy
 
 

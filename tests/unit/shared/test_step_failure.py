@@ -131,7 +131,7 @@ def test_a_store_that_does_not_answer_is_given_up(
 def test_an_object_that_no_step_wrote_is_damaged(tmp_path: Path) -> None:
     fail(str(tmp_path), LOST)
     (tmp_path / "runs/run-1/failures/curate.json").write_text("{}")
-    with pytest.raises(DamagedError, match="curate.json"):
+    with pytest.raises(DamagedError, match=r"curate\.json"):
         read_failures(str(tmp_path), "run-1", ["curate"])
 
 
