@@ -1,60 +1,15 @@
 """Submitting to Kubeflow: the client is the real one, the back end a stand-in over loopback HTTP."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from components.shared.errors import TutelageError
 from components.shared.run_pointer import address_of_run, point_from_run
 from pipelines import cancel_run, watch_run
-from pipelines.cli import app
-from tests.unit.pipelines.stand_in import Kubeflow, served
-
-ROOT = Path(__file__).parents[3]
-DEMO = ROOT / "pipelines" / "recipes" / "demo.yaml"
-SMALL = ROOT / "pipelines" / "placements" / "small-cluster.yaml"
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(watch_run, "POLL_SECONDS", 0.01)
-    for name in ("KUBERNETES_SERVICE_HOST", "KUBECONFIG", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("COLUMNS", "200")
-
-
-@pytest.fixture
-def kubeflow() -> Kubeflow:
-    return Kubeflow()
-
-
-@pytest.fixture
-def host(kubeflow: Kubeflow) -> Iterator[str]:
-    with served(kubeflow) as url:
-        yield url
-
-
-class Tutelage:
-    """The command line, with a work folder of its own."""
-
-    def __init__(self, work: Path, host: str) -> None:
-        self.work, self.host = work, host
-
-    def __call__(self, *arguments: str) -> Result:
-        return CliRunner().invoke(app, [*arguments, "--work", str(self.work)])
-
-    def submit(self, *more: str) -> Result:
-        given = ("submit", str(DEMO), "--placement", str(SMALL), "--store", "s3://bucket/demo", "--host", self.host)
-        return self(*given, *more)
-
-
-@pytest.fixture
-def tutelage(tmp_path: Path, host: str) -> Tutelage:
-    return Tutelage(tmp_path / "work", host)
+from tests.unit.pipelines.command import DEMO, Tutelage
+from tests.unit.pipelines.stand_in import Kubeflow
 
 
 def test_a_submitted_run_is_found_again_by_its_name(tutelage: Tutelage, kubeflow: Kubeflow) -> None:
