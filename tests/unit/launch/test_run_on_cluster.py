@@ -1,6 +1,7 @@
 """A job on a cluster comes to its end: once, whatever happens to its pods, to the step or to the API server."""
 
 import os
+import re
 import signal
 import threading
 import time
@@ -146,14 +147,20 @@ def test_no_room_is_told_at_once_and_fails_after_start_seconds(bench: Bench, cap
     assert words in capsys.readouterr().err and bench.there() is None
 
 
-def test_quota_is_named(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("refused", "remedy"),
+    [
+        ("exceeded quota: gpus", "raise the quota gpus"),
+        ('error looking up service account team/t: serviceaccount "t" not found', "create -n .* serviceaccount t"),
+    ],
+)
+def test_a_refusal_of_the_pods_is_named_with_its_own_remedy(bench: Bench, refused: str, remedy: str) -> None:
     event = {"involvedObject": {"kind": "Job", "name": f"{NAME}-node-0"}, "type": "Warning", "reason": "FailedCreate"}
     meta = {"name": "event-1"}
-    bench.operator(
-        lambda: bench.api.put("events", {"metadata": meta, **event, "message": "exceeded quota: gpus"}) and None
-    )
-    with pytest.raises(JobError, match=r"did not start within 60 s: Job .*: FailedCreate: exceeded quota: gpus"):
+    bench.operator(lambda: bench.api.put("events", {"metadata": meta, **event, "message": refused}) and None)
+    with pytest.raises(JobError, match=rf"did not start within 60 s: Job .*: FailedCreate: {refused}") as failed:
         bench.run(start_seconds=60.0)
+    assert re.search(remedy, failed.value.remedy)
 
 
 def test_queue_does_not_count_as_running(bench: Bench, capsys: Capture) -> None:
