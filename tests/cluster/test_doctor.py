@@ -36,7 +36,7 @@ class Doctor:
         where = ["--placement", str(self.placement), "--store", f"{self.namespace.store}/demo"]
         command = [sys.executable, "-m", "pipelines.cli", "doctor", "--cluster", str(RECIPE), *where]
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
         lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
         found = {line[3:].partition(": ")[0]: line.startswith("ok") for line in lines}
         return done.returncode, done.stdout + done.stderr, found

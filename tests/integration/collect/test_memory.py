@@ -64,7 +64,7 @@ def test_three_times_the_rows_take_the_same_memory(kind: str, tmp_path: Path) ->
         path = tmp_path / f"{count}.{kind}"
         WRITERS[kind](path, count)
         command = [sys.executable, "-c", PROGRAM, str(path), str(tmp_path / "store")]
-        ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3])
+        ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3], timeout=600)
         assert ended.returncode == 0, ended.stderr
         collected, peak = map(int, ended.stdout.split())
         assert collected == count

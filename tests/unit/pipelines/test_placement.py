@@ -181,7 +181,7 @@ def test_the_command_that_cancels_a_step_signals_the_component_alone(tmp_path: P
         deadline = time.monotonic() + 60
         while not (file.exists() and file.read_text()) and time.monotonic() < deadline:
             time.sleep(0.05)
-        subprocess.run(json.loads(KILL_COMMAND.replace(PID_FILE, str(file)) % signal.SIGTERM), check=True)
+        subprocess.run(json.loads(KILL_COMMAND.replace(PID_FILE, str(file)) % signal.SIGTERM), check=True, timeout=600)
         assert process.wait(30) == -signal.SIGTERM
     finally:
         process.kill()

@@ -13,6 +13,7 @@ from components.select.checks.exact_check import ExactChecker
 from components.select.checks.math_check import MathChecker, read_plain
 from components.shared.rows import Answered, Check, Response
 from components.shared.sandbox import Limits
+from tests.deadlines import joined
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_maths_from_a_thread() -> None:
     checker, found = MathChecker(), []
     thread = threading.Thread(target=lambda: found.append(checker.passes(Check(kind="math", answer="7"), "is 7")))
     thread.start()
-    thread.join()
+    joined(thread)
     checker.close()
     assert found == [True]
 
