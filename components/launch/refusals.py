@@ -135,6 +135,11 @@ def _absent(text: str, reason: str, resource: Resource, namespace: str) -> Excep
         )
     if reason == "NotFound" and "the server could not find the requested resource" not in text:
         return Absent(text)
+    return not_served(resource)
+
+
+def not_served(resource: Resource) -> NotServed:
+    """The API server knows no such kind."""
     operator = OPERATORS.get(resource.group, f"what serves {resource.api_version}")
     return NotServed(
         f"this cluster has no {resource.kind} ({resource.plural}.{resource.group}/{resource.version})",
