@@ -22,10 +22,6 @@ TEMPORARY = (429, 500, 502, 503, 504)
 class KubeflowError(TutelageError):
     """Kubeflow Pipelines refused a request or cannot be reached; `temporary`: the same may work later."""
 
-    def __init__(self, problem: str, *, rule: str = "", remedy: str = "", temporary: bool = False) -> None:
-        super().__init__(problem, rule=rule, remedy=remedy)
-        self.temporary = temporary
-
 
 def complete(access: Access) -> Access:
     """The access with what a pod of the cluster knows by itself. Raises SettingsError when no host is known."""

@@ -7,6 +7,7 @@ from pydantic import Field
 from components.launch.job import Launch
 from components.launch.pods import PodPlacement, Quantity
 from components.models.reference import CACHE_VARIABLE
+from components.shared.retry import PAUSE_FACTOR, PAUSE_SECONDS, RETRIES_VARIABLE, RETRY_SECONDS_VARIABLE
 from components.shared.run_pointer import RUN_VARIABLE
 from components.shared.settings import Settings
 from components.shared.step import PID_FILE_VARIABLE
@@ -115,10 +116,13 @@ def _ask_for(task: Any, wanted: TaskPlacement) -> None:
     if wanted.retries:
         task.set_retry(
             wanted.retries,
-            backoff_duration="30s",
-            backoff_factor=2,
+            backoff_duration=f"{PAUSE_SECONDS}s",
+            backoff_factor=PAUSE_FACTOR,
             backoff_max_duration=f"{wanted.retry_for_seconds}s",
         )
+        # For the step itself, where Kubeflow starts no pod again that failed.
+        task.set_env_variable(RETRIES_VARIABLE, str(wanted.retries))
+        task.set_env_variable(RETRY_SECONDS_VARIABLE, str(wanted.retry_for_seconds))
 
 
 def _put_in(task: Any, pods: PodPlacement) -> None:

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from components.shared.errors import SettingsError, TutelageError
 from components.shared.log import emit, say
 from components.shared.manifest import Cost, Manifest, parse_manifest
+from components.shared.retry import with_retries
 from components.shared.step_failure import keep_failure
 from components.shared.store import join
 
@@ -104,7 +105,7 @@ def perform(task: str, work: Callable[[], SomeResult], *, root: str = "") -> Som
     _note_process()
     emit({"kind": "state", "task": task, "state": "running", "process": os.getpid()})
     try:
-        result = work()
+        result = with_retries(task, work)
     except ValidationError as error:
         raise _failed(task, root, SettingsError(**_validation(error)), 2) from None
     except TutelageError as error:

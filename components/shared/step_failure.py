@@ -27,6 +27,7 @@ KEEPING_SECONDS = 30.0
 """How long a step that fails waits for the store: the store may be why it fails."""
 POD_VARIABLE = "KFP_POD_NAME"
 RETRY_VARIABLE = "KFP_RETRY_INDEX"
+"""How many pods of the task there were before this one; KFP sets it."""
 
 
 class StepFailure(BaseModel):

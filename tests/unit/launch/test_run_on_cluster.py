@@ -112,6 +112,30 @@ def test_failure_names_the_pod_that_failed_first(bench: Bench) -> None:
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("code", "reason", "temporary"),
+    [
+        (75, "", True),
+        (1, "", False),
+        (2, "", False),
+        (137, "Evicted", True),
+        (137, "", True),
+        (137, "OOMKilled", False),
+    ],
+)
+def test_a_failure_that_may_pass_is_told_from_others(bench: Bench, code: int, reason: str, temporary: bool) -> None:
+    def fail() -> None:
+        bench.pod("pod-0")
+        end = {"exitCode": code, "reason": reason, "finishedAt": written(bench.api.clock.now())}
+        bench.pod("pod-0", "Failed", {"terminated": end}, **({"reason": reason} if reason == "Evicted" else {}))
+        bench.state("failed")
+
+    bench.operator(fail)
+    with pytest.raises(JobError) as caught:
+        bench.run(restarts=0)
+    assert caught.value.temporary is temporary, caught.value.problem
+
+
 def test_operators_words_where_no_pod_tells(bench: Bench) -> None:
     bench.operator(lambda: bench.state("failed", reason="ValidationFailed", message="the image has no ray"))
     with pytest.raises(JobError, match="ValidationFailed: the image has no ray"):

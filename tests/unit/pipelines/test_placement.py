@@ -95,6 +95,25 @@ def test_tasks_are_retried_after_hours_and_never_cached_by_kubeflow(tmp_path: Pa
         assert task["retryPolicy"]["backoffMaxDuration"] == f"{7 * 24 * 3600}s"
 
 
+def test_every_step_knows_how_often_it_may_be_tried_again(tmp_path: Path) -> None:
+    """For where Kubeflow starts no pod again that failed: the same number, and the same time."""
+    placement = Placement(
+        tasks={
+            "default": TaskPlacement(retries=5, retry_for_seconds=3600),
+            "select": TaskPlacement(retries=0),
+        }
+    )
+    pipeline = compiled(tmp_path, placement)
+    for name, task in pipeline["root"]["dag"]["tasks"].items():
+        environment = environment_of(pipeline, f"exec-{name}")
+        asked = environment.get("TUTELAGE_RETRIES"), environment.get("TUTELAGE_RETRY_FOR_SECONDS")
+        if name == "select":
+            assert asked == (None, None) and "retryPolicy" not in task
+        else:
+            assert asked == ("5", "3600") and task["retryPolicy"]["maxRetryCount"] == 5
+            assert task["retryPolicy"]["backoffDuration"] == "30s" and task["retryPolicy"]["backoffFactor"] == 2
+
+
 def test_no_package_is_installed_at_run_time(tmp_path: Path) -> None:
     assert "pip install" not in str(compiled(tmp_path, Placement()))
 
