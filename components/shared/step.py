@@ -107,7 +107,7 @@ def perform(task: str, work: Callable[[], SomeResult], *, root: str = "") -> Som
     try:
         result = with_retries(task, work)
     except ValidationError as error:
-        raise _failed(task, root, SettingsError(**_validation(error)), 2) from None
+        raise _failed(task, root, _validation(error), 2) from None
     except TutelageError as error:
         raise _failed(task, root, error, error.exit_code) from None
     except KeyboardInterrupt:
@@ -126,15 +126,15 @@ def perform(task: str, work: Callable[[], SomeResult], *, root: str = "") -> Som
 
 def explain_validation(error: ValidationError) -> str:
     """What is wrong with settings: each bad value with its place and rule."""
-    return str(SettingsError(**_validation(error)))
+    return str(_validation(error))
 
 
-def _validation(error: ValidationError) -> dict[str, str]:
+def _validation(error: ValidationError) -> SettingsError:
     lines = [
         f"{'.'.join(map(str, fault['loc']))} = {without_secrets(repr(fault.get('input')))}: {fault['msg']}"
         for fault in error.errors(include_url=False)
     ]
-    return {"problem": f"settings of {error.title} are wrong\n  " + "\n  ".join(lines), "remedy": "correct the recipe"}
+    return SettingsError(f"settings of {error.title} are wrong\n  " + "\n  ".join(lines), remedy="correct the recipe")
 
 
 def without_secrets(text: str) -> str:
