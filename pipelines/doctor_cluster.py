@@ -13,6 +13,7 @@ from components.launch.connect import connect
 from components.launch.pods import Pods
 from components.launch.refusals import Absent, Conflict, Forbidden, Unreachable
 from components.shared.errors import JobError, SettingsError, TutelageError
+from pipelines.cluster_account import account_of_steps
 from pipelines.cluster_objects import examine_objects, on_cluster
 from pipelines.cluster_pod import Said, run_pod
 from pipelines.cluster_rights import examine_rights
@@ -51,7 +52,8 @@ def examine_cluster(recipe: Recipe | None, namespace: Namespace | None = None) -
         steps = Cluster(namespace.name)
         jobs = steps.beside(placement.pods.namespace) if placement.pods.namespace else steps
         yield from examine_served(client, moved)
-        yield from examine_rights(client, jobs.namespace, placement.service_account, moved)
+        account = account_of_steps(steps, placement.service_account)
+        yield from examine_rights(client, jobs.namespace, account, moved)
         yield from examine_objects(steps, jobs, placement, moved)
         yield from _gpus(client, moved)
         if recipe:

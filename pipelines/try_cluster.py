@@ -92,7 +92,7 @@ def small_job(launch: Launch, step: str, store: str, start_seconds: float) -> Jo
 def _rights(client: Any, namespace: str, served: set[str]) -> Iterator[Finding]:
     """Rights to what is served; a Role need not have the others."""
     unserved = {f"{kind.plural}.{kind.group}" for name, kind in SERVED.items() if name not in served}
-    for finding in examine_rights(client, namespace, "", None):
+    for finding in examine_rights(client, namespace, None, None):
         if finding.what.removeprefix("right to ") not in unserved:
             yield finding
 

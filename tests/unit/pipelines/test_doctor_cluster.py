@@ -35,6 +35,11 @@ class Kubernetes:
     )
     overrides: str = "runtimePatches"
     missing_verbs: set[tuple[str, str]] = field(default_factory=set)
+    """Of the steps' account; the person may do everything but what `ways` leaves out."""
+    login: str = "me"
+    ways: set[str] = field(default_factory=lambda: {"localsubjectaccessreviews", "subjectaccessreviews", "impersonate"})
+    accounts: set[str] = field(default_factory=lambda: {"default", "default-editor"})
+    asked_about: set[str] = field(default_factory=set)
     secrets: dict[str, dict[str, str]] = field(
         default_factory=lambda: {"tutelage-s3": {"access-key": "aGlkZGVu", "secret-key": "aGlkZGVu"}}
     )
@@ -51,8 +56,8 @@ class Kubernetes:
             return 200, dict.fromkeys(VERSION_KEYS, "") | {"gitVersion": "v1.34.4"}
         if parts[0] == "openapi":
             return 200, self._openapi()
-        if "selfsubjectaccessreviews" in parts:
-            return 201, self._review(request.body)
+        if "reviews" in parts[-1]:
+            return self._review(parts[-1], request)
         if parts[-1] == "nodes":
             return (403, status("nodes is forbidden")) if "nodes" in self.forbidden else (200, {"items": self.nodes})
         if parts[0] == "apis" and "namespaces" not in parts:
@@ -64,9 +69,17 @@ class Kubernetes:
         kind = {"group": "trainer.kubeflow.org", "version": "v1alpha1", "kind": "TrainJob"}
         return {"components": {"schemas": {"TrainJob": {**spec, "x-kubernetes-group-version-kind": [kind]}}}}
 
-    def _review(self, body: Any) -> dict[str, Any]:
-        asked = body["spec"]["resourceAttributes"]
-        return {**body, "status": {"allowed": (asked["verb"], asked["resource"]) not in self.missing_verbs}}
+    def _review(self, kind: str, request: Request) -> Answer:
+        as_other = request.headers.get("impersonate-user", "")
+        if (as_other and "impersonate" not in self.ways) or (not kind.startswith("self") and kind not in self.ways):
+            return 403, status(f'{kind} is forbidden: User "{self.login}" cannot do that')
+        if kind == "selfsubjectreviews":
+            return 201, {**request.body, "status": {"userInfo": {"username": self.login}}}
+        who = as_other or request.body["spec"].get("user") or self.login
+        asked = request.body["spec"]["resourceAttributes"]
+        self.asked_about.add(who)
+        allowed = who == "me" or (asked["verb"], asked["resource"]) not in self.missing_verbs
+        return 201, {**request.body, "status": {"allowed": allowed}}
 
     def _discover(self, group: str, version: list[str]) -> Answer:
         if group not in self.groups:
@@ -82,6 +95,8 @@ class Kubernetes:
             return 403, status(f'{plural} is forbidden: {user} "{plural}" in API group ""')
         if plural == "pods":
             return self._pods(request, name)
+        if plural == "serviceaccounts" and name in self.accounts:
+            return 200, {"metadata": {"name": name}}
         if plural == "trainingruntimes":
             return 200, {"metadata": {"name": name}}
         if plural == "secrets" and name in self.secrets:
@@ -184,6 +199,73 @@ def test_each_missing_verb_is_named(kubernetes: Kubernetes) -> None:
     assert "k8s/base/role.yaml" in found["right to rayjobs.ray.io"].remedy
     assert "may not get in" in found["right to pods"].text
     assert "right to pytorchjobs.kubeflow.org" not in found, "the recipe has none"
+
+
+RAYJOBS = "right to rayjobs.ray.io"
+
+
+@pytest.mark.parametrize("way", ["localsubjectaccessreviews", "subjectaccessreviews", "impersonate"])
+def test_the_rights_are_those_of_the_account_that_the_steps_run_as(kubernetes: Kubernetes, way: str) -> None:
+    """A person who may do everything asks about an account that may not, in whichever way is open to the person."""
+    kubernetes.ways, kubernetes.missing_verbs = {way}, {("create", "rayjobs")}
+    wrong = examined()[RAYJOBS]
+    assert not wrong.good and "service account team/default-editor may not create in namespace team" in wrong.text
+    assert "bind it to service account team/default-editor" in wrong.remedy
+    assert kubernetes.asked_about == {"system:serviceaccount:team:default-editor"}
+
+
+@pytest.mark.parametrize(
+    ("accounts", "named", "account"),
+    [
+        ({"default", "default-editor"}, "", "default-editor"),
+        ({"default", "pipeline-runner"}, "", "pipeline-runner"),
+        ({"default"}, "", "default-editor"),
+        ({"default-editor", "tutelage"}, "tutelage", "tutelage"),
+    ],
+)
+def test_the_account_is_the_placements_else_kubeflows_own(
+    kubernetes: Kubernetes, accounts: set[str], named: str, account: str, tmp_path: Path
+) -> None:
+    kubernetes.accounts = accounts
+    placement = yaml.safe_load(SMALL.read_text()) | ({"service_account": named} if named else {})
+    (tmp_path / "placement.yaml").write_text(yaml.safe_dump(placement))
+    recipe = read_recipe(DEMO, check_files=False, placement=tmp_path / "placement.yaml", store="s3://bucket/demo")
+    right = {finding.what: finding for finding in examine_cluster(recipe)}[RAYJOBS]
+    assert right.good and f"service account team/{account} may create" in right.text
+
+
+def test_jobs_in_another_namespace_are_run_by_the_account_of_the_steps_own(
+    kubernetes: Kubernetes, tmp_path: Path
+) -> None:
+    placement = yaml.safe_load(SMALL.read_text())
+    placement["pods"]["namespace"] = "gpus"
+    (tmp_path / "placement.yaml").write_text(yaml.safe_dump(placement))
+    recipe = read_recipe(DEMO, check_files=False, placement=tmp_path / "placement.yaml", store="s3://bucket/demo")
+    kubernetes.missing_verbs = {("create", "rayjobs")}
+    right = {finding.what: finding for finding in examine_cluster(recipe)}[RAYJOBS]
+    assert "service account team/default-editor may not create in namespace gpus" in right.text
+
+
+def test_a_person_who_may_not_ask_about_others_is_told_that_nothing_was_checked(kubernetes: Kubernetes) -> None:
+    kubernetes.ways, kubernetes.missing_verbs = set(), {("create", "rayjobs")}
+    found = examined()
+    assert RAYJOBS not in found, "the person's own rights say nothing"
+    unknown = found["rights of the steps"]
+    assert unknown.good and unknown.text.startswith("not checked: this login may not ask")
+    assert "service account team/default-editor" in unknown.text and "k8s/base/role.yaml" in unknown.text
+    assert kubernetes.asked_about == set()
+
+
+def test_the_steps_own_account_may_always_ask_about_itself(kubernetes: Kubernetes) -> None:
+    """With a token of `kubectl create token default-editor`, or in a notebook of the profile."""
+    kubernetes.ways, kubernetes.login = set(), "system:serviceaccount:team:default-editor"
+    kubernetes.missing_verbs = {("create", "rayjobs")}
+    assert "team/default-editor may not create" in examined()[RAYJOBS].text
+
+
+def test_an_account_that_cannot_be_looked_up_is_taken_for_the_profiles(kubernetes: Kubernetes) -> None:
+    kubernetes.forbidden = {"serviceaccounts"}
+    assert "team/default-editor may create" in examined()[RAYJOBS].text
 
 
 def test_a_missing_secret_and_a_missing_key_say_how_to_make_them(kubernetes: Kubernetes) -> None:

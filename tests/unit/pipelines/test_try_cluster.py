@@ -72,7 +72,7 @@ def test_the_launchers_image_has_all_that_it_imports() -> None:
 
 @pytest.fixture
 def cluster() -> Cluster:
-    return Cluster()
+    return Cluster(login="system:serviceaccount:team:tutelage")
 
 
 @pytest.fixture
