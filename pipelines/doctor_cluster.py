@@ -16,6 +16,7 @@ from components.shared.errors import JobError, SettingsError, TutelageError
 from pipelines.cluster_account import account_of_steps
 from pipelines.cluster_objects import examine_objects, on_cluster
 from pipelines.cluster_pod import Said, run_pod
+from pipelines.cluster_retries import examine_retries
 from pipelines.cluster_rights import examine_rights
 from pipelines.cluster_served import examine_served
 from pipelines.doctor import Finding
@@ -54,6 +55,7 @@ def examine_cluster(recipe: Recipe | None, namespace: Namespace | None = None) -
         yield from examine_served(client, moved)
         account = account_of_steps(steps, placement.service_account)
         yield from examine_rights(client, jobs.namespace, account, moved)
+        yield examine_retries(steps)
         yield from examine_objects(steps, jobs, placement, moved)
         yield from _gpus(client, moved)
         if recipe:

@@ -11,7 +11,7 @@ import yaml
 
 from components.launch.rights import RIGHTS
 from pipelines import cluster_pod
-from pipelines.doctor import Finding
+from pipelines.doctor import Finding, print_findings
 from pipelines.doctor_cluster import examine_cluster
 from pipelines.read_recipe import read_recipe
 from tests.unit.pipelines.stand_in import Answer, Kubeflow, Request, served
@@ -44,6 +44,8 @@ class Kubernetes:
         default_factory=lambda: {"tutelage-s3": {"access-key": "aGlkZGVu", "secret-key": "aGlkZGVu"}}
     )
     forbidden: set[str] = field(default_factory=set)
+    controller: dict[str, str] | None = None
+    """What Argo's controller is configured with, in namespace kubeflow."""
     pod_status: dict[str, Any] = field(default_factory=lambda: SUCCEEDED)
     log: str = "write, read, list, conditional put and delete work"
     nodes: list[dict[str, Any]] = field(default_factory=list)
@@ -95,13 +97,19 @@ class Kubernetes:
             return 403, status(f'{plural} is forbidden: {user} "{plural}" in API group ""')
         if plural == "pods":
             return self._pods(request, name)
-        if plural == "serviceaccounts" and name in self.accounts:
-            return 200, {"metadata": {"name": name}}
-        if plural == "trainingruntimes":
-            return 200, {"metadata": {"name": name}}
-        if plural == "secrets" and name in self.secrets:
-            return 200, {"metadata": {"name": name}, "data": self.secrets[name]}
-        return 404, {**status(f'{plural} "{name}" not found'), "reason": "NotFound"}
+        found = self._there(plural, name, "/namespaces/kubeflow/" in request.path)
+        return (
+            (404, {**status(f'{plural} "{name}" not found'), "reason": "NotFound"}) if found is None else (200, found)
+        )
+
+    def _there(self, plural: str, name: str, in_kubeflow: bool) -> dict[str, Any] | None:
+        meta = {"metadata": {"name": name}}
+        if plural == "configmaps" and in_kubeflow and name == "workflow-controller-configmap":
+            return None if self.controller is None else {**meta, "data": self.controller}
+        if plural == "secrets":
+            return {**meta, "data": self.secrets[name]} if name in self.secrets else None
+        there = plural == "trainingruntimes" or (plural == "serviceaccounts" and name in self.accounts)
+        return meta if there else None
 
     def _pods(self, request: Request, name: str) -> Answer:
         if request.method == "POST":
@@ -266,6 +274,71 @@ def test_the_steps_own_account_may_always_ask_about_itself(kubernetes: Kubernete
 def test_an_account_that_cannot_be_looked_up_is_taken_for_the_profiles(kubernetes: Kubernetes) -> None:
     kubernetes.forbidden = {"serviceaccounts"}
     assert "team/default-editor may create" in examined()[RAYJOBS].text
+
+
+DEFAULTS = """
+spec:
+  ttlStrategy: {secondsAfterCompletion: 3600}
+  templateDefaults:
+    retryStrategy: {limit: '2', retryPolicy: OnError}
+"""
+
+
+@pytest.mark.parametrize("key", ["workflowDefaults", "config"])
+def test_a_controller_that_starts_no_failed_step_again_is_warned_of(
+    kubernetes: Kubernetes, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the default install of KFP 2.17 does. Steps try again by themselves, so it is no fault."""
+    whole = yaml.safe_dump({"workflowDefaults": yaml.safe_load(DEFAULTS)})
+    kubernetes.controller = {key: DEFAULTS if key == "workflowDefaults" else whole}
+    found = examined()["retries"]
+    assert found.good and found.warning
+    assert "kubeflow/workflow-controller-configmap say retryPolicy OnError" in found.text
+    assert "within its pod" in found.text and "templateDefaults.retryStrategy" in found.remedy
+    assert print_findings(iter([found]))
+    said = capsys.readouterr().out
+    assert said.startswith("-- retries: ") and "do: " in said
+
+
+@pytest.mark.parametrize(
+    "controller",
+    [
+        {},
+        {"workflowDefaults": ""},
+        {"workflowDefaults": "spec: {}"},
+        {"workflowDefaults": DEFAULTS.replace("OnError", "Always")},
+        {"workflowDefaults": DEFAULTS.replace("OnError", "OnFailure")},
+        {"config": "parallelism: 10"},
+    ],
+)
+def test_a_controller_that_starts_failed_steps_again_is_well(
+    kubernetes: Kubernetes, controller: dict[str, str]
+) -> None:
+    kubernetes.controller = controller
+    found = examined()["retries"]
+    assert found.good and not found.warning and "started again" in found.text
+
+
+@pytest.mark.parametrize(
+    ("controller", "said"),
+    [
+        (None, "no ConfigMap"),
+        ({"workflowDefaults": "a: [b"}, "no workflowDefaults in YAML"),
+        ({"config": "text"}, "YAML"),
+    ],
+)
+def test_a_controller_of_which_nothing_is_known_is_no_fault(
+    kubernetes: Kubernetes, controller: dict[str, str] | None, said: str
+) -> None:
+    kubernetes.controller = controller
+    found = examined()["retries"]
+    assert found.good and found.text.startswith("not checked") and said in found.text
+
+
+def test_a_controller_that_may_not_be_looked_at_is_no_fault(kubernetes: Kubernetes) -> None:
+    kubernetes.forbidden = {"configmaps"}
+    found = examined()["retries"]
+    assert found.good and found.text.startswith("not checked: ") and "may not get configmaps" in found.text
 
 
 def test_a_missing_secret_and_a_missing_key_say_how_to_make_them(kubernetes: Kubernetes) -> None:
