@@ -10,17 +10,22 @@ from components.shared.rows import Check, Message
 
 Fields = Mapping[str, Any]
 SHOWN = 12
+SYSTEM = ("system", "system_prompt")
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What a shape reads from a record: an instruction before it is checked and numbered."""
+    """What a shape reads from a record: an instruction before it is checked and numbered.
+
+    `ignored` names fields within the record's lists that say something and are not read, as `messages[].name`.
+    """
 
     instruction: str
     response: str
     system: str = ""
     history: tuple[Message, ...] = ()
     check: Check | None = None
+    ignored: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -28,12 +33,13 @@ class Shape:
     """How a record becomes instructions.
 
     `recognises` says from a record's fields whether it has this shape (they need not be right). `read` yields its
-    instructions, mostly one; it raises BadRowError when the record is not right.
+    instructions, mostly one; it raises BadRowError when the record is not right. `fields` are the names it reads.
     """
 
     name: str
     recognises: Callable[[Fields], bool]
     read: Callable[[Fields, Reading], Iterator[Draft]]
+    fields: frozenset[str]
 
 
 def first_present(fields: Fields, names: tuple[str, ...]) -> str | None:
@@ -51,6 +57,17 @@ def text(fields: Fields, *names: str) -> str:
     if not isinstance(value, str):
         raise BadRowError(Reason.wrong_type, f"{name!r} is {type(value).__name__}, a text is wanted")
     return value
+
+
+def present(fields: Fields, name: str) -> Any:
+    """The value under a name. Raises BadRowError when it is absent or null."""
+    return text(fields, name) if fields.get(name) is None else fields[name]
+
+
+def system_of(fields: Fields) -> str:
+    """The system prompt beside a row, empty where there is none. Raises BadRowError when it is no text."""
+    name = next((name for name in SYSTEM if fields.get(name)), None)
+    return text(fields, name) if name is not None else ""
 
 
 def reply(fields: Fields, reading: Reading, *names: str) -> str:

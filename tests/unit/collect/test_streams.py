@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from components.collect.streams import PIECE, UnpackError, split_lines, unpack_gzip
+from components.collect.streams import PIECE, split_lines
+from components.collect.unpack import GzipMember, UnpackError, unpack_members
 
 
 def cut(data: bytes, size: int) -> Iterator[bytes]:
@@ -45,11 +46,11 @@ def test_endless_line_takes_bounded_memory() -> None:
 @pytest.mark.parametrize("size", [1, 10, 1000, 1 << 20])
 def test_gzip_of_several_members(size: int) -> None:
     packed = gzip.compress(b"first\n") + gzip.compress(b"") + gzip.compress(b"second\n")
-    assert b"".join(unpack_gzip(cut(packed, size))) == b"first\nsecond\n"
+    assert b"".join(unpack_members(GzipMember, cut(packed, size))) == b"first\nsecond\n"
 
 
 def test_bomb_is_unpacked_in_pieces() -> None:
-    pieces = [len(piece) for piece in unpack_gzip(iter([gzip.compress(bytes(20 * PIECE))]))]
+    pieces = [len(piece) for piece in unpack_members(GzipMember, iter([gzip.compress(bytes(20 * PIECE))]))]
     assert sum(pieces) == 20 * PIECE and max(pieces) <= PIECE
 
 
@@ -63,4 +64,4 @@ def test_damaged_gzip(damage: str) -> None:
         "rubbish behind": packed + b"rubbish",
     }[damage]
     with pytest.raises(UnpackError):
-        list(unpack_gzip(iter([data])))
+        list(unpack_members(GzipMember, iter([data])))
