@@ -8,10 +8,11 @@ from dataclasses import replace
 from components.collect.records import BadRowError, Reason, Record, undecodable
 from components.collect.settings import Checking, Source
 from components.collect.shapes.beyond_text import (
+    MEDIA,
     WEIGHT,
     extra_fields,
     require_learnt,
-    require_media_given,
+    require_no_placeholder,
     require_text_alone,
 )
 from components.collect.shapes.labels import read_label
@@ -55,12 +56,20 @@ def normalise(
     drafts = [_checked(draft, fields, source, label) for draft in shape.read(fields, source)]
     for draft in drafts:
         _require_usable(draft, source, max_characters)
-        require_media_given(fields, _texts(draft))
+        if not MEDIA.isdisjoint(fields):
+            require_no_placeholder(_texts(draft))
     if ignored is not None:
-        ignored.update({name for draft in drafts for name in draft.ignored})
-        known = {*said_by, source.check.field}
-        ignored.update(name for name in extra_fields(fields, shape.fields) if name not in known)
+        _count_ignored(ignored, extra_fields(fields, shape.fields), drafts, said_by | {source.check.field})
     return [_numbered(draft, place, record.line, number, label) for number, draft in enumerate(drafts)]
+
+
+def _count_ignored(ignored: Counter[str], extra: list[str], drafts: list[Draft], read: frozenset[str]) -> None:
+    for name in extra:
+        if name not in read:
+            ignored[name] += 1
+    for draft in drafts:
+        for name in draft.ignored:
+            ignored[name] += 1
 
 
 def _shapeless(fields: Fields) -> str:
@@ -97,12 +106,15 @@ def _require_usable(draft: Draft, source: Source, max_characters: int) -> None:
     require_instruction(draft.instruction)
     if source.response_required and not draft.response.strip():
         raise BadRowError(Reason.empty_response)
-    size = 0
-    for part in _texts(draft):
-        size += len(part)
-        _require_unicode(part)
-    if size > max_characters:
-        raise BadRowError(Reason.oversize, f"{size} characters, {max_characters} are allowed")
+    parts = _texts(draft)
+    whole = "".join(parts)
+    if len(whole) > max_characters:
+        raise BadRowError(Reason.oversize, f"{len(whole)} characters, {max_characters} are allowed")
+    try:
+        whole.encode()
+    except UnicodeEncodeError:
+        for part in parts:
+            _require_unicode(part)
 
 
 def _texts(draft: Draft) -> list[str]:

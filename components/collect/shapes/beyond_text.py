@@ -41,10 +41,8 @@ def require_text_alone(fields: Mapping[str, Any], what: str) -> None:
             raise BadRowError(Reason.needs_media, f"{what} has {name!r}, and only text is learnt")
 
 
-def require_media_given(fields: Mapping[str, Any], texts: list[str]) -> None:
-    """Refuse a text with a placeholder for an image that its field does not hold. Raises BadRowError."""
-    if MEDIA.isdisjoint(fields):
-        return
+def require_no_placeholder(texts: list[str]) -> None:
+    """Refuse texts with a placeholder for an image that its field does not hold. Raises BadRowError."""
     for placeholder in PLACEHOLDERS:
         if any(placeholder in part for part in texts):
             raise BadRowError(Reason.needs_media, f"the text has {placeholder}, and only text is learnt")

@@ -22,7 +22,9 @@ PAIRS = (
 
 def history_of(fields: Fields) -> tuple[Message, ...]:
     """The earlier exchanges, oldest first. Raises BadRowError when they are not whole."""
-    value = decoded(fields.get("history"), "history")
+    if fields.get("history") is None:
+        return ()
+    value = decoded(fields["history"], "history")
     if is_empty(value):
         return ()
     if is_conversation(value):

@@ -9,7 +9,7 @@ TAGS = ("kto_tag", "label", "desirable", "is_desirable")
 """Fields of trl (`label`) and LLaMA-Factory (`kto_tag`). 1 and 0 are true and false in them."""
 THUMBS = ("thumbs", "thumb", "thumbs_up", "feedback", "liked")
 """Fields in which 1 and -1 are up and down; 0 says that nobody voted."""
-FIELDS = (*TAGS, *THUMBS)
+FIELDS = dict.fromkeys((*TAGS, *THUMBS)).keys()
 TAG_WORDS = {
     **dict.fromkeys(("true", "1", "1.0", "desirable", "chosen"), True),
     **dict.fromkeys(("false", "0", "0.0", "undesirable", "rejected"), False),
@@ -30,6 +30,8 @@ def read_label(fields: Mapping[str, Any]) -> tuple[bool | None, frozenset[str]]:
     Raises:
         BadRowError: two fields contradict each other.
     """
+    if FIELDS.isdisjoint(fields):
+        return None, frozenset()
     given = {name: _label(name, fields[name]) for name in FIELDS if name in fields}
     found = {name: label for name, label in given.items() if label is not None}
     if len(set(found.values())) > 1:

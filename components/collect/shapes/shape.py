@@ -49,14 +49,16 @@ def first_present(fields: Fields, names: tuple[str, ...]) -> str | None:
 
 def text(fields: Fields, *names: str) -> str:
     """The text under the first of the names that is present. Raises BadRowError: none is, or it is no text."""
-    name = first_present(fields, names)
-    if name is None or fields[name] is None:
-        present = ", ".join(list(fields)[:SHOWN])
-        raise BadRowError(Reason.missing_field, f"lacks {' or '.join(map(repr, names))}; has {present or 'nothing'}")
-    value = fields[name]
-    if not isinstance(value, str):
-        raise BadRowError(Reason.wrong_type, f"{name!r} is {type(value).__name__}, a text is wanted")
-    return value
+    for name in names:
+        if name in fields:
+            value = fields[name]
+            if isinstance(value, str):
+                return value
+            if value is not None:
+                raise BadRowError(Reason.wrong_type, f"{name!r} is {type(value).__name__}, a text is wanted")
+            break
+    has = ", ".join(list(fields)[:SHOWN])
+    raise BadRowError(Reason.missing_field, f"lacks {' or '.join(map(repr, names))}; has {has or 'nothing'}")
 
 
 def present(fields: Fields, name: str) -> Any:
@@ -66,8 +68,10 @@ def present(fields: Fields, name: str) -> Any:
 
 def system_of(fields: Fields) -> str:
     """The system prompt beside a row, empty where there is none. Raises BadRowError when it is no text."""
-    name = next((name for name in SYSTEM if fields.get(name)), None)
-    return text(fields, name) if name is not None else ""
+    for name in SYSTEM:
+        if fields.get(name):
+            return text(fields, name)
+    return ""
 
 
 def reply(fields: Fields, reading: Reading, *names: str) -> str:
