@@ -31,7 +31,7 @@ def summarise(root: str, dataset: Manifest, questions: Manifest) -> str:
                     f"{source['rows']:,}",
                     f"{sum(source['rejected'].values()):,}",
                     ", ".join(f"{reason} {count:,}" for reason, count in source["rejected"].items()),
-                    _first(f"{name} {count:,}" for name, count in source["ignored_fields"].items()),
+                    _first(f"{name} {count:,}" for name, count in _most_first(source["ignored_fields"])),
                     _first(source["unread"]),
                 )
                 for source in sources
@@ -50,6 +50,10 @@ def summarise(root: str, dataset: Manifest, questions: Manifest) -> str:
 def _labelled(counts: Mapping[str, float]) -> list[str]:
     good, bad = counts["labelled_desirable"], counts["labelled_undesirable"]
     return [f"{good:,.0f} responses are labelled desirable, {bad:,.0f} undesirable."] if good + bad else []
+
+
+def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _first(names: Iterable[str]) -> str:
