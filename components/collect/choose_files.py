@@ -62,7 +62,7 @@ def choose_files(uri: str, wanted: Wanted) -> Chosen:
     if not files:
         raise nothing_there(uri, visible)
     taken = {file.name for file in files}
-    unread = {file.name: "no known format" for file in visible if file.name not in taken}
+    unread = {file.name: _what(file.name) for file in visible if file.name not in taken}
     _require_readable(uri, wanted, [file for file in unread if plain_name(file).endswith(UNREADABLE)])
     unread |= {file.name: "hidden" for file in present if _is_hidden_data(file.name, wanted)}
     files, caches = saved_files(visible, files)
@@ -78,6 +78,10 @@ def _data_files(visible: list[DataFile], wanted: Wanted) -> list[DataFile]:
     if found or not wanted.any_name:
         return found
     return [file for file in rows if not PurePosixPath(file.name).name.lower().startswith(DOCUMENTS)]
+
+
+def _what(name: str) -> str:
+    return "describes the data" if PurePosixPath(name).name in ABOUT else "no known format"
 
 
 def _is_hidden_data(name: str, wanted: Wanted) -> bool:

@@ -79,7 +79,9 @@ def list_files(uri: str) -> tuple[list[DataFile], bool]:
     if single is not None:
         return [single], True
     store = open_store(plain)
-    return [DataFile(store, entry.key, entry.key) for entry in store.list() if not entry.key.endswith("/")], False
+    # Browsers of buckets make an empty object for a folder: the prefix itself, or a key that ends in a slash.
+    keys = [entry.key for entry in store.list() if entry.key and not entry.key.endswith("/")]
+    return [DataFile(store, key, key) for key in keys], False
 
 
 def find_files(uri: str, wanted: Callable[[str], bool]) -> list[DataFile]:

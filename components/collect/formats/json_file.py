@@ -31,7 +31,7 @@ def read_json(file: DataFile, limit: int) -> Found:
     """
     chunks = file.text_chunks()
     head = _head(chunks, limit)
-    kind = kind_of(head)
+    kind = kind_of(head, cut=len(head) > limit and b"\n" not in head.removeprefix(BOM).lstrip())
     if kind == "lines":
         yield from read_lines(itertools.chain([head], chunks), limit)
     elif kind == "array":
@@ -40,12 +40,19 @@ def read_json(file: DataFile, limit: int) -> Found:
         yield from read_object(file, limit)
 
 
-def kind_of(head: bytes) -> Kind:
-    """What a file is that begins so; `head` reaches into the second line that is not blank, if there is one."""
+def kind_of(head: bytes, cut: bool = False) -> Kind:
+    """What a file is that begins so; `head` reaches into the second line that is not blank, if there is one.
+
+    Args:
+        head: the beginning.
+        cut: whether its first line goes on behind it, longer than a record may be.
+    """
     first, _, rest = head.removeprefix(BOM).lstrip().partition(b"\n")
     first, following = first.strip(), rest.lstrip()[:1]
     if not first.startswith((b"[", b"{")):
         return "lines"
+    if cut:
+        return "array" if first.startswith(b"[") else "lines" if OF_A_ROW & set(_names(first)) else "object"
     value = _parsed(first)
     if first.startswith(b"["):
         return "lines" if value is not None and following else "array"
@@ -59,9 +66,22 @@ def _head(chunks: Iterator[bytes], limit: int) -> bytes:
     head = b""
     for chunk in chunks:
         head += chunk
-        if len(head) > limit or (b"\n" in head and head.removeprefix(BOM).lstrip().partition(b"\n")[2].strip()):
+        _, end, rest = head.removeprefix(BOM).lstrip().partition(b"\n")
+        if len(head) > limit or (end and rest.strip()):
             break
     return head
+
+
+def _names(line: bytes) -> Iterator[str]:
+    """The names of an object's own members, as far as they are on its first line."""
+    depth = 0
+    for token in TOKEN.finditer(line):
+        if token[0] in b"[{":
+            depth += 1
+        elif token[0] in b"]}":
+            depth -= 1
+        elif depth == 1 and line[token.end() : token.end() + 8].lstrip().startswith(b":"):
+            yield token[0].decode("utf-8", "replace").strip('"')
 
 
 def _parsed(line: bytes) -> Any:

@@ -227,7 +227,7 @@ def test_other_files_are_listed(tmp_path: Path) -> None:
     assert chosen.unread == {
         ".git/x.csv": "hidden",
         "_old.jsonl": "hidden",
-        "dataset_infos.json": "no known format",
+        "dataset_infos.json": "describes the data",
         "notes.txt": "no known format",
     }
 

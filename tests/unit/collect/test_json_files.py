@@ -59,10 +59,20 @@ def test_single_row(indent: int | None, make_file: Any) -> None:
 
 def test_rows_larger_than_a_record_may_be(make_file: Any) -> None:
     many = [{"q": str(number), "a": "x" * 100} for number in range(500)]
+    found = read(make_file, json.dumps({"data": many}))
+    assert [item.fields for item in found if isinstance(item, Record)] == many
     found = read(make_file, json.dumps({"license": "y" * 3 * LIMIT, "data": many}))
     assert [item.fields for item in found if isinstance(item, Record)] == many
     broken = read(make_file, json.dumps({"data": [*many, {"q": "z" * LIMIT}, {"q": "last"}]}))
     assert [type(item) for item in broken[-2:]] == [Broken, Record]
+
+
+@pytest.mark.parametrize("name", ["prompt", "messages"])
+def test_first_line_that_is_too_long_costs_only_itself(name: str, make_file: Any) -> None:
+    lines = [{"id": 1, "nested": {"a": [{}]}, name: "x" * 3 * LIMIT}, *ROWS]
+    found = read(make_file, "".join(json.dumps(line) + "\n" for line in lines))
+    assert found[0] == Broken(1, Reason.oversize, f"more than {LIMIT} bytes")
+    assert [item.fields for item in found[1:] if isinstance(item, Record)] == ROWS
 
 
 def test_splits_in_one_object_are_not_mixed(make_file: Any) -> None:
