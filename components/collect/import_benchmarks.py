@@ -19,11 +19,13 @@ from components.collect.importers.registry import IMPORTERS
 from components.collect.read_sources import STEP, VERSION
 from components.collect.settings import BenchmarkSettings, BenchmarkSource
 from components.collect.streams import PIECE
+from components.collect.unpack import unpack
 from components.shared.errors import EmptyDataError, InputError
 from components.shared.log import track
 from components.shared.manifest import Manifest
 from components.shared.output import Output, RowWriter
 from components.shared.rows import Question
+from components.shared.store import join
 
 ZIP_SUFFIX = ".zip"
 
@@ -164,7 +166,7 @@ def _open_zip(file: DataFile, path: Path) -> zipfile.ZipFile:
 def _unzipped(archive: zipfile.ZipFile, name: str, file: DataFile) -> Iterator[bytes]:
     try:
         with archive.open(name) as member:
-            yield from as_utf8(iter(lambda: member.read(PIECE), b""), AUTO)
+            yield from as_utf8(unpack(iter(lambda: member.read(PIECE), b""), join(file.uri, name)), AUTO)
     except (zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise _damaged(file, error) from error
     except (RuntimeError, NotImplementedError) as error:

@@ -168,6 +168,8 @@ PACKINGS = (
     ),
 )
 SUFFIXES = tuple(suffix for packing in PACKINGS for suffix in packing.suffixes)
+PACKED = rf"(?:{'|'.join(map(re.escape, SUFFIXES))})?"
+"""Pattern of the end of a name that may be packed."""
 
 FOREIGN = (
     (re.compile(rb"version https://git-lfs\.github\.com/spec/"), "a Git LFS pointer, not the file", "`git lfs pull`"),

@@ -1,7 +1,9 @@
 """Each importer on a few lines in the form that the original has."""
 
+import bz2
 import gzip
 import json
+import lzma
 import re
 import zipfile
 from collections.abc import Iterator
@@ -74,6 +76,20 @@ def test_humaneval_packed(tmp_path: Path) -> None:
     _, (question,) = imported(tmp_path, lines(tmp_path / "HumanEval.jsonl.gz", HUMANEVAL), "humaneval")
     assert question.id == "HumanEval/0" and question.question == "def f():\n" and question.answer == "    return 1\n"
     assert question.extra == {"tests": HUMANEVAL["test"], "entry_point": "f"}
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [("bz2", bz2.compress), ("xz", lzma.compress), ("gz", gzip.compress)])
+def test_packed_originals_in_folders_and_zips(suffix: str, pack: Any, tmp_path: Path) -> None:
+    data = pack(json.dumps(HUMANEVAL).encode())
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / f"HumanEval.jsonl.{suffix}").write_bytes(data)
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.writestr(f"HumanEval.jsonl.{suffix}", data)
+    for uri in (tmp_path / "set", tmp_path / "set.zip"):
+        assert [question.id for question in imported(tmp_path, uri, "humaneval")[1]] == ["HumanEval/0"]
+    (tmp_path / "mmlu" / "test").mkdir(parents=True)
+    (tmp_path / "mmlu" / "test" / f"anatomy_test.csv.{suffix}").write_bytes(pack(b"q,a,b,c,d,A\n"))
+    assert imported(tmp_path, tmp_path / "mmlu", "mmlu")[1][0].subject == "anatomy"
 
 
 def test_ifeval(tmp_path: Path) -> None:
