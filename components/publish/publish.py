@@ -23,7 +23,7 @@ from components.shared.rows import ComparisonTable
 from components.shared.shards import read_bytes
 
 STEP = "publish"
-VERSION = 1
+VERSION = 2
 CONTENT = "report/1"
 COMPARISON = "comparison/1"
 COMPARISON_FILE = "comparison.json"

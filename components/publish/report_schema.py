@@ -108,12 +108,20 @@ class StepFacts(Facts):
     settings: dict[str, Any]
 
 
+class NotRead(Facts):
+    """What collect left of one source: fields with the number of records that have them, files with the reason."""
+
+    fields: dict[str, int]
+    files: dict[str, str]
+
+
 class DataFacts(Facts):
     """What became of the data. Each part is null when the run has no such step or the step does not say."""
 
     labels_before: dict[str, int] | None = Field(description="rows by primary label before rare ones were dropped")
     labels_after: dict[str, int] | None = Field(description="rows by primary label in the curated data")
     rejected: dict[str, int] | None = Field(description="rows that collect could not read, by reason")
+    not_read: dict[str, NotRead] = Field({}, description="fields and files that collect did not read, by source")
     drops: dict[str, int] | None = Field(description="rows that curate removed, by reason")
     diversity_before: dict[str, float] | None = Field(description="label entropy, distinct-n, … before curation")
     diversity_after: dict[str, float] | None = Field(description="the same after curation")

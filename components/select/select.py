@@ -17,7 +17,7 @@ from components.shared.output import Output, RowWriter
 from components.shared.rows import Answered, KtoRow, SftRow, Verdict
 from components.shared.shards import count_rows
 
-STEP, VERSION = "select", 1
+STEP, VERSION = "select", 2
 CONTENT = "selection/1"
 
 
@@ -95,7 +95,7 @@ def _write(root: str, settings: SelectSettings, responses: Manifest, output: Out
     for writer in writers.values():
         writer.close()
     output.write_json("report.json", tally.report())
-    if writers["sft"].rows == 0:
+    if writers["sft"].rows == 0 and tally.labelled_alone == 0:
         raise EmptyDataError(
             f"none of {tally.rows} rows has a response to learn from: {tally.flags_in_words()}",
             rule=f"a best response is whole, safe, not known to be wrong, and has a total of {settings.minimum_total}",
@@ -117,16 +117,13 @@ def _add_rows(writers: Mapping[str, RowWriter], row: Answered, choice: Choice) -
             flags=choice.flags,
         )
     )
-    if choice.best is None:
-        return
-    best = row.responses[choice.best]
     prompt, scores = tuple(row.prompt()), choice.scores
-    writers["sft"].add(
-        SftRow(id=row.id, prompt=prompt, completion=best.text, origin=best.origin, scores=scores[choice.best])
-    )
-    if choice.worst is None:
-        return
-    for index, label in ((choice.best, True), (choice.worst, False)):
+    if choice.best is not None:
+        best = row.responses[choice.best]
+        writers["sft"].add(
+            SftRow(id=row.id, prompt=prompt, completion=best.text, origin=best.origin, scores=scores[choice.best])
+        )
+    for index, label in choice.kto:
         response = row.responses[index]
         kto = KtoRow(
             id=row.id,

@@ -44,6 +44,7 @@ class Instruction(Row):
     """A normalised instruction with the response it came with (empty if none).
 
     `source` is the source's name and file, `line` the line (JSONL) or record (JSON, CSV, Parquet) in it, from 1.
+    `desirable` is the label that the response came with: whether somebody found it good; None for none.
     """
 
     content: ClassVar[str] = "instruction/1"
@@ -56,6 +57,7 @@ class Instruction(Row):
     instruction: str
     response: str = ""
     check: Check | None = None
+    desirable: bool | None = None
 
     def prompt(self) -> list[Message]:
         """The conversation up to the answer: system, history, instruction."""

@@ -30,6 +30,7 @@ class Run:
     def __init__(self, folder: Path, p_value: float = 0.001) -> None:
         self.root = str(folder / "store")
         self.p_value = p_value
+        self.collected: dict[str, Any] | None = None
 
     def output(self, step: str, inputs: dict[str, Manifest | Parent], **settings: Any) -> Output:
         fields: Any = {name: (type(value), value) for name, value in settings.items()}
@@ -42,6 +43,8 @@ class Run:
         output = self.output("collect", {})
         output.write_rows("rows/00000", [Instruction(id="1", source="demo/a.jsonl", line=1, instruction="?")])
         output.write_rows("rejected/00000", [Rejected(source="demo/a.jsonl", line=2, reason="no-json")])
+        if self.collected is not None:
+            output.write_json("report.json", self.collected)
         return output.finish(Instruction.content, {"rows": 1})
 
     def model(self, weights: str = "model.safetensors") -> Manifest:
@@ -225,6 +228,19 @@ def test_what_a_run_does_not_have_is_null_and_not_invented(run: Run) -> None:
     assert report.data.rejected == {"no-json": 1}
     assert [(curve.task, len(curve.points)) for curve in report.losses] == [("train sft", 2)]
     assert {step.task for step in report.steps} >= {"collect", "train sft", "evaluate base", "evaluate sft", "compare"}
+
+
+def test_what_collect_did_not_read_is_shown_by_source(run: Run) -> None:
+    left = {"ignored_fields": {"context": 3, "id": 1200, "<b>": 2}, "unread": {"test.jsonl": "split test"}}
+    whole = {"name": "whole", "ignored_fields": {}, "unread": {}}
+    run.collected = {"sources": [{"name": "chats", **left}, whole]}
+    manifest = publish_best(run.root, PublishSettings(), run.write())
+    data = read_report(run.root, manifest).data
+    assert {name: found.model_dump() for name, found in data.not_read.items()} == {
+        "chats": {"fields": left["ignored_fields"], "files": left["unread"]}
+    }
+    page = read_page(run.root, manifest)
+    assert "id 1,200, context 3, &lt;b&gt; 2" in page and "test.jsonl (split test)" in page
 
 
 def test_names_cannot_break_the_page(run: Run) -> None:

@@ -252,3 +252,25 @@ def test_a_judge_that_answers_rubbish_fails_the_step_and_keeps_what_is_done(tmp_
     assert "likelihood" in caught.value.remedy
     assert len(list(tmp_path.glob("select/*/scores/log-probability-*/*.gz"))) == 1
     assert not list(tmp_path.glob("select/*/manifest.json"))
+
+
+def test_labelled_rows_alone_make_a_kto_set(tmp_path: Path, model: str) -> None:
+    """Also where none of them may be imitated, so that there is no SFT row."""
+    rows = [
+        answered(number, f"Say {number}", {"original": f"word {number}"}).model_copy(
+            update={"desirable": number % 2 == 0}
+        )
+        for number in range(1, 7)
+    ]
+    manifest = chosen(tmp_path, rows, settings(model))
+    kto = list(read_rows(str(tmp_path), manifest, KtoRow, "kto"))
+    assert [(row.id, row.label, row.origin) for row in kto] == [(row.id, row.desirable, "original") for row in rows]
+    sft = [row.id for row in read_rows(str(tmp_path), manifest, SftRow, "sft")]
+    assert sft == [row.id for row in rows if row.desirable]
+    assert (manifest.counts["kto_rows"], manifest.counts["kto_labelled_alone"], manifest.counts["sft_rows"]) == (
+        6,
+        6,
+        3,
+    )
+    bad = chosen(tmp_path / "bad", [row for row in rows if not row.desirable], settings(model))
+    assert (count_rows(bad, "sft"), count_rows(bad, "kto")) == (0, 3)

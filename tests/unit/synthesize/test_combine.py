@@ -1,5 +1,6 @@
 """Replies and instructions together: responses in their order, failures apart, damage noticed."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from components.models.teacher import Reply
 from components.shared.errors import DamagedError
 from components.shared.manifest import Manifest
 from components.shared.output import Output
-from components.shared.rows import Labelled
+from components.shared.rows import Answered, Labelled
 from components.shared.settings import Settings
 from components.shared.store import open_store
 from components.synthesize.assignment import Assignment
@@ -60,6 +61,21 @@ def test_counts_and_shards_say_what_was_written(tmp_path: Path) -> None:
     assert (counts["rows"], counts["rows_without_response"], counts["responses_original"]) == (2, 1, 2)
     assert (counts["responses_teacher"], counts["failed_teacher"], counts["tokens_out_teacher"]) == (1, 2, 3)
     assert (counts["responses_student"], counts["failed_student"], counts["cut_short_student"]) == (2, 1, 2)
+
+
+def test_labels_stay_with_their_rows(tmp_path: Path) -> None:
+    assignment, _, replies = prepared(tmp_path)
+    for shards in replies.values():
+        answer(shards)
+    facts = {"source": "s", "line": 1, "type": "t", "primary": "p", "secondary": "q", "response": "own"}
+    labels = [True, False, None]
+    output = Output(str(tmp_path), "curate", 2, Made(), {})
+    rows = [Labelled(id=f"r{n}", instruction=f"say {n}", desirable=label, **facts) for n, label in enumerate(labels)]
+    output.write_rows("rows/00000", rows)
+    combine(assignment, output.finish("labelled/1"))
+    store = open_store(str(tmp_path)).at("synthesize/x/rows")
+    lines = [line for shard in store.list() for line in gzip.decompress(store.read(shard.key)).splitlines()]
+    assert [Answered.model_validate_json(line).desirable for line in lines] == labels
 
 
 def test_the_same_replies_give_the_same_bytes(tmp_path: Path) -> None:

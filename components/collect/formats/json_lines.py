@@ -2,24 +2,14 @@
 
 from collections.abc import Iterator
 
-from components.collect.files import DataFile
-from components.collect.formats.format import Format
 from components.collect.records import Found, oversize, parse_object
 from components.collect.streams import split_lines
 
 
-def read_jsonl(file: DataFile, limit: int) -> Found:
-    """Stream the file's records."""
-    return read_chunks(file.chunks(), limit)
-
-
-def read_chunks(chunks: Iterator[bytes], limit: int) -> Found:
+def read_lines(chunks: Iterator[bytes], limit: int) -> Found:
     """Stream the records of JSON lines that come as chunks."""
     for number, line in enumerate(split_lines(chunks, limit), start=1):
         if line is None:
             yield oversize(number, limit)
         elif line.strip():
             yield parse_object(number, line)
-
-
-FORMAT = Format("jsonl", (".jsonl", ".ndjson"), read_jsonl)
