@@ -20,16 +20,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from components.curate.questions import Tokens, Weights, count_kinds, read_questions
-from components.curate.runs import Runs, Sequences
+from components.curate.run_index import RunIndex
+from components.curate.runs import Sequences
 from components.curate.scripts import WORD, Sixths, sixths
 from components.curate.settings import OVERLAP_PASSAGE, OVERLAP_RUN, OVERLAP_SHARE
 from components.curate.tokens import Hashes, Mask, Positions, TokenBatch, TokenHasher, is_number, spell, tokenise
 from components.shared.rows import Question
 
-SIEVE_BITS, SPARE_BITS = 24, 6
 PASSAGE_TOKENS = 80
 CONTINUES = frozenset("+-*/×÷^=")
 # Words in a run that covers them once a question is a candidate; shorter ones are shared by chance.
@@ -70,47 +69,6 @@ class _Text(NamedTuple):
     def padded(self) -> str:
         """All of the row's tokens."""
         return f" {' '.join(self.row[0])} {' '.join(self.row[1])} "
-
-
-@dataclass(frozen=True)
-class _Index:
-    """Sorted hashes of runs, with the question that each is of; one hash may come several times.
-
-    A hash whose first bits have an empty place in `sieve` is of no question: that rules most of them out at once.
-    """
-
-    hashes: Hashes
-    questions: npt.NDArray[np.int32]
-    sieve: Mask
-
-    @classmethod
-    def of(cls, hashes: Hashes, questions: Positions) -> "_Index":
-        """Each run of each question once."""
-        order = np.lexsort((questions, hashes))
-        hashes, questions = hashes[order], questions[order]
-        new = np.append(True, (hashes[1:] != hashes[:-1]) | (questions[1:] != questions[:-1]))[: len(order)]
-        hashes = hashes[new]
-        bits = min(len(hashes).bit_length() + SPARE_BITS, SIEVE_BITS)
-        sieve = np.zeros(1 << bits, bool)
-        sieve[hashes >> np.uint64(64 - bits)] = True
-        return cls(hashes, questions[new].astype(np.int32), sieve)
-
-    def hits(self, runs: Runs) -> Positions:
-        """Where runs begin that are in the index."""
-        if not len(self.hashes):
-            return np.zeros(0, np.int64)
-        bits = len(self.sieve).bit_length() - 1
-        places = np.flatnonzero(runs.valid & self.sieve[runs.hashes >> np.uint64(64 - bits)])
-        values = runs.hashes[places]
-        found = self.hashes[np.minimum(np.searchsorted(self.hashes, values), len(self.hashes) - 1)] == values
-        return places[found]
-
-    def owners(self, values: Hashes) -> tuple[Positions, Positions]:
-        """The questions of all values one after the other, and which value each is of."""
-        first, last = np.searchsorted(self.hashes, values, "left"), np.searchsorted(self.hashes, values, "right")
-        counts = last - first
-        places = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(first, counts)
-        return self.questions[places].astype(np.int64), np.repeat(np.arange(len(values)), counts)
 
 
 class OverlapIndex:
@@ -230,13 +188,13 @@ class OverlapIndex:
             return None
         return Overlap(self._questions.names[question], spell(text.tokens[start : start + tokens]), 1.0, words)
 
-    def _index_long(self, common: int) -> _Index:
+    def _index_long(self, common: int) -> RunIndex:
         """The runs of words of questions with n words or more."""
         runs, owners = self._questions.runs, self._questions.batch.texts()
         chosen = runs.valid & (self._questions.held <= common) & (self._words[owners] >= self._longest)
-        return _Index.of(runs.hashes[chosen], owners[chosen])
+        return RunIndex.of(runs.hashes[chosen], owners[chosen])
 
-    def _index_short(self) -> dict[int, _Index]:
+    def _index_short(self) -> dict[int, RunIndex]:
         """Questions with fewer than n words, whole, by their number of tokens."""
         batch = self._questions.batch
         sequences = Sequences(batch.hashes, self._questions.sixths, batch.left())
@@ -244,7 +202,7 @@ class OverlapIndex:
         indexes = {}
         for tokens in np.unique(batch.lengths[short]).tolist():
             questions = np.flatnonzero(short & (batch.lengths == tokens))
-            indexes[tokens] = _Index.of(sequences.of_tokens(tokens).hashes[batch.starts[questions]], questions)
+            indexes[tokens] = RunIndex.of(sequences.of_tokens(tokens).hashes[batch.starts[questions]], questions)
         return indexes
 
     def _find_boilerplate(self, common: int) -> frozenset[int]:

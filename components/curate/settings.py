@@ -104,7 +104,7 @@ class CurateSettings(Settings):
         2, ge=1, le=5, description="features of the simhash: all runs of 1 to this many tokens, so that order counts"
     )
     short_tokens: int = Field(
-        32, ge=0, description="with fewer tokens than this only equal tokens are a duplicate: one word is over 3 bits"
+        32, ge=0, description="with fewer words than this only equal tokens are a duplicate: one word is over 3 bits"
     )
     numbers_distinguish: bool = Field(
         True, description="instructions whose numbers differ are never near-duplicates: they have different answers"

@@ -140,7 +140,7 @@ def test_a_question_with_a_few_words_edited_is_found(edits: int) -> None:
 STEMS = (
     "Read the passage below and choose the right answer to the question that follows it, giving the letter only:",
     "I want to know whether the two sentences that I will give you now mean the same thing or not:",
-    "Given a list of categories, company, artist, athlete, village, plant, film or album, say which one fits this title:",
+    "Given a list of categories, company, artist, athlete, village, plant, film or album, say which fits this title:",
     "You are considering whether to buy a product and look at the reviews; would this review make it more likely:",
 )
 
