@@ -25,8 +25,8 @@ def summarise(root: str, manifest: Manifest) -> str:
             "",
             *notes,
             "",
-            f"A model is chosen on {100 * manifest.settings['selection_share']:.0f} % of the questions and judged on the "
-            "others; here all count.",
+            f"A model is chosen on {100 * manifest.settings['selection_share']:.0f} % of the questions and judged on "
+            "the others; here all count.",
             *_warning(manifest),
             "",
         ]
