@@ -15,10 +15,11 @@ from components.shared.errors import InputError
 from components.shared.rows import KtoRow
 from components.train.build_dataset import Example
 from components.train.method import Prepared
-from components.train.order import Split, dealt, mismatched, shuffled
+from components.train.order import dealt, mismatched, shuffled
 from components.train.reference_log_probs import reference_log_probs
 from components.train.run_training import preload_libraries, run_program
 from components.train.settings import KtoSettings, TrainSettings
+from components.train.split import Split
 
 
 class Kto:

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from components.train.build_dataset import Example
-from components.train.order import Split
+from components.train.fill_config import adam_arguments
 from components.train.settings import TrainSettings
+from components.train.split import Split
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def trainer_arguments(settings: TrainSettings, split: Split, steps: int, folder:
     return {
         "output_dir": str(folder),
         "deepspeed": config,
+        **adam_arguments(config),
         "accelerator_config": {"use_configured_state": True},
         "per_device_train_batch_size": split.micro_batch,
         "gradient_accumulation_steps": split.accumulation,

@@ -7,8 +7,8 @@ import pytest
 from components.shared.errors import InputError
 from components.train.build_dataset import Example
 from components.train.kto import Kto, weights
-from components.train.order import split_batch
 from components.train.settings import KtoSettings, TrainSettings
+from components.train.split import split_batch
 
 
 def settings(ranks: int) -> TrainSettings:

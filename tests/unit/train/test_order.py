@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from components.shared.errors import SettingsError
-from components.train.order import Split, dealt, mismatched, shuffled, split_batch
+from components.train.order import dealt, mismatched, shuffled
 from components.train.settings import TrainSettings
+from components.train.split import Split, split_batch
 
 LENGTHS = np.random.default_rng(0).integers(5, 200, size=100)
 
