@@ -23,6 +23,7 @@ class Prepared:
         lengths: tokens of each row of the data set, for the record.
         counts: what the manifest says about the data.
         extra: what the method itself needs to remember.
+        notes: what a person should know of how the rows were put together, for the log.
     """
 
     columns: dict[str, list[Any]]
@@ -30,6 +31,7 @@ class Prepared:
     lengths: np.ndarray
     counts: dict[str, float] = field(default_factory=dict)
     extra: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Method(Protocol):

@@ -30,9 +30,40 @@ def dealt(order: np.ndarray, lengths: np.ndarray, split: Split, group: int) -> n
     return forwards.transpose(0, 2, 1).reshape(-1)
 
 
-def mismatched(order: np.ndarray, kl_batch: int) -> np.ndarray:
-    """For each place in the order, the row whose response is paired with its prompt: the one before it in its group.
+def mismatched(order: np.ndarray, kl_batch: int, prompts: np.ndarray, seed: int) -> tuple[np.ndarray, int]:
+    """For each place in the order, the row whose response is paired with its prompt; and how many are from elsewhere.
 
-    The KTO paper (section 4.1) estimates the reference point from such mismatched pairs of one batch.
+    The KTO paper (section 4.1) estimates the reference point from mismatched pairs of one batch, so a pair never shares
+    its prompt, let alone its row. Within a group of `kl_batch` places the responses are the group's own: those of the
+    place before, or, where two neighbours share a prompt, those of places sorted by prompt and moved on by the largest
+    number that share one. Where more than half of a group share a prompt, the places left over take responses of rows
+    outside their group.
+
+    Args:
+        order: row numbers, a multiple of `kl_batch`.
+        kl_batch: places of a group.
+        prompts: for each row, the number of its prompt; at least two prompts.
+        seed: of the draws from outside a group.
     """
-    return np.roll(order.reshape(-1, kl_batch), 1, axis=1).reshape(-1)
+    groups = order.reshape(-1, kl_batch)
+    partners = np.roll(groups, 1, axis=1)
+    for number in np.flatnonzero((prompts[groups] == prompts[partners]).any(axis=1)):
+        partners[number] = _rearranged(groups[number], prompts)
+    clashes = np.argwhere(prompts[groups] == prompts[partners])
+    draws = np.random.default_rng([seed, len(order)])
+    others: dict[int, np.ndarray] = {}
+    for group, place in clashes:
+        prompt = int(prompts[groups[group, place]])
+        if prompt not in others:
+            others[prompt] = np.flatnonzero(prompts != prompt)
+        partners[group, place] = draws.choice(others[prompt])
+    return partners.reshape(-1), len(clashes)
+
+
+def _rearranged(group: np.ndarray, prompts: np.ndarray) -> np.ndarray:
+    """Partners among a group's rows: no two of one prompt, unless more than half of the group share it."""
+    by_prompt = np.argsort(prompts[group], kind="stable")
+    largest = np.unique(prompts[group], return_counts=True)[1].max()
+    partners = np.empty_like(group)
+    partners[by_prompt] = np.roll(group[by_prompt], -largest)
+    return partners

@@ -131,6 +131,8 @@ class Training:
             say(self.job.task, f"too long: {examples.truncated} rows cut, {examples.dropped} rows left out")
         prepared = self.method.prepare(examples.kept, self.settings, self.split)
         prepared.counts.update(examples.counts)
+        for note in prepared.notes if self.ranks.is_main else ():
+            say(self.job.task, note)
         return tokenizer, prepared
 
     def _make_trainer(

@@ -113,4 +113,7 @@ def summarise(task: str, manifest: Manifest) -> str:
     if "kl" in counts:
         rewards = f"{counts['desirable_reward']:+.3f}, {counts['undesirable_reward']:+.3f}"
         lines.append(f"| rewards, desirable and undesirable | {rewards} (KL {counts['kl']:.3f}) |")
+    if counts.get("kl_pairs_elsewhere"):
+        elsewhere = f"{counts['kl_pairs_elsewhere']:,.0f} of {counts['kl_pairs']:,.0f}"
+        lines.append(f"| mismatched pairs with a response from outside their batch | {elsewhere} |")
     return "\n".join(lines) + "\n"
