@@ -94,7 +94,7 @@ def number_prompts(examples: Sequence[Example]) -> np.ndarray:
     if len(numbers) < 2:
         raise InputError(
             f"all {len(examples)} KTO rows have the same prompt",
-            rule="the reference point comes from pairs of a prompt with another prompt's response (KTO paper, section 4.1)",
+            rule="the reference point comes from pairs of a prompt and another prompt's response (KTO, section 4.1)",
             remedy="give it rows of at least two prompts, and some times kto.kl_batch for a sound estimate; or use sft",
         )
     return found
@@ -104,8 +104,8 @@ def _notes(elsewhere: int, pairs: int, rows: int, kl_batch: int) -> tuple[str, .
     notes = []
     if rows < kl_batch:
         notes.append(
-            f"{rows} rows are fewer than kto.kl_batch {kl_batch}: they are repeated within a batch, and no row is paired "
-            "with itself"
+            f"{rows} rows are fewer than kto.kl_batch {kl_batch}: they are repeated within a batch, and no row is "
+            "paired with itself"
         )
     if elsewhere:
         notes.append(
