@@ -68,8 +68,8 @@ class CurateSettings(Settings):
         OVERLAP_RUN,
         ge=5,
         le=50,
-        description="words in a row that make a longer question a candidate (PaLM, section 8: 8); fewer find questions "
-        "with more edits",
+        description="words in a row that make a longer question a candidate (PaLM, section 8: 8), at most "
+        "overlap_tokens; fewer find questions with more edits",
     )
     overlap_minimum_tokens: int = Field(
         3, ge=1, description="a question with fewer words counts only when it is the whole instruction"
@@ -150,6 +150,4 @@ class CurateSettings(Settings):
             raise ValueError(f"label_template must hold {INSTRUCTION_PLACE} exactly once")
         if self.overlap_minimum_tokens > self.overlap_tokens:
             raise ValueError("overlap_minimum_tokens may not be above overlap_tokens")
-        if self.overlap_run > self.overlap_tokens:
-            raise ValueError("overlap_run may not be above overlap_tokens")
         return self
