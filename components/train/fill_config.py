@@ -124,8 +124,16 @@ def _keys(config: dict[str, Any], settings: TrainSettings) -> Iterator[Key]:
     if "optimizer" in config:
         yield Key(("optimizer", "params", "lr"), "learning_rate", settings.learning_rate)
         yield Key(("optimizer", "params", "weight_decay"), "weight_decay", settings.weight_decay)
+    elif _offloads_optimizer(config):
+        # DeepSpeed refuses any optimizer but its own there, unless told otherwise.
+        yield Key(("zero_force_ds_cpu_optimizer",), "torch's AdamW, without an optimizer block", False, filled=False)
     if "scheduler" in config:
         yield from _schedule_keys(config["scheduler"].get("type"), settings)
+
+
+def _offloads_optimizer(config: dict[str, Any]) -> bool:
+    block = config["zero_optimization"].get("offload_optimizer")
+    return isinstance(block, dict) and block.get("device", "none") != "none"
 
 
 def _micro_batch_setting(settings: TrainSettings) -> str:

@@ -117,6 +117,14 @@ def test_what_agrees_is_left_as_it_is() -> None:
     assert engine_config(settings(own), on_cpu=False) == ZERO | own
 
 
+def test_offload_without_an_optimizer_block_lets_torch_update() -> None:
+    offload = {"zero_optimization": {"stage": 2, "offload_optimizer": {"device": "cpu"}}}
+    assert names(offload)["zero_force_ds_cpu_optimizer"] is False
+    assert "zero_force_ds_cpu_optimizer" not in names(offload | {"optimizer": ADAM})
+    with pytest.raises(SettingsError, match="zero_force_ds_cpu_optimizer is True"):
+        with_config_read(settings(offload | {"zero_force_ds_cpu_optimizer": True}))
+
+
 def test_kto_forwards_hold_kl_batch_over_the_ranks() -> None:
     found = names({}, method="kto", kto={"kl_batch": 16})
     assert found["train_micro_batch_size_per_gpu"] == 8
