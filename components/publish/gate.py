@@ -5,9 +5,7 @@ one variant is tested, and its p-value needs no correction for the number of var
 non-inferiority test: the lower bound of its difference to the base has to be above minus the margin.
 """
 
-import math
-from statistics import NormalDist
-
+from components.publish.bounds import interval, lower_bound
 from components.publish.report_schema import GateFacts, LossFacts, PartFacts, VariantFacts, VariantVerdict
 from components.publish.settings import Gate
 from components.shared.errors import InputError, SettingsError
@@ -31,12 +29,13 @@ def judge(table: ComparisonTable, gate: Gate, outside: frozenset[str] = frozense
 
     Raises:
         SettingsError: the gate names a benchmark that the comparison does not hold.
-        InputError: the comparison lacks the parts, or a part has too few questions.
+        InputError: the comparison lacks the parts.
     """
     benchmark = _deciding(table, gate)
-    _check_parts(table, [benchmark, *gate.max_loss])
+    _require_parts(table)
+    few = _too_few(table, [benchmark, *(name for name in gate.max_loss if name != benchmark)])
     candidates = [variant for variant in table.variants if variant.name != table.base]
-    against = {variant.name: _reasons_not_to_choose(variant, benchmark, gate, outside) for variant in candidates}
+    against = {variant.name: few or _reasons_not_to_choose(variant, benchmark, gate, outside) for variant in candidates}
     eligible = [variant for variant in candidates if not against[variant.name]]
     chosen = min(eligible, key=lambda variant: _rank(variant, benchmark), default=None)
     verdicts = tuple(_verdict(variant, benchmark, gate, chosen, tuple(against[variant.name])) for variant in candidates)
@@ -68,22 +67,6 @@ def points(fraction: float) -> str:
     return f"{100 * fraction:.1f} points"
 
 
-def interval(item: Comparison, confidence: float = 0.95) -> tuple[float, float]:
-    """The two-sided interval of a difference, by its standard error."""
-    reach = NormalDist().inv_cdf((1 + confidence) / 2) * item.standard_error
-    return item.difference - reach, item.difference + reach
-
-
-def lower_bound(item: Comparison, questions: int, alpha: float) -> float:
-    """The one-sided lower bound of a difference, at the level 1 - alpha.
-
-    1 / questions² is added to the variance, as half a question in each cell of the paired table does (Agresti and Min,
-    Statistics in Medicine 2005, 24:729): equal answers to few questions are no proof of equal models.
-    """
-    error = math.sqrt(item.standard_error**2 + 1 / questions**2)
-    return item.difference - NormalDist().inv_cdf(1 - alpha) * error
-
-
 def _deciding(table: ComparisonTable, gate: Gate) -> str:
     """The benchmark that decides; every benchmark that the gate names must be in the comparison."""
     base = next(variant for variant in table.variants if variant.name == table.base)
@@ -99,21 +82,29 @@ def _deciding(table: ComparisonTable, gate: Gate) -> str:
     return gate.benchmark or known[0]
 
 
-def _check_parts(table: ComparisonTable, benchmarks: list[str]) -> None:
-    """Both parts of the base, whose questions are those of all, have questions of each benchmark."""
+def _require_parts(table: ComparisonTable) -> None:
+    if any(variant.selection is None or variant.confirmation is None for variant in table.variants):
+        raise InputError(
+            "the comparison does not tell the questions that choose from those that decide",
+            rule="the gate chooses on one part of each benchmark's questions and decides on the other",
+            remedy="run the evaluate step again with this version of Tutelage",
+        )
+
+
+def _too_few(table: ComparisonTable, benchmarks: list[str]) -> list[str]:
+    """Parts with too few questions to choose or to decide; the base's questions are those of all variants."""
     base = next(variant for variant in table.variants if variant.name == table.base)
-    for name in benchmarks:
-        for part in ("selection", "confirmation"):
-            scores = getattr(base, part)
-            count = next((score.count for score in scores.scores if score.benchmark == name), 0) if scores else 0
-            if count < FEWEST:
-                raise InputError(
-                    f"the {part} part of {name} has {count} questions",
-                    rule=f"the gate chooses on one part of the questions and decides on the other, each of {FEWEST} or "
-                    "more",
-                    remedy="evaluate more questions (`limit`), change evaluate.selection_share, or run evaluate again "
-                    "with this version",
-                )
+    counts = [
+        (part, name, _questions(scores, name))
+        for name in benchmarks
+        for part, scores in (("selection", base.selection), ("confirmation", base.confirmation))
+    ]
+    return [
+        f"the {part} part of {name} has {count} questions, and {FEWEST} are the least: evaluate more (`limit`), or "
+        "change evaluate.selection_share"
+        for part, name, count in counts
+        if count < FEWEST
+    ]
 
 
 def _reasons_not_to_choose(variant: Variant, benchmark: str, gate: Gate, outside: frozenset[str]) -> list[str]:
@@ -242,8 +233,9 @@ def _sentence(table: ComparisonTable, benchmark: str, verdicts: tuple[VariantVer
             f"the base at {100 * base_score:.1f} % (95 % interval {100 * low:+.1f} to {100 * high:+.1f}, "
             f"{part.questions} questions on which it was not chosen)."
         )
-    tried = [verdict for verdict in verdicts if verdict.selection is not None]
-    best = chosen or max(tried, key=lambda v: (v.selection.score if v.selection else 0.0, v.variant), default=None)
+    best = chosen or max(verdicts, key=lambda v: (v.selection.score if v.selection else -1.0, v.variant), default=None)
     if best is None:
         return f"Nothing is promoted: no variant was compared with the base on {benchmark}."
+    if best.selection is None:
+        return f"Nothing is promoted: {' and '.join(best.reasons)}."
     return f"Nothing is promoted. The best variant is {best.variant}, but {' and '.join(best.reasons)}."

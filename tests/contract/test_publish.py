@@ -128,6 +128,16 @@ def test_the_report_shows_the_part_that_chose_and_the_part_that_decided(run: Run
     assert manifest.counts["base_score"] == 0.42
 
 
+def test_too_few_questions_end_in_a_report_and_not_in_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = run.model()
+    table = run.table(trained)
+    bare = [variant.model_copy(update={"selection": PartScores(scores=())}) for variant in table.variants]
+    monkeypatch.setattr(run, "table", lambda _: table.model_copy(update={"variants": tuple(bare)}))
+    manifest = publish_best(run.root, PublishSettings(), run.compare(trained))
+    assert "the selection part of quiz has 0 questions" in read_page(run.root, manifest)
+    assert not run.path("models").exists()
+
+
 def test_the_lineage_names_every_ancestor_with_digest_and_settings(run: Run) -> None:
     trained = run.model()
     publish_best(run.root, PublishSettings(name="tiny", version="1"), run.compare(trained))

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from components.evaluate.parts import score_part
 from components.evaluate.settings import EvaluateSettings
-from components.publish.gate import judge, lower_bound
+from components.publish.bounds import lower_bound
+from components.publish.gate import judge
 from components.publish.settings import Gate, PublishSettings
 from components.shared.errors import InputError, SettingsError
 from components.shared.rows import Comparison, ComparisonTable, PartScores, Score, Variant
@@ -197,13 +198,22 @@ def test_when_nothing_is_chosen_the_sentence_says_why() -> None:
     assert judge(table(), Gate()).winner is None
 
 
-def test_a_comparison_without_parts_or_with_too_few_questions_is_refused() -> None:
+def test_a_comparison_without_parts_is_refused() -> None:
     whole = variant("base", 0.4).model_copy(update={"selection": None, "confirmation": None})
+    with pytest.raises(InputError, match="does not tell the questions that choose") as caught:
+        judge(ComparisonTable(base="base", variants=(whole, variant("sft", 0.6))), Gate())
+    assert "run the evaluate step again" in caught.value.remedy
+
+
+def test_with_too_few_questions_nothing_is_promoted_and_the_report_says_so() -> None:
     few = variant("base", 0.4).model_copy(update={"confirmation": part("base", 0.4, 0.5, 1.0, count=1)})
-    for base in (whole, few):
-        with pytest.raises(InputError, match=r"part of quiz has [01] questions") as caught:
-            judge(ComparisonTable(base="base", variants=(base, variant("sft", 0.6))), Gate())
-        assert "selection_share" in caught.value.remedy
+    result = judge(ComparisonTable(base="base", variants=(few, variant("sft", 0.6))), Gate())
+    assert result.winner is None
+    assert "the confirmation part of quiz has 1 questions, and 2 are the least" in result.sentence
+    none = PartScores(scores=())
+    bare = [variant(name, 0.5).model_copy(update={"selection": none}) for name in ("base", "sft")]
+    result = judge(ComparisonTable(base="base", variants=tuple(bare)), Gate())
+    assert result.sentence.startswith("Nothing is promoted: the selection part of quiz has 0 questions")
 
 
 def test_a_variant_that_is_not_in_the_store_is_not_promoted() -> None:
