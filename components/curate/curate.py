@@ -26,7 +26,7 @@ from components.shared.output import Output
 from components.shared.rows import Instruction, Labelled, Question
 from components.shared.shards import count_rows, read_rows
 
-VERSION = 1
+VERSION = 2
 REMEDIES = {
     Reason.TOO_SHORT: "lower minimum_tokens",
     Reason.TOO_LONG: "raise maximum_characters",
@@ -112,7 +112,13 @@ class _Curation:
             if question.split in settings.overlap_splits
         )
         index = OverlapIndex(
-            questions, settings.overlap_tokens, settings.overlap_minimum_tokens, settings.overlap_common
+            questions,
+            settings.overlap_tokens,
+            settings.overlap_minimum_tokens,
+            settings.overlap_common,
+            run=settings.overlap_run,
+            share=settings.overlap_share,
+            passage=settings.overlap_passage,
         )
         columns = scan(self._rows("types and overlap"), settings, self._rules, index)
         drops = columns.drops()

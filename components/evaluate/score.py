@@ -33,14 +33,18 @@ def score_samples(benchmark: Benchmark, questions: Sequence[Question], samples: 
     by_subject = defaultdict[str, list[float]](list)
     for question, sample in zip(questions, samples, strict=True):
         by_subject[question.subject].append(sample.score)
-    whole = _score(benchmark.name, benchmark.metric, [sample.score for sample in samples])
+    whole = score_values(benchmark.name, benchmark.metric, [sample.score for sample in samples])
     if len(by_subject) < 2:
         return [whole]
     parts = sorted(by_subject.items())
-    return [whole, *(_score(f"{benchmark.name}/{subject}", benchmark.metric, values) for subject, values in parts)]
+    return [
+        whole,
+        *(score_values(f"{benchmark.name}/{subject}", benchmark.metric, values) for subject, values in parts),
+    ]
 
 
-def _score(name: str, metric: str, values: Sequence[float]) -> Score:
+def score_values(name: str, metric: str, values: Sequence[float]) -> Score:
+    """The score of a benchmark, or of a part of it, from those of its questions."""
     return Score(
         benchmark=name, metric=metric, value=mean(values), standard_error=standard_error(values), count=len(values)
     )

@@ -59,6 +59,13 @@ class EvaluateSettings(EvaluationSettings):
     correction: Literal["holm", "none"] = Field(
         "holm", description="p-values corrected for the number of models compared on a benchmark (Holm 1979), or not"
     )
+    selection_share: float = Field(
+        0.5,
+        ge=0.05,
+        le=0.95,
+        description="share of each benchmark's questions on which the best model is chosen, by a fixed hash of "
+        "benchmark and question; it is judged on the others, since the score by which it was chosen flatters it",
+    )
     resamples: int = Field(
         10_000, ge=100, description="permutations behind a p-value, for benchmarks with fractional scores"
     )

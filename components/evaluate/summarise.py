@@ -24,6 +24,9 @@ def summarise(root: str, manifest: Manifest) -> str:
             *(f"| {variant.name} | {' | '.join(_cells(variant, names))} |" for variant in table.variants),
             "",
             *notes,
+            "",
+            f"A model is chosen on {100 * manifest.settings['selection_share']:.0f} % of the questions and judged on "
+            "the others; here all count.",
             *_warning(manifest),
             "",
         ]

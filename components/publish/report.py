@@ -72,6 +72,7 @@ def _variant_facts(variant: Variant, lineage: Lineage, base: str, model_names: d
             "digest": variant.digest,
             "scores": variant.scores,
             "against_base": variant.against_base,
+            "confirmation": variant.confirmation,
         }
     )
 

@@ -230,8 +230,25 @@ class Comparison(BaseModel):
     p_value: float
 
 
+class PartScores(BaseModel):
+    """A model on one part of each benchmark's questions: its scores there, and its differences to the base.
+
+    p-values are those of single tests, without a correction for the number of models. A benchmark without questions in
+    the part is left out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scores: tuple[Score, ...]
+    against_base: tuple[Comparison, ...] = ()
+
+
 class Variant(BaseModel):
-    """A model in the comparison: its name, what it is, its scores, and its difference to the base."""
+    """A model in the comparison: its name, what it is, its scores, and its difference to the base.
+
+    Each benchmark's questions are split once: the best of several models is chosen on `selection` and judged on
+    `confirmation`, since the score by which a model was chosen flatters it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -240,6 +257,8 @@ class Variant(BaseModel):
     digest: str
     scores: tuple[Score, ...]
     against_base: tuple[Comparison, ...] = ()
+    selection: PartScores | None = None
+    confirmation: PartScores | None = None
 
 
 class ComparisonTable(BaseModel):
