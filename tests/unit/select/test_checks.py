@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from components.select.checks import math_check
-from components.select.checks.check_answers import CheckMeasure
-from components.select.checks.choice_check import ChoiceChecker, read_letter
-from components.select.checks.code_check import program_of, read_code
-from components.select.checks.exact_check import ExactChecker
-from components.select.checks.math_check import MathChecker, read_plain
+from components.rewards.checks import math_check
+from components.select.check_answers import CheckMeasure
+from components.rewards.checks.choice_check import ChoiceChecker, read_letter
+from components.rewards.checks.code_check import program_of, read_code
+from components.rewards.checks.exact_check import ExactChecker
+from components.rewards.checks.math_check import MathChecker, read_plain
 from components.shared.rows import Answered, Check, Response
 from components.shared.sandbox import Limits
 

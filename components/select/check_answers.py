@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
-from components.select.checks.checker import Checker
-from components.select.checks.registry import CHECKERS
+from components.rewards.checks.checker import Checker
+from components.rewards.checks.registry import CHECKERS
 from components.select.measured import Measured
 from components.select.scorers.scorer import is_scored
 from components.shared.rows import Answered, Check
