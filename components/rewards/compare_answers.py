@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from components.rewards.numerals import digits_for_words
 from components.rewards.plain_math import is_words, plain_math, same_text
 from components.rewards.quantities import equal_quantities, equal_times, number, quantity
 from components.rewards.read_choice import read_choice
@@ -25,6 +26,10 @@ _OPPOSITES = ({"true", "false"}, {"yes", "no"}, {"even", "odd"}, {"increasing", 
 _MONTHS = re.compile(
     r"\b(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:t(?:ember)?)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b", re.IGNORECASE
 )
+_ALL_REAL = re.compile(r"all real numbers|all reals|(?:x\s*\\in\s*)?\\mathbb\s*\{?R\}?", re.IGNORECASE)
+_VARIABLE = r"\\?[A-Za-z]+(?:_\{?\w+\}?)?"
+_TURNED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
+_COPULA = r"(?:\b(?:is|was|are|were|be|on|called|named|in|at|an?|the|equals|becomes)|[=:]|是|为|在)\s*(?:the |an? )?$"
 _DEEPEST_POWER = 3
 
 
@@ -73,6 +78,10 @@ def same_answer(first: str, second: str, equal: Equal) -> bool:
 def parse_answer(text: str) -> Answer:
     """The members of an answer in plain notation; a text where it is a single value."""
     text = _without_domain(text.strip().rstrip("."))
+    if _ALL_REAL.fullmatch(text):
+        return Members("()", ("-\\infty", "\\infty"))
+    if (interval := _interval(text)) is not None:
+        return interval
     if (signs := _both_signs(text)) is not None:
         return Members("", signs)
     unions = _split(text, re.compile(r"\s*\\cup\s*"))
@@ -99,8 +108,11 @@ def _equal(gold: Answer, reply: Answer, equal: Equal) -> bool:
         return _equal_values(gold, reply, equal)
     gold, reply = _as_members(gold), _as_members(reply)
     kinds = {gold.brackets.replace("{}", ""), reply.brackets.replace("{}", "")}
+    if kinds == {"", "()"}:
+        gold, reply = _in_order_of_names(gold), _in_order_of_names(reply)
+        kinds = {gold.brackets, reply.brackets}
     if len(kinds) > 1:
-        return _is_relation(gold, reply) and equal(_written(gold), _written(reply))
+        return False
     if next(iter(kinds)) not in {"", "∪"}:
         pairs = zip(gold.values, reply.values, strict=False)
         return len(gold.values) == len(reply.values) and all(_equal(one, other, equal) for one, other in pairs)
@@ -183,6 +195,8 @@ def _says(gold: str, statement: Statement) -> bool:
     found = [*re.finditer(rf"(?<!\w){re.escape(words)}(?!\w)", sentence)]
     if not found or _NEGATES.search(sentence[: found[-1].start()]):
         return False
+    if not statement.marked and found[0].start() and not re.search(_COPULA, sentence[: found[-1].start()]):
+        return False
     opposites = next((pair for pair in _OPPOSITES if words in pair), set())
     rivals = {word for word in opposites - {words} if re.search(rf"(?<!\w){word}(?!\w)", sentence)}
     dates = len(_MONTHS.findall(sentence)) if _MONTHS.search(words) else 1
@@ -196,7 +210,7 @@ def _has_name(text: str) -> str:
 
 def _value(text: str) -> str:
     """What a value is called, taken away: `x = 5` → `5`; of `2 + 2 = 4` the right side; other equations as they are."""
-    text = text.strip()
+    text = digits_for_words(text.strip())
     if re.search(r"\\(?:le|ge|ne|lt|gt)(?![a-z])|[<>]", text):
         return text
     if "=" in text and not re.search(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", text.rpartition("=")[0])):
@@ -211,16 +225,31 @@ def _as_members(answer: Answer) -> Members:
     return Members("", (answer,)) if isinstance(answer, str) else answer
 
 
-def _is_relation(gold: Members, reply: Members) -> bool:
-    """Whether one side is an inequality, which an interval may equal."""
-    return any(re.search(r"\\(?:le|ge)(?![a-z])|[<>]", _written(one)) for one in (gold, reply))
+def _in_order_of_names(members: Members) -> Members:
+    """`y = 4, x = 3` as the pair `(3, 4)`; anything else as it is."""
+    names = [_has_name(value) if isinstance(value, str) else "" for value in members.values]
+    if members.brackets or len(names) < 2 or not all(names) or len(set(names)) < len(names):
+        return members
+    return Members("()", tuple(value for _, value in sorted(zip(names, members.values, strict=True), key=lambda pair: pair[0])))
 
 
-def _written(answer: Answer) -> str:
-    if isinstance(answer, str):
-        return answer
-    joined = (r" \cup " if answer.brackets == "∪" else ", ").join(_written(value) for value in answer.values)
-    return f"{answer.brackets[0]}{joined}{answer.brackets[1]}" if len(answer.brackets) == 2 else joined
+def _interval(text: str) -> Members | None:
+    """An inequality of one variable as the interval that it is: `1 < x \\le 2` → `(1, 2]`; None for anything else."""
+    parts = re.split(r"\s*(\\le|\\ge|<|>)(?![a-z])\s*", text.strip())
+    if len(parts) not in {3, 5} or any(sign in text for sign in ("=", "\\ne")):
+        return None
+    if len(parts) == 3 and re.fullmatch(_VARIABLE, parts[2]):
+        parts = [parts[2], _TURNED[parts[1]], parts[0]]
+    if len(parts) == 3 and re.fullmatch(_VARIABLE, parts[0]):
+        closed = "]" if parts[1] == "\\le" else "[" if parts[1] == "\\ge" else ""
+        if parts[1] in {"\\ge", ">"}:
+            return Members((closed or "(") + ")", (parts[2], "\\infty"))
+        return Members("(" + (closed or ")"), ("-\\infty", parts[2]))
+    if len(parts) == 5 and re.fullmatch(_VARIABLE, parts[2]) and (parts[1] in {"<", "\\le"}) == (parts[3] in {"<", "\\le"}):
+        if parts[1] in {">", "\\ge"}:
+            parts = [parts[4], _TURNED[parts[3]], parts[2], _TURNED[parts[1]], parts[0]]
+        return Members(("[" if parts[1] == "\\le" else "(") + ("]" if parts[3] == "\\le" else ")"), (parts[0], parts[4]))
+    return None
 
 
 def _may_be_compared(body: str) -> bool:

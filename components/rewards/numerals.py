@@ -24,6 +24,7 @@ _SMALL = {
 SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _WORD = "|".join([*_SMALL, *SCALES])
 NUMBER_WORDS = re.compile(rf"\b(?:{_WORD})(?:(?:[\s-]+|\s+and\s+)(?:{_WORD}))*\b", re.IGNORECASE)
+_SCALED = re.compile(rf"(?<![\w.])(\d+(?:\.\d+)?)\s*({'|'.join(SCALES)})\b", re.IGNORECASE)
 _CHINESE_DIGITS = {**{digit: value for value, digit in enumerate("零一二三四五六七八九")}, "两": 2, "〇": 0}
 _CHINESE_SCALES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "亿": 10**8}
 
@@ -53,6 +54,13 @@ def number_of_words(words: str) -> int:
     return total + current
 
 
+def digits_for_words(text: str) -> str:
+    """The text with digits for number words, `-` for `minus` and `negative`, and scales multiplied: `2 million` → 2000000."""
+    text = NUMBER_WORDS.sub(lambda found: found[0] if found[0].lower() in SCALES else str(number_of_words(found[0])), text)
+    text = re.sub(r"\b(?:negative|minus)\s+(?=[\d.$\\])", "-", text, flags=re.IGNORECASE)
+    return _SCALED.sub(lambda found: str(Fraction(found[1]) * SCALES[found[2].lower()]), text)
+
+
 def number_of_chinese(words: str) -> int | None:
     """The value of a Chinese numeral: 三百二十 → 320; None when it is none."""
     total = section = digit = 0
@@ -73,7 +81,10 @@ def number_of_chinese(words: str) -> int | None:
 def fraction(text: str) -> Fraction | None:
     """The exact value of a plain number (`-1.50`, `.5`, `3/4`, `1 1/2`); None when the text is not one."""
     mixed = re.fullmatch(r"([-+]?)\s*(\d+)\s+(\d+)\s*/\s*(\d+)", text.strip())
+    power = re.fullmatch(r"([-+]?\d+(?:\.\d+)?)e([-+]?\d{1,3})", text.strip(), re.IGNORECASE)
     try:
+        if power:
+            return Fraction(power[1]) * Fraction(10) ** int(power[2])
         if mixed:
             value = int(mixed[2]) + Fraction(int(mixed[3]), int(mixed[4]))
             return -value if mixed[1] == "-" else value

@@ -12,6 +12,7 @@ _SIGNS = {
     **{"×": r"\times ", "÷": "/", "·": r"\cdot ", "⋅": r"\cdot ", "∅": r"\emptyset ", "°": r"^{\circ}", "∈": r"\in "},
     **{"θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "λ": r"\lambda ", "⩽": r"\le ", "⩾": r"\ge "},
 }
+_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _NAMES = {
     **{"leq": "le", "leqslant": "le", "geq": "ge", "geqslant": "ge", "neq": "ne", "varnothing": "emptyset", "degree": "circ"},
     **{"dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "colon": ":", "lbrace": "{", "rbrace": "}", "div": "/"},
@@ -33,6 +34,8 @@ _FUNCTIONS = re.compile(r"(?<![\\A-Za-z])(pi|infty|infinity|sin|cos|tan|cot|sec|
 
 def plain_math(text: str) -> str:
     """The text in plain notation. Words stay; so does what is no mathematics."""
+    text = re.sub(r"[₀-₉]+", lambda found: f"_{{{found[0].translate(_SUBSCRIPTS)}}}", text)
+    text = re.sub(r"\\text\s*\{\s*,\s*\}", ",", text)
     text = re.sub(r"\\colon(?![A-Za-z])|\{:\}", ":", text)
     text = _unwrapped(plain_numbers(text))
     text = re.sub(r"\\([A-Za-z]+)", lambda found: _named(found[1]), text)
@@ -43,6 +46,7 @@ def plain_math(text: str) -> str:
     text = _FUNCTIONS.sub(lambda found: "\\" + {"infinity": "infty"}.get(found[1], found[1]) + " ", text)
     text = _SCRIPT.sub(r"\1{\2}", text)
     text = _MATH_MODE.sub(" ", text)
+    text = re.sub(r"\b(?:negative|minus)\s+(?=[\d.$\\])", "-", text, flags=re.IGNORECASE)
     return " ".join(text.split())
 
 

@@ -29,10 +29,10 @@ _ALIASES = {
     **{"mph": "mile/h", "kmh": "km/h", "kph": "km/h"},
 }
 _SYMBOLS = frozenset({"m", "g", "s", "h", "l", "L", "N", "J", "W", "V", "K"})
-_TIME = re.compile(r"(\d{1,2}):(\d{2})(?::\d{2})?\s*(?:o'clock)?\s*(a\.?m\.?|p\.?m\.?)?\.?", re.IGNORECASE)
+_TIME = re.compile(r"(\d{1,2})(?::(\d{2})(?::\d{2})?\s*(?:o'clock)?|(?=\s*[ap]\.?m\b))\s*(a\.?m\.?|p\.?m\.?)?\.?", re.IGNORECASE)
 _RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*(?::|\bto\b)\s*\d+(?:\.\d+)?)+")
 _PREFIXED = re.compile(r"([-+]?)\s*(?:US|HK|C|A)?\\?([$€£¥])\s*(.+)")
-_WITH_UNIT = re.compile(r"(.*?[\d)}\]])\s*(%|\\?%|¢|[$€£¥]|\^\{\\circ\}(?:\s*[CF])?|(?:\s|(?<=\d)|(?<=[)}\]]))(?:[A-Za-z\u4e00-\u9fff][A-Za-z\u4e00-\u9fff./ ^{}\d-]*))")
+_WITH_UNIT = re.compile(r"(.*?(?:[\d)}\]]|\\pi))\s*(%|\\?%|¢|[$€£¥]|\^\{\\circ\}(?:\s*[CF])?|(?:\s|(?<=\d)|(?<=[)}\]])|(?<=\\pi))(?:[A-Za-z\u4e00-\u9fff][A-Za-z\u4e00-\u9fff./ ^{}\d-]*))")
 _NO_UNITS = frozenset({"pi", "sqrt", "sin", "cos", "tan", "log", "ln", "e", "i", "and", "or", "to", "x", "y", "z", "n", "mod", "times"})
 
 
@@ -90,7 +90,7 @@ def equal_quantities(gold: Quantity, reply: Quantity) -> bool | None:
 def equal_times(gold: str, reply: str) -> bool | None:
     """Whether two times of day or ratios are equal; None where the gold one is neither."""
     one, other = _TIME.fullmatch(gold.strip()), _TIME.fullmatch(reply.strip())
-    if one and int(one[1]) < 25 and int(one[2]) < 60:
+    if one and int(one[1]) < 25 and int(one[2] or 0) < 60:
         return other is not None and _minutes(one, other) == _minutes(other, one)
     if _RATIO.fullmatch(gold.strip()):
         first, second = _parts(gold), _parts(reply) if _RATIO.fullmatch(reply.strip()) else []
@@ -106,10 +106,10 @@ def _minutes(time: re.Match[str], other: re.Match[str]) -> int:
     names_half = half or hours > 12 or hours == 0
     other_names = other[3] or int(other[1]) > 12 or int(other[1]) == 0
     if not (names_half and other_names):
-        return hours % 12 * 60 + int(time[2]) if names_half or other_names else hours * 60 + int(time[2])
+        return hours % 12 * 60 + int(time[2] or 0) if names_half or other_names else hours * 60 + int(time[2] or 0)
     if half:
         hours = hours % 12 + (12 if half == "pm" else 0)
-    return hours % 24 * 60 + int(time[2])
+    return hours % 24 * 60 + int(time[2] or 0)
 
 
 def _parts(ratio: str) -> list[Fraction]:

@@ -7,6 +7,7 @@ before the last statement, in a thought, or in a box that was never closed, is n
 import re
 from dataclasses import dataclass
 
+from components.rewards.numerals import digits_for_words
 from components.rewards.plain_math import is_words, plain_math
 from components.rewards.quantities import number, quantity
 from components.shared.thought import answer_of
@@ -22,7 +23,7 @@ _MARKER = re.compile(
 _ENVIRONMENT = re.compile(r"\$\$(.+?)\$\$|(?<![\\\d])\$((?:\\\$|[^$\n])+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _SENTENCE_ENDS = re.compile(r"(?<![\d\s])\.(?:\s|$)|(?<=\d)\.(?:\s|$)|[。；!！]|\n\s*\n|\n(?=\s*\S)")
 _AFTERTHOUGHT = re.compile(
-    r"(?:,\s*)?\b(?:because|since|which|as|so|where|when|given|based|after|if|for|that is|i\.e\.)\b.*$|[,，]?\s*(?:因为|所以|由于).*$|\s+\((?![^()]*[,;])[^()]*[A-Za-z]{2}[^()]*\)\s*$",
+    r"(?:,\s*|\s+)(?:not|rather than|instead of)\b.*$|(?:,\s*)?\b(?:because|since|which|as|so|where|when|given|based|after|if|for|that is|i\.e\.)\b.*$|[,，]?\s*(?:因为|所以|由于).*$|\s+\((?![^()]*[,;])[^()]*[A-Za-z]{2}[^()]*\)\s*$",
     re.IGNORECASE | re.DOTALL,
 )
 _NUMBER = r"[-+]?(?:US|HK)?[$€£¥]?\s?(?:\d+ \d+/\d+|\d+(?:\.\d+)?(?:\s*[/:]\s*\d+(?:\.\d+)?)*|\.\d+)(?:\s*%|\^\{\\circ\})?"
@@ -116,25 +117,46 @@ def _after(text: str, marker: re.Match[str]) -> str:
     return plain_math(_AFTERTHOUGHT.sub("", _in_mathematics(sentence))).strip(" .,;*。")
 
 
-def _in_mathematics(sentence: str) -> str:
-    """The sentence with its mathematics unwrapped; only the mathematics where other words stand around it."""
-    parts = [(found.span(), next(filter(None, found.groups()))) for found in _ENVIRONMENT.finditer(sentence)]
-    parts = [(span, content) for span, content in parts if not _PROSE.search(re.sub(r"\\[A-Za-z]+\s*(?:\{[^{}]*\})?", " ", content))]
+def _in_mathematics(sentence: str, last: bool = False) -> str:
+    """The sentence with its mathematics unwrapped; where other words stand around it, only its first or last part."""
+    parts = _mathematics(sentence)
     if not parts:
         return sentence
     outside = sentence
     for (start, end), _ in reversed(parts):
         outside = outside[:start] + " " + outside[end:]
     if _PROSE.search(re.sub(r"\b(?:and|or)\b", " ", outside)) and not re.fullmatch(r"\W*[A-Za-z]+(?: [A-Za-z]+)?\W*", outside):
-        return ", ".join(content for _, content in parts)
+        return _joined_parts(sentence, parts, last)
+    return _unwrapped(sentence, parts)
+
+
+def _unwrapped(sentence: str, parts: list[tuple[tuple[int, int], str]]) -> str:
     for (start, end), content in reversed(parts):
         sentence = sentence[:start] + " " + content + " " + sentence[end:]
     return sentence
 
 
+def _mathematics(text: str) -> list[tuple[tuple[int, int], str]]:
+    """Where mathematics stands, and what it holds; two prices in dollars are none."""
+    parts = [(found.span(), next(filter(None, found.groups()))) for found in _ENVIRONMENT.finditer(text)]
+    return [(span, content) for span, content in parts if not _PROSE.search(re.sub(r"\\[A-Za-z]+\s*(?:\{[^{}]*\})?", " ", content))]
+
+
+def _joined_parts(sentence: str, parts: list[tuple[tuple[int, int], str]], last: bool) -> str:
+    """The first or last pieces of mathematics that only `and`, `or` or a comma divides."""
+    runs = [[parts[0]]]
+    for one, following in zip(parts, parts[1:], strict=False):
+        if re.fullmatch(r"\s*(?:,|、)?\s*(?:and|or|和|或)?\s*", sentence[one[0][1] : following[0][0]], re.IGNORECASE):
+            runs[-1].append(following)
+        else:
+            runs.append([following])
+    return ", ".join(content for _, content in runs[-1 if last else 0])
+
+
 def _unmarked(text: str) -> Statement:
     """The answer of a reply without box or statement: all of a bare one; else mathematics, else numbers in its prose."""
-    bare = plain_math(_in_mathematics(text)) if len(text) <= _LONGEST_BARE else ""
+    parts = _mathematics(text)
+    bare = plain_math(_unwrapped(text, parts)) if len(text) <= _LONGEST_BARE else ""
     sentences = [part for part in _SENTENCE_ENDS.split(text) if part.strip()]
     sentence = plain_math(sentences[-1]) if sentences else ""
     split = quantity(bare)
@@ -142,14 +164,12 @@ def _unmarked(text: str) -> Statement:
         return Statement(bare.strip(" .,;。"), True, sentence)
     if bare and "\n" not in text and not _PROSE.search(re.sub(r"\b(?:and|or|pi|sqrt)\b|\\[A-Za-z]+", " ", bare)):
         return Statement(bare.strip(" .,;。"), True, sentence)
-    found = [content for content in _ENVIRONMENT.finditer(text)]
-    contents = [next(filter(None, one.groups())) for one in found]
-    contents = [content for content in contents if not _PROSE.search(re.sub(r"\\[A-Za-z]+\s*(?:\{[^{}]*\})?", " ", content))]
-    if contents:
-        in_sentence = plain_math(_in_mathematics(next(part for part in reversed(_paragraphs(text)) if _ENVIRONMENT.search(part))))
-        stated = in_sentence if not is_words(in_sentence) else plain_math(contents[-1])
+    if parts:
+        in_sentence = plain_math(_in_mathematics(next(part for part in reversed(_paragraphs(text)) if _ENVIRONMENT.search(part)), last=True))
+        stated = in_sentence if not is_words(in_sentence) else plain_math(parts[-1][1])
         return Statement(stated.strip(" .,;。"), False, sentence)
-    return Statement(_last_value(plain_math(text)), False, sentence)
+    plain = plain_math(text)
+    return Statement(_last_value(plain) or _last_value(digits_for_words(plain)), False, sentence)
 
 
 def _paragraphs(text: str) -> list[str]:
@@ -162,13 +182,18 @@ def _last_value(text: str) -> str:
     expressions = [
         found for found in _EXPRESSION.finditer(text) if re.search(r"\\(?:frac|sqrt|pi|infty)|[A-Za-z\d)}]\s*[-+*/^=]\s*[A-Za-z\d({\\]|\([^()]+,[^()]+\)", found[0])
     ]
-    if expressions and (not numbers or expressions[-1].end() >= numbers[-1].end()):
+    if expressions and (not numbers or _reaches_further(expressions[-1], numbers[-1])):
         return expressions[-1][0].strip(" .,;")
     if not numbers:
         return ""
     unit = _UNIT_AFTER.match(text, numbers[-1].end())
     word = unit[0] if unit and unit[0].strip().lower() not in {"and", "or", "so", "is", "in", "of", "to", "at", "by", "we", "if", "for", "the", "are", "was", "a", "i", "on", "as", "he", "she", "it", "all"} else ""
     return (numbers[-1][0] + word).strip()
+
+
+def _reaches_further(expression: re.Match[str], numbers: re.Match[str]) -> bool:
+    end = expression.start() + len(expression[0].rstrip(" .,;"))
+    return end > numbers.end() or (end == numbers.end() and expression.start() < numbers.start())
 
 
 def _without_wide_marks(text: str) -> str:

@@ -17,7 +17,7 @@ from components.shared.output import Output, RowWriter
 from components.shared.rows import Answered, KtoRow, SftRow, Verdict
 from components.shared.shards import count_rows
 
-STEP, VERSION = "select", 1
+STEP, VERSION = "select", 2
 CONTENT = "selection/1"
 
 

@@ -6,13 +6,17 @@ from components.shared.rows import Check
 
 
 class Checker(Protocol):
-    """Tells right answers from wrong ones, and equal from different ones. Used from several threads."""
+    """Tells right answers from wrong ones, and equal from different ones. Used from several threads.
 
-    def passes(self, check: Check, text: str) -> bool:
+    `question` is what was asked, for checks that read a reply by it: the choices that it lists, the function that it
+    begins. Reasoning in tags is no part of an answer, and a response that broke off in its reasoning gives none.
+    """
+
+    def passes(self, check: Check, text: str, question: str = "") -> bool:
         """Whether a response gives the right answer."""
         ...
 
-    def same(self, first: str, second: str) -> bool:
+    def same(self, first: str, second: str, question: str = "") -> bool:
         """Whether two responses give the same answer, right or wrong."""
         ...
 
