@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from components.evaluate.benchmarks.registry import BENCHMARKS
 from components.evaluate.compare import compare_scores, holm
 from components.evaluate.evaluation import CONTENT as EVALUATION
 from components.evaluate.evaluation import SAMPLES, SCORES, STEP, VERSION, Evaluation
@@ -118,12 +119,14 @@ def _table(
 ) -> ComparisonTable:
     against = {name: _against_base(root, settings, evaluations, name) for name in models if name != BASE}
     corrected = _corrected(settings, against)
+    whole = {name: _whole_scores(root, evaluations[name]) for name in models}
     variants = tuple(
         Variant(
             name=name,
             reference=reference,
             digest=parents[name].digest,
-            scores=tuple(_whole_scores(root, evaluations[name])),
+            scores=tuple(score for score in whole[name] if score.metric == BENCHMARKS[score.benchmark].metric),
+            readings=tuple(score for score in whole[name] if score.metric != BENCHMARKS[score.benchmark].metric),
             against_base=corrected.get(name, ()),
         )
         for name, reference in models.items()
@@ -180,6 +183,10 @@ def _counts(table: ComparisonTable, evaluations: Mapping[str, Manifest]) -> dict
         f"{variant.name}_{score.benchmark}".replace("-", "_"): score.value
         for variant in table.variants
         for score in variant.scores
+    } | {
+        f"{variant.name}_{score.benchmark}_{score.metric}".replace("-", "_"): score.value
+        for variant in table.variants
+        for score in variant.readings
     }
     distinct = {manifest.address: manifest for manifest in evaluations.values()}.values()
     for name in ("questions", "truncated_prompts"):

@@ -54,13 +54,21 @@ _LAST_EQUALS = re.compile(r"^[^A-Za-z]*(?:[A-Za-z]+[^A-Za-z=]*){0,8}?=")
 
 def read_number(reply: str) -> Fraction | None:
     """The number that a reply states as its answer; None when it states none."""
-    text = plain(RUN_ON.split(answer_of(reply), maxsplit=1)[0])
+    text = plain(_first_solution(answer_of(reply)))
     found = [*_STATED.finditer(text)]
     for statement in reversed(found):
         value = _stated(text, statement)
         if value is not None:
             return value
     return _last_number(_NOT_BUT.sub(" ", text))
+
+
+def _first_solution(text: str) -> str:
+    """The text up to another question that it goes on to ask, once it has said a number."""
+    for found in RUN_ON.finditer(text):
+        if NUMBER.search(plain(text[: found.start()])):
+            return text[: found.start()]
+    return text
 
 
 def same_number(left: Fraction | None, right: Fraction | None) -> bool:

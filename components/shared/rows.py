@@ -229,7 +229,10 @@ class Comparison(BaseModel):
 
 
 class Variant(BaseModel):
-    """A model in the comparison: its name, what it is, its scores, and its difference to the base."""
+    """A model in the comparison: its name, what it is, its scores, and its difference to the base.
+
+    `readings` are scores of the same replies by other rules of reading, which a benchmark's protocol names: shown only.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -237,6 +240,7 @@ class Variant(BaseModel):
     reference: str
     digest: str
     scores: tuple[Score, ...]
+    readings: tuple[Score, ...] = ()
     against_base: tuple[Comparison, ...] = ()
 
 
