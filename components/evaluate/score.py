@@ -38,7 +38,11 @@ def score_samples(benchmark: Benchmark, questions: Sequence[Question], samples: 
     if len(by_subject) < 2:
         return [whole, *readings]
     parts = sorted(by_subject.items())
-    return [whole, *readings, *(_score(f"{benchmark.name}/{subject}", benchmark.metric, values) for subject, values in parts)]
+    return [
+        whole,
+        *readings,
+        *(_score(f"{benchmark.name}/{subject}", benchmark.metric, values) for subject, values in parts),
+    ]
 
 
 def _read_as(metric: str, benchmark: Benchmark, questions: Sequence[Question], samples: Sequence[Sample]) -> Score:

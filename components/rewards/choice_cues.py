@@ -35,7 +35,8 @@ STATES = re.compile(
 """The letter is named as the answer."""
 
 STATES_LATER = re.compile(
-    rf"\b(?<!wrong )(?<!incorrect ){_NOUN}\b[^,.;:]{{0,40}}?\s(?:is|would be|must be|should be)\s+(?P<between>.{{1,60}})$", re.IGNORECASE
+    rf"\b(?<!wrong )(?<!incorrect ){_NOUN}\b[^,.;:]{{0,40}}?\s(?:is|would be|must be|should be)\s+(?P<between>.{{1,60}})$",
+    re.IGNORECASE,
 )
 """As `STATES`, with words between: "the answer is a bit subtle: C"."""
 
@@ -49,9 +50,12 @@ CONCLUDES = re.compile(
 """The letter is concluded: "it must be C", "so B", 应该是C. A connective alone counts only before the clause's end."""
 
 CONNECTIVE_ALONE = re.compile(
-    rf"\b(?:so|therefore|thus|hence|consequently|then)\b[\s,:]*{_NAMED}{_QUOTE}$|(?:所以|因此|故|就)\s*[:,]?\s*$", re.IGNORECASE
+    rf"\b(?:so|therefore|thus|hence|consequently|then)\b[\s,:]*{_NAMED}{_QUOTE}$|(?:所以|因此|故|就)\s*[:,]?\s*$",
+    re.IGNORECASE,
 )
-CLAUSE_ENDS = re.compile(r"^[\"')\]}>]*\s*(?:$|[.,;:!。；]|\b(?:because|since|as|for|due|by|here|too|then)\b|因为)", re.IGNORECASE)
+CLAUSE_ENDS = re.compile(
+    r"^[\"')\]}>]*\s*(?:$|[.,;:!。；]|\b(?:because|since|as|for|due|by|here|too|then)\b|因为)", re.IGNORECASE
+)
 
 _NOT_WORDS = (
     r"(?:[\s,\"'(\[]|\b(?:to|be|been|it|is|was|that|this|the|(?-i:an?)|correct|right|best|answer|options?|choices?|letters?|statements?"
@@ -100,9 +104,15 @@ IS_THE_ANSWER = re.compile(
     r"(?:answer|one to (?:choose|pick)|option|choice)\b|^[\"')\]}>]*\s*(?:选?项)?\s*(?:就|才)?(?:是|为)(?:正确|本题|最终|最佳)*的?答案",
     re.IGNORECASE,
 )
-ALL_BUT = re.compile(r"\b(?:all|every|everything|each|any|none|nothing)\b[^.]{0,30}\b(?:but|except(?: for)?|other than|besides)\s+(?:for )?(?:the )?(?:options?|choices?|answer)?\s*[\"'(\[]*$|除了?\s*(?:选?项)?$", re.IGNORECASE)
+ALL_BUT = re.compile(
+    r"\b(?:all|every|everything|each|any|none|nothing)\b[^.]{0,30}\b(?:but|except(?: for)?|other than|besides)\s+(?:for )?(?:the )?(?:options?|choices?|answer)?\s*[\"'(\[]*$|除了?\s*(?:选?项)?$",
+    re.IGNORECASE,
+)
 """Before the only right one: "all options except D are wrong"."""
-ALL_WRONG = re.compile(rf"^[\"')\]]*[\s,]*(?:is|are|can be|fit|work|hold)?{_HOW}(?:not |n't )?(?:{_WRONG}|correct|right|true|fits?|works?|holds?)|^\s*(?:选?项)?(?:之外|以外|外)?.{{0,12}}(?:错|不)", re.IGNORECASE)
+ALL_WRONG = re.compile(
+    rf"^[\"')\]]*[\s,]*(?:is|are|can be|fit|work|hold)?{_HOW}(?:not |n't )?(?:{_WRONG}|correct|right|true|fits?|works?|holds?)|^\s*(?:选?项)?(?:之外|以外|外)?.{{0,12}}(?:错|不)",
+    re.IGNORECASE,
+)
 
 HEDGES = re.compile(
     r"\b(?:maybe|perhaps|might|may be|could|possibly|at first|initially|tempt(?:ed|ing)|first thought|one might|if|students|people|others|some|many|suppose|assume|unless"
@@ -133,9 +143,15 @@ ARTICLE = re.compile(
 )
 """After an `A` that is the article: another word, and none that goes on from a choice."""
 
-ITEM_IS_WRONG = re.compile(rf"^[).:\]、,\s]*(?:(?!(?-i:[A-J])\b)[^\n]){{0,80}}?[:(—–-]+\s*(?:this |it |that |is )*(?:{_WRONG}|not\b|no\b|[✗✘×❌]|不|错)", re.IGNORECASE)
+ITEM_IS_WRONG = re.compile(
+    rf"^[).:\]、,\s]*(?:(?!(?-i:[A-J])\b)[^\n]){{0,80}}?[:(—–-]+\s*(?:this |it |that |is )*(?:{_WRONG}|not\b|no\b|[✗✘×❌]|不|错)",
+    re.IGNORECASE,
+)
 """The rest of a line that begins with a letter, where all choices are listed: "A. red: incorrect"."""
-ITEM_IS_RIGHT = re.compile(r"^[).:\]、,\s]*(?:(?!(?-i:[A-J])\b)[^\n]){0,80}?[:(—–-]+\s*(?:this |it |that |is )*(?:the )?(?:correct|right|true|yes|best|[✓✔✅]|正确|对)", re.IGNORECASE)
+ITEM_IS_RIGHT = re.compile(
+    r"^[).:\]、,\s]*(?:(?!(?-i:[A-J])\b)[^\n]){0,80}?[:(—–-]+\s*(?:this |it |that |is )*(?:the )?(?:correct|right|true|yes|best|[✓✔✅]|正确|对)",
+    re.IGNORECASE,
+)
 
 VERDICT = re.compile(
     r"^[\"')\].]*(?:\?\s*|\s*[-:–—]\s*|\s+)(?:is )?(?:(?P<right>yes|right|correct|true)|(?:no|wrong|incorrect|false))\b(?=\s*(?:[.,;!(\n]|$))",

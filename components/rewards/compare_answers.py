@@ -19,12 +19,26 @@ Equal = Callable[[str, str], bool]
 
 _JOINTS = re.compile(r"\s*(?:[,;、]\s*(?:and|or)?(?![A-Za-z])|\b(?:and|or)\b|和|或|及)\s*", re.IGNORECASE)
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
-_NAME = re.compile(r"(\\?[A-Za-z]+(?:_\{?\w+\}?)?(?:\([A-Za-z](?:,\s*[A-Za-z])*\))?'?)\s*(?:=|\\in(?![a-z])|:(?=\s*[A-Za-z]))\s*(.+)", re.DOTALL)
-_NONE = re.compile(r"(?:there (?:is|are) )?no (?:real |valid |such |integer )?(?:solutions?|values?|roots?|answer)(?: exists?)?|\\emptyset|empty set|\{\s*\}|none|does not exist|dne|undefined|无解|不存在", re.IGNORECASE)
+_NAME = re.compile(
+    r"(\\?[A-Za-z]+(?:_\{?\w+\}?)?(?:\([A-Za-z](?:,\s*[A-Za-z])*\))?'?)\s*(?:=|\\in(?![a-z])|:(?=\s*[A-Za-z]))\s*(.+)",
+    re.DOTALL,
+)
+_NONE = re.compile(
+    r"(?:there (?:is|are) )?no (?:real |valid |such |integer )?(?:solutions?|values?|roots?|answer)(?: exists?)?|\\emptyset|empty set|\{\s*\}|none|does not exist|dne|undefined|无解|不存在",
+    re.IGNORECASE,
+)
 _NEGATES = re.compile(r"(?:\b(?:not|no|never|cannot)\b|n't)(?:\s+\w+){0,3}\s*$|不(?:是)?$", re.IGNORECASE)
-_OPPOSITES = ({"true", "false"}, {"yes", "no"}, {"even", "odd"}, {"increasing", "decreasing"}, {"是", "否"}, {"对", "错"})
+_OPPOSITES = (
+    {"true", "false"},
+    {"yes", "no"},
+    {"even", "odd"},
+    {"increasing", "decreasing"},
+    {"是", "否"},
+    {"对", "错"},
+)
 _MONTHS = re.compile(
-    r"\b(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:t(?:ember)?)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b", re.IGNORECASE
+    r"\b(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:t(?:ember)?)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b",
+    re.IGNORECASE,
 )
 _ALL_REAL = re.compile(r"all real numbers|all reals|(?:x\s*\\in\s*)?\\mathbb\s*\{?R\}?", re.IGNORECASE)
 _VARIABLE = r"\\?[A-Za-z]+(?:_\{?\w+\}?)?"
@@ -91,7 +105,9 @@ def parse_answer(text: str) -> Answer:
     if len(parts) > 1:
         return Members("", _flat(parts))
     name = _NAME.fullmatch(text)
-    inner = (name[2] if name and re.match(r"[(\[{\\]", name[2]) else text).strip().replace("\\{", "{").replace("\\}", "}")
+    inner = (
+        (name[2] if name and re.match(r"[(\[{\\]", name[2]) else text).strip().replace("\\{", "{").replace("\\}", "}")
+    )
     if inner[:1] in _PAIRS and inner[-1:] in _PAIRS.values() and _closes_last(inner):
         members = _split(inner[1:-1], _JOINTS)
         if len(members) > 1 or inner[0] == "{":
@@ -147,14 +163,24 @@ def _equal_values(gold: str, reply: str, equal: Equal) -> bool:
 
 
 def _by_algebra(first: "object", second: "object", equal: Equal) -> bool:
-    bodies = [getattr(one, "body") + (r"\%" if getattr(one, "unit") == "%" else "") for one in (first, second)]
+    bodies = [one.body + (r"\%" if one.unit == "%" else "") for one in (first, second)]
     return equal(*bodies)
 
 
 def _equal_dates(gold: str, reply: str) -> bool:
     if not (_MONTHS.search(gold) and _MONTHS.search(reply)):
         return False
-    one, other = (sorted(re.findall(r"[a-z]{3}|\d+", _MONTHS.sub(lambda found: found[0][:3], re.sub(r"(\d)(?:st|nd|rd|th)\b|\bof\b|\bthe\b", r"\1", text)).lower())) for text in (gold, reply))
+    one, other = (
+        sorted(
+            re.findall(
+                r"[a-z]{3}|\d+",
+                _MONTHS.sub(
+                    lambda found: found[0][:3], re.sub(r"(\d)(?:st|nd|rd|th)\b|\bof\b|\bthe\b", r"\1", text)
+                ).lower(),
+            )
+        )
+        for text in (gold, reply)
+    )
     return one == other
 
 
@@ -200,7 +226,11 @@ def _says(gold: str, statement: Statement) -> bool:
     opposites = next((pair for pair in _OPPOSITES if words in pair), set())
     rivals = {word for word in opposites - {words} if re.search(rf"(?<!\w){word}(?!\w)", sentence)}
     dates = len(_MONTHS.findall(sentence)) if _MONTHS.search(words) else 1
-    return not rivals and dates == 1 and not (statement.marked and re.search(r"\bor\b|或", sentence) and not re.search(r"\bor\b|或", words))
+    return (
+        not rivals
+        and dates == 1
+        and not (statement.marked and re.search(r"\bor\b|或", sentence) and not re.search(r"\bor\b|或", words))
+    )
 
 
 def _has_name(text: str) -> str:
@@ -230,7 +260,9 @@ def _in_order_of_names(members: Members) -> Members:
     names = [_has_name(value) if isinstance(value, str) else "" for value in members.values]
     if members.brackets or len(names) < 2 or not all(names) or len(set(names)) < len(names):
         return members
-    return Members("()", tuple(value for _, value in sorted(zip(names, members.values, strict=True), key=lambda pair: pair[0])))
+    return Members(
+        "()", tuple(value for _, value in sorted(zip(names, members.values, strict=True), key=lambda pair: pair[0]))
+    )
 
 
 def _interval(text: str) -> Members | None:
@@ -245,10 +277,16 @@ def _interval(text: str) -> Members | None:
         if parts[1] in {"\\ge", ">"}:
             return Members((closed or "(") + ")", (parts[2], "\\infty"))
         return Members("(" + (closed or ")"), ("-\\infty", parts[2]))
-    if len(parts) == 5 and re.fullmatch(_VARIABLE, parts[2]) and (parts[1] in {"<", "\\le"}) == (parts[3] in {"<", "\\le"}):
+    if (
+        len(parts) == 5
+        and re.fullmatch(_VARIABLE, parts[2])
+        and (parts[1] in {"<", "\\le"}) == (parts[3] in {"<", "\\le"})
+    ):
         if parts[1] in {">", "\\ge"}:
             parts = [parts[4], _TURNED[parts[3]], parts[2], _TURNED[parts[1]], parts[0]]
-        return Members(("[" if parts[1] == "\\le" else "(") + ("]" if parts[3] == "\\le" else ")"), (parts[0], parts[4]))
+        return Members(
+            ("[" if parts[1] == "\\le" else "(") + ("]" if parts[3] == "\\le" else ")"), (parts[0], parts[4])
+        )
     return None
 
 
@@ -266,7 +304,10 @@ def _both_signs(text: str) -> tuple[str, ...] | None:
         return None
     name = _NAME.fullmatch(text)
     value = name[2] if name else text
-    return tuple(re.sub(r"\\pm\s*", sign, value) if value.strip()[:3] != r"\pm" else re.sub(r"\\pm\s*", sign.strip("+"), value) for sign in ("+", "-"))
+    return tuple(
+        re.sub(r"\\pm\s*", sign, value) if value.strip()[:3] != r"\pm" else re.sub(r"\\pm\s*", sign.strip("+"), value)
+        for sign in ("+", "-")
+    )
 
 
 def _without_domain(text: str) -> str:

@@ -7,7 +7,9 @@ from fractions import Fraction
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _SUPERSCRIPT = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
 _VULGAR = re.compile(r"(?<=\d)\s*(?=[¼½¾⅐-⅞])")
-_MINUS = str.maketrans({"−": "-", "–": "-", "—": "-", "﹣": "-", "⁄": "/", "∕": "/", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "’": "'"})
+_MINUS = str.maketrans(
+    {"−": "-", "–": "-", "—": "-", "﹣": "-", "⁄": "/", "∕": "/", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "’": "'"}
+)
 _GROUP = r"(?:,|\{,\}|\\,|\\ |\\!,?|,\\!|\\:|\\;|~|'| )"
 _GROUPED = re.compile(rf"(?<![\d.,])(\d{{1,3}})((?:{_GROUP}\d{{3}})+)(?![\d])(?!\{{?,\}}?\d)")
 _INDIAN = re.compile(r"(?<![\d.,])(\d{1,2}(?:,\d{2})+,\d{3})(?![\d,])")
@@ -56,7 +58,9 @@ def number_of_words(words: str) -> int:
 
 def digits_for_words(text: str) -> str:
     """The text with digits for number words, `-` for `minus` and `negative`, and scales multiplied: `2 million` → 2000000."""
-    text = NUMBER_WORDS.sub(lambda found: found[0] if found[0].lower() in SCALES else str(number_of_words(found[0])), text)
+    text = NUMBER_WORDS.sub(
+        lambda found: found[0] if found[0].lower() in SCALES else str(number_of_words(found[0])), text
+    )
     text = re.sub(r"\b(?:negative|minus)\s+(?=[\d.$\\])", "-", text, flags=re.IGNORECASE)
     return _SCALED.sub(lambda found: str(Fraction(found[1]) * SCALES[found[2].lower()]), text)
 

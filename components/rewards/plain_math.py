@@ -8,13 +8,30 @@ import re
 from components.rewards.numerals import plain_numbers
 
 _SIGNS = {
-    **{"π": r"\pi ", "∞": r"\infty ", "∪": r"\cup ", "∩": r"\cap ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "±": r"\pm "},
+    **{
+        "π": r"\pi ",
+        "∞": r"\infty ",
+        "∪": r"\cup ",
+        "∩": r"\cap ",
+        "≤": r"\le ",
+        "≥": r"\ge ",
+        "≠": r"\ne ",
+        "±": r"\pm ",
+    },
     **{"×": r"\times ", "÷": "/", "·": r"\cdot ", "⋅": r"\cdot ", "∅": r"\emptyset ", "°": r"^{\circ}", "∈": r"\in "},
     **{"θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "λ": r"\lambda ", "⩽": r"\le ", "⩾": r"\ge "},
 }
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _NAMES = {
-    **{"leq": "le", "leqslant": "le", "geq": "ge", "geqslant": "ge", "neq": "ne", "varnothing": "emptyset", "degree": "circ"},
+    **{
+        "leq": "le",
+        "leqslant": "le",
+        "geq": "ge",
+        "geqslant": "ge",
+        "neq": "ne",
+        "varnothing": "emptyset",
+        "degree": "circ",
+    },
     **{"dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "colon": ":", "lbrace": "{", "rbrace": "}", "div": "/"},
 }
 _WRAPPED = re.compile(
@@ -26,8 +43,12 @@ _LAYOUT = re.compile(
     r"|\\[,!;: ]|~|\\(?=[$%&#_])|\*\*(?=\s|\S+\*\*)|\*\*|`"
 )
 _MATH_MODE = re.compile(r"\\\(|\\\)|\\\[|\\\]|\$\$|(?<![A-Za-z])\$(?!\d)|\$(?=\s*$)|\$(?=[A-Za-z\\(\[{-])")
-_FRAC = re.compile(r"\\frac\s*(\{(?:[^{}]|\{[^{}]*\})*\}|\\?[A-Za-z]+|\d)\s*(\{(?:[^{}]|\{[^{}]*\})*\}|\\?[A-Za-z]+|\d)")
-_SQRT = re.compile(r"(?<![\\A-Za-z])(?:sqrt|√)\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))|\\sqrt\s*(\d|[A-Za-z])(?![A-Za-z{\[])")
+_FRAC = re.compile(
+    r"\\frac\s*(\{(?:[^{}]|\{[^{}]*\})*\}|\\?[A-Za-z]+|\d)\s*(\{(?:[^{}]|\{[^{}]*\})*\}|\\?[A-Za-z]+|\d)"
+)
+_SQRT = re.compile(
+    r"(?<![\\A-Za-z])(?:sqrt|√)\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-z]))|\\sqrt\s*(\d|[A-Za-z])(?![A-Za-z{\[])"
+)
 _SCRIPT = re.compile(r"([\^_])\s*(\\circ|\\[A-Za-z]+|-?\d|[A-Za-z])(?![\d{])")
 _FUNCTIONS = re.compile(r"(?<![\\A-Za-z])(pi|infty|infinity|sin|cos|tan|cot|sec|csc|log|ln|exp|theta)(?![A-Za-z])")
 

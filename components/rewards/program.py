@@ -62,6 +62,7 @@ def _ends_the_process(node: ast.stmt) -> bool:
     """Whether a statement is a call that no `try` survives, such as `os._exit(0)`."""
     call = node.value if isinstance(node, ast.Expr) else None
     name = call.func if isinstance(call, ast.Call) else None
-    return isinstance(name, ast.Attribute | ast.Name) and (
-        name.attr if isinstance(name, ast.Attribute) else name.id
-    ) in _ENDS_THE_PROCESS
+    return (
+        isinstance(name, ast.Attribute | ast.Name)
+        and (name.attr if isinstance(name, ast.Attribute) else name.id) in _ENDS_THE_PROCESS
+    )

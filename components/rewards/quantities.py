@@ -12,28 +12,119 @@ _UNITS: dict[str, tuple[str, Fraction]] = {
     **{f"{name}^2": ("area", Fraction(size) ** 2) for name, size in _LENGTH.items()},
     **{f"{name}^3": ("volume", Fraction(size) ** 3) for name, size in _LENGTH.items()},
     **{"l": ("volume", Fraction(1, 1000)), "ml": ("volume", Fraction(1, 10**6))},
-    **{"inch": ("imperial length", Fraction(1)), "foot": ("imperial length", Fraction(12)), "yard": ("imperial length", Fraction(36))},
-    **{"mg": ("mass", Fraction(1, 1000)), "g": ("mass", Fraction(1)), "kg": ("mass", Fraction(1000)), "ton": ("mass", Fraction(10**6))},
-    **{"s": ("time", Fraction(1)), "min": ("time", Fraction(60)), "h": ("time", Fraction(3600)), "day": ("time", Fraction(86400)), "week": ("time", Fraction(604800))},
+    **{
+        "inch": ("imperial length", Fraction(1)),
+        "foot": ("imperial length", Fraction(12)),
+        "yard": ("imperial length", Fraction(36)),
+    },
+    **{
+        "mg": ("mass", Fraction(1, 1000)),
+        "g": ("mass", Fraction(1)),
+        "kg": ("mass", Fraction(1000)),
+        "ton": ("mass", Fraction(10**6)),
+    },
+    **{
+        "s": ("time", Fraction(1)),
+        "min": ("time", Fraction(60)),
+        "h": ("time", Fraction(3600)),
+        "day": ("time", Fraction(86400)),
+        "week": ("time", Fraction(604800)),
+    },
     **{"cent": ("dollars", Fraction(1, 100)), "dollar": ("dollars", Fraction(1))},
 }
 _ALIASES = {
-    **{"millimeter": "mm", "millimetre": "mm", "centimeter": "cm", "centimetre": "cm", "decimeter": "dm", "meter": "m", "metre": "m"},
-    **{"kilometer": "km", "kilometre": "km", "in": "inch", "inches": "inch", "ft": "foot", "feet": "foot", "yd": "yard", "mi": "mile"},
-    **{"milligram": "mg", "gram": "g", "gramme": "g", "kilogram": "kg", "kilo": "kg", "tonne": "ton", "lb": "pound", "lbs": "pound"},
-    **{"sec": "s", "second": "s", "minute": "min", "hour": "h", "hr": "h", "hrs": "h", "liter": "l", "litre": "l", "milliliter": "ml", "millilitre": "ml"},
-    **{"$": "dollar", "usd": "dollar", "buck": "dollar", "¢": "cent", "€": "euro", "eur": "euro", "£": "pound sterling", "¥": "yuan", "元": "yuan", "rmb": "yuan"},
+    **{
+        "millimeter": "mm",
+        "millimetre": "mm",
+        "centimeter": "cm",
+        "centimetre": "cm",
+        "decimeter": "dm",
+        "meter": "m",
+        "metre": "m",
+    },
+    **{
+        "kilometer": "km",
+        "kilometre": "km",
+        "in": "inch",
+        "inches": "inch",
+        "ft": "foot",
+        "feet": "foot",
+        "yd": "yard",
+        "mi": "mile",
+    },
+    **{
+        "milligram": "mg",
+        "gram": "g",
+        "gramme": "g",
+        "kilogram": "kg",
+        "kilo": "kg",
+        "tonne": "ton",
+        "lb": "pound",
+        "lbs": "pound",
+    },
+    **{
+        "sec": "s",
+        "second": "s",
+        "minute": "min",
+        "hour": "h",
+        "hr": "h",
+        "hrs": "h",
+        "liter": "l",
+        "litre": "l",
+        "milliliter": "ml",
+        "millilitre": "ml",
+    },
+    **{
+        "$": "dollar",
+        "usd": "dollar",
+        "buck": "dollar",
+        "¢": "cent",
+        "€": "euro",
+        "eur": "euro",
+        "£": "pound sterling",
+        "¥": "yuan",
+        "元": "yuan",
+        "rmb": "yuan",
+    },
     **{"percent": "%", "per cent": "%", "percentage point": "%", "pct": "%", "^{\\circ}": "degree", "deg": "degree"},
-    **{"厘米": "cm", "米": "m", "千米": "km", "公里": "km", "毫米": "mm", "克": "g", "千克": "kg", "公斤": "kg", "秒": "s", "分钟": "min", "小时": "h"},
-    **{"天": "day", "平方米": "m^2", "平方厘米": "cm^2", "立方米": "m^3", "升": "l", "毫升": "ml", "度": "degree", "美元": "dollar", "块": "yuan"},
+    **{
+        "厘米": "cm",
+        "米": "m",
+        "千米": "km",
+        "公里": "km",
+        "毫米": "mm",
+        "克": "g",
+        "千克": "kg",
+        "公斤": "kg",
+        "秒": "s",
+        "分钟": "min",
+        "小时": "h",
+    },
+    **{
+        "天": "day",
+        "平方米": "m^2",
+        "平方厘米": "cm^2",
+        "立方米": "m^3",
+        "升": "l",
+        "毫升": "ml",
+        "度": "degree",
+        "美元": "dollar",
+        "块": "yuan",
+    },
     **{"mph": "mile/h", "kmh": "km/h", "kph": "km/h"},
 }
 _SYMBOLS = frozenset({"m", "g", "s", "h", "l", "L", "N", "J", "W", "V", "K"})
-_TIME = re.compile(r"(\d{1,2})(?::(\d{2})(?::\d{2})?\s*(?:o'clock)?|(?=\s*[ap]\.?m\b))\s*(a\.?m\.?|p\.?m\.?)?\.?", re.IGNORECASE)
+_TIME = re.compile(
+    r"(\d{1,2})(?::(\d{2})(?::\d{2})?\s*(?:o'clock)?|(?=\s*[ap]\.?m\b))\s*(a\.?m\.?|p\.?m\.?)?\.?", re.IGNORECASE
+)
 _RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*(?::|\bto\b)\s*\d+(?:\.\d+)?)+")
 _PREFIXED = re.compile(r"([-+]?)\s*(?:US|HK|C|A)?\\?([$€£¥])\s*(.+)")
-_WITH_UNIT = re.compile(r"(.*?(?:[\d)}\]]|\\pi))\s*(%|\\?%|¢|[$€£¥]|\^\{\\circ\}(?:\s*[CF])?|(?:\s|(?<=\d)|(?<=[)}\]])|(?<=\\pi))(?:[A-Za-z\u4e00-\u9fff][A-Za-z\u4e00-\u9fff./ ^{}\d-]*))")
-_NO_UNITS = frozenset({"pi", "sqrt", "sin", "cos", "tan", "log", "ln", "e", "i", "and", "or", "to", "x", "y", "z", "n", "mod", "times"})
+_WITH_UNIT = re.compile(
+    r"(.*?(?:[\d)}\]]|\\pi))\s*(%|\\?%|¢|[$€£¥]|\^\{\\circ\}(?:\s*[CF])?|(?:\s|(?<=\d)|(?<=[)}\]])|(?<=\\pi))(?:[A-Za-z\u4e00-\u9fff][A-Za-z\u4e00-\u9fff./ ^{}\d-]*))"
+)
+_NO_UNITS = frozenset(
+    {"pi", "sqrt", "sin", "cos", "tan", "log", "ln", "e", "i", "and", "or", "to", "x", "y", "z", "n", "mod", "times"}
+)
 
 
 @dataclass(frozen=True)
@@ -59,8 +150,16 @@ def quantity(text: str) -> Quantity:
 
 def number(body: str) -> Fraction | None:
     """The exact value of a plain body that is a number, a fraction or a mixed one; else None."""
-    body = re.sub(r"(\d)?\s*\\frac\{(-?\d+(?:\.\d+)?)\}\{(\d+(?:\.\d+)?)\}", lambda found: f"{found[1]} {found[2]}/{found[3]}" if found[1] else f"{found[2]}/{found[3]}", body)
-    body = re.sub(r"^([-+])\s+", r"\1", body.strip().strip("()") if re.fullmatch(r"\(-?\d[^()]*\)", body.strip()) else body.strip())
+    body = re.sub(
+        r"(\d)?\s*\\frac\{(-?\d+(?:\.\d+)?)\}\{(\d+(?:\.\d+)?)\}",
+        lambda found: f"{found[1]} {found[2]}/{found[3]}" if found[1] else f"{found[2]}/{found[3]}",
+        body,
+    )
+    body = re.sub(
+        r"^([-+])\s+",
+        r"\1",
+        body.strip().strip("()") if re.fullmatch(r"\(-?\d[^()]*\)", body.strip()) else body.strip(),
+    )
     if re.fullmatch(r"-?[\d.]+/[\d.]+", body):
         above, _, below = body.partition("/")
         one, other = fraction(above), fraction(below)
@@ -168,4 +267,8 @@ def _one_unit(word: str) -> str:
     for form in (base, base.removesuffix("s"), base.removesuffix("es")):
         if form in _ALIASES or form in _UNITS:
             return _ALIASES.get(form, form) + mark + power
-    return " ".join(part if len(part) < 4 or part.endswith("ss") else part.removesuffix("s") for part in base.split()) + mark + power
+    return (
+        " ".join(part if len(part) < 4 or part.endswith("ss") else part.removesuffix("s") for part in base.split())
+        + mark
+        + power
+    )

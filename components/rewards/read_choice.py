@@ -28,7 +28,9 @@ _NEAR = 240
 """Characters before and after a letter that are looked at."""
 
 _MARKUP = re.compile(r"\*+|`+|\\[()\[\]]|\$|\\(?:[,;! ]|quad\b)|(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9])|(?m:^\s*#+\s)")
-_WRAPPED = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathsf|bf|rm|bold|boldsymbol|underline)\s*\{([^{}]*)\}")
+_WRAPPED = re.compile(
+    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathsf|bf|rm|bold|boldsymbol|underline)\s*\{([^{}]*)\}"
+)
 _BOXED = re.compile(r"\\f?box(?:ed)?\s*\{([^{}]*)\}")
 _TAG = re.compile(r"<(/?)(?:final_?)?answer>", re.IGNORECASE)
 _LISTED = re.compile(r"^\s*(?:[-•]\s+)?[(\[]?([A-J])\s*[.)\]:、．]\s*(?=\S)", re.MULTILINE)
@@ -37,8 +39,13 @@ _END_OF_SENTENCE = re.compile(r"(?<=[.!?。！？;；\n])")
 _LETTER = re.compile(
     r"(?<![A-Za-z0-9_°+^&.])(?<![A-Za-z]')(?<!\d )([A-Ja-j])(?![A-Za-z0-9_]|['’][A-Za-z]|-[A-Za-z0-9]|\.[A-Za-z0-9]|[+#^=]|\s+[=+^]|\s*\(x\))"
 )
-_JOINT = re.compile(r"[\s\"')\]]*(?:,\s*(?:and|or)|[,、/&]|and|or|nor|和|与|或|及|以及|还是|跟)[\s\"'(\[]*(?:options?|choices?|answers?|选项)?[\s\"'(\[]*", re.IGNORECASE)
-_SINGULAR = re.compile(r"^[\"')\]]*\s*(?:is|was|has|does|isn't|doesn't|lacks|fails|seems|looks|would|can|must|should|it)\b", re.IGNORECASE)
+_JOINT = re.compile(
+    r"[\s\"')\]]*(?:,\s*(?:and|or)|[,、/&]|and|or|nor|和|与|或|及|以及|还是|跟)[\s\"'(\[]*(?:options?|choices?|answers?|选项)?[\s\"'(\[]*",
+    re.IGNORECASE,
+)
+_SINGULAR = re.compile(
+    r"^[\"')\]]*\s*(?:is|was|has|does|isn't|doesn't|lacks|fails|seems|looks|would|can|must|should|it)\b", re.IGNORECASE
+)
 _SMALL = re.compile(r"[\"')\]]*\s*(?:[.,;:!)\]]|$|\b(?:because|since|as it|is (?:correct|right|the))\b)")
 _LINE_BEGINS = re.compile(r"[\s\"'(\[>•-]*(?:(?:option|choice|选项)\s*[\"'(\[]*)?", re.IGNORECASE)
 
@@ -99,14 +106,20 @@ def listed_choices(question: str) -> tuple[str, ...]:
 def plain(text: str) -> str:
     """The text without markup of Markdown and LaTeX, full-width characters made narrow, quotes straight."""
     text = unicodedata.normalize("NFKC", text.replace("\r\n", "\n"))
-    text = text.translate(str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "【": "[", "】": "]", "「": '"', "」": '"', "『": '"', "』": '"'}))
+    text = text.translate(
+        str.maketrans(
+            {"’": "'", "‘": "'", "“": '"', "”": '"', "【": "[", "】": "]", "「": '"', "」": '"', "『": '"', "』": '"'}
+        )
+    )
     while (unwrapped := _WRAPPED.sub(r"\1", text)) != text:
         text = unwrapped
     text = _BOXED.sub(r" answer: \1 ", text)
     text = _TAG.sub(lambda found: "\n" if found[1] else "\nanswer: ", text)
     text = _MARKUP.sub("", text)
     # A statement that ends on the next line.
-    return re.sub(r"(?i)(\b(?:is|be|answer|choice|option)|[:：是为])[ \t]*:?[ \t]*\n\s*(?=[(\[\"']?[A-Ja-j]\b)", r"\1: ", text).strip()
+    return re.sub(
+        r"(?i)(\b(?:is|be|answer|choice|option)|[:：是为])[ \t]*:?[ \t]*\n\s*(?=[(\[\"']?[A-Ja-j]\b)", r"\1: ", text
+    ).strip()
 
 
 def _letter(text: str, offered: str) -> str:
@@ -163,7 +176,9 @@ def _sentences(text: str) -> Iterator[str]:
     held = ""
     for part in _END_OF_SENTENCE.split(text):
         held += part
-        ends = not held.endswith(".") or not re.search(r"(?:\d|\b(?:e\.g|i\.e|etc|vs|cf|no|fig|dr|mr|mrs))\.$", held, re.IGNORECASE)
+        ends = not held.endswith(".") or not re.search(
+            r"(?:\d|\b(?:e\.g|i\.e|etc|vs|cf|no|fig|dr|mr|mrs))\.$", held, re.IGNORECASE
+        )
         if ends:
             yield held
             held = ""
@@ -179,7 +194,11 @@ def _groups(sentence: str) -> Iterator[tuple[str, int, int]]:
         last = index
         while last + 1 < len(found) and _are_joined(sentence, found[last], found[last + 1]):
             last += 1
-        if last > index and "," in sentence[found[last - 1].end() : found[last].start()] and _stands_apart(sentence, found[last - 1], found[last]):
+        if (
+            last > index
+            and "," in sentence[found[last - 1].end() : found[last].start()]
+            and _stands_apart(sentence, found[last - 1], found[last])
+        ):
             last -= 1
         members = found[index : last + 1]
         yield "".join(one[1] for one in members), members[0].start(1), members[-1].end(1)
@@ -193,23 +212,40 @@ def _are_joined(sentence: str, one: re.Match[str], following: re.Match[str]) -> 
 
 def _stands_apart(sentence: str, one: re.Match[str], last: re.Match[str]) -> bool:
     """Whether the last letter after a mere comma begins a clause of its own: `B, C is too dark`."""
-    return not re.search(r"\b(?:and|or)\b", sentence[one.end() : last.start()]) and bool(_SINGULAR.match(sentence[last.end() :]))
+    return not re.search(r"\b(?:and|or)\b", sentence[one.end() : last.start()]) and bool(
+        _SINGULAR.match(sentence[last.end() :])
+    )
 
 
 def _is_choice(letters: str, before: str, after: str) -> bool:
     """Whether letters are those of choices, not an article, a pronoun, a unit or a name."""
     if len(letters) > 1:
-        return letters.isupper() or (letters.islower() and bool(re.search(r"\b(?:options?|choices?|answers?)\s*[(\[]?$", before, re.IGNORECASE)))
+        return letters.isupper() or (
+            letters.islower() and bool(re.search(r"\b(?:options?|choices?|answers?)\s*[(\[]?$", before, re.IGNORECASE))
+        )
     if cues.NAMES.search(before):
         return False
     bracketed = bool(re.search(r"[(\[]\s*$", before) and re.match(r"\s*[)\]]", after))
-    named = bool(cues.STATES.search(before) or re.search(r"\b(?:option|choice|answer)s?\s*[\"'(]*$", before, re.IGNORECASE))
+    named = bool(
+        cues.STATES.search(before) or re.search(r"\b(?:option|choice|answer)s?\s*[\"'(]*$", before, re.IGNORECASE)
+    )
     if letters.islower():
-        begins = not before.strip(" \"'([-") and bool(re.match(r"\s*(?:[.):\]]\s+\S|、|[.)\]]?\s*$|is (?:correct|right)\b)", after))
-        return begins or bracketed or (named and (letters != "a" or bool(_SMALL.match(after))) and not after.startswith(" bit"))
+        begins = not before.strip(" \"'([-") and bool(
+            re.match(r"\s*(?:[.):\]]\s+\S|、|[.)\]]?\s*$|is (?:correct|right)\b)", after)
+        )
+        return (
+            begins
+            or bracketed
+            or (named and (letters != "a" or bool(_SMALL.match(after))) and not after.startswith(" bit"))
+        )
     if letters == "I":
         return bracketed or (named and not re.match(r"\s+[a-z']", after)) or not (before + after).strip(" .")
-    return letters != "A" or bracketed or re.search(r"\b(?:option|choice)\s*$", before, re.IGNORECASE) is not None or not cues.ARTICLE.match(after)
+    return (
+        letters != "A"
+        or bracketed
+        or re.search(r"\b(?:option|choice)\s*$", before, re.IGNORECASE) is not None
+        or not cues.ARTICLE.match(after)
+    )
 
 
 def _strength(letters: str, before: str, after: str, text: str, start: int, in_order: bool) -> Strength:  # noqa: PLR0917 - the facts of one mention
@@ -275,9 +311,15 @@ def _begins_line(before: str, after: str, text: str, start: int, in_order: bool)
 
 def _choice_text(text: str, choices: Sequence[str]) -> str:
     """The letter of the one choice whose text the reply is, or names as its answer."""
-    stated = re.findall(r"(?im)\banswer\b[^.\n:]{0,40}?(?:\bis|:)\s*:?\s*(.+?)\s*[.。]?\s*$|答案(?:是|为|:)+\s*(.+?)[.。]?$", text)
+    stated = re.findall(
+        r"(?im)\banswer\b[^.\n:]{0,40}?(?:\bis|:)\s*:?\s*(.+?)\s*[.。]?\s*$|答案(?:是|为|:)+\s*(.+?)[.。]?$", text
+    )
     for said in (text, *(one or other for one, other in reversed(stated))):
-        same = [letter for letter, choice in zip(LETTERS, choices, strict=False) if _bare(said) and _bare(plain(choice)) == _bare(said)]
+        same = [
+            letter
+            for letter, choice in zip(LETTERS, choices, strict=False)
+            if _bare(said) and _bare(plain(choice)) == _bare(said)
+        ]
         if len(same) == 1:
             return same[0]
     return ""

@@ -233,7 +233,12 @@ def _head_for(code: str, name: str) -> str:
         return ""
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)} | set(dir(builtins))
-    bound |= {(alias.asname or alias.name).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}
+    bound |= {
+        (alias.asname or alias.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
     free = sorted((node for node in names if node.id not in bound), key=lambda node: (node.lineno, node.col_offset))
     return f"def {name}({', '.join(dict.fromkeys(node.id for node in free))}):"
 

@@ -24,10 +24,15 @@ from components.rewards.numerals import (
 )
 from components.shared.thought import answer_of
 
-RUN_ON = re.compile(r"\n\s*(?:\*\*|#+\s*)?(?:Q|Question|Problem|Human|User|问题|问|题目|例题)\s*\d*\s*(?:\*\*)?[:：.](?!\s*$)", re.IGNORECASE)
+RUN_ON = re.compile(
+    r"\n\s*(?:\*\*|#+\s*)?(?:Q|Question|Problem|Human|User|问题|问|题目|例题)\s*\d*\s*(?:\*\*)?[:：.](?!\s*$)",
+    re.IGNORECASE,
+)
 """The beginning of another question, which the reply goes on to ask itself."""
 
-_FRAC = re.compile(r"\\[dtc]?frac\s*(?:\{\s*(-?[\d.]+)\s*\}\s*\{\s*(-?[\d.]+)\s*\}|(\d)\s*(\d)|(\d)\s*\{(\d+)\}|\{(\d+)\}\s*(\d))")
+_FRAC = re.compile(
+    r"\\[dtc]?frac\s*(?:\{\s*(-?[\d.]+)\s*\}\s*\{\s*(-?[\d.]+)\s*\}|(\d)\s*(\d)|(\d)\s*\{(\d+)\}|\{(\d+)\}\s*(\d))"
+)
 _WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|boldsymbol|mbox)\s*\{([^{}]*)\}")
 _TIMES = re.compile(r"\\times|\\cdot|×|·|⋅|(?<=\d)\s*[xX]\s*(?=[$\d])")
 _MARKUP = re.compile(r"\*\*+|`|\\\(|\\\)|\\\[|\\\]|\\left|\\right|\\[,;! ]|\\displaystyle|\\quad|(?<!\d)\{|\}")
@@ -47,7 +52,10 @@ _STATED = re.compile(
 )
 _PLURAL = re.compile(r"\banswers\b", re.IGNORECASE)
 _ALSO = re.compile(r"\b(?:so|thus|hence|therefore|in total|which gives|making|for a total of)\b", re.IGNORECASE)
-_NOT_BUT = re.compile(r"\b(?:not|isn't)\s[^.,;\n]*?(?:,?\s*but(?: rather)?|,\s*(?:it is|it's)|[;:])\s|不是[^。,\n]*?(?:,\s*)?(?:而是|是)", re.IGNORECASE)
+_NOT_BUT = re.compile(
+    r"\b(?:not|isn't)\s[^.,;\n]*?(?:,?\s*but(?: rather)?|,\s*(?:it is|it's)|[;:])\s|不是[^。,\n]*?(?:,\s*)?(?:而是|是)",
+    re.IGNORECASE,
+)
 _SENTENCE_ENDS = re.compile(r"(?<!\d)\.(?:\s|$)|(?<=\d)\.(?:\s|$)|[。;；!?！？]|\n")
 _LAST_EQUALS = re.compile(r"^[^A-Za-z]*(?:[A-Za-z]+[^A-Za-z=]*){0,8}?=")
 
@@ -84,13 +92,17 @@ def plain(text: str) -> str:
     text = _MARKUP.sub("", _TIMES.sub("*", text))
     text = _CURRENCY.sub("", re.sub(r"[-]\s*(?=[$€£¥₹]\d)", "-", text))
     text = re.sub(r"\b(?:negative|minus)\s+(?=\d)|负(?=\d)", "-", NUMBER_WORDS.sub(_digits, text), flags=re.IGNORECASE)
-    return re.sub(r"[零一二三四五六七八九十百千万亿两〇]{1,}(?=[个元只本人天年岁米块次件支张颗头棵公千])", _chinese_digits, text)
+    return re.sub(
+        r"[零一二三四五六七八九十百千万亿两〇]{1,}(?=[个元只本人天年岁米块次件支张颗头棵公千])", _chinese_digits, text
+    )
 
 
 def _digits(found: re.Match[str]) -> str:
     words = found[0]
     # "3 million" is left to the number before it; "one" alone is mostly a pronoun.
-    if words.lower() in SCALES or (words.lower() == "one" and not re.search(r"(?:is|:|=)\s*$", found.string[: found.start()])):
+    if words.lower() in SCALES or (
+        words.lower() == "one" and not re.search(r"(?:is|:|=)\s*$", found.string[: found.start()])
+    ):
         return words
     return str(number_of_words(words))
 
@@ -138,7 +150,9 @@ def _work_out(expression: str) -> Fraction | None:
     """The value of a short sum of products; None for a range (`10-15`), a date or what cannot be worked out."""
     if fraction(expression) is not None:
         return fraction(expression)
-    if re.fullmatch(r"\d+-\d+", expression) and Fraction(expression.partition("-")[0]) < Fraction(expression.partition("-")[2]):
+    if re.fullmatch(r"\d+-\d+", expression) and Fraction(expression.partition("-")[0]) < Fraction(
+        expression.partition("-")[2]
+    ):
         return None
     tokens = re.findall(r"\d+(?:\.\d+)?|\.\d+|[-+*/()]", expression)
     try:
@@ -179,7 +193,9 @@ def _factor(tokens: list[str]) -> tuple[Fraction, list[str]]:
 
 def _value(text: str) -> Fraction | None:
     scaled = re.fullmatch(r"(.*?)\s*([a-z]+|万|亿)", text.strip(), re.IGNORECASE)
-    scale = {**SCALES, "万": 10**4, "亿": 10**8}.get(scaled[2].lower(), 1) if scaled and not re.search(r"\de", text) else 1
+    scale = (
+        {**SCALES, "万": 10**4, "亿": 10**8}.get(scaled[2].lower(), 1) if scaled and not re.search(r"\de", text) else 1
+    )
     plain_text = re.sub(r"^([-+])\s+", r"\1", (scaled[1] if scaled and scale > 1 else text).strip())
     power = re.fullmatch(r"([-+]?[\d.]+)e([-+]?\d{1,3})", plain_text, re.IGNORECASE)
     if power:

@@ -13,24 +13,34 @@ from components.rewards.quantities import number, quantity
 from components.shared.thought import answer_of
 
 _BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
-_BETWEEN_BOXES = re.compile(r"[\s$\\,;.()\[\]]*(?:and|or|和|或)?[\s$\\,;()\[\]]*(?:[A-Za-z](?:_\{?\d\}?)?\s*=\s*)?[\s$\\()\[\]]*", re.IGNORECASE)
+_BETWEEN_BOXES = re.compile(
+    r"[\s$\\,;.()\[\]]*(?:and|or|和|或)?[\s$\\,;()\[\]]*(?:[A-Za-z](?:_\{?\d\}?)?\s*=\s*)?[\s$\\()\[\]]*", re.IGNORECASE
+)
 _MARKER = re.compile(
     r"####[ \t]*|(?:\*\*|#+\s*)?\b(?:final |correct |right )?answers?\b(?:\s+(?:here|to [^.\n:]{1,60}))?(?:\*\*)?\s*"
     r"(?::\s*(?:\*\*)?|(?:is|are|would be|must be|should be)\b\s*:?(?!\s*(?:not|n't)\b)|=|(?=\s*\n\s*(?:\\\[|\$|\\boxed)))\s*"
     r"|答案\s*(?:应该|应当|应|就)?\s*(?:是|为|等于|:|：|=)+\s*(?!不)",
     re.IGNORECASE,
 )
-_ENVIRONMENT = re.compile(r"\$\$(.+?)\$\$|(?<![\\\d])\$((?:\\\$|[^$\n])+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_ENVIRONMENT = re.compile(
+    r"\$\$(.+?)\$\$|(?<![\\\d])\$((?:\\\$|[^$\n])+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL
+)
 _SENTENCE_ENDS = re.compile(r"(?<![\d\s])\.(?:\s|$)|(?<=\d)\.(?:\s|$)|[。；!！]|\n\s*\n|\n(?=\s*\S)")
 _AFTERTHOUGHT = re.compile(
     r"(?:,\s*|\s+)(?:not|rather than|instead of)\b.*$|(?:,\s*)?\b(?:because|since|which|as|so|where|when|given|based|after|if|for|that is|i\.e\.)\b.*$|[,，]?\s*(?:因为|所以|由于).*$|\s+\((?![^()]*[,;])[^()]*[A-Za-z]{2}[^()]*\)\s*$",
     re.IGNORECASE | re.DOTALL,
 )
-_NUMBER = r"[-+]?(?:US|HK)?[$€£¥]?\s?(?:\d+ \d+/\d+|\d+(?:\.\d+)?(?:\s*[/:]\s*\d+(?:\.\d+)?)*|\.\d+)(?:\s*%|\^\{\\circ\})?"
+_NUMBER = (
+    r"[-+]?(?:US|HK)?[$€£¥]?\s?(?:\d+ \d+/\d+|\d+(?:\.\d+)?(?:\s*[/:]\s*\d+(?:\.\d+)?)*|\.\d+)(?:\s*%|\^\{\\circ\})?"
+)
 _NAMED = rf"(?:[A-Za-z]\w?\s*=\s*)?{_NUMBER}"
-_NUMBERS = re.compile(rf"(?<![A-Za-z0-9_.])(?<![\d)]\s)?{_NAMED}(?:\s*(?:,\s*(?:and|or)?|\band\b|\bor\b|和|或|、)\s*{_NAMED})*")
+_NUMBERS = re.compile(
+    rf"(?<![A-Za-z0-9_.])(?<![\d)]\s)?{_NAMED}(?:\s*(?:,\s*(?:and|or)?|\band\b|\bor\b|和|或|、)\s*{_NAMED})*"
+)
 _UNIT_AFTER = re.compile(r"\s?(?:[A-Za-z]{1,3}(?:\^\{?\d\}?)?(?:/[a-z]+)?(?![A-Za-z])|percent\b|per cent\b|[ap]\.m\.)")
-_EXPRESSION = re.compile(r"(?:(?:\\[A-Za-z]+|(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])|\d+(?:\.\d+)?|[-+*/^=()\[\]{}_<>|,!.])\s*)+")
+_EXPRESSION = re.compile(
+    r"(?:(?:\\[A-Za-z]+|(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])|\d+(?:\.\d+)?|[-+*/^=()\[\]{}_<>|,!.])\s*)+"
+)
 _PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{2,}(?:'[a-z]+)?|[\u4e00-\u9fff]")
 _LONGEST_BARE = 60
 
@@ -125,7 +135,9 @@ def _in_mathematics(sentence: str, last: bool = False) -> str:
     outside = sentence
     for (start, end), _ in reversed(parts):
         outside = outside[:start] + " " + outside[end:]
-    if _PROSE.search(re.sub(r"\b(?:and|or)\b", " ", outside)) and not re.fullmatch(r"\W*[A-Za-z]+(?: [A-Za-z]+)?\W*", outside):
+    if _PROSE.search(re.sub(r"\b(?:and|or)\b", " ", outside)) and not re.fullmatch(
+        r"\W*[A-Za-z]+(?: [A-Za-z]+)?\W*", outside
+    ):
         return _joined_parts(sentence, parts, last)
     return _unwrapped(sentence, parts)
 
@@ -139,7 +151,11 @@ def _unwrapped(sentence: str, parts: list[tuple[tuple[int, int], str]]) -> str:
 def _mathematics(text: str) -> list[tuple[tuple[int, int], str]]:
     """Where mathematics stands, and what it holds; two prices in dollars are none."""
     parts = [(found.span(), next(filter(None, found.groups()))) for found in _ENVIRONMENT.finditer(text)]
-    return [(span, content) for span, content in parts if not _PROSE.search(re.sub(r"\\[A-Za-z]+\s*(?:\{[^{}]*\})?", " ", content))]
+    return [
+        (span, content)
+        for span, content in parts
+        if not _PROSE.search(re.sub(r"\\[A-Za-z]+\s*(?:\{[^{}]*\})?", " ", content))
+    ]
 
 
 def _joined_parts(sentence: str, parts: list[tuple[tuple[int, int], str]], last: bool) -> str:
@@ -165,7 +181,9 @@ def _unmarked(text: str) -> Statement:
     if bare and "\n" not in text and not _PROSE.search(re.sub(r"\b(?:and|or|pi|sqrt)\b|\\[A-Za-z]+", " ", bare)):
         return Statement(bare.strip(" .,;。"), True, sentence)
     if parts:
-        in_sentence = plain_math(_in_mathematics(next(part for part in reversed(_paragraphs(text)) if _ENVIRONMENT.search(part)), last=True))
+        in_sentence = plain_math(
+            _in_mathematics(next(part for part in reversed(_paragraphs(text)) if _ENVIRONMENT.search(part)), last=True)
+        )
         stated = in_sentence if not is_words(in_sentence) else plain_math(parts[-1][1])
         return Statement(stated.strip(" .,;。"), False, sentence)
     plain = plain_math(text)
@@ -173,21 +191,57 @@ def _unmarked(text: str) -> Statement:
 
 
 def _paragraphs(text: str) -> list[str]:
-    return [part for part in re.split(r"(?<=[.。!?])\s+|\n", text) if part.strip()] if "\\[" not in text and "$$" not in text else [text]
+    return (
+        [part for part in re.split(r"(?<=[.。!?])\s+|\n", text) if part.strip()]
+        if "\\[" not in text and "$$" not in text
+        else [text]
+    )
 
 
 def _last_value(text: str) -> str:
     """The last numbers of a prose (joined by `and`, `or`, commas they are one answer), or an expression after them."""
     numbers = [found for found in _NUMBERS.finditer(text) if found[0].strip()]
     expressions = [
-        found for found in _EXPRESSION.finditer(text) if re.search(r"\\(?:frac|sqrt|pi|infty)|[A-Za-z\d)}]\s*[-+*/^=]\s*[A-Za-z\d({\\]|\([^()]+,[^()]+\)", found[0])
+        found
+        for found in _EXPRESSION.finditer(text)
+        if re.search(r"\\(?:frac|sqrt|pi|infty)|[A-Za-z\d)}]\s*[-+*/^=]\s*[A-Za-z\d({\\]|\([^()]+,[^()]+\)", found[0])
     ]
     if expressions and (not numbers or _reaches_further(expressions[-1], numbers[-1])):
         return expressions[-1][0].strip(" .,;")
     if not numbers:
         return ""
     unit = _UNIT_AFTER.match(text, numbers[-1].end())
-    word = unit[0] if unit and unit[0].strip().lower() not in {"and", "or", "so", "is", "in", "of", "to", "at", "by", "we", "if", "for", "the", "are", "was", "a", "i", "on", "as", "he", "she", "it", "all"} else ""
+    word = (
+        unit[0]
+        if unit
+        and unit[0].strip().lower()
+        not in {
+            "and",
+            "or",
+            "so",
+            "is",
+            "in",
+            "of",
+            "to",
+            "at",
+            "by",
+            "we",
+            "if",
+            "for",
+            "the",
+            "are",
+            "was",
+            "a",
+            "i",
+            "on",
+            "as",
+            "he",
+            "she",
+            "it",
+            "all",
+        }
+        else ""
+    )
     return (numbers[-1][0] + word).strip()
 
 

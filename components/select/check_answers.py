@@ -51,7 +51,9 @@ class CheckMeasure:
         checker = self._checker(row.check.kind)
         texts = [response.text if is_scored(response.text, response.finish) else None for response in row.responses]
         verdicts = {
-            text: float(checker.passes(row.check, text, row.instruction)) for text in dict.fromkeys(texts) if text is not None
+            text: float(checker.passes(row.check, text, row.instruction))
+            for text in dict.fromkeys(texts)
+            if text is not None
         }
         return Measured(
             id=row.id,

@@ -9,7 +9,6 @@ protocol: the number right after the first "The answer is", written as in the wo
 """
 
 import re
-
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache

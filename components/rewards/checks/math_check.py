@@ -118,4 +118,3 @@ class Worker:
                 remedy=f"run {sys.executable} {WORKER} and see what it says",
             )
         return self._process
-

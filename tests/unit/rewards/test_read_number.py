@@ -128,9 +128,7 @@ THOUGHT = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("reply", "number"), [*STATED, *BOXES, *WRITTEN, *UNSTATED, *CHINESE, *RUNNING_ON, *THOUGHT]
-)
+@pytest.mark.parametrize(("reply", "number"), [*STATED, *BOXES, *WRITTEN, *UNSTATED, *CHINESE, *RUNNING_ON, *THOUGHT])
 def test_right_numbers(reply: str, number: str) -> None:
     assert read_number(reply) == Fraction(number)
 

@@ -1,8 +1,8 @@
 """Every response that can be checked is, by the check of its row."""
 
-from components.select.check_answers import CheckMeasure
 from components.rewards.checks.choice_check import ChoiceChecker
 from components.rewards.checks.exact_check import ExactChecker
+from components.select.check_answers import CheckMeasure
 from components.shared.rows import Answered, Check, Response
 from components.shared.sandbox import Limits
 
