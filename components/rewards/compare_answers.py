@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from components.rewards.numerals import digits_for_words
 from components.rewards.plain_math import is_words, plain_math, same_text
 from components.rewards.quantities import equal_quantities, equal_times, number, quantity
-from components.rewards.read_choice import read_choice
+from components.rewards.choices.read_choice import read_choice
 from components.rewards.read_statement import Statement, read_statement
 from components.shared.thought import answer_of
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from components.evaluate.benchmarks.benchmark import Shot
-from components.rewards.read_choice import LETTERS, read_choice
+from components.rewards.choices.read_choice import LETTERS, read_choice
 from components.shared.rows import Question
 
 

@@ -1,6 +1,6 @@
 """Answers to multiple-choice questions, compared by their letter."""
 
-from components.rewards.read_choice import LETTERS, listed_choices, read_choice
+from components.rewards.choices.read_choice import LETTERS, listed_choices, read_choice
 from components.shared.rows import Check
 
 

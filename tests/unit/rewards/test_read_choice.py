@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.rewards.read_choice import listed_choices, read_choice
+from components.rewards.choices.read_choice import listed_choices, read_choice
 
 CHOICES = ("red", "green", "blue", "grey")
 
