@@ -15,8 +15,8 @@ from functools import cache
 
 from components.evaluate.benchmarks.benchmark import Benchmark, Shot
 from components.evaluate.shipped_tasks import shipped_samples
-from components.rewards.numerals import fraction
-from components.rewards.read_number import read_number, same_number
+from components.rewards.numbers.numerals import fraction
+from components.rewards.numbers.read_number import read_number, same_number
 from components.shared.rows import Question
 
 STRICT = re.compile(r"The answer is (-?[0-9.,]+)\.")

@@ -5,7 +5,7 @@ so pass@1 is the share of problems whose tests pass.
 """
 
 from components.evaluate.benchmarks.benchmark import Benchmark
-from components.rewards.program import program_of
+from components.rewards.programs.write_program import program_of
 from components.shared.errors import InputError
 from components.shared.rows import Question
 from components.shared.sandbox import Limits, run_python

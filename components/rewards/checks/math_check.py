@@ -9,7 +9,7 @@ import threading
 from importlib.util import find_spec
 from pathlib import Path
 
-from components.rewards.compare_answers import answers, same_answer
+from components.rewards.mathematics.compare_answers import same_answer, states_answer
 from components.shared.errors import InputError, SettingsError
 from components.shared.log import say
 from components.shared.rows import Check
@@ -40,7 +40,7 @@ class MathChecker:
 
     def passes(self, check: Check, text: str, question: str = "") -> bool:
         """Whether the response states the right answer, and no other."""
-        return answers(check.answer, text, self._equal)
+        return states_answer(check.answer, text, self._equal)
 
     def same(self, first: str, second: str, question: str = "") -> bool:
         """Whether two responses state one answer."""

@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from components.rewards.numerals import number_of_chinese, number_of_words, plain_numbers
-from components.rewards.read_number import read_number, same_number
+from components.rewards.numbers.numerals import number_of_chinese, number_of_words, plain_numbers
+from components.rewards.numbers.read_number import read_number, same_number
 
 STATED = [
     ("She has 16 - 3 - 4 = 9 eggs. The answer is 18.", "18"),

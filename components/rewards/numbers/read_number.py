@@ -14,7 +14,7 @@ Numbers are read as people write them (numerals.py), with mixed fractions, `\\fr
 import re
 from fractions import Fraction
 
-from components.rewards.numerals import (
+from components.rewards.numbers.numerals import (
     NUMBER_WORDS,
     SCALES,
     fraction,

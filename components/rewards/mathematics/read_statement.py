@@ -7,9 +7,9 @@ before the last statement, in a thought, or in a box that was never closed, is n
 import re
 from dataclasses import dataclass
 
-from components.rewards.numerals import digits_for_words
-from components.rewards.plain_math import is_words, plain_math
-from components.rewards.quantities import number, quantity
+from components.rewards.numbers.numerals import digits_for_words
+from components.rewards.mathematics.plain_math import is_words, plain_math
+from components.rewards.mathematics.quantities import number, quantity
 from components.shared.thought import answer_of
 
 _BOX = re.compile(r"\\f?box(?:ed)?\s*\{")

@@ -8,7 +8,7 @@ test of the model's own that fails. Whether the code is right the given tests sa
 import ast
 import re
 
-from components.rewards.read_code import read_code
+from components.rewards.programs.read_code import read_code
 
 _ENDS_THE_PROCESS = frozenset({"_exit", "abort", "kill", "killpg", "raise_signal"})
 

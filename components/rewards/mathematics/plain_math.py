@@ -5,7 +5,7 @@
 
 import re
 
-from components.rewards.numerals import plain_numbers
+from components.rewards.numbers.numerals import plain_numbers
 
 _SIGNS = {
     **{
