@@ -28,7 +28,8 @@ def standard_error(values: Sequence[float]) -> float:
 def score_samples(benchmark: Benchmark, questions: Sequence[Question], samples: Sequence[Sample]) -> list[Score]:
     """The score of a whole benchmark first, then by its other readings, then of its subjects as `BENCHMARK/SUBJECT`.
 
-    Subjects are scored where there are several. The whole is the mean over all questions, so that a subject counts by its size.
+    Subjects are scored where there are several. The whole is the mean over all questions, so that a subject counts by
+    its size.
     """
     by_subject = defaultdict[str, list[float]](list)
     for question, sample in zip(questions, samples, strict=True):

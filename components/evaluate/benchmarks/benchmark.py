@@ -50,7 +50,7 @@ class Benchmark:
     stop: tuple[str, ...] = ()
 
     def judge(self, question: Question, reply: str, limits: Limits) -> float:
-        """The reply's score in [0, 1]; reasoning in tags is no part of the answer, and one that never ended scores 0."""
+        """The reply's score in [0, 1]. Reasoning in tags is no part of the answer; one that never ended scores 0."""
         parted = split_thought(reply)
         if parted.unfinished:
             return 0.0

@@ -1,7 +1,7 @@
 """Code checked by running its tests in the sandbox."""
 
-from components.rewards.programs.write_program import program_of
 from components.rewards.programs.read_code import read_code
+from components.rewards.programs.write_program import program_of
 from components.shared.rows import Check
 from components.shared.sandbox import Limits, run_python
 

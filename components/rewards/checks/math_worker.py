@@ -1,4 +1,4 @@
-"""Compares mathematical expressions by value in a process of its own; run by math_check.py, which ends it when it hangs.
+"""Compares mathematical expressions in a process of its own; run by math_check.py, which ends it when it hangs.
 
 math-verify guards itself with alarm signals, which work in a main thread only and do not stop a huge power; so its own
 guards are off here and the process that asks keeps the time. Lines of JSON in and out, expressions in plain LaTeX:

@@ -47,7 +47,8 @@ STATES = re.compile(rf"(?:{_ANSWER_IS}|{_CHOSEN}|{_CHINESE_ANSWER_IS})$", _I)
 """The letter is named as the answer."""
 
 STATES_LATER = re.compile(
-    rf"\b(?<!wrong )(?<!incorrect ){_NOUN}\b[^,.;:]{{0,40}}?\s(?:is|would be|must be|should be)\s+(?P<between>.{{1,60}})$",
+    rf"\b(?<!wrong )(?<!incorrect ){_NOUN}\b[^,.;:]{{0,40}}?\s(?:is|would be|must be|should be)\s+"
+    r"(?P<between>.{1,60})$",
     _I,
 )
 """As `STATES`, with words between: "the answer is a bit subtle: C"."""
@@ -66,9 +67,7 @@ CONNECTIVE_ALONE = re.compile(
     rf"\b(?:so|therefore|thus|hence|consequently|then)\b[\s,:]*{_NAMED}{_QUOTE}$|(?:所以|因此|故|就)\s*[:,]?\s*$", _I
 )
 """A conclusion by nothing but a connective counts only where the clause ends behind the letter."""
-CLAUSE_ENDS = re.compile(
-    r"^[\"')\]}>]*\s*(?:$|[.,;:!。；]|\b(?:because|since|as|for|due|by|here|too|then)\b|因为)", _I
-)
+CLAUSE_ENDS = re.compile(r"^[\"')\]}>]*\s*(?:$|[.,;:!。；]|\b(?:because|since|as|for|due|by|here|too|then)\b|因为)", _I)
 
 _NOT_WORDS = (
     r"(?:[\s,\"'(\[]|'s\b|\b(?:to|be|been|it|is|was|that|this|the|(?-i:an?)|correct|right|best|answer|options?|choices?"
@@ -76,8 +75,8 @@ _NOT_WORDS = (
     r"|picking|go(?:ing)? with|out|any of|only|correctly)\b)*"
 )
 _NOT = (
-    r"(?:\b(?:not|never|neither|nor|cannot|none of|nothing like|rather than|instead of|as opposed to|unlike|unlikely|doubt"
-    r"|except(?: for)?|other than|anything but|excludes?|excluding|eliminat(?:e|es|ed|ing)|reject(?:s|ed|ing)?"
+    r"(?:\b(?:not|never|neither|nor|cannot|none of|nothing like|rather than|instead of|as opposed to|unlike|unlikely"
+    r"|doubt|except(?: for)?|other than|anything but|excludes?|excluding|eliminat(?:e|es|ed|ing)|reject(?:s|ed|ing)?"
     r"|dismiss(?:es|ed|ing)?|discard(?:s|ed|ing)?|rul(?:e|es|ed|ing) out|cross(?:es|ed|ing)? out|avoid(?:ing)?)\b|n't)"
 )
 _WRONG_ANSWER_IS = (
@@ -104,10 +103,13 @@ _WRONG = (
     r"|(?:common |plausible |tempting |typical |classic )?(?:distractor|trap|mistake|misconception)"
     r"|(?:small|large|big|low|high|long|short|dark|light|weak|strong|broad|narrow|vague|extreme|general|specific)\b)"
 )
-_SEEMS = r"(?:is|are|was|were|seems?|looks?|appears?|(?:would|can|could|must|should|will) be|turns? out to be|being|to be)"
+_SEEMS = (
+    r"(?:is|are|was|were|seems?|looks?|appears?|(?:would|can|could|must|should|will) be|turns? out to be|being|to be)"
+)
 _IS_NOT = (
     r"(?:is|are|was|were|do|does|did|can|could|would|should|will|has|have)(?:n't| not)\b|cannot\b"
-    r"|(?:is|are) (?:no longer|not)\b|never\b|(?:fails?|lacks?|ignores?|contradicts?|misses|violates?|overlooks?|confuses)\b"
+    r"|(?:is|are) (?:no longer|not)\b|never\b|(?:fails?|lacks?|ignores?|contradicts?|misses|violates?|overlooks?"
+    r"|confuses)\b"
     r"|(?:can|could|may|must|should) be (?:eliminated|excluded|ruled out|discarded|dismissed|rejected)"
 )
 _MARKED_WRONG = (
@@ -165,14 +167,15 @@ ALL_BUT = re.compile(
 )
 """Before the only right one: "all options except D are wrong"."""
 ALL_WRONG = re.compile(
-    rf"^[\"')\]]*[\s,]*(?:is|are|can be|fit|work|hold)?{_HOW}(?:not |n't )?(?:{_WRONG}|correct|right|true|fits?|works?|holds?)"
+    rf"^[\"')\]]*[\s,]*(?:is|are|can be|fit|work|hold)?{_HOW}(?:not |n't )?"
+    rf"(?:{_WRONG}|correct|right|true|fits?|works?|holds?)"
     r"|^\s*(?:选?项)?(?:之外|以外|外)?.{0,12}(?:错|不)",
     _I,
 )
 
 HEDGES = re.compile(
-    r"\b(?:maybe|perhaps|might|may be|could|possibly|at first|initially|tempt(?:ed|ing)|first thought|one might|if|students"
-    r"|people|others|some|many|suppose|assume|unless|would have been|seem|seems|seemed)\b"
+    r"\b(?:maybe|perhaps|might|may be|could|possibly|at first|initially|tempt(?:ed|ing)|first thought|one might|if"
+    r"|students|people|others|some|many|suppose|assume|unless|would have been|seem|seems|seemed)\b"
     r"|可能|也许|或许|如果|假设|若|乍看|似乎|好像|看似|有人|同学|学生",
     _I,
 )
@@ -184,8 +187,9 @@ CONDITION = re.compile(r"^[^.,;]*\b(?:if|unless|had)\b|^[^.;]*,\s*(?:if|unless|h
 """After a letter that would be the answer under another condition."""
 
 CORRECTS = re.compile(
-    r"(?:^|[\s.!?。！？,])(?:wait\b|no wait\b|actually,?\s+(?=it\b|i\b|the\b|that\b|(?-i:[B-J])\b)|actually,|correction\b"
-    r"|on second thought|scratch that|sorry,|oops|my mistake|let me (?:re-?check|reconsider|re-?think|correct)"
+    r"(?:^|[\s.!?。！？,])(?:wait\b|no wait\b|actually,?\s+(?=it\b|i\b|the\b|that\b|(?-i:[B-J])\b)"
+    r"|actually,"
+    r"|correction\b|on second thought|scratch that|sorry,|oops|my mistake|let me (?:re-?check|reconsider|re-?think|correct)"
     r"|i made (?:a mistake|an error)|i was wrong|等等|等一下|更正|重新(?:考虑|检查|计算)|我(?:错了|搞错了|弄错了))"
     r"|(?:^|[.!?。！？\n])\s*(?:no[,.!:]|不对[,.!。])",
     _I,

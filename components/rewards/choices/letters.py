@@ -117,8 +117,11 @@ def _is_choice(names: str, before: str, after: str) -> bool:
         return bracketed or _is_small_choice(names, before, after, named)
     if names == "I":
         return bracketed or (named and not re.match(r"\s+[a-z']", after)) or not (before + after).strip(" .")
-    return names != "A" or bracketed or bool(re.search(r"\b(?:option|choice)\s*$", before, re.IGNORECASE)) or (
-        not cues.ARTICLE.match(after)
+    return (
+        names != "A"
+        or bracketed
+        or bool(re.search(r"\b(?:option|choice)\s*$", before, re.IGNORECASE))
+        or (not cues.ARTICLE.match(after))
     )
 
 

@@ -4,17 +4,16 @@ import re
 import unicodedata
 
 _MARKUP = re.compile(
-    r"\*+|`+|\\[()\[\]]|\$|\\(?:[,;! ]|quad\b)|(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9])|(?m:^\s*#+\s)|<\|[a-z_]+\|>|</?(?:b|s|i|em|strong)>"
+    r"\*+|`+|\\[()\[\]]|\$|\\(?:[,;! ]|quad\b)|(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9])|(?m:^\s*#+\s)"
+    r"|<\|[a-z_]+\|>|</?(?:b|s|i|em|strong)>"
 )
 _WRAPPED = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathsf|bf|rm|bold|boldsymbol|underline)\s*\{([^{}]*)\}"
 )
 _BOXED = re.compile(r"\\f?box(?:ed)?\s*\{([^{}]*)\}")
 _TAG = re.compile(r"<(/?)(?:final_?)?answer>", re.IGNORECASE)
-_QUOTES = str.maketrans("’‘“”【】「」『』", "''\"\"[]\"\"\"\"")
-_NEXT_LINE = re.compile(
-    r"(?i)(\b(?:is|be|answer|choice|option)|[:：是为])[ \t]*:?[ \t]*\n\s*(?=[(\[\"']?[A-Ja-j]\b)"
-)
+_QUOTES = str.maketrans("’‘“”【】「」『』", '\'\'""[]""""')
+_NEXT_LINE = re.compile(r"(?i)(\b(?:is|be|answer|choice|option)|[:：是为])[ \t]*:?[ \t]*\n\s*(?=[(\[\"']?[A-Ja-j]\b)")
 
 
 def plain(text: str) -> str:

@@ -17,9 +17,9 @@ that was truncated. A reply that names several answers as its last word chooses 
 import re
 from collections.abc import Sequence
 
+from components.rewards.choices import cues
 from components.rewards.choices.judge_letters import LISTED, Judged, Strength, judge_letters
 from components.rewards.choices.plain import plain
-from components.rewards.choices import cues
 from components.shared.thought import answer_of
 
 LETTERS = "ABCDEFGHIJ"

@@ -15,7 +15,14 @@ _NONE = re.compile(
     re.IGNORECASE,
 )
 _NEGATES = re.compile(r"(?:\b(?:not|no|never|cannot)\b|n't)(?:\s+\w+){0,3}\s*$|不(?:是)?$", re.IGNORECASE)
-_OPPOSITES = ({"true", "false"}, {"yes", "no"}, {"even", "odd"}, {"increasing", "decreasing"}, {"是", "否"}, {"对", "错"})
+_OPPOSITES = (
+    {"true", "false"},
+    {"yes", "no"},
+    {"even", "odd"},
+    {"increasing", "decreasing"},
+    {"是", "否"},
+    {"对", "错"},
+)
 _COPULA = re.compile(
     r"(?:\b(?:is|was|are|were|be|on|called|named|in|at|an?|the|equals|becomes)|[=:]|是|为|在)\s*(?:the |an? )?$"
 )

@@ -1,6 +1,6 @@
 """Mathematical notation made plain: one way to write each thing, so that what is left differs in meaning.
 
-`\\left( 0 , 1 \\right)` → `(0,1)`; `\\dfrac34` → `\\frac{3}{4}`; `5\\text{ cm}` → `5 cm`; `2√3` → `2\\sqrt{3}`; `x²` → `x^{2}`.
+`\\left( 0 , 1 \\right)` → `(0,1)`; `\\dfrac34` → `\\frac{3}{4}`; `5\\text{ cm}` → `5 cm`; `2√3` → `2\\sqrt{3}`.
 """
 
 import re

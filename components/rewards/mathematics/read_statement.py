@@ -1,15 +1,16 @@
-"""What a worked solution states as its answer: the last box or statement, else what stands in mathematics, else a number.
+"""What a worked solution states as its answer: the last box or statement, else its mathematics, else a number.
 
 Of a statement with several values all are read: `\\boxed{10} or \\boxed{20}`, `x = 1 and x = 2`. What was stated
 before the last statement, in a thought, or in a box that was never closed, is not the answer.
 """
 
+import itertools
 import re
 from dataclasses import dataclass
 
-from components.rewards.numbers.numerals import digits_for_words
 from components.rewards.mathematics.plain_math import is_words, plain_math
 from components.rewards.mathematics.quantities import number, quantity
+from components.rewards.numbers.numerals import digits_for_words
 from components.shared.thought import answer_of
 
 _BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
@@ -18,7 +19,8 @@ _BETWEEN_BOXES = re.compile(
 )
 _MARKER = re.compile(
     r"####[ \t]*|(?:\*\*|#+\s*)?\b(?:final |correct |right )?answers?\b(?:\s+(?:here|to [^.\n:]{1,60}))?(?:\*\*)?\s*"
-    r"(?::\s*(?:\*\*)?|(?:is|are|would be|must be|should be)\b\s*:?(?!\s*(?:not|n't)\b)|=|(?=\s*\n\s*(?:\\\[|\$|\\boxed)))\s*"
+    r"(?::\s*(?:\*\*)?|(?:is|are|would be|must be|should be)\b\s*:?(?!\s*(?:not|n't)\b)|="
+    r"|(?=\s*\n\s*(?:\\\[|\$|\\boxed)))\s*"
     r"|答案\s*(?:应该|应当|应|就)?\s*(?:是|为|等于|:|：|=)+\s*(?!不)",
     re.IGNORECASE,
 )
@@ -27,7 +29,9 @@ _ENVIRONMENT = re.compile(
 )
 _SENTENCE_ENDS = re.compile(r"(?<![\d\s])\.(?:\s|$)|(?<=\d)\.(?:\s|$)|[。；!！]|\n\s*\n|\n(?=\s*\S)")
 _AFTERTHOUGHT = re.compile(
-    r"(?:,\s*|\s+)(?:not|rather than|instead of)\b.*$|(?:,\s*)?\b(?:because|since|which|as|so|where|when|given|based|after|if|for|that is|i\.e\.)\b.*$|[,，]?\s*(?:因为|所以|由于).*$|\s+\((?![^()]*[,;])[^()]*[A-Za-z]{2}[^()]*\)\s*$",
+    r"(?:,\s*|\s+)(?:not|rather than|instead of)\b.*$|(?:,\s*)?\b(?:because|since|which|as|so|where|when|given|based"
+    r"|after|if|for"
+    r"|that is|i\.e\.)\b.*$|[,，]?\s*(?:因为|所以|由于).*$|\s+\((?![^()]*[,;])[^()]*[A-Za-z]{2}[^()]*\)\s*$",
     re.IGNORECASE | re.DOTALL,
 )
 _NUMBER = (
@@ -161,7 +165,7 @@ def _mathematics(text: str) -> list[tuple[tuple[int, int], str]]:
 def _joined_parts(sentence: str, parts: list[tuple[tuple[int, int], str]], last: bool) -> str:
     """The first or last pieces of mathematics that only `and`, `or` or a comma divides."""
     runs = [[parts[0]]]
-    for one, following in zip(parts, parts[1:], strict=False):
+    for one, following in itertools.pairwise(parts):
         if re.fullmatch(r"\s*(?:,|、)?\s*(?:and|or|和|或)?\s*", sentence[one[0][1] : following[0][0]], re.IGNORECASE):
             runs[-1].append(following)
         else:
@@ -170,7 +174,7 @@ def _joined_parts(sentence: str, parts: list[tuple[tuple[int, int], str]], last:
 
 
 def _unmarked(text: str) -> Statement:
-    """The answer of a reply without box or statement: all of a bare one; else mathematics, else numbers in its prose."""
+    """The answer of a reply without box or statement: all of a bare one, else mathematics, else numbers in prose."""
     parts = _mathematics(text)
     bare = plain_math(_unwrapped(text, parts)) if len(text) <= _LONGEST_BARE else ""
     sentences = [part for part in _SENTENCE_ENDS.split(text) if part.strip()]

@@ -1,4 +1,4 @@
-"""Numbers as people write them, made plain: `１，０００`, `1{,}000`, `1 000` → 1000; `−3` → -3; `½` → 1/2; `twelve` → 12."""
+"""Numbers as people write them, made plain: `１，０００`, `1{,}000` and `1 000` → 1000, `½` → 1/2, `twelve` → 12."""
 
 import re
 import unicodedata
@@ -32,7 +32,7 @@ _CHINESE_SCALES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "亿": 10**
 
 
 def plain_numbers(text: str) -> str:
-    """The text with narrow digits, plain minus signs and slashes, `^` for superscripts, and no marks between thousands."""
+    """The text with narrow digits, plain minus signs, `^` for superscripts, and no marks between thousands."""
     text = _SUPERSCRIPT.sub(lambda found: f"^{{{found[0].translate(_SUPERSCRIPTS)}}}", _VULGAR.sub(" ", text))
     text = unicodedata.normalize("NFKC", text.translate(_MINUS)).translate(_MINUS)
     return _INDIAN.sub(lambda found: found[1].replace(",", ""), _GROUPED.sub(_joined, text))
@@ -57,7 +57,7 @@ def number_of_words(words: str) -> int:
 
 
 def digits_for_words(text: str) -> str:
-    """The text with digits for number words, `-` for `minus` and `negative`, and scales multiplied: `2 million` → 2000000."""
+    """The text with digits for number words, `-` for `minus`, and scales multiplied: `2 million` → 2000000."""
     text = NUMBER_WORDS.sub(
         lambda found: found[0] if found[0].lower() in SCALES else str(number_of_words(found[0])), text
     )

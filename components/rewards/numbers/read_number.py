@@ -46,7 +46,8 @@ _NUMBER = (
 NUMBER = re.compile(_NUMBER, re.IGNORECASE)
 _EXPRESSION = re.compile(r"(?<![\w.])\(*-?\d[\d.]*\)*(?:\s*[-+*/]\s*\(*\d[\d.]*\)*)+(?!\s*[=\d])")
 _STATED = re.compile(
-    r"####|\\boxed|\banswers?\b(?![^.\n]{0,15}\b(?:isn't|not)\b(?![^.\n]{0,30}\bbut\b))[^.\n:=]{0,40}?(?::|=|\b(?:is|are|was|would be|should be|must be|be)\b)"
+    r"####|\\boxed|\banswers?\b(?![^.\n]{0,15}\b(?:isn't|not)\b(?![^.\n]{0,30}\bbut\b))[^.\n:=]{0,40}?"
+    r"(?::|=|\b(?:is|are|was|would be|should be|must be|be)\b)"
     r"|答案(?![^。\n]{0,3}不)(?:应该|应当|应|就)?(?:是|为|等于|:|：|=)*",
     re.IGNORECASE,
 )

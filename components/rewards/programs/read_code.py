@@ -1,37 +1,24 @@
 """The Python program within a reply: what defines the function that was asked for.
 
-Fences are read by Markdown's own rules (markdown-it-py, CommonMark): in lists and quotes, with `~~~`, attributes and any
-line ends. The last block that defines the function counts, so that a corrected draft does; what earlier blocks import or
-define beside it comes along. Without such a block: code that stands in the prose, then a body for the function that
-the prompt begins.
+The last fenced block that defines it counts, so that a corrected draft does; what other blocks import or define comes
+along. Without such a block: code that stands in the prose, then a body for the function that the prompt begins.
 """
 
 import ast
 import builtins
 import re
 import textwrap
-import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-from markdown_it import MarkdownIt
-
+from components.rewards.programs.fences import FENCE_LINE, Block, fenced_blocks
+from components.rewards.programs.python_source import Definition, beginning_that_parses, defines, names_of, parse
 from components.shared.thought import answer_of
 
-_FENCE_LINE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})")
 _CODE_BEGINS = re.compile(r"(?:from|import|def|async def|class|@|[A-Za-z_]\w*\s*(?::[^=]+)?=[^=])")
 # Where a body that goes on from the prompt ends: the stop sequences of Chen et al., arXiv 2107.03374, section 2.
 _BODY_ENDS = re.compile(r"\n(?=class |def |# |if |print)")
-
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: its code, and whether it is said to be Python (None where nothing is said)."""
-
-    code: str
-    python: bool | None
+_FARTHEST = 60
+"""Lines before a definition in which code that belongs to it may begin."""
 
 
 def read_code(reply: str, entry_point: str = "", prompt: str = "") -> str:
@@ -42,139 +29,79 @@ def read_code(reply: str, entry_point: str = "", prompt: str = "") -> str:
         entry_point: the function or class that the tests call; empty where any code will do.
         prompt: what was asked. The function that it begins gives a bare body its head, and its imports come along.
     """
-    text = answer_of(reply.replace("\r\n", "\n")).expandtabs(4)
-    fenced = fenced_blocks(text)
-    blocks = [block.code for block in fenced]
-    head, stub = _begun(prompt, entry_point)
+    text = _lines_alike(answer_of(reply))
+    blocks = fenced_blocks(text)
     if not entry_point:
-        return _any_code(text, fenced)
-    for index in reversed(range(len(blocks))):
-        if defines(blocks[index], entry_point):
-            others = [*blocks[:index], *blocks[index + 1 :]]
-            return _joined(head, *_support(others, entry_point), parsed_part(blocks[index], entry_point))
-    if loose := _loose_code(text, entry_point):
-        return _joined(head, loose)
-    body = _any_code(text, fenced)
-    if stub or (stub := _head_for(body, entry_point)):
-        return _joined(f"{head}{stub.rstrip()}\n{_as_body(stub, body)}")
-    return _joined(*blocks) if blocks else text
+        return _any_code(text, blocks)
+    head, stub = _begun(_lines_alike(prompt), entry_point)
+    if (code := _defining(blocks, entry_point)) or (code := _loose_code(text, entry_point)):
+        return _joined(head, code)
+    body = _any_code(text, blocks)
+    stub = stub or _head_for(body, entry_point)
+    return _joined(f"{head}{stub.rstrip()}\n{_as_body(stub, body)}") if stub else body
 
 
-def fenced_blocks(text: str) -> list[Block]:
-    """The fenced blocks of a Markdown text, in order.
+def _lines_alike(text: str) -> str:
+    """The text with plain line ends, and spaces for the tabs that lines begin with."""
+    text = text.replace("\r\n", "\n")
+    return re.sub(r"^[ \t]+", lambda found: found[0].expandtabs(4), text, flags=re.MULTILINE)
 
-    A fence within a docstring would end the block early: where the code then does not parse, and does up to a later
-    fence, it goes up to that one.
-    """
-    lines = text.split("\n")
-    tokens = [token for token in MarkdownIt("commonmark").parse(text) if token.type == "fence" and token.map]
-    blocks: list[Block] = []
-    skip_to = 0
-    for token in tokens:
-        assert token.map is not None
-        first, end = token.map
-        if first < skip_to:
+
+def _defining(blocks: Sequence[Block], entry_point: str) -> str:
+    """The last block that defines the function, after what the other blocks lend it; empty where none does."""
+    for block in reversed(blocks):
+        if not defines(block.code, entry_point):
             continue
-        code = textwrap.dedent(token.content)
-        if _parse(code) is None and (longer := _past_inner_fences(lines, first, end)):
-            code, end = longer
-        blocks.append(Block(code, _is_python(token.info)))
-        skip_to = end
-    return blocks
-
-
-def _is_python(info: str) -> bool | None:
-    """What a fence's info string says: `python3.11`, `{.python}`, `py title="a.py"`; None where it names no language."""
-    words = re.findall(r"[A-Za-z][\w+#.-]*", info)
-    return bool(re.match(r"py(?:thon|con|\d|$)", words[0], re.IGNORECASE)) if words else None
-
-
-def defines(code: str, name: str) -> bool:
-    """Whether code defines a function, class or name at its top level; where it does not parse, by its lines."""
-    tree = _parse(textwrap.dedent(code))
-    if tree is None:
-        return bool(re.search(rf"^(?:async )?(?:def|class) {re.escape(name)}\b", textwrap.dedent(code), re.MULTILINE))
-    return any(name in _names(node) for node in tree.body)
-
-
-def parsed_part(code: str, entry_point: str) -> str:
-    """The code, or where it does not parse the part of it that defines the name and does."""
-    code = textwrap.dedent(code)
-    return code if _parse(code) is not None else _loose_code(code, entry_point) or code
+        lent = (_support(other.code, entry_point) for other in blocks if other is not block)
+        whole = parse(textwrap.dedent(block.code)) is not None
+        code = textwrap.dedent(block.code) if whole else _loose_code(block.code, entry_point) or block.code
+        return _joined(*lent, code)
+    return ""
 
 
 def _any_code(text: str, blocks: Sequence[Block]) -> str:
     """The last block that is said to be Python; else the last that may be, the last of all, or all of the text."""
     said = [block.code for block in blocks if block.python and block.code.strip()]
-    maybe = [block.code for block in blocks if block.python is None and _parse(block.code) is not None]
+    maybe = [block.code for block in blocks if block.python is None and parse(block.code) is not None]
     if blocks:
         return (said or maybe or [blocks[-1].code])[-1]
     # Only the closing fence was written: what stands before it is the code.
     lines = text.split("\n")
-    return "\n".join(lines[: next((n for n, line in enumerate(lines) if _FENCE_LINE.match(line)), len(lines))])
-
-
-def _past_inner_fences(lines: Sequence[str], first: int, end: int) -> tuple[str, int] | None:
-    for later in range(end, len(lines)):
-        if _FENCE_LINE.match(lines[later]):
-            code = textwrap.dedent("\n".join(lines[first + 1 : later])) + "\n"
-            if _parse(code) is not None:
-                return code, later + 1
-    return None
+    return "\n".join(lines[: next((n for n, line in enumerate(lines) if FENCE_LINE.match(line)), len(lines))])
 
 
 def _loose_code(text: str, name: str) -> str:
     """Code among prose that defines the name: the last such definition, with the code right around it."""
-    lines = [line for line in text.split("\n") if not _FENCE_LINE.match(line)]
+    lines = [line for line in text.split("\n") if not FENCE_LINE.match(line)]
     heads = [n for n, line in enumerate(lines) if re.match(rf"\s*(?:async )?(?:def|class) {re.escape(name)}\b", line)]
     for head in reversed(heads):
         for first in _starts(lines, head):
-            code = _beginning_that_parses(textwrap.dedent("\n".join(lines[first:])))
-            if not code:
-                code = _beginning_that_parses(_dedented_by_first("\n".join(lines[first:])))
+            rest = "\n".join(lines[first:])
+            code = beginning_that_parses(textwrap.dedent(rest)) or beginning_that_parses(_moved_left(rest))
             if defines(code, name):
                 return code
     return ""
 
 
-def _dedented_by_first(code: str) -> str:
-    """The code moved left by the indentation of its first line; what stands further left is prose."""
-    indent = code[: len(code) - len(code.lstrip())]
-    return re.sub(rf"^{indent}", "", code, flags=re.MULTILINE)
-
-
-def _beginning_that_parses(code: str) -> str:
-    """The code up to the first line that Python cannot read."""
-    while code.strip():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                ast.parse(code)
-                return code
-            except SyntaxError as error:
-                lines = code.split("\n")
-                code = "\n".join(lines[: min(len(lines), error.lineno or 1) - 1])
-            except (ValueError, RecursionError, MemoryError):
-                return ""
-    return ""
-
-
 def _starts(lines: Sequence[str], head: int) -> Iterator[int]:
     """Lines on which the code around a definition may begin: those that look like code, then the definition itself."""
-    looks = [n for n in range(max(0, head - 60), head) if _CODE_BEGINS.match(lines[n].lstrip())]
+    looks = [n for n in range(max(0, head - _FARTHEST), head) if _CODE_BEGINS.match(lines[n].lstrip())]
     yield from looks[:8]
     yield from looks[-1:]
     yield head
 
 
-def _support(blocks: Sequence[str], entry_point: str) -> list[str]:
-    """What earlier blocks import, define or set to a constant; drafts of the function itself stay out."""
-    kept = []
-    for block in blocks:
-        tree = _parse(textwrap.dedent(block))
-        nodes = [node for node in tree.body if _is_support(node) and entry_point not in _names(node)] if tree else []
-        kept.append("\n".join(ast.unparse(node) for node in nodes))
-    return [code for code in kept if code]
+def _moved_left(code: str) -> str:
+    """The code moved left by the indentation of its first line; what stands further left is prose."""
+    indent = code[: len(code) - len(code.lstrip())]
+    return re.sub(rf"^{indent}", "", code, flags=re.MULTILINE)
+
+
+def _support(code: str, entry_point: str) -> str:
+    """What a block imports, defines or sets to a constant; drafts of the function itself stay out."""
+    tree = parse(textwrap.dedent(code))
+    nodes = [node for node in tree.body if _is_support(node) and entry_point not in names_of(node)] if tree else []
+    return "\n".join(ast.unparse(node) for node in nodes)
 
 
 def _is_support(node: ast.stmt) -> bool:
@@ -188,26 +115,21 @@ def _is_support(node: ast.stmt) -> bool:
 
 
 def _begun(prompt: str, entry_point: str) -> tuple[str, str]:
-    """What the prompt's code holds before the function that it begins, and that beginning; empty where it begins none."""
-    if not entry_point or not prompt:
-        return "", ""
+    """What the prompt's code holds before the function that it begins, and that beginning; else nothing."""
     pattern = re.compile(rf"^(?:async )?def {re.escape(entry_point)}\b", re.MULTILINE)
-    codes = [block.code for block in fenced_blocks(prompt.replace("\r\n", "\n"))] or [prompt.replace("\r\n", "\n")]
+    codes = [block.code for block in fenced_blocks(prompt)] or [prompt]
     for code in reversed(codes):
         if found := [*pattern.finditer(code)]:
-            start = found[-1].start()
-            head = code[:start]
-            if _parse(head) is None:
-                head = _last_parsed(head)
-            return head, code[start:]
+            head, stub = code[: found[-1].start()], code[found[-1].start() :]
+            return head if parse(head) is not None else _end_that_parses(head), stub
     return "", ""
 
 
-def _last_parsed(text: str) -> str:
+def _end_that_parses(text: str) -> str:
     """The longest end of a text that parses and begins like code: prose before it stays out."""
     lines = text.split("\n")
     for first in range(len(lines)):
-        if _CODE_BEGINS.match(lines[first]) and _parse(code := "\n".join(lines[first:])) is not None:
+        if _CODE_BEGINS.match(lines[first]) and parse(code := "\n".join(lines[first:])) is not None:
             return code
     return ""
 
@@ -217,8 +139,8 @@ def _as_body(stub: str, code: str) -> str:
     lines = code.strip("\n").split("\n")
     for first in range(min(len(lines), 20)):
         body = _BODY_ENDS.split("\n" + "\n".join(lines[first:]))[0].strip("\n")
-        indented = body if body.startswith((" ", "\t")) else textwrap.indent(body, "    ")
-        whole = _beginning_that_parses(f"{stub.rstrip()}\n{indented}\n")
+        indented = body if body.startswith(" ") else textwrap.indent(body, "    ")
+        whole = beginning_that_parses(f"{stub.rstrip()}\n{indented}\n")
         taken = whole[len(stub.rstrip()) + 1 :]
         if taken.strip():
             return taken
@@ -228,40 +150,16 @@ def _as_body(stub: str, code: str) -> str:
 def _head_for(code: str, name: str) -> str:
     """A head for a bare body that nobody gave one: the names that it reads and does not bind are its parameters."""
     body = textwrap.indent(textwrap.dedent(code.strip("\n")), "    ")
-    tree = _parse(f"def {name}():\n{body}\n")
+    tree = parse(f"def {name}():\n{body}\n")
     if tree is None or not any(isinstance(node, ast.Return | ast.Yield) for node in ast.walk(tree)):
         return ""
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)} | set(dir(builtins))
-    bound |= {
-        (alias.asname or alias.name).partition(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-    }
+    bound |= {(alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names}
     free = sorted((node for node in names if node.id not in bound), key=lambda node: (node.lineno, node.col_offset))
     return f"def {name}({', '.join(dict.fromkeys(node.id for node in free))}):"
 
 
-def _names(node: ast.stmt) -> set[str]:
-    """The names that a statement binds."""
-    if isinstance(node, Definition):
-        return {node.name}
-    if isinstance(node, ast.Assign | ast.AnnAssign):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        return {target.id for target in targets if isinstance(target, ast.Name)}
-    return set()
-
-
 def _joined(*parts: str) -> str:
     return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
-
-
-def _parse(code: str) -> ast.Module | None:
-    """The syntax tree; None where it is not Python of this version."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return ast.parse(code)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None

@@ -2,8 +2,8 @@
 
 import pytest
 
-from components.rewards.programs.write_program import program_of
 from components.rewards.programs.read_code import read_code
+from components.rewards.programs.write_program import program_of
 from components.shared.sandbox import Limits, run_python
 
 LIMITS = Limits(cpu_seconds=2, wall_seconds=10)
