@@ -189,7 +189,8 @@ CONDITION = re.compile(r"^[^.,;]*\b(?:if|unless|had)\b|^[^.;]*,\s*(?:if|unless|h
 CORRECTS = re.compile(
     r"(?:^|[\s.!?。！？,])(?:wait\b|no wait\b|actually,?\s+(?=it\b|i\b|the\b|that\b|(?-i:[B-J])\b)"
     r"|actually,"
-    r"|correction\b|on second thought|scratch that|sorry,|oops|my mistake|let me (?:re-?check|reconsider|re-?think|correct)"
+    r"|correction\b|on second thought|scratch that|sorry,|oops|my mistake"
+    r"|let me (?:re-?check|reconsider|re-?think|correct)"
     r"|i made (?:a mistake|an error)|i was wrong|等等|等一下|更正|重新(?:考虑|检查|计算)|我(?:错了|搞错了|弄错了))"
     r"|(?:^|[.!?。！？\n])\s*(?:no[,.!:]|不对[,.!。])",
     _I,

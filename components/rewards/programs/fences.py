@@ -8,8 +8,6 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markdown_it import MarkdownIt
-
 from components.rewards.programs.python_source import parse
 
 FENCE_LINE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})")
@@ -30,6 +28,9 @@ def fenced_blocks(text: str) -> list[Block]:
     A fence within a docstring would end the block early: where the code then does not parse, and does up to a later
     fence, it goes up to that one.
     """
+    # Imported here: whoever reads a recipe reads the benchmarks' settings, and parses no Markdown.
+    from markdown_it import MarkdownIt
+
     lines = text.split("\n")
     blocks: list[Block] = []
     skip_to = 0

@@ -7,7 +7,8 @@ from components.rewards.programs.write_program import program_of
 from components.shared.sandbox import Limits, run_python
 
 LIMITS = Limits(cpu_seconds=2, wall_seconds=10)
-PROMPT = 'from typing import List\n\n\ndef total(xs: List[int]) -> int:\n    """ The sum.\n    >>> total([1, 2])\n    3\n    """\n'
+HEAD = "from typing import List\n\n\ndef total(xs: List[int]) -> int:\n"
+PROMPT = f'{HEAD}    """ The sum.\n    >>> total([1, 2])\n    3\n    """\n'
 TESTS = "def check(candidate):\n    assert candidate([1, 2]) == 3\n    assert candidate([]) == 0\n"
 RIGHT = "def total(xs):\n    return sum(xs)"
 WRONG = "def total(xs):\n    return 3"
@@ -92,7 +93,7 @@ SHAPES = {
     "body with prose after": "    return sum(xs)\n\nThis adds them up, isn't it nice?",
     "body and a broken rest": "    return sum(xs)\n\nprint('this would not parse' if",
     "prose around": f"Here is the function:\n\n{RIGHT}\n\nIt isn't long.",
-    "prose around, with imports": "Sure!\n\nimport math\n\ndef total(xs):\n    return int(math.fsum(xs))\n\nDone, isn't it?",
+    "prose around, with imports": "Sure!\n\nimport math\n\ndef total(xs):\n    return int(math.fsum(xs))\n\nDone, no?",
     "prose around an indented block": f"So:\n\n{indented(RIGHT, '    ')}\n\nThat's it.",
     "truncated usage": fenced(f"{RIGHT}\n\nprint(total([1, 2"),
     "input at the top level": fenced(f"{RIGHT}\n\nxs = [int(x) for x in input().split()]\nprint(total(xs))"),
