@@ -10,8 +10,9 @@ _VULGAR = re.compile(r"(?<=\d)\s*(?=[¼½¾⅐-⅞])")
 _MINUS = str.maketrans(
     {"−": "-", "–": "-", "—": "-", "﹣": "-", "⁄": "/", "∕": "/", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "’": "'"}
 )
-_GROUP = r"(?:,|\{,\}|\\,|\\ |\\!,?|,\\!|\\:|\\;|~|'| )"
+_GROUP = r"(?:,|\{,\}|\\,|\\ |\\!,?|,\\!|\\:|\\;|~|'|_| )"
 _GROUPED = re.compile(rf"(?<![\d.,])(\d{{1,3}})((?:{_GROUP}\d{{3}})+)(?![\d])(?!\{{?,\}}?\d)")
+_DOTTED = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3}){2,})(?![\d.]*\d)")
 _INDIAN = re.compile(r"(?<![\d.,])(\d{1,2}(?:,\d{2})+,\d{3})(?![\d,])")
 
 _ONES = (
@@ -35,6 +36,7 @@ def plain_numbers(text: str) -> str:
     """The text with narrow digits, plain minus signs, `^` for superscripts, and no marks between thousands."""
     text = _SUPERSCRIPT.sub(lambda found: f"^{{{found[0].translate(_SUPERSCRIPTS)}}}", _VULGAR.sub(" ", text))
     text = unicodedata.normalize("NFKC", text.translate(_MINUS)).translate(_MINUS)
+    text = _DOTTED.sub(lambda found: found[1].replace(".", ""), text)
     return _INDIAN.sub(lambda found: found[1].replace(",", ""), _GROUPED.sub(_joined, text))
 
 

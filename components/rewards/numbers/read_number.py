@@ -14,6 +14,7 @@ Numbers are read as people write them (numerals.py), with mixed fractions, `\\fr
 import re
 from fractions import Fraction
 
+from components.rewards.numbers.arithmetic import work_out
 from components.rewards.numbers.numerals import (
     NUMBER_WORDS,
     SCALES,
@@ -25,7 +26,8 @@ from components.rewards.numbers.numerals import (
 from components.shared.thought import answer_of
 
 RUN_ON = re.compile(
-    r"\n\s*(?:\*\*|#+\s*)?(?:Q|Question|Problem|Human|User|问题|问|题目|例题)\s*\d*\s*(?:\*\*)?[:：.](?!\s*$)",
+    r"\n\s*(?:\*\*|#+\s*)?(?:Q|Question|Problem|Exercise|Example|Human|User|问题|问|题目|例题)\s*\d*\s*(?:\*\*)?[:：.](?!\s*$)"
+    r"|\n\s*#+\s*(?:Question|Problem|Exercise|Example)\s*\d+|<\|im_(?:start|end)\|>|(?<=[.\d])\s*\bQ:\s",
     re.IGNORECASE,
 )
 """The beginning of another question, which the reply goes on to ask itself."""
@@ -35,7 +37,14 @@ _FRAC = re.compile(
 )
 _WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|boldsymbol|mbox)\s*\{([^{}]*)\}")
 _TIMES = re.compile(r"\\times|\\cdot|×|·|⋅|(?<=\d)\s*[xX]\s*(?=[$\d])")
+_OPERATIONS = {"plus": "+", "times": "*", "multiplied by": "*", "divided by": "/", "over": "/"}
+_OPERATION = re.compile(rf"(?<=\d)\s+({'|'.join(_OPERATIONS)})\s+(?=[$\d])", re.IGNORECASE)
+_POWER = re.compile(r"(?<![\d.])(\d{1,4})\s*\^\s*\{?(\d{1,2})(?!\d|\.\d)\}?")
 _MARKUP = re.compile(r"\*\*+|`|\\\(|\\\)|\\\[|\\\]|\\left|\\right|\\[,;! ]|\\displaystyle|\\quad|(?<!\d)\{|\}")
+_CHINESE_DIGIT = "[零一二三四五六七八九十百千万亿两〇]"
+_CHINESE = re.compile(
+    rf"{_CHINESE_DIGIT}+(?=[个元只本人天年岁米块次件支张颗头棵公千])|(?<=[是为共:：]){_CHINESE_DIGIT}+(?=[。,，]|\s*$)"
+)
 _BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
 _CURRENCY = re.compile(r"(?:US|HK|C|A)?[$€£¥₹]|\\(?=\d)")
 
@@ -46,7 +55,8 @@ _NUMBER = (
 NUMBER = re.compile(_NUMBER, re.IGNORECASE)
 _EXPRESSION = re.compile(r"(?<![\w.])\(*-?\d[\d.]*\)*(?:\s*[-+*/]\s*\(*\d[\d.]*\)*)+(?!\s*[=\d])")
 _STATED = re.compile(
-    r"####|\\boxed|\banswers?\b(?![^.\n]{0,15}\b(?:isn't|not)\b(?![^.\n]{0,30}\bbut\b))[^.\n:=]{0,40}?"
+    r"####|\\boxed"
+    r"|\banswers?\b(?!\s*(?:is|are|was|would be|could be)?\s*(?:isn't|n't|not)\b(?![^.\n]{0,30}\bbut\b))[^.\n:=]{0,40}?"
     r"(?::|=|\b(?:is|are|was|would be|should be|must be|be)\b)"
     r"|答案(?![^。\n]{0,3}不)(?:应该|应当|应|就)?(?:是|为|等于|:|：|=)*",
     re.IGNORECASE,
@@ -90,12 +100,11 @@ def plain(text: str) -> str:
     text = _WRAPPED.sub(r" \1 ", plain_numbers(text))
     text = _FRAC.sub(lambda found: f" {'/'.join(part for part in found.groups() if part)} ", text)
     text = _BOX.sub(r"\\boxed ", text)
-    text = _MARKUP.sub("", _TIMES.sub("*", text))
+    text = _OPERATION.sub(lambda found: _OPERATIONS[found[1].lower()], _MARKUP.sub("", _TIMES.sub("*", text)))
+    text = _POWER.sub(lambda found: str(int(found[1]) ** int(found[2])), text)
     text = _CURRENCY.sub("", re.sub(r"[-]\s*(?=[$€£¥₹]\d)", "-", text))
     text = re.sub(r"\b(?:negative|minus)\s+(?=\d)|负(?=\d)", "-", NUMBER_WORDS.sub(_digits, text), flags=re.IGNORECASE)
-    return re.sub(
-        r"[零一二三四五六七八九十百千万亿两〇]{1,}(?=[个元只本人天年岁米块次件支张颗头棵公千])", _chinese_digits, text
-    )
+    return _CHINESE.sub(_chinese_digits, text)
 
 
 def _digits(found: re.Match[str]) -> str:
@@ -130,7 +139,7 @@ def _stated(text: str, statement: re.Match[str]) -> Fraction | None:
 def _first_number(text: str) -> Fraction | None:
     number, expression = NUMBER.search(text), _EXPRESSION.search(text)
     if number and expression and expression.start() <= number.start():
-        worked = _work_out(expression[0])
+        worked = work_out(expression[0])
         if worked is not None:
             return worked
     return _value(number[0]) if number else None
@@ -141,55 +150,10 @@ def _last_number(text: str) -> Fraction | None:
     if not numbers:
         return None
     if expressions and expressions[-1].end() >= numbers[-1].end():
-        worked = _work_out(expressions[-1][0])
+        worked = work_out(expressions[-1][0])
         if worked is not None:
             return worked
     return _value(numbers[-1][0])
-
-
-def _work_out(expression: str) -> Fraction | None:
-    """The value of a short sum of products; None for a range (`10-15`), a date or what cannot be worked out."""
-    if fraction(expression) is not None:
-        return fraction(expression)
-    if re.fullmatch(r"\d+-\d+", expression) and Fraction(expression.partition("-")[0]) < Fraction(
-        expression.partition("-")[2]
-    ):
-        return None
-    tokens = re.findall(r"\d+(?:\.\d+)?|\.\d+|[-+*/()]", expression)
-    try:
-        value, rest = _sum(tokens)
-    except (ZeroDivisionError, IndexError, ValueError):
-        return None
-    return None if rest else value
-
-
-def _sum(tokens: list[str]) -> tuple[Fraction, list[str]]:
-    value, tokens = _product(tokens)
-    while tokens and tokens[0] in "+-":
-        sign, (term, rest) = tokens[0], _product(tokens[1:])
-        value, tokens = (value + term if sign == "+" else value - term), rest
-    return value, tokens
-
-
-def _product(tokens: list[str]) -> tuple[Fraction, list[str]]:
-    value, tokens = _factor(tokens)
-    while tokens and tokens[0] in "*/":
-        sign, (factor, rest) = tokens[0], _factor(tokens[1:])
-        value, tokens = (value * factor if sign == "*" else value / factor), rest
-    return value, tokens
-
-
-def _factor(tokens: list[str]) -> tuple[Fraction, list[str]]:
-    first, rest = tokens[0], tokens[1:]
-    if first == "-":
-        value, rest = _factor(rest)
-        return -value, rest
-    if first != "(":
-        return Fraction(first), rest
-    value, rest = _sum(rest)
-    if rest[0] != ")":
-        raise ValueError(f"{rest[0]!r} where a bracket closes")
-    return value, rest[1:]
 
 
 def _value(text: str) -> Fraction | None:
