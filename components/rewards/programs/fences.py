@@ -38,10 +38,21 @@ def fenced_blocks(text: str) -> list[Block]:
         if token.type != "fence" or token.map is None or token.map[0] < skip_to:
             continue
         code, skip_to = textwrap.dedent(token.content), token.map[1]
+        if code.rstrip().endswith(token.markup) and parse(code) is None:
+            code = code.rstrip().removesuffix(token.markup) + "\n"  # the closing fence stands behind the last line
         if parse(code) is None and (longer := _past_inner_fences(lines, *token.map)):
             code, skip_to = longer
         blocks.append(Block(code, _is_python(token.info)))
     return blocks
+
+
+def inline_code(text: str) -> list[Block]:
+    """Code within lines (`` `def f(): …` ``), in order; a language at its beginning is taken off."""
+    from markdown_it import MarkdownIt
+
+    spans = (child for token in MarkdownIt("commonmark").parse(text) for child in token.children or ())
+    codes = (span.content for span in spans if span.type == "code_inline")
+    return [Block(re.sub(r"^\s*python\d?\s+", "", code) + "\n", None) for code in codes]
 
 
 def _past_inner_fences(lines: Sequence[str], first: int, end: int) -> tuple[str, int] | None:

@@ -10,7 +10,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from components.rewards.programs.fences import FENCE_LINE, Block, fenced_blocks
+from components.rewards.programs.fences import FENCE_LINE, Block, fenced_blocks, inline_code
 from components.rewards.programs.python_source import Definition, beginning_that_parses, defines, names_of, parse
 from components.shared.thought import answer_of
 
@@ -34,7 +34,8 @@ def read_code(reply: str, entry_point: str = "", prompt: str = "") -> str:
     if not entry_point:
         return _any_code(text, blocks)
     head, stub = _begun(_lines_alike(prompt), entry_point)
-    if (code := _defining(blocks, entry_point)) or (code := _loose_code(text, entry_point)):
+    spans = inline_code(text)
+    if code := _defining(blocks, entry_point) or _loose_code(text, entry_point) or _defining(spans, entry_point):
         return _joined(head, code)
     body = _any_code(text, blocks)
     stub = stub or _head_for(body, entry_point)
@@ -44,7 +45,9 @@ def read_code(reply: str, entry_point: str = "", prompt: str = "") -> str:
 def _lines_alike(text: str) -> str:
     """The text with plain line ends, and spaces for the tabs that lines begin with."""
     text = text.replace("\r\n", "\n")
-    return re.sub(r"^[ \t]+", lambda found: found[0].expandtabs(4), text, flags=re.MULTILINE)
+    return re.sub(
+        r"^[ \t\u00a0]+", lambda found: found[0].replace("\u00a0", " ").expandtabs(4), text, flags=re.MULTILINE
+    )
 
 
 def _defining(blocks: Sequence[Block], entry_point: str) -> str:
@@ -137,14 +140,28 @@ def _end_that_parses(text: str) -> str:
 def _as_body(stub: str, code: str) -> str:
     """The code as the body of the function that `stub` begins, without prose around it."""
     lines = code.strip("\n").split("\n")
-    for first in range(min(len(lines), 20)):
+    for first, line in enumerate(lines[:20]):
         body = _BODY_ENDS.split("\n" + "\n".join(lines[first:]))[0].strip("\n")
-        indented = body if body.startswith(" ") else textwrap.indent(body, "    ")
-        whole = beginning_that_parses(f"{stub.rstrip()}\n{indented}\n")
-        taken = whole[len(stub.rstrip()) + 1 :]
-        if taken.strip():
+        taken = max((_parsed_behind(stub, form) for form in _indented(body)), key=len, default="")
+        if taken:
             return taken
+        if re.match(r"(?:async )?def |class ", line):
+            break  # another function, whose body is not this one's
     return textwrap.indent(code.strip("\n"), "    ")
+
+
+def _indented(body: str) -> list[str]:
+    """A body as it may have been meant: as it is, moved as a whole, or with a first line that lost its indentation."""
+    first, _, rest = body.partition("\n")
+    forms = [body] if body.startswith(" ") else []
+    return [*forms, textwrap.indent(textwrap.dedent(body), "    "), f"    {first.strip()}\n{rest}"]
+
+
+def _parsed_behind(stub: str, body: str) -> str:
+    """The part of a body that parses behind the function's head; empty where none of it does."""
+    head = stub.rstrip()
+    taken = beginning_that_parses(f"{head}\n{body}\n")[len(head) + 1 :]
+    return taken if taken.strip() else ""
 
 
 def _head_for(code: str, name: str) -> str:
