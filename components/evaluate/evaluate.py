@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
 
+from components.evaluate.benchmarks.registry import BENCHMARKS
 from components.evaluate.compare import compare_scores, holm
 from components.evaluate.evaluation import CONTENT as EVALUATION
 from components.evaluate.evaluation import SAMPLES, SCORES, STEP, VERSION, Evaluation
@@ -121,12 +122,14 @@ def _table(
     answers = {name: cache(partial(_read_scores, root, evaluations[name])) for name in models}
     against = {name: _against_base(settings, evaluations, answers, name) for name in models if name != BASE}
     corrected = _corrected(settings, against)
+    whole = {name: _whole_scores(root, evaluations[name]) for name in models}
     variants = tuple(
         Variant(
             name=name,
             reference=reference,
             digest=parents[name].digest,
-            scores=tuple(_whole_scores(root, evaluations[name])),
+            scores=tuple(score for score in whole[name] if score.metric == BENCHMARKS[score.benchmark].metric),
+            readings=tuple(score for score in whole[name] if score.metric != BENCHMARKS[score.benchmark].metric),
             against_base=corrected.get(name, ()),
             selection=score_part("selection", settings, answers[name], _base_of(name, answers)),
             confirmation=score_part("confirmation", settings, answers[name], _base_of(name, answers)),
@@ -194,6 +197,10 @@ def _counts(table: ComparisonTable, evaluations: Mapping[str, Manifest]) -> dict
         f"{variant.name}_{score.benchmark}".replace("-", "_"): score.value
         for variant in table.variants
         for score in variant.scores
+    } | {
+        f"{variant.name}_{score.benchmark}_{score.metric}".replace("-", "_"): score.value
+        for variant in table.variants
+        for score in variant.readings
     }
     distinct = {manifest.address: manifest for manifest in evaluations.values()}.values()
     for name in ("questions", "truncated_prompts"):

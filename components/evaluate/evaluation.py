@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from components.evaluate.language_model import LocalModel
 
 STEP = "evaluate"
-VERSION = 1
+VERSION = 2
 CONTENT = "evaluation/1"
 SCORES = "scores.json"
 SAMPLES = "samples"

@@ -11,9 +11,9 @@ import datasets
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.evaluator import evaluate
 
-from components.evaluate.benchmarks.benchmark import Benchmark
+from components.evaluate.benchmarks.benchmark import Benchmark, Shot
 from components.evaluate.language_model import LocalModel
-from components.evaluate.questions import QuestionSet
+from components.evaluate.questions import QuestionSet, worked_examples
 from components.evaluate.settings import BenchmarkSettings
 from components.shared.log import say
 from components.shared.rows import Question, Sample
@@ -38,7 +38,7 @@ def ask(
         return benchmark.judge(question, reply, limits)
 
     tasks = {
-        name: _task(name, benchmark, settings, asked, questions.dev.get(asked[0].subject, ()), length, judge)
+        name: _task(name, benchmark, asked, worked_examples(settings, questions, asked[0].subject), length, judge)
         for name, asked in _by_subject(benchmark.name, questions.asked).items()
     }
     results = evaluate(
@@ -72,14 +72,12 @@ def _by_subject(name: str, questions: Sequence[Question]) -> dict[str, list[Ques
 def _task(  # noqa: PLR0917 - all that makes a task
     name: str,
     benchmark: Benchmark,
-    settings: BenchmarkSettings,
     asked: Sequence[Question],
-    dev: Sequence[Question],
+    worked: Sequence[Shot],
     length: int,
     judge: Judge,
 ) -> ConfigurableTask:
-    few_shot = settings.few_shot if settings.few_shot is not None else benchmark.few_shot
-    shots = [{"user": user, "assistant": reply} for user, reply in benchmark.shots(asked[0].subject, dev)[:few_shot]]
+    shots = [{"user": user, "assistant": reply} for user, reply in worked]
     rows = datasets.Dataset.from_list([{"row": question.model_dump_json()} for question in asked])
     return ConfigurableTask(
         config={

@@ -40,6 +40,9 @@ class VariantFacts(Facts):
     reference: str = Field(description="address or reference of the model")
     digest: str = Field(description="SHA-256 of the model's content")
     scores: tuple[Score, ...] = Field(description="mean scores in [0, 1] with standard errors")
+    readings: tuple[Score, ...] = Field(
+        (), description="scores of the same replies by a benchmark's other readings, which decide nothing"
+    )
     against_base: tuple[Comparison, ...] = Field(description="paired differences to the base")
     confirmation: PartScores | None = Field(description="the same on the questions that decide and did not choose")
 

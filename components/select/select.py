@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from components.select.checks.check_answers import CheckMeasure
+from components.select.check_answers import CheckMeasure
 from components.select.choose import Choice, Evidence, choose
 from components.select.measure import Plan, chunks, measure_all, read_chunk
 from components.select.measured import Measured

@@ -248,6 +248,7 @@ class Variant(BaseModel):
 
     Each benchmark's questions are split once: the best of several models is chosen on `selection` and judged on
     `confirmation`, since the score by which a model was chosen flatters it.
+    `readings` are scores of the same replies by other rules of reading, which a benchmark's protocol names: shown only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -256,6 +257,7 @@ class Variant(BaseModel):
     reference: str
     digest: str
     scores: tuple[Score, ...]
+    readings: tuple[Score, ...] = ()
     against_base: tuple[Comparison, ...] = ()
     selection: PartScores | None = None
     confirmation: PartScores | None = None

@@ -53,3 +53,9 @@ def split_thought(text: str) -> Parted:
     if not thoughts:
         return Parted("", text)
     return Parted("\n\n".join(filter(None, thoughts)), answer.strip(), bool(unfinished))
+
+
+def answer_of(reply: str) -> str:
+    """The answer within a reply, without its reasoning; empty where the reply was truncated before its answer."""
+    parted = split_thought(reply)
+    return "" if parted.unfinished else parted.answer

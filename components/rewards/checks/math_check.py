@@ -2,15 +2,14 @@
 
 import contextlib
 import json
-import re
 import select as readiness
 import subprocess
 import sys
 import threading
-from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 
+from components.rewards.mathematics.compare_answers import same_answer, states_answer
 from components.shared.errors import InputError, SettingsError
 from components.shared.log import say
 from components.shared.rows import Check
@@ -18,11 +17,10 @@ from components.shared.rows import Check
 WORKER = Path(__file__).with_name("math_worker.py")
 TIMEOUT_SECONDS = 10.0
 START_SECONDS = 300.0
-_PLAIN = re.compile(r"\s*([-+]?\d{1,3}(?:,\d{3})+|[-+]?\d+)(\.\d+)?\s*")
 
 
 class MathChecker:
-    """Right is the value of the answer: 0.5 is 1/2, `#### 1,000` is 1000.
+    """Right is the answer by value, all of it: 0.5 is 1/2, `#### 1,000` is 1000, `x = 1` is not `x = 1 or x = 2`.
 
     Every thread has its own worker process. A comparison that outlasts TIMEOUT_SECONDS counts as different, and its
     worker is replaced.
@@ -40,24 +38,21 @@ class MathChecker:
         self._own = threading.local()
         self._workers: list[Worker] = []
 
-    def passes(self, check: Check, text: str) -> bool:
-        """Whether the response's final answer has the right value."""
-        first, second = read_plain(check.answer), read_plain(text)
-        if first is not None and second is not None:
-            return first == second
-        return self._worker().ask({"gold": check.answer, "text": text})
+    def passes(self, check: Check, text: str, question: str = "") -> bool:
+        """Whether the response states the right answer, and no other."""
+        return states_answer(check.answer, text, self._equal)
 
-    def same(self, first: str, second: str) -> bool:
-        """Whether the final answers of two responses have the same value."""
-        one, other = read_plain(first), read_plain(second)
-        if one is not None and other is not None:
-            return one == other
-        return first == second or self._worker().ask({"first": first, "second": second})
+    def same(self, first: str, second: str, question: str = "") -> bool:
+        """Whether two responses state one answer."""
+        return first == second or same_answer(first, second, self._equal)
 
     def close(self) -> None:
         """End all workers."""
         for worker in self._workers:
             worker.end()
+
+    def _equal(self, first: str, second: str) -> bool:
+        return self._worker().ask({"first": first, "second": second})
 
     def _worker(self) -> "Worker":
         if not hasattr(self._own, "worker"):
@@ -123,9 +118,3 @@ class Worker:
                 remedy=f"run {sys.executable} {WORKER} and see what it says",
             )
         return self._process
-
-
-def read_plain(text: str) -> Decimal | None:
-    """The value of a text that is nothing but a number, which needs no algebra; else None."""
-    match = _PLAIN.fullmatch(text)
-    return Decimal(match[1].replace(",", "") + (match[2] or "")) if match else None

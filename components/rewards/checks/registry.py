@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from components.select.checks.checker import Checker
-from components.select.checks.choice_check import ChoiceChecker
-from components.select.checks.code_check import CodeChecker
-from components.select.checks.exact_check import ExactChecker
-from components.select.checks.math_check import MathChecker
+from components.rewards.checks.checker import Checker
+from components.rewards.checks.choice_check import ChoiceChecker
+from components.rewards.checks.code_check import CodeChecker
+from components.rewards.checks.exact_check import ExactChecker
+from components.rewards.checks.math_check import MathChecker
 from components.shared.sandbox import Limits
 
 CHECKERS: dict[str, Callable[[Limits], Checker]] = {

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
-from components.select.checks.checker import Checker
-from components.select.checks.registry import CHECKERS
+from components.rewards.checks.checker import Checker
+from components.rewards.checks.registry import CHECKERS
 from components.select.measured import Measured
 from components.select.scorers.scorer import is_scored
-from components.shared.rows import Answered, Check
+from components.shared.rows import Answered
 from components.shared.sandbox import Limits
 
 
@@ -50,26 +50,26 @@ class CheckMeasure:
             return Measured(id=row.id, values=(None,) * len(row.responses))
         checker = self._checker(row.check.kind)
         texts = [response.text if is_scored(response.text, response.finish) else None for response in row.responses]
-        verdicts = {text: _passes(checker, row.check, text) for text in dict.fromkeys(texts) if text is not None}
+        verdicts = {
+            text: float(checker.passes(row.check, text, row.instruction))
+            for text in dict.fromkeys(texts)
+            if text is not None
+        }
         return Measured(
             id=row.id,
             values=tuple(None if text is None else verdicts[text] for text in texts),
-            groups=_groups(checker, texts),
+            groups=_groups(checker, texts, row.instruction),
         )
 
 
-def _passes(checker: Checker, check: Check, text: str) -> float:
-    return float(checker.passes(check, text))
-
-
-def _groups(checker: Checker, texts: Sequence[str | None]) -> tuple[int, ...]:
+def _groups(checker: Checker, texts: Sequence[str | None], question: str) -> tuple[int, ...]:
     """For each response the index of the first with the same answer; its own for one that is none."""
     groups: list[int] = []
     for index, text in enumerate(texts):
         earlier = (other for other in range(index) if groups[other] == other and text is not None)
-        groups.append(next((other for other in earlier if _same(checker, texts[other], text)), index))
+        groups.append(next((other for other in earlier if _same(checker, texts[other], text, question)), index))
     return tuple(groups)
 
 
-def _same(checker: Checker, first: str | None, second: str | None) -> bool:
-    return first is not None and second is not None and (first == second or checker.same(first, second))
+def _same(checker: Checker, first: str | None, second: str | None, question: str) -> bool:
+    return first is not None and second is not None and (first == second or checker.same(first, second, question))
