@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
+from components.shared.errors import SettingsError
 from components.shared.rows import Message
 from components.shared.settings import Settings, known
 
@@ -16,6 +17,9 @@ BACKENDS = {
     "vllm": "components.models.vllm_teacher:VllmTeacher",
 }
 """Teachers by name: the module, and its class, whose `open` takes the settings."""
+
+TEMPLATE_OPTIONS = "chat_template_kwargs"
+"""Field of `extra` that chat templates are given (vLLM's and SGLang's name for it)."""
 
 
 def _without_secret(endpoint: str) -> str:
@@ -64,9 +68,26 @@ class TeacherSettings(Settings):
     timeout_seconds: float = Field(300.0, gt=0, description="openai: longest wait for one answer, in seconds")
     attempts: int = Field(6, ge=1, description="openai: tries for one request")
     backoff_seconds: float = Field(0.5, gt=0, description="openai: first pause before another try; doubles, to 60 s")
-    extra: dict[str, JsonValue] = Field({}, description="openai: more fields of the request, e.g. chat_template_kwargs")
+    extra: dict[str, JsonValue] = Field(
+        {},
+        description="openai: more fields of the request; everywhere: chat_template_kwargs, what the chat template is "
+        "given, such as {enable_thinking: false}",
+    )
     batch: int = Field(64, ge=1, description="transformers: prompts in one batch")
     price: Price = Field(Price(), description="price list")
+
+    @property
+    def template_options(self) -> dict[str, JsonValue]:
+        """What a model that runs here gives its chat template. Raises SettingsError for what only a server can read."""
+        others = sorted(self.extra.keys() - {TEMPLATE_OPTIONS})
+        options = self.extra.get(TEMPLATE_OPTIONS, {})
+        if others or not isinstance(options, dict):
+            raise SettingsError(
+                f"extra of backend {self.backend!r} holds {', '.join(others) or f'{TEMPLATE_OPTIONS}: {options!r}'}",
+                rule=f"a model that runs here reads {TEMPLATE_OPTIONS} alone, a mapping",
+                remedy="take it out of `extra`; sampling has settings of its own",
+            )
+        return options
 
 
 class Request(BaseModel):
@@ -79,22 +100,30 @@ class Request(BaseModel):
 
 
 class Reply(BaseModel):
-    """One answer. `finish` is `error` when every attempt failed; `text` then holds the reason."""
+    """One answer. `finish` is `error` when every attempt failed, or none held an answer; `text` then holds the reason.
+
+    `reasoning` is what the model thought before the answer, which `text` never holds. `leaked`: control tokens at the
+    end of the answer (or the header of its turn) were cut. `mended`: it held what no UTF-8 can hold, now replaced.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: str
     text: str
+    reasoning: str = ""
     tokens_in: int = 0
     tokens_out: int = 0
     finish: Literal["stop", "length", "error"] = "stop"
+    leaked: bool = False
+    mended: bool = False
 
 
 class Usage(BaseModel):
     """What a teacher did since it was opened.
 
     A slot is one request in flight (openai) or one row of a batch. `busy_seconds` sums over the slots the time that
-    they worked, `wall_seconds` is the time with anything to do, so utilisation is busy / (slots x wall).
+    they worked, `wall_seconds` is the time with anything to do, so utilisation is busy / (slots x wall). `truncated`
+    counts prompts that were cut; `reasoned`, `leaked` and `mended` count replies (see Reply).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -105,6 +134,9 @@ class Usage(BaseModel):
     tokens_in: int = 0
     tokens_out: int = 0
     truncated: int = 0
+    reasoned: int = 0
+    leaked: int = 0
+    mended: int = 0
     slots: int = 0
     busy_seconds: float = 0.0
     wall_seconds: float = 0.0
@@ -117,8 +149,21 @@ class Usage(BaseModel):
                 "errors": self.errors + sum(reply.finish == "error" for reply in replies),
                 "tokens_in": self.tokens_in + sum(reply.tokens_in for reply in replies),
                 "tokens_out": self.tokens_out + sum(reply.tokens_out for reply in replies),
+                "reasoned": self.reasoned + sum(bool(reply.reasoning) for reply in replies),
+                "leaked": self.leaked + sum(reply.leaked for reply in replies),
+                "mended": self.mended + sum(reply.mended for reply in replies),
             }
         )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was changed in replies, in words; nothing where nothing was."""
+        counted = {
+            "had their reasoning split off": self.reasoned,
+            "had leaked control tokens cut off": self.leaked,
+            "held characters that UTF-8 cannot hold, which were replaced": self.mended,
+        }
+        return tuple(f"{count} of {self.requests} replies {what}" for what, count in counted.items() if count)
 
     @property
     def utilisation(self) -> float:
