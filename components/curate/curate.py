@@ -26,7 +26,7 @@ from components.shared.output import Output
 from components.shared.rows import Instruction, Labelled, Question
 from components.shared.shards import count_rows, read_rows
 
-VERSION = 1
+VERSION = 2
 REMEDIES = {
     Reason.TOO_SHORT: "lower minimum_tokens",
     Reason.TOO_LONG: "raise maximum_characters",

@@ -52,7 +52,7 @@ def _parsed(data: bytes) -> Any:
 
 
 def _choice(key: str, url: str, choice: dict[str, Any], usage: Any) -> Outcome:
-    message = choice.get("message", {"content": choice["text"]} if "text" in choice else None)
+    message: dict[str, Any] = choice["message"] if "message" in choice else {"content": choice["text"]}
     spoken, ending = read_message(message), ending_of(choice.get("finish_reason"))
     if ending is Ending.INTERRUPTED:
         detail = detail_of(json.dumps(choice["error"]).encode()) if choice.get("error") else ""

@@ -156,16 +156,6 @@ class Usage(BaseModel):
         )
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What was changed in replies, in words; nothing where nothing was."""
-        counted = {
-            "had their reasoning split off": self.reasoned,
-            "had leaked control tokens cut off": self.leaked,
-            "held characters that UTF-8 cannot hold, which were replaced": self.mended,
-        }
-        return tuple(f"{count} of {self.requests} replies {what}" for what, count in counted.items() if count)
-
-    @property
     def utilisation(self) -> float:
         """Share of the slots' time that was worked, 0 to 1."""
         return self.busy_seconds / (self.slots * self.wall_seconds) if self.slots * self.wall_seconds > 0 else 0.0

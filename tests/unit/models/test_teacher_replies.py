@@ -379,4 +379,3 @@ def test_leaked_control_tokens_are_cut_and_counted(endpoint: Endpoint) -> None:
     reply, usage = ask(endpoint, said("Paris.<|im_end|>\n<|im_start|>user\nAnd Rome?", "length"))
     # The answer had ended before the limit.
     assert (reply.text, reply.finish, reply.leaked, usage.leaked) == ("Paris.", "stop", True, 1)
-    assert usage.notes == ("1 of 1 replies had leaked control tokens cut off",)

@@ -63,18 +63,19 @@ def test_prompts_go_in_as_tokens_and_outputs_come_back_as_replies(model_folder: 
 
 
 @pytest.mark.parametrize(
-    ("text", "reason", "answer", "reasoning", "finish"),
+    ("written", "answer", "reasoning", "finish"),
     [
-        ("<think>It is Paris.</think>Paris.", "stop", "Paris.", "It is Paris.", "stop"),
-        ("<think>It is", "length", "only reasoning, cut by max_tokens", "It is", "error"),
-        ("Paris.<|im_end|>\n<|im_start|>user\nAnd Rome?", "length", "Paris.", "", "stop"),
-        ("Par", "abort", "'abort'", "", "error"),
-        ("Paris is the ca", "length", "Paris is the ca", "", "length"),
+        (("<think>It is Paris.</think>Paris.", "stop"), "Paris.", "It is Paris.", "stop"),
+        (("<think>It is", "length"), "only reasoning, cut by max_tokens", "It is", "error"),
+        (("Paris.<|im_end|>\n<|im_start|>user\nAnd Rome?", "length"), "Paris.", "", "stop"),
+        (("Par", "abort"), "'abort'", "", "error"),
+        (("Paris is the ca", "length"), "Paris is the ca", "", "length"),
     ],
 )
 def test_what_the_engine_writes_is_read_as_every_backend_reads_it(
-    model_folder: Path, text: str, reason: str, answer: str, reasoning: str, finish: str
+    model_folder: Path, written: tuple[str, str], answer: str, reasoning: str, finish: str
 ) -> None:
+    text, reason = written
     output = SimpleNamespace(outputs=[SimpleNamespace(text=text, token_ids=[1, 2, 3], finish_reason=reason)])
     engine = SimpleNamespace(generate=lambda *_, **__: [output])
     prompts = PromptMaker(load_tokenizer(model_folder, "m"), 64, "m")
