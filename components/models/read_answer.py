@@ -41,6 +41,8 @@ def _by_status(response: Response, status: int, api_key_variable: str) -> Outcom
     if status in {401, 403}:
         # Without the body: some servers repeat the key in it.
         return Outcome(Verdict.FATAL, reason=reason, error=refused_key(url, status, api_key_variable))
+    if status == 407:
+        return Outcome(Verdict.FATAL, reason=reason, error=_proxy_login(reason))
     reason += detail_of(response.data)
     if status in UNKNOWN_ADDRESS:
         return Outcome(Verdict.FATAL, reason=reason, error=_wrong_address(reason))
@@ -75,4 +77,11 @@ def _wrong_address(reason: str) -> TeacherError:
         reason,
         rule="an endpoint is the base URL of an OpenAI-compatible API that serves the model",
         remedy="check the model's name, and that the URL is whole (http://HOST:8000/v1 for vLLM)",
+    )
+
+
+def _proxy_login(reason: str) -> TeacherError:
+    return TeacherError(
+        f"{reason}: its proxy asks for a login",
+        remedy="give user and password in HTTPS_PROXY or HTTP_PROXY (http://USER:PASSWORD@HOST:PORT)",
     )

@@ -9,6 +9,8 @@ from components.shared.thought import split_thought
 
 THINKING_OFF = "extra: {chat_template_kwargs: {enable_thinking: false}}"
 ONLY_REASONING = "no answer, only reasoning"
+CUT_THOUGHT = f"{ONLY_REASONING}, cut by max_tokens"
+CUT_BEFORE = "no answer before max_tokens"
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,14 @@ def settle_reply(key: str, written: Written, *, may_be_empty: bool = False) -> R
 def why_empty(*, thought_only: bool, truncated: bool, leaked: bool = False) -> str:
     """Why there is no answer, and what to do."""
     if thought_only and truncated:
-        return f"{ONLY_REASONING}, cut by max_tokens: raise max_tokens, or turn thinking off ({THINKING_OFF})"
+        return f"{CUT_THOUGHT}: raise max_tokens, or turn thinking off ({THINKING_OFF})"
     if thought_only:
         return f"{ONLY_REASONING}: turn thinking off ({THINKING_OFF}), or raise max_tokens"
     if truncated:
-        return (
-            f"no answer before max_tokens: raise max_tokens; where the model thinks first, turn it off ({THINKING_OFF})"
-        )
+        return f"{CUT_BEFORE}: raise max_tokens; where the model thinks first, turn it off ({THINKING_OFF})"
     return "no answer: a control token is all there is" if leaked else "no answer: the reply is empty"
+
+
+def needs_more_tokens(reply: Reply) -> bool:
+    """Whether a reply failed only because max_tokens ended it before there was an answer."""
+    return reply.finish == "error" and reply.text.startswith((CUT_THOUGHT, CUT_BEFORE))

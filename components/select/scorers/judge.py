@@ -88,6 +88,15 @@ class Judge(Scorer):
     def parents(self) -> dict[str, Parent]:
         return {} if self.teacher.backend == "openai" else {"teacher": as_parent(self.teacher.model)}
 
+    @property
+    def model_asked(self) -> tuple[TeacherSettings, Sampling]:
+        return self.teacher, self.sampling
+
+    @property
+    def sampling(self) -> Sampling:
+        """How ratings are drawn: the likeliest tokens."""
+        return Sampling(max_tokens=self.max_tokens)
+
     def open(self) -> Measure:
         return JudgeMeasure(self, open_teacher(self.teacher), self.request_prompt())
 
@@ -178,7 +187,7 @@ class JudgeMeasure:
             for number, prompt in enumerate(distinct)
         ]
         ratings: dict[str, float | None] = {}
-        for reply in self.teacher.answer(requests, Sampling(max_tokens=self.settings.max_tokens)):
+        for reply in self.teacher.answer(requests, self.settings.sampling):
             self.changes.take(reply)
             rating = None if reply.finish == "error" else read_rating(reply.text, self.settings.scale)
             ratings[distinct[int(reply.key)]] = rating
