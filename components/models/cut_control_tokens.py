@@ -20,7 +20,10 @@ _ROLES = r"system|user|assistant|model|human|tool|developer|observation|ipython|
 _BARRED = rf"<{_BAR}[\w▁/.-]{{1,40}}{_BAR}>"
 _TURNS = r"<end_of_turn>|<start_of_turn>|<turn\|>|<\|turn>|\[\|endofturn\|\]|\[\|(?:assistant|user|system)\|\]"
 _WEAK = r"</?s>|<eos>|<bos>|<pad>|<unk>|<eop>|<sop>|\[EOS\]|\[BOS\]|\[PAD\]|\[/?INST\]|<</?SYS>>|\[gMASK\]"
-_TOKEN = re.compile(f"(?P<strong>{_BARRED}|{_TURNS})|(?P<weak>{_WEAK})")
+_TOKEN = re.compile(f"{_BARRED}|{_TURNS}|{_WEAK}")
+_WEAK_TOKEN = re.compile(_WEAK)
+# Whether there is any token at all is asked of every answer, so it is asked of what is cheap to find first.
+_MAY_BEGIN = re.compile(r"[<\[][|｜/a-zA-Z<]")
 _ONLY_TOKENS = re.compile(rf"(?:\s|{_BARRED}|{_TURNS}|{_WEAK})*\Z")
 _ROLE_FOLLOWS = re.compile(rf"\s*(?:{_ROLES})[ \t]*(?:\n|\r|:|\Z|{_BARRED})", re.IGNORECASE)
 # Of the many barred tokens (images, padding, fill-in-the-middle, …) those that begin or end a turn.
@@ -71,7 +74,7 @@ def cut_control_tokens(text: str, *, generated: bool = False) -> Cut:
         text: the answer.
         generated: control tokens in it are known to be tokens of their own: each that begins or ends a turn is leaked.
     """
-    if not _TOKEN.search(text):
+    if not _MAY_BEGIN.search(text) or not _TOKEN.search(text):
         return Cut(text, False)
     begun = cut_header(text)
     for token in _TOKEN.finditer(begun.text):
@@ -89,7 +92,7 @@ def _is_leaked(text: str, token: re.Match[str]) -> bool:
     follows = _TOKEN.match(after.lstrip())
     if not _STARTS.search(token[0]) and follows and follows[0] != _STRIKE_END:
         return True
-    return bool(token["strong"]) and _acts_as_turn(token[0], before, after)
+    return not _WEAK_TOKEN.fullmatch(token[0]) and _acts_as_turn(token[0], before, after)
 
 
 def _acts_as_turn(token: str, before: str, after: str) -> bool:

@@ -28,11 +28,32 @@ _REASONS = {
     Ending.COMPLETE: (
         *("stop", "eos", "eos_token", "end_turn", "complete", "completed", "stop_sequence", "stop_token"),
         *("endoftext", "end_of_text", "end_of_turn", "finish", "finished", "normal", "done", "success", "null", "none"),
+        *(
+            "stop_str",
+            "stop_string",
+            "stop_word",
+            "stop_words",
+            "stopped",
+            "eos_token_id",
+            "eos_id",
+            "end_id",
+            "eot",
+            "end",
+        ),
     ),
     Ending.TRUNCATED: (
         *("length", "max_tokens", "max_token", "max_length", "model_length", "max_new_tokens", "max_output_tokens"),
         *("max_completion_tokens", "max_output", "model_context_window_exceeded", "context_length_exceeded"),
         *("context_window_exceeded", "context_length", "error_limit", "token_limit", "time_limit", "incomplete"),
+        *(
+            "limit",
+            "length_limit",
+            "context_limit",
+            "max_tokens_reached",
+            "token_limit_reached",
+            "truncated",
+            "repetition",
+        ),
     ),
     Ending.TOOL_CALL: (
         *("tool_calls", "tool_call", "tool_use", "function_call", "function_calls"),
@@ -46,7 +67,7 @@ _REASONS = {
     Ending.REFUSED: (
         *("content_filter", "content_filtered", "safety", "image_safety", "recitation", "image_recitation"),
         *("blocklist", "prohibited_content", "image_prohibited_content", "spii", "language", "refusal", "refused"),
-        *("error_toxic", "guardrail_intervened", "sensitive", "moderation", "blocked", "flagged"),
+        *("error_toxic", "guardrail_intervened", "sensitive", "moderation", "blocked", "flagged", "model_armor"),
     ),
 }
 # Without their lines below: MAX_TOKENS, max-tokens and MaxTokens are one.

@@ -45,18 +45,23 @@ def read_completion(key: str, body: Body, by_status: Callable[[int], Outcome]) -
 def _parsed(data: bytes) -> Any:
     """The body as JSON, None where it is none. Gemini's OpenAI face puts errors into a list."""
     try:
-        found = json.loads(data)
+        # A byte that is no UTF-8 becomes a lone surrogate, which is replaced and counted with the others; raw tabs and
+        # line breaks within strings are read as what they are.
+        text = data.decode("utf-8-sig", errors="surrogateescape")
+        found = json.loads(text, strict=False)
     except ValueError:
         return None
     return found[0] if isinstance(found, list) and found else found
 
 
 def _choice(key: str, url: str, choice: dict[str, Any], usage: Any) -> Outcome:
+    if choice.get("error"):
+        reason = f"{url} ended the answer with an error{detail_of(json.dumps(choice['error']).encode())}"
+        return Outcome(Verdict.BROKEN, reason=reason, alive=True)
     message: dict[str, Any] = choice["message"] if "message" in choice else {"content": choice["text"]}
     spoken, ending = read_message(message), ending_of(choice.get("finish_reason"))
     if ending is Ending.INTERRUPTED:
-        detail = detail_of(json.dumps(choice["error"]).encode()) if choice.get("error") else ""
-        reason = f"{url} ended the answer with the finish reason {choice['finish_reason']!r}{detail}"
+        reason = f"{url} ended the answer with the finish reason {choice['finish_reason']!r}"
         return Outcome(Verdict.BROKEN, reason=reason, alive=True)
     counts = _counts(usage)
     if ending is Ending.REFUSED or (spoken.refusal and not spoken.text.strip()):
@@ -127,9 +132,7 @@ def _no_completion(body: Body, found: Any) -> Outcome:
 
 def _error_in(body: dict[str, Any]) -> Any:
     """The error that a body is about, if it is: `error`, or an object that is one by its own word."""
-    if body.get("choices"):
-        return None
-    return body.get("error") or (body if body.get("object") == "error" else None)
+    return body.get("error") or (body if body.get("object") == "error" and not body.get("choices") else None)
 
 
 def _named_error(body: Body, error: Any, by_status: Callable[[int], Outcome]) -> Outcome:

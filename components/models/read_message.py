@@ -41,7 +41,7 @@ def read_message(message: Mapping[str, Any]) -> Spoken:
 def _read_content(content: Any) -> Spoken:
     if content is None or isinstance(content, str):
         return Spoken(text=content or "")
-    parts = [content] if isinstance(content, dict) else content
+    parts = content.get("parts", [content]) if isinstance(content, dict) else content
     if not isinstance(parts, list):
         raise TypeError(f"content is of the type {type(content).__name__}")
     read = [_read_part(part) for part in parts]

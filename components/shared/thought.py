@@ -8,15 +8,20 @@ Tags are those of today's open reasoning models: `<think>` (DeepSeek-R1, Qwen3 a
 import re
 from dataclasses import dataclass
 
-_PAIRS = (
-    *((rf"<{name}>", rf"</{name}>") for name in ("think", "thinking", "thought", "reasoning", "seed:think")),
-    (r"\[THINK\]", r"\[/THINK\]"),
-    (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>"),
+_TAGS = (
+    *((f"<{name}>", f"</{name}>") for name in ("think", "thinking", "thought", "reasoning", "seed:think")),
+    ("[THINK]", "[/THINK]"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
     ("◁think▷", "◁/think▷"),
-    (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
 )
 # What closes these closes other things as well, so they are read only where they are opened.
-_CHANNELS = ((r"<\|channel\|>analysis<\|message\|>", r"<\|end\|>"), (r"<\|channel>thought\b", r"<channel\|>"))
+_CHANNEL_TAGS = (("<|channel|>analysis<|message|>", "<|end|>"), ("<|channel>thought\n", "<channel|>"))
+# Whether there is any tag at all is asked of every answer, so it is asked of what is cheap to find first.
+_MAY_BEGIN = re.compile(r"[<\[◁][|/a-zA-Z]")
+_MARKS = (*(tag for pair in _TAGS for tag in pair), *(opening for opening, _ in _CHANNEL_TAGS))
+_PAIRS = tuple((re.escape(opening), re.escape(closing)) for opening, closing in _TAGS)
+_CHANNELS = tuple((re.escape(opening), re.escape(closing)) for opening, closing in _CHANNEL_TAGS)
 # A tag that opens stands at the beginning of a line: in the middle of one it is being talked about.
 _BLOCK = re.compile(
     "|".join(rf"^[ \t]*{opening}(.*?){closing}" for opening, closing in (*_PAIRS, *_CHANNELS)), re.DOTALL | re.MULTILINE
@@ -56,6 +61,8 @@ def split_thought(text: str, *, opened: bool = False) -> Parted:
         text: the reply.
         opened: the prompt is known to end with an opening tag: without a closing one, all of the reply is a thought.
     """
+    if not opened and not (_MAY_BEGIN.search(text) and any(mark in text for mark in _MARKS)):
+        return Parted("", text)
     thoughts: list[str] = []
 
     def take(found: re.Match[str]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from components.models.openai_teacher import OpenAITeacher
+from components.models.read_answer import Response, read_answer
 from components.models.teacher import Reply, Request, Sampling, TeacherSettings, Usage
 from components.shared.errors import TeacherError
 from components.shared.rows import Message
@@ -314,6 +315,11 @@ RETRIED_ALONE = {
         "upstream is down",
     ),
     "empty choices": ({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 7}}, "without any choice"),
+    "error within the choice, no reason": (
+        {"choices": [{"message": {"content": ""}, "finish_reason": None, "error": {"message": "upstream is down"}}]},
+        "upstream is down",
+    ),
+    "finish abort as an object (SGLang)": (said("Par", {"type": "abort", "message": "x"}), "abort"),
     "null choices": ({"choices": None}, "without any choice"),
 }
 
@@ -368,6 +374,19 @@ def test_what_utf8_cannot_hold_is_replaced_and_counted(endpoint: Endpoint, text:
     assert (reply.text, reply.finish, reply.mended) == (answer, "stop", "\ufffd" in answer)
     assert usage.mended == reply.mended
     assert Reply.model_validate_json(reply.model_dump_json()) == reply
+
+
+def test_a_byte_that_is_no_utf8_is_replaced_and_counted(endpoint: Endpoint) -> None:
+    endpoint.status, endpoint.headers = 200, {}
+    data = b'{"choices": [{"message": {"content": "Paris \xf0\x9f"}, "finish_reason": "stop"}]}'
+    found = read_answer("k", Response(endpoint.url, 200, {}, data), "").reply
+    assert found is not None
+    assert (found.text.rstrip("\ufffd"), found.mended) == ("Paris ", True)
+
+
+def test_raw_line_breaks_within_a_string_are_read(endpoint: Endpoint) -> None:
+    reply, _ = ask(endpoint, '\n\n{"choices": [{"message": {"content": "Paris\n\tand Rome."}}]}')
+    assert reply.text == "Paris\n\tand Rome."
 
 
 def test_a_surrogate_in_the_reasoning_is_replaced_too(endpoint: Endpoint) -> None:
