@@ -1,7 +1,6 @@
 """Data sets of the Hugging Face hub, streamed. This needs the internet (or a mirror, HF_ENDPOINT)."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,14 +8,12 @@ from components.collect.records import Found, Record, shorten
 from components.collect.settings import HUB, Source
 from components.shared.errors import InputError
 from components.shared.manifest import Parent, canonical
-from components.shared.proxy import spare_proxy
 
 
 def resolve_revision(source: Source) -> str:
     """The commit that a hub source names: the same commit always has the same rows. Raises InputError."""
     from huggingface_hub import HfApi
 
-    spare_proxy(os.environ.get("HF_ENDPOINT", ""))
     try:
         return str(HfApi().dataset_info(source.uri.removeprefix(HUB), revision=source.revision or None).sha)
     except Exception as error:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from components.shared.errors import DamagedError, ModelError
 from components.shared.manifest import MANIFEST, Manifest, Parent, canonical, parse_manifest
-from components.shared.proxy import spare_proxy
 from components.shared.store import Store, open_store
 
 PACKAGE = "package:"
@@ -138,7 +137,6 @@ def _from_hub(reference: str, allow_pickled: bool) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     name, _, revision = reference.partition("@")
-    spare_proxy(os.environ.get("HF_ENDPOINT", ""))
     try:
         patterns = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
         patterns += [f"*{suffix}" for suffix in UNSAFE_SUFFIXES] if allow_pickled else []

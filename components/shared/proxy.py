@@ -67,13 +67,6 @@ def is_bypassed(url: str) -> bool:
     return any(_matches(entry.lower(), host, port) for entry in entries) or _by_system(parts)
 
 
-def spare_proxy(url: str) -> None:
-    """Name a URL's host in NO_PROXY where only a range of addresses does, for libraries that know no ranges."""
-    host = urlsplit(url).hostname if url else None
-    if host and is_bypassed(url) and host not in _no_proxy().split(","):
-        os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{_no_proxy()},{host}"
-
-
 def _no_proxy() -> str:
     return os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
 
