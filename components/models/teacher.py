@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
-from typing import Annotated, ClassVar, Literal, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from components.shared.errors import SettingsError
 from components.shared.rows import Message
 from components.shared.settings import Settings, known
 
@@ -78,16 +77,22 @@ class TeacherSettings(Settings):
 
     @property
     def template_options(self) -> dict[str, JsonValue]:
-        """What a model that runs here gives its chat template. Raises SettingsError for what only a server can read."""
-        others = sorted(self.extra.keys() - {TEMPLATE_OPTIONS})
+        """What a model that runs here gives its chat template besides the messages."""
         options = self.extra.get(TEMPLATE_OPTIONS, {})
-        if others or not isinstance(options, dict):
-            raise SettingsError(
-                f"extra of backend {self.backend!r} holds {', '.join(others) or f'{TEMPLATE_OPTIONS}: {options!r}'}",
-                rule=f"a model that runs here reads {TEMPLATE_OPTIONS} alone, a mapping",
-                remedy="take it out of `extra`; sampling has settings of its own",
-            )
+        assert isinstance(options, dict)  # _check has seen to it
         return options
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        others = sorted(self.extra.keys() - {TEMPLATE_OPTIONS})
+        if self.backend != "openai" and others:
+            raise ValueError(
+                f"extra: backend {self.backend!r} reads {TEMPLATE_OPTIONS} alone, not {', '.join(others)}; "
+                "sampling has settings of its own"
+            )
+        if not isinstance(self.extra.get(TEMPLATE_OPTIONS, {}), dict):
+            raise ValueError(f"extra: {TEMPLATE_OPTIONS} is a mapping, such as {{enable_thinking: false}}")
+        return self
 
 
 class Request(BaseModel):

@@ -44,15 +44,13 @@ class TransformersTeacher:
         """Load the model that the settings name, onto the GPU if this process sees one.
 
         Raises:
-            SettingsError: `extra` holds what only a server can read.
             ModelError: there is no such model, it cannot be loaded, or it has no chat template.
         """
-        options = settings.template_options
         folder = local_model(settings.model)
         tokenizer = load_tokenizer(folder, settings.model)
         model = load_model(folder, settings.model)
         spare_threads(model)
-        return cls(model, tokenizer, settings.model, settings.batch, options)
+        return cls(model, tokenizer, settings.model, settings.batch, settings.template_options)
 
     def answer(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Reply]:
         """Answer all requests, batch by batch; within a bounded look-ahead, the shortest prompts come first.

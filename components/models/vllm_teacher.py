@@ -48,7 +48,6 @@ class VllmTeacher:
             ) from error
         import torch
 
-        template_options = settings.template_options
         folder = local_model(settings.model)
         tokenizer = load_tokenizer(folder, settings.model)
         try:
@@ -65,7 +64,7 @@ class VllmTeacher:
                 remedy="see vLLM's log above; use more or larger GPUs (gpus_per_actor), or backend 'transformers'",
             ) from error
         options = engine.llm_engine.vllm_config
-        prompts = PromptMaker(tokenizer, options.model_config.max_model_len, settings.model, template_options)
+        prompts = PromptMaker(tokenizer, options.model_config.max_model_len, settings.model, settings.template_options)
         return cls(engine, SamplingParams, prompts, options.scheduler_config.max_num_seqs)
 
     def answer(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Reply]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from components.models.teacher import Reply, Request, Sampling, TeacherSettings, open_teacher
@@ -181,9 +181,10 @@ def test_thinking_is_turned_off_through_extra(model_folder: Path) -> None:
     assert (reply.text, reply.reasoning, reply.finish) == ("Paris.", "", "stop")
 
 
-def test_fields_that_only_a_server_reads_are_refused(model_folder: Path) -> None:
-    with pytest.raises(SettingsError, match="min_p"):
-        open_teacher(TeacherSettings(model=str(model_folder), extra={"min_p": 0.1}))
+@pytest.mark.parametrize("extra", [{"min_p": 0.1}, {"chat_template_kwargs": "off"}])
+def test_fields_that_only_a_server_reads_are_refused_with_the_recipe(extra: dict[str, JsonValue]) -> None:
+    with pytest.raises(ValidationError, match=r"extra: .*(min_p|is a mapping)"):
+        TeacherSettings(model="m", extra=extra)
 
 
 def test_a_turn_of_someone_else_is_cut_off_and_counted(model_folder: Path) -> None:
