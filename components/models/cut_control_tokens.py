@@ -50,10 +50,11 @@ _QUOTES = {"`": "`", '"': '"', "'": "'", "“": "”", "‘": "’", "«": "»",
 
 @dataclass(frozen=True)
 class Cut:
-    """An answer without leaked control tokens; `leaked` where there were any."""
+    """An answer without leaked control tokens; `leaked` where there were any, `ended` where one of them ended it."""
 
     text: str
     leaked: bool
+    ended: bool = False
 
 
 def cut_header(text: str) -> Cut:
@@ -79,7 +80,7 @@ def cut_control_tokens(text: str, *, generated: bool = False) -> Cut:
     begun = cut_header(text)
     for token in _TOKEN.finditer(begun.text):
         if (generated and is_turn_token(token[0])) or _is_leaked(begun.text, token):
-            return Cut(begun.text[: token.start()].rstrip(), True)
+            return Cut(begun.text[: token.start()].rstrip(), leaked=True, ended=True)
     return begun
 
 

@@ -57,11 +57,11 @@ def settle_reply(key: str, written: Written, *, may_be_empty: bool = False) -> R
         "mended": (text, reasoning) != (written.text, written.reasoning),
     }
     # What follows an end of turn is no part of the answer: the limit that it met is none of the answer's.
-    truncated = written.truncated and not answer.leaked
+    truncated = written.truncated and not answer.ended
     thought_only = bool(facts["reasoning"]) or parted.unfinished
     if answer.text.strip() or (may_be_empty and not thought_only):
         return Reply(key=key, text=answer.text, finish="length" if truncated else "stop", **facts)
-    reason = why_empty(thought_only=thought_only, truncated=truncated, leaked=answer.leaked)
+    reason = why_empty(thought_only=thought_only, truncated=truncated, leaked=answer.ended)
     return Reply(key=key, text=reason, finish="error", **facts)
 
 

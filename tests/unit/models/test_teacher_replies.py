@@ -394,6 +394,13 @@ def test_a_surrogate_in_the_reasoning_is_replaced_too(endpoint: Endpoint) -> Non
     assert (reply.text, reply.reasoning, reply.mended) == ("Paris.", "so \ufffd", True)
 
 
+def test_an_answer_whose_header_leaks_may_be_truncated(endpoint: Endpoint) -> None:
+    channels = "<|channel|>analysis<|message|>So<|end|><|start|>assistant<|channel|>final<|message|>Paris is the ca"
+    for text in ("<|im_start|>assistant\nParis is the ca", channels):
+        reply, _ = ask(endpoint, said(text, "length"))
+        assert (reply.text, reply.finish, reply.leaked) == ("Paris is the ca", "length", True)
+
+
 def test_leaked_control_tokens_are_cut_and_counted(endpoint: Endpoint) -> None:
     reply, usage = ask(endpoint, said("Paris.<|im_end|>\n<|im_start|>user\nAnd Rome?", "length"))
     # The answer had ended before the limit.
