@@ -1,5 +1,6 @@
 """Conversations as token ids, by the model's own chat template, cut to fit its context."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,14 @@ class PromptMaker:
         tokenizer: with a chat template.
         context: most tokens of prompt and answer together.
         reference: the model's, for messages.
+        template_options: what the chat template is given besides the messages, such as `enable_thinking`.
     """
 
-    def __init__(self, tokenizer: Any, context: int, reference: str) -> None:
+    def __init__(
+        self, tokenizer: Any, context: int, reference: str, template_options: Mapping[str, Any] | None = None
+    ) -> None:
         self.tokenizer, self.context, self.reference = tokenizer, context, reference
+        self.template_options = dict(template_options or {})
         self.truncated = 0
 
     def make(self, requests: list[Request], max_tokens: int) -> tuple[list[Prompt], list[Reply]]:
@@ -47,7 +52,11 @@ class PromptMaker:
         for request in requests:
             messages = [message.model_dump() for message in request.messages]
             try:
-                texts.append(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+                texts.append(
+                    self.tokenizer.apply_chat_template(
+                        messages, tokenize=False, add_generation_prompt=True, **self.template_options
+                    )
+                )
                 keys.append(request.key)
             except TemplateError as error:
                 refused.append(Reply(key=request.key, text=f"chat template: {error}", finish="error"))

@@ -5,6 +5,7 @@ import pytest
 
 from components.curate.labels import Label, Labels, ask_labels, label_prompt, parse_label
 from components.curate.settings import CurateSettings
+from components.models.settle_reply import why_empty
 from components.models.teacher import Reply, Request, Sampling, TeacherSettings
 from components.shared.errors import TeacherError
 from components.shared.manifest import Parent
@@ -87,7 +88,7 @@ class Scripted:
                 raise KeyboardInterrupt
             self.asked.append(request.key)
             text = self.script.get(request.key, "science / physics")
-            finish = "error" if text == "HTTP 500" else "stop"
+            finish = "error" if text.startswith("HTTP") else "stop"
             yield Reply(key=request.key, text=text, tokens_in=10, tokens_out=2, finish=finish)  # type: ignore[arg-type]
 
     def close(self) -> None:
@@ -161,3 +162,10 @@ def test_failed_requests_are_told_from_rubbish(tmp_path: Path) -> None:
     with pytest.raises(TeacherError, match=r"\(3 requests failed\)") as caught:
         ask(tmp_path, Scripted({f"id{number}": "HTTP 500" for number in range(20)}), 20)
     assert "request failed: HTTP 500" in caught.value.problem
+
+
+def test_why_a_request_failed_is_said_in_full(tmp_path: Path) -> None:
+    reason = why_empty(thought_only=True, truncated=True) + " [http://a-teacher-with-a-long-name.team.svc:8000/v1]" * 3
+    with pytest.raises(TeacherError) as caught:
+        ask(tmp_path, Scripted({f"id{number}": f"HTTP {reason}" for number in range(20)}), 20)
+    assert reason in caught.value.problem
