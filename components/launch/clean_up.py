@@ -37,7 +37,7 @@ def delete_unfinished(cluster: Cluster, run: str, clock: Clock) -> list[str]:
     Raises:
         JobError: in the end, naming what could not be listed or deleted, and why.
     """
-    return _delete_those(cluster, clock, f"{OURS},{RUN_LABEL}={run}", _is_unfinished)
+    return _delete_matching(cluster, clock, f"{OURS},{RUN_LABEL}={run}", _is_unfinished)
 
 
 def delete_left_over(cluster: Cluster, run: str, clock: Clock) -> list[str]:
@@ -53,7 +53,7 @@ def delete_left_over(cluster: Cluster, run: str, clock: Clock) -> list[str]:
             return bool(run) and job["metadata"]["labels"].get(RUN_LABEL) == run
         return _is_expired(job, now)
 
-    return _delete_those(cluster, clock, OURS, is_left_over)
+    return _delete_matching(cluster, clock, OURS, is_left_over)
 
 
 def ended_at(job: Object) -> float | None:
@@ -73,8 +73,8 @@ def _is_expired(job: Object, now: float) -> bool:
     return ended is not None and kept.isdigit() and now - ended > int(kept)
 
 
-def _delete_those(cluster: Cluster, clock: Clock, labels: str, wanted: Callable[[Kind, Object], bool]) -> list[str]:
-    """Delete the jobs that are wanted gone, of all kinds; a failure is raised when everything else is done."""
+def _delete_matching(cluster: Cluster, clock: Clock, labels: str, matches: Callable[[Kind, Object], bool]) -> list[str]:
+    """Delete the jobs that match, of all kinds; failures are raised when everything else is done."""
     deleted: list[str] = []
     failures: list[JobError] = []
     for kind in KINDS:
@@ -83,7 +83,7 @@ def _delete_those(cluster: Cluster, clock: Clock, labels: str, wanted: Callable[
         except JobError as error:
             failures.append(error)
             continue
-        for job in (one for one in jobs if wanted(kind, one)):
+        for job in (one for one in jobs if matches(kind, one)):
             try:
                 deleted.append(_delete(cluster, kind, job, clock))
             except JobError as error:
@@ -99,7 +99,8 @@ def _incomplete(deleted: list[str], failures: list[JobError]) -> JobError:
         for part in ("problem", "rule", "remedy")
     )
     also = f" (deleted: {', '.join(deleted)})" if deleted else ""
-    return JobError(f"not everything could be cleaned up: {problems}{also}", rule=rules, remedy=remedies)
+    problem = f"not everything could be cleaned up: {problems}{also}"
+    return JobError(problem, rule=rules, remedy=remedies, temporary=any(each.temporary for each in failures))
 
 
 def _jobs(cluster: Cluster, kind: Kind, labels: str, clock: Clock) -> list[Object]:
@@ -116,6 +117,7 @@ def _delete(cluster: Cluster, kind: Kind, job: Object, clock: Clock) -> str:
     try:
         patiently(clock, lambda: end_job(cluster, kind, job))
     except JobError as error:
-        raise JobError(f"{title}: {error.problem}", rule=error.rule, remedy=error.remedy) from error
+        error.problem = f"{title}: {error.problem}"
+        raise
     say("clean-up", f"{title}: deleted")
     return title

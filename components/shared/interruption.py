@@ -8,7 +8,9 @@ NO_CONNECTION = {
     *("ConnectionError", "TimeoutError"),  # Python's own; requests and urllib3 call some of theirs alike
     *("Timeout", "TransportError"),  # requests; httpx
     *("ProtocolError", "NewConnectionError"),  # urllib3
+    "ClientConnectionError",  # aiohttp
     "LocalEntryNotFoundError",  # huggingface_hub, when it reaches nobody
+    "Unreachable",  # the API server of a cluster (launch/refusals.py)
 }
 UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 

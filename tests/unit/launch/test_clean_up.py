@@ -7,10 +7,13 @@ import pytest
 
 from components.clean_up.component import clean_up
 from components.launch import connect
+from components.launch.clean_up import delete_unfinished
+from components.launch.cluster import Cluster
 from components.launch.kind import MANAGED_BY, RUN_LABEL
 from components.launch.marks import TTL_ANNOTATION
 from components.launch.moments import written
-from tests.unit.launch.api_server import GROUPS, ApiServer
+from components.shared.errors import JobError
+from tests.unit.launch.api_server import GROUPS, ApiServer, FastClock
 
 RUNNING = {"jobDeploymentStatus": "Running", "jobStatus": "RUNNING"}
 COMPLETE = {"type": "Complete", "status": "True"}
@@ -130,6 +133,25 @@ def test_everything_that_cannot_be_deleted_is_named_in_the_end(
     said = capsys.readouterr().err
     assert names(api) == {"ray-1", "ray-2"}
     assert "RayJob team/ray-1" in said and "RayJob team/ray-2" in said and "conversion webhook" in said
+
+
+def test_a_clean_up_that_the_api_server_interrupts_may_be_tried_again(api: ApiServer) -> None:
+    """As within its pod; what was deleted before stays deleted."""
+
+    class Faster(FastClock):
+        """The minutes for which a silent server is asked again are over at once."""
+
+        def now(self) -> float:
+            return super().now() * 50
+
+    left(api, "rayjobs", "ray-1", RUNNING)
+    left(api, "trainjobs", "train-1", {})
+    api.refused["list", "trainjobs"] = (503, "the operator's webhook is not there yet")
+    with pytest.raises(JobError) as caught:
+        delete_unfinished(Cluster("team"), "run-1", Faster())
+    assert caught.value.temporary and "deleted: RayJob team/ray-1" in caught.value.problem
+    api.refused.clear()
+    assert delete_unfinished(Cluster("team"), "run-1", FastClock()) == ["TrainJob team/train-1"]
 
 
 def test_without_discovery_a_refused_kind_counts_as_one_that_is_there(

@@ -42,15 +42,20 @@ def test_interruptions_are_told_from_what_stays(error: Exception, passes: bool) 
 
 
 def test_libraries_of_the_network_are_known_by_their_own_errors() -> None:
+    import aiohttp
     import httpx2
     import requests
     import urllib3.exceptions
 
+    from components.launch.refusals import Unreachable
+
     for error in (
+        aiohttp.ServerDisconnectedError(),
         httpx2.ConnectError("refused"),
         httpx2.ReadTimeout("slow"),
         requests.ConnectionError("refused"),
         requests.Timeout("slow"),
+        Unreachable("503 to list pods"),
         urllib3.exceptions.ProtocolError("cut"),
         urllib3.exceptions.NewConnectionError(None, "refused"),  # type: ignore[arg-type]
         urllib3.exceptions.ReadTimeoutError(None, None, "slow"),  # type: ignore[arg-type]

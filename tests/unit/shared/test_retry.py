@@ -16,6 +16,8 @@ from components.shared.errors import (
     TeacherError,
 )
 from components.shared.step import perform
+from components.shared.store import ATTEMPTS_VARIABLE, open_store
+from tests.unit.pipelines.stand_in import served
 
 BACKOFF = {"duration": "30", "factor": "2", "maxDuration": "604800"}
 DOWN = StoreError("s3://bucket: connection refused", temporary=True)
@@ -74,6 +76,23 @@ def test_what_may_pass_is_tried_again_in_the_pod_and_the_log_says_so(
     said = capsys.readouterr().err
     assert "s3://bucket: connection refused" in said and "retry 2 of 2 in this pod, in 60 s" in said
     assert "FAILED" not in said
+
+
+def test_a_step_whose_store_is_away_for_a_while_succeeds(
+    pauses: list[float], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "any")
+    monkeypatch.setenv(ATTEMPTS_VARIABLE, "1")
+    busy = "<Error><Code>SlowDown</Code><Message>later</Message></Error>"
+
+    def work() -> Any:
+        return Done() if open_store("s3://bucket").read("rows") == b"rows" else None
+
+    with served(lambda request: (503, busy) if len(pauses) < 2 else (200, "rows")) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        assert perform("collect", work).address
+    assert pauses == [30, 60] and "the store answered SlowDown" in capsys.readouterr().err
 
 
 def test_it_is_tried_no_more_often_than_the_placement_asks(
