@@ -33,15 +33,23 @@ class Account:
         return f"service account {self.namespace}/{self.name}"
 
 
-def account_of_steps(steps: Cluster, named: str) -> Account:
-    """The account that the steps will run as: the placement's, else the one of Kubeflow's own that is there.
+def account_of_steps(client: Any, steps: Cluster, named: str) -> Account:
+    """The account that the steps will run as: the placement's, else the one of Kubeflow's own that asks or is there.
 
     Args:
+        client: the API server's.
         steps: the namespace of the steps.
         named: `placement.service_account`.
+
+    Raises:
+        ApiException: the API server does not answer.
     """
-    there = next((name for name in KUBEFLOWS_ACCOUNTS if not named and _is_there(steps, name)), KUBEFLOWS_ACCOUNTS[0])
-    return Account(steps.namespace, named or there)
+    if named:
+        return Account(steps.namespace, named)
+    own = [Account(steps.namespace, name) for name in KUBEFLOWS_ACCOUNTS]
+    login = _login(client)
+    asks = next((account for account in own if account.user == login), None)
+    return asks or next((account for account in own if _is_there(steps, account.name)), own[0])
 
 
 def _is_there(steps: Cluster, name: str) -> bool:

@@ -53,14 +53,26 @@ def examine_cluster(recipe: Recipe | None, namespace: Namespace | None = None) -
         steps = Cluster(namespace.name)
         jobs = steps.beside(placement.pods.namespace) if placement.pods.namespace else steps
         yield from examine_served(client, moved)
-        account = account_of_steps(steps, placement.service_account)
-        yield from examine_rights(client, jobs.namespace, account, moved)
+        yield from _rights(client, steps, jobs, placement, moved)
         yield examine_retries(steps)
         yield from examine_objects(steps, jobs, placement, moved)
         yield from _gpus(client, moved)
         if recipe:
             yield from _pods(steps, jobs, recipe.store, images_of(placement, moved))
     yield _kubeflow(namespace)
+
+
+def _rights(
+    client: Any, steps: Cluster, jobs: Cluster, placement: Placement, moved: Recipe | None
+) -> Iterator[Finding]:
+    from kubernetes.client import ApiException
+
+    try:
+        account = account_of_steps(client, steps, placement.service_account)
+    except ApiException as error:
+        yield Finding("rights of the steps", False, f"{error.status} {error.reason}", "check the login")
+        return
+    yield from examine_rights(client, jobs.namespace, account, moved)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster.access import S3_SECRET, Namespace
+from tests.cluster.access import S3_SECRET, STEP_ACCOUNT, Namespace
 from tests.cluster.demo import RECIPE, ROOT, placement_for
 from tests.cluster.storage import Storage
 
@@ -59,4 +59,6 @@ def test_what_is_missing_is_named(doctor: Doctor) -> None:
     assert code == 1
     bad = " ".join(name for name, good in found.items() if not good)
     assert S3_SECRET in bad and "tutelage" in bad, text
+    assert "right to trainjobs.trainer.kubeflow.org" in bad, "the administrator who asks has it, the steps do not"
+    assert f"service account {doctor.namespace.name}/{STEP_ACCOUNT} may not create" in text
     assert "trainingruntime.yaml" in text

@@ -271,6 +271,13 @@ def test_the_steps_own_account_may_always_ask_about_itself(kubernetes: Kubernete
     assert "team/default-editor may not create" in examined()[RAYJOBS].text
 
 
+def test_where_one_of_kubeflows_accounts_asks_the_steps_run_as_that(kubernetes: Kubernetes) -> None:
+    """It may not look accounts up, which is all that tells an installation for one user from one for many."""
+    kubernetes.ways, kubernetes.forbidden = set(), {"serviceaccounts"}
+    kubernetes.login = "system:serviceaccount:team:pipeline-runner"
+    assert "service account team/pipeline-runner may create" in examined()[RAYJOBS].text
+
+
 def test_an_account_that_cannot_be_looked_up_is_taken_for_the_profiles(kubernetes: Kubernetes) -> None:
     kubernetes.forbidden = {"serviceaccounts"}
     assert "team/default-editor may create" in examined()[RAYJOBS].text
