@@ -92,6 +92,9 @@ class Kubernetes:
 
     def _objects(self, request: Request, rest: list[str]) -> Answer:
         plural, name = rest[0], "/".join(rest[1:])
+        group = request.path.split("/")[2]
+        if request.path.startswith("/apis/") and plural not in self.groups.get(group, []):
+            return self._unserved(plural, group)
         if plural in self.forbidden:
             user = 'User "me" cannot get resource' if request.method == "GET" else 'User "me" cannot create resource'
             return 403, status(f'{plural} is forbidden: {user} "{plural}" in API group ""')
@@ -101,6 +104,13 @@ class Kubernetes:
         return (
             (404, {**status(f'{plural} "{name}" not found'), "reason": "NotFound"}) if found is None else (200, found)
         )
+
+    def _unserved(self, plural: str, group: str) -> Answer:
+        """Rights before existence: a service account's Role names what is served; an administrator may do all."""
+        if self.login == "me":
+            return 404, "404 page not found"
+        said = f'User "{self.login}" cannot get resource "{plural}" in API group "{group}" in the namespace "team"'
+        return 403, status(f"{plural}.{group} is forbidden: {said}")
 
     def _there(self, plural: str, name: str, in_kubeflow: bool) -> dict[str, Any] | None:
         meta = {"metadata": {"name": name}}
@@ -198,6 +208,15 @@ def test_a_kind_that_is_not_served_names_its_operator(kubernetes: Kubernetes) ->
     assert not missing.good and "KubeRay" in missing.remedy
     kubernetes.groups["ray.io"], kubernetes.versions["ray.io"] = ["rayjobs"], "v1alpha1"
     assert "only v1alpha1" in examined()["RayJob"].text
+
+
+@pytest.mark.parametrize("login", ["me", "system:serviceaccount:team:default-editor"])
+def test_an_object_of_a_kind_that_is_not_served_names_its_operator(kubernetes: Kubernetes, login: str) -> None:
+    """An account with rights to what is served alone is told 403 of the rest, which is no missing right."""
+    kubernetes.login = login
+    del kubernetes.groups["trainer.kubeflow.org"]
+    missing = examined()["TrainingRuntime tutelage"]
+    assert not missing.good and "Kubeflow Trainer" in missing.remedy and "has no TrainingRuntime" in missing.text
 
 
 def test_each_missing_verb_is_named(kubernetes: Kubernetes) -> None:
