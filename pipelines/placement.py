@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from components.launch.job import Launch
-from components.launch.pods import PodPlacement, Quantity
+from components.launch.pods import LabelKey, LabelValue, ObjectName, PodPlacement, Quantity
 from components.models.reference import CACHE_VARIABLE
 from components.shared.retry import PAUSE_FACTOR, PAUSE_SECONDS, RETRIES_VARIABLE, RETRY_SECONDS_VARIABLE
 from components.shared.run_pointer import RUN_VARIABLE
@@ -40,7 +40,7 @@ class TaskPlacement(Settings):
     accelerator: str = Field("nvidia.com/gpu", description="resource name of the accelerator")
     accelerators: int = Field(0, ge=0, description="accelerators of that kind")
     scratch: Quantity = Field("20Gi", description=f"most that the pod may write to {SCRATCH}: downloaded models too")
-    node_selector: dict[str, str] = Field({}, description="more labels that the node must have")
+    node_selector: dict[LabelKey, LabelValue] = Field({}, description="more labels that the node must have")
     retries: int = Field(2, ge=0, description="tries after a failure")
     retry_for_seconds: int = Field(7 * 24 * 3600, ge=0, description="longest time after which a retry still happens")
 
@@ -52,7 +52,7 @@ class Placement(Settings):
         "", description=f"image of the steps and their jobs; empty: those that ship, {RAY} for synthesize, {TRAIN}"
     )
     images: dict[str, str] = Field({}, description=f"another image by step: {', '.join(KINDS)}")
-    service_account: str = Field(
+    service_account: ObjectName = Field(
         "", description="service account that the steps run as; empty: Kubeflow's own (pipeline-runner, default-editor)"
     )
     pods: PodPlacement = Field(
