@@ -3,6 +3,7 @@
 Nothing here imports kfp: artifacts come in as objects with a `path` (and metrics with `log_metric`).
 """
 
+import contextlib
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -104,8 +105,23 @@ def perform(task: str, work: Callable[[], SomeResult], *, root: str = "") -> Som
     end_with_runner()
     _note_process()
     emit({"kind": "state", "task": task, "state": "running", "process": os.getpid()})
-    try:
+    with reported(task, root):
         result = with_retries(task, work)
+    done = {"address": result.address, "seconds": result.cost.seconds}
+    emit({"kind": "state", "task": task, "state": "done", **done})
+    return result
+
+
+@contextlib.contextmanager
+def reported(task: str, root: str = "") -> Iterator[None]:
+    """Turn what goes wrong into a message and exit code 1 or 2: in a step's work, and in handing its result over.
+
+    Args:
+        task: as for `perform`.
+        root: as for `perform`.
+    """
+    try:
+        yield
     except ValidationError as error:
         raise _failed(task, root, _validation(error), 2) from None
     except TutelageError as error:
@@ -119,9 +135,6 @@ def perform(task: str, work: Callable[[], SomeResult], *, root: str = "") -> Som
     except Exception as error:  # noqa: BLE001 - the step's outermost frame: a person sees no traceback
         unexpected = TutelageError(f"unexpected {type(error).__name__}: {error}", remedy="--debug shows the traceback")
         raise _failed(task, root, unexpected, 1) from None
-    done = {"address": result.address, "seconds": result.cost.seconds}
-    emit({"kind": "state", "task": task, "state": "done", **done})
-    return result
 
 
 def explain_validation(error: ValidationError) -> str:

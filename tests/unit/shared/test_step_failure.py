@@ -14,7 +14,7 @@ import pytest
 from components.shared import step_failure
 from components.shared.errors import DamagedError, SettingsError, StoreError, TutelageError
 from components.shared.settings import Settings
-from components.shared.step import perform
+from components.shared.step import perform, reported
 from components.shared.step_failure import TERMINATION_BYTES, read_failures
 
 ROOT = Path(__file__).parents[3]
@@ -55,6 +55,17 @@ def test_the_failure_is_in_the_store_with_all_its_parts(tmp_path: Path) -> None:
     assert kept.message == str(LOST) and before <= kept.time <= time.time()
     assert (kept.rule, kept.remedy, kept.allowed) == ("one has to", "start it", ("a", "b"))
     assert read_failures(store, "run-2", ["curate"]) == {}
+
+
+def test_a_result_that_cannot_be_handed_over_is_a_failure_like_any_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended, reported("select", str(tmp_path)):
+        raise StoreError("the store refuses", remedy="ask for the right")
+    assert ended.value.code == 1
+    assert read_failures(str(tmp_path), "run-1", ["select"])["select"].problem == "the store refuses"
+    shown = capsys.readouterr().err
+    assert "FAILED the store refuses" in shown and "Traceback" not in shown
 
 
 @pytest.mark.parametrize(
