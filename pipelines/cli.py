@@ -131,7 +131,9 @@ def submit(  # noqa: PLR0917 - typer calls it by keyword
         cookies_file=cookies_file,
         ca_bundle=ca_bundle,
     )
-    submission = send(loaded, folder, access, experiment)
+    submission = send(loaded, folder, access, experiment, guessed=chosen.guessed)
+    if chosen.named and not submission.access.namespace:
+        _say("Kubeflow has one user: the run is in Kubeflow's own namespace")
     _say(f"submitted {folder.name}: run {submission.run}\n{submission.link}")
     if watch:
         _watch(submission, folder)

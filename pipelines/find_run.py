@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from components.shared.errors import NotFoundError, SettingsError
-from pipelines.kubeflow import KubeflowError, complete, connect, explained
-from pipelines.namespace import NAMESPACE_VARIABLE
+from pipelines.kubeflow import NAMESPACE_VARIABLE, KubeflowError, complete, connect, explained
 from pipelines.read_recipe import read_recipe
 from pipelines.run_folder import RunFolder
 from pipelines.submission import Access, Submission, jobs_namespace_of, latest_of, recall, task_keys
@@ -72,8 +71,7 @@ def _with_login(submission: Submission) -> Submission:
 
 def _given(access: Access) -> Access:
     given = {field: os.environ[name] for field, name in VARIABLES.items() if os.environ.get(name)}
-    if access.namespace:
-        given.pop("namespace", None)  # where a run is does not change with the environment
+    given.pop("namespace", None)  # where a run is does not change with the environment; `choose_namespace` reads it
     if access.host and given.get("host", access.host).rstrip("/") != access.host:
         # The environment speaks of another Kubeflow.
         return access

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from components.shared.errors import SettingsError, TutelageError
-from pipelines.namespace import NAMESPACE_VARIABLE
 from pipelines.submission import Access
 
 IN_CLUSTER_HOST = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 PROJECTED_TOKEN = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - the path that Kubeflow's PodDefault mounts
+NAMESPACE_VARIABLE = "TUTELAGE_KFP_NAMESPACE"
 TOKEN_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 - Kubeflow's own name
 TEMPORARY = (429, 500, 502, 503, 504)
 

@@ -4,8 +4,9 @@ import os
 from dataclasses import dataclass
 
 from components.launch.connect import DEFAULT_NAMESPACE, named_context_namespace, own_namespace
+from pipelines.kubeflow import NAMESPACE_VARIABLE
 
-NAMESPACE_VARIABLE = "TUTELAGE_KFP_NAMESPACE"
+OF_CONTEXT = "the kubeconfig's current context"
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,11 @@ class Namespace:
     name: str
     source: str
     named: bool = True
+
+    @property
+    def guessed(self) -> bool:
+        """Whether nothing but the kubeconfig names it, which knows nothing of Kubeflow."""
+        return self.source == OF_CONTEXT
 
     def __str__(self) -> str:
         return f"{self.name} ({self.source})"
@@ -37,7 +43,7 @@ def choose_namespace(given: str = "", of_run: str = "") -> Namespace:
         (of_run, "the run's"),
         (os.environ.get(NAMESPACE_VARIABLE, ""), NAMESPACE_VARIABLE),
         (own_namespace(), "this pod's"),
-        (named_context_namespace(), "the kubeconfig's current context"),
+        (named_context_namespace(), OF_CONTEXT),
     )
     found = next(((name, source) for name, source in named if name), None)
     if found is None:

@@ -15,8 +15,18 @@ from pipelines.submission import Access, Submission, keep, task_keys
 EXPERIMENT = "tutelage"
 
 
-def submit(recipe: Recipe, folder: RunFolder, access: Access, experiment: str = EXPERIMENT) -> Submission:
+def submit(
+    recipe: Recipe, folder: RunFolder, access: Access, experiment: str = EXPERIMENT, *, guessed: bool = False
+) -> Submission:
     """Compile and submit; what is needed to find the run again is kept in the folder.
+
+    Args:
+        recipe: what runs.
+        folder: the run's, on this machine.
+        access: how Kubeflow is reached, and the namespace of the run.
+        experiment: the run's, in Kubeflow.
+        guessed: the namespace is the kubeconfig's. A Kubeflow with one user runs everything in its own, whatever that
+            says, so it is not remembered as the run's.
 
     Raises:
         KubeflowError: Kubeflow cannot be reached or refuses.
@@ -37,6 +47,8 @@ def submit(recipe: Recipe, folder: RunFolder, access: Access, experiment: str = 
                 pipeline_package_path=str(path),
                 service_account=recipe.placement.service_account or None,
             )
+    if guessed and profile is None:
+        access = access.model_copy(update={"namespace": ""})
     submission = Submission(
         run=run.run_id,
         name=folder.name,

@@ -143,3 +143,10 @@ def test_a_profile_may_be_the_kubeconfigs(tutelage: Tutelage, kubeflow: Kubeflow
     kubeflow.several_users = True
     assert tutelage.submit().output.startswith("namespace: mine (the kubeconfig's current context)\n")
     assert kubeflow.experiment["namespace"] == "mine"
+
+
+def test_a_guess_is_not_remembered_as_the_runs(tutelage: Tutelage, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "the run is in Kubeflow's own namespace" in tutelage.submit().output
+    assert tutelage("status", "demo").output.startswith("namespace: mine (the kubeconfig's current context)\n")
+    monkeypatch.setenv(VARIABLE, "kubeflow")
+    assert tutelage("status", "demo").output.startswith("namespace: kubeflow (TUTELAGE_KFP_NAMESPACE)\n")
