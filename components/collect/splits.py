@@ -9,7 +9,6 @@ from typing import Any
 
 from components.collect.data_card import Configuration, default_of, read_card
 from components.collect.files import TRAIN, DataFile
-from components.collect.unpack import plain_name
 from components.shared.errors import InputError
 
 WORDS = {
@@ -23,8 +22,13 @@ WORDS = {
     "testing": "test",
     "eval": "test",
     "evaluation": "test",
+    "heldout": "test",
+    "holdout": "test",
 }
-"""Words in names that say a split, as the library `datasets` reads them."""
+"""Words in names that say a split: those that the library `datasets` reads, and what is held out."""
+JOINED = re.compile(r"(?<=[a-z])(?=[A-Z])")
+"""Where a word begins within one: testData."""
+HELD_OUT = re.compile(r"(held|hold)[-_ ]out")
 SHARDED = re.compile(r"(?:^|/)([^/]+?)[-.]\d{5}-of-\d{5,}[^/]*$")
 CARD = "readme.md"
 SAVED_SPLITS, SAVED_STATE = "dataset_dict.json", "state.json"
@@ -85,8 +89,7 @@ def split_of(name: str) -> str | None:
     sharded = SHARDED.search(name)
     if sharded is not None and re.fullmatch(r"\w+", sharded[1]) and len(_words(sharded[1])) == 1:
         return canonical_split(sharded[1])
-    path = PurePosixPath(plain_name(name))
-    for part in (path.stem, *reversed(path.parent.parts)):
+    for part in reversed(PurePosixPath(name).parts):
         found = _words(part)
         if found:
             return found.pop() if len(found) == 1 else None
@@ -124,7 +127,8 @@ def _configuration(uri: str, present: list[DataFile], files: list[DataFile], sub
 
 
 def _words(part: str) -> set[str]:
-    return {WORDS[word] for word in re.split(r"[^a-z]+", part.lower()) if word in WORDS}
+    spelled = HELD_OUT.sub("heldout", JOINED.sub("_", part).lower())
+    return {WORDS[word] for word in re.split(r"[^a-z]+", spelled) if word in WORDS}
 
 
 def _read_json(file: DataFile) -> dict[str, Any]:

@@ -99,10 +99,13 @@ def _delimiter(file: DataFile, raw: Iterator[bytes | None], expected: str) -> tu
 def _header(file: DataFile, row: list[str] | Broken) -> list[str]:
     """The columns' names. Raises InputError: without them no row can be read."""
     if isinstance(row, Broken):
+        # The csv module's words for a carriage return that no line feed follows.
+        only_returns = row.detail.startswith("new-line character")
         raise InputError(
-            f"{file.uri}: the header cannot be read: {row.detail}",
+            f"{file.uri}: the header cannot be read: "
+            + ("its lines end with a carriage return alone, as on an old Mac" if only_returns else row.detail),
             rule="the first line names the columns; its quotes match",
-            remedy="repair the first line",
+            remedy="end the lines with a line feed: `tr '\\r' '\\n'`" if only_returns else "repair the first line",
         )
     names = [name.strip() for name in row]
     raw = "".join(names).encode("utf-8", "surrogateescape")

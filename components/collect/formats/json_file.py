@@ -13,7 +13,7 @@ from components.collect.files import DataFile
 from components.collect.formats.format import Format
 from components.collect.formats.json_array import read_array
 from components.collect.formats.json_lines import read_lines
-from components.collect.formats.json_object import OF_A_ROW, read_object
+from components.collect.formats.json_object import OF_A_ROW, is_row, read_object
 from components.collect.records import Found
 from components.collect.streams import BOM
 
@@ -57,7 +57,7 @@ def kind_of(head: bytes, cut: bool = False) -> Kind:
     if first.startswith(b"["):
         return "lines" if value is not None and following else "array"
     if value is not None:
-        return "object" if not following and _holds_rows(value) else "lines"
+        return "object" if not following and _is_no_row(value) else "lines"
     return "object" if _goes_on(first, following) else "lines"
 
 
@@ -91,10 +91,12 @@ def _parsed(line: bytes) -> Any:
         return None
 
 
-def _holds_rows(value: dict[str, Any]) -> bool:
-    """Whether an object is no row but holds rows: lists of objects under one or more names."""
-    lists = [item for item in value.values() if isinstance(item, list) and item and isinstance(item[0], dict)]
-    return bool(lists) and not OF_A_ROW & value.keys()
+def _is_no_row(value: dict[str, Any]) -> bool:
+    """Whether an object is no row, but holds rows: lists of objects under one or more names, or columns."""
+    if is_row({name: json.dumps(item).encode()[:8] for name, item in value.items()}):
+        return False
+    lists = [item for item in value.values() if isinstance(item, list) and item]
+    return any(isinstance(item[0], dict) for item in lists) or bool(OF_A_ROW & value.keys())
 
 
 def _goes_on(line: bytes, following: bytes) -> bool:

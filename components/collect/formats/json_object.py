@@ -5,7 +5,7 @@ The file is passed twice: once for the object's names and what stands under them
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from components.collect.files import TRAIN, DataFile
@@ -21,6 +21,7 @@ ROWS = re.compile(rb"\[\s*\{")
 LIST, OBJECT = b"[", b"{"
 OF_A_ROW = frozenset({"instruction", "prompt", "question", "messages", "conversations"})
 """Names of which a row has one, and an object that holds rows has none."""
+CONVERSATIONS = frozenset({"messages", "conversations"})
 OF_ROWS = frozenset({"data", "rows", "examples", "instances", "items", "records"})
 """Names under which rows are kept; other lists beside them are none."""
 SPLITS = frozenset({TRAIN, "validation", "test"})
@@ -42,7 +43,7 @@ def read_object(file: DataFile, limit: int) -> Found:
         InputError: the object has no end, is no row and holds none, or holds several lists of them.
     """
     members = list(_members(file, limit))
-    if OF_A_ROW & {member.name for member in members}:
+    if is_row({member.name: member.value for member in members}):
         yield _single(file, limit)
         return
     chosen = _choose(file, members)
@@ -53,6 +54,15 @@ def read_object(file: DataFile, limit: int) -> Found:
         + (f"; not read: {', '.join(beside)}" if beside else ""),
     )
     yield from read_array(_after(file.text_chunks(), chosen.start + 1), file.uri, limit, ends_file=False)
+
+
+def is_row(values: Mapping[str, bytes]) -> bool:
+    """Whether an object is a row, by its names and how their values begin; a table by columns has a row's names too."""
+    if CONVERSATIONS & values.keys():
+        return True
+    columns = all(value.startswith(LIST) and not ROWS.match(value) for value in values.values())
+    by_name = all(value.startswith(OBJECT) for value in values.values())
+    return bool(OF_A_ROW & values.keys()) and not columns and not by_name
 
 
 def _single(file: DataFile, limit: int) -> Record | Broken:

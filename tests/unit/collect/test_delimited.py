@@ -94,6 +94,12 @@ def test_line_that_is_too_long_for_a_header(make_file: Any) -> None:
         list(read_csv(make_file("rows.csv", b"q" * 100 + b",a\n1,2\n"), 10))
 
 
+def test_lines_that_end_with_a_carriage_return_alone_are_named(make_file: Any) -> None:
+    with pytest.raises(InputError, match="carriage return alone") as caught:
+        list(read_csv(make_file("rows.csv", b"q,a\r1,x\r2,y\r"), 1000))
+    assert "line feed" in caught.value.remedy
+
+
 def test_oversize_first_row(make_file: Any) -> None:
     found = list(read_csv(make_file("rows.csv", b"q;a\n1;" + b"y" * 100 + b"\n2;x\n"), 50))
     assert found == [Broken(1, Reason.oversize, "more than 50 bytes"), Record(2, {"q": "2", "a": "x"})]

@@ -90,6 +90,8 @@ def test_splits_in_one_object_are_not_mixed(make_file: Any) -> None:
     ("value", "said"),
     [
         ({"q": ["a", "b"], "a": ["c", "d"]}, "holds columns, not rows: lists under 'q', 'a'"),
+        ({"prompt": ["a", "b"], "completion": ["c", "d"]}, "holds columns, not rows: lists under 'prompt'"),
+        ({"prompt": {"0": "a"}, "completion": {"0": "c"}}, r"holds objects by name \('prompt', 'completion'\)"),
         ({"1": {"q": "a"}, "2": {"q": "b"}}, r"holds objects by name \('1', '2'\)"),
         ({"ours": [{"q": "a"}], "theirs": [{"q": "b"}]}, "several lists of objects: 'ours', 'theirs'"),
         ({"version": 3, "name": "x"}, "no list of objects; it has 'version', 'name'"),
@@ -98,6 +100,19 @@ def test_splits_in_one_object_are_not_mixed(make_file: Any) -> None:
 def test_objects_that_hold_no_rows_are_called_what_they_are(value: Any, said: str, make_file: Any) -> None:
     with pytest.raises(InputError, match=said):
         read(make_file, json.dumps(value, indent=2))
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": {"role": ["user", "assistant"], "content": ["a", "b"]}},
+        {"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "assistant", "content": "b"}]},
+        {"instruction": "a", "instances": [{"input": "", "output": "b"}]},
+    ],
+)
+def test_single_rows_stay_rows(row: Any, indent: int | None, make_file: Any) -> None:
+    assert read(make_file, json.dumps(row, indent=indent)) == [Record(1, row)]
 
 
 @pytest.mark.parametrize(
