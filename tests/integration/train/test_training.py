@@ -69,14 +69,16 @@ def test_a_sparse_ds_config_trains_as_the_settings_do_without_one(
     Without weight decay, which DeepSpeed's optimizer applies to norms too and transformers' does not.
     """
     own = {"zero_optimization": {"stage": 2}, "optimizer": {"type": "AdamW"}}
+    # AdamW's steps hardly depend on the gradients' scale until they are as small as its epsilon, 1e-8 each.
+    clipped = {"max_grad_norm": 1e-6}
     shutil.copytree(bench.root, tmp_path / "other")
-    sparse = bench.train(root=str(tmp_path / "other"), deepspeed_config=own, max_grad_norm=0.05)
-    assert "gradient_clipping: 0.05 (max_grad_norm)" in capsys.readouterr().err
+    sparse = bench.train(root=str(tmp_path / "other"), deepspeed_config=own, **clipped)
+    assert "gradient_clipping: 1e-06 (max_grad_norm)" in capsys.readouterr().err
     with_file = [record["loss"] for record in bench.losses(sparse, str(tmp_path / "other"))]
-    plain = [record["loss"] for record in bench.losses(bench.train(max_grad_norm=0.05))]
+    plain = [record["loss"] for record in bench.losses(bench.train(**clipped))]
     unclipped = [record["loss"] for record in bench.losses(bench.train())]
-    assert with_file == pytest.approx(plain, rel=1e-5)
-    assert plain[-1] != pytest.approx(unclipped[-1], rel=1e-4), "the clipping has an effect that can be seen"
+    assert with_file == pytest.approx(plain, rel=1e-4)
+    assert plain[-1] > unclipped[-1] * 1.01, "the clipping has an effect that can be seen"
 
 
 def test_adapters_are_merged_and_the_rest_stays(bench: Any) -> None:
