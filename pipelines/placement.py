@@ -41,11 +41,7 @@ class TaskPlacement(Settings):
     accelerators: int = Field(0, ge=0, description="accelerators of that kind")
     scratch: Quantity = Field("20Gi", description=f"most that the pod may write to {SCRATCH}: downloaded models too")
     node_selector: dict[LabelKey, LabelValue] = Field({}, description="more labels that the node must have")
-<<<<<<< HEAD
     retries: int = Field(2, ge=0, description="tries after a failure: by Kubeflow, else by the step within its pod")
-=======
-    retries: int = Field(2, ge=0, description="tries after a failure")
->>>>>>> kfp-tell
     retry_for_seconds: int = Field(7 * 24 * 3600, ge=0, description="longest time after which a retry still happens")
 
 
