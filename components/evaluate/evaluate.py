@@ -13,8 +13,10 @@ from components.evaluate.evaluation import SAMPLES, SCORES, STEP, VERSION, Evalu
 from components.evaluate.parts import Answers, score_part
 from components.evaluate.questions import QuestionSet, read_questions
 from components.evaluate.settings import BASE, EvaluateSettings
+from components.models.check_stored import require_complete
 from components.models.offline import stay_offline
 from components.models.reference import as_parent, local_model
+from components.models.stored_model import read_folder
 from components.shared.errors import InputError
 from components.shared.log import say
 from components.shared.manifest import Manifest, Parent
@@ -91,6 +93,9 @@ def _evaluate(
     if missing:
         questions = read_questions(root, benchmarks, settings.benchmarks)
         folders = {name: local_model(models[name], settings.allow_pickled_weights) for name in missing}
+        for name, folder in folders.items():
+            # The last of the models would else be looked at after the others were evaluated, hours later.
+            require_complete(read_folder(folder, name))
         _prepare_libraries()
         for name in missing:
             done[name] = _evaluate_one(outputs[name], settings, name, folders[name], questions)

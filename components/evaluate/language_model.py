@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from lm_eval.models.huggingface import HFLM
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from components.evaluate.settings import EvaluationSettings
+from components.models.load_weights import load_causal_model
 from components.models.threads import spare_threads
 from components.shared.errors import ModelError
 from components.shared.log import Progress
@@ -81,15 +81,19 @@ def load_model(folder: Path, name: str, settings: EvaluationSettings) -> LocalMo
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **common)
         _require_template(tokenizer, name, folder)
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=settings.precision, use_safetensors=None if settings.allow_pickled_weights else True, **common
-        )
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError(
-            f"model {name!r} in {folder} cannot be loaded: {str(error).splitlines()[0]}",
-            remedy="check that the folder holds a whole model with its tokenizer, for architectures that transformers "
-            "has; code of a model's own runs only with allow_remote_code",
+            f"the tokenizer of model {name!r} in {folder} cannot be loaded: {str(error).splitlines()[0]}",
+            remedy="check that the folder holds a whole model with its tokenizer; code of a model's own runs only with "
+            "allow_remote_code",
         ) from error
+    model = load_causal_model(
+        folder,
+        name,
+        dtype=settings.precision,
+        allow_remote_code=settings.allow_remote_code,
+        allow_pickled=settings.allow_pickled_weights,
+    )
     torch.set_num_threads(THREADS)
     spare_threads(model)
     # A sampling temperature of the model's own would only warn: answers are greedy.

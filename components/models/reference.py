@@ -32,7 +32,7 @@ def as_parent(reference: str, allow_pickled: bool = False) -> Parent:
     Raises:
         ModelError: there is no such model, or its weights are not safetensors and `allow_pickled` is not set.
     """
-    if _is_hub_id(reference):
+    if is_hub_id(reference):
         return Parent(address=reference, digest=hashlib.sha256(f"hub:{reference}".encode()).hexdigest())
     store = _store_of(reference)
     if store.exists(MANIFEST):
@@ -48,7 +48,7 @@ def local_model(reference: str, allow_pickled: bool = False) -> Path:
         ModelError: there is no such model, or its weights are not safetensors and `allow_pickled` is not set.
         DamagedError: a downloaded file is not what its manifest promises.
     """
-    if _is_hub_id(reference):
+    if is_hub_id(reference):
         return _from_hub(reference, allow_pickled)
     store = _store_of(reference)
     part = _part_of(store)
@@ -60,7 +60,13 @@ def local_model(reference: str, allow_pickled: bool = False) -> Path:
     return folder
 
 
-def _is_hub_id(reference: str) -> bool:
+def open_model(reference: str) -> tuple[Store, str]:
+    """The store of a model that is no hub id, and the prefix of its files there. Raises ModelError."""
+    store = _store_of(reference)
+    return store, _part_of(store)
+
+
+def is_hub_id(reference: str) -> bool:
     """A hub id is OWNER/NAME, optionally with @REVISION, and no folder of that name is here."""
     plain = "://" not in reference and not reference.startswith((PACKAGE, "/", ".", "~"))
     return plain and reference.count("/") == 1 and not Path(reference).exists()
@@ -70,6 +76,12 @@ def _store_of(reference: str) -> Store:
     uri = str(package_folder(reference)) if reference.startswith(PACKAGE) else reference
     store = open_store(uri)
     if not store.exists(MANIFEST) and not store.exists("config.json"):
+        if store.exists("adapter_config.json"):
+            raise ModelError(
+                f"{reference!r} is an adapter without the model that it belongs to",
+                rule="a model is complete: config.json, all of its weights, and its tokenizer",
+                remedy="merge the adapter into its base (peft: merge_and_unload, then save_pretrained)",
+            )
         raise ModelError(
             f"no model at {reference!r}",
             rule="a model is a folder with config.json, an address with a manifest, or a hub id OWNER/NAME",

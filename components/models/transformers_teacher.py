@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.models.prompts import Prompt, PromptMaker, load_tokenizer, unloadable
+from components.models.load_weights import load_causal_model
+from components.models.prompts import Prompt, PromptMaker, load_tokenizer
 from components.models.read_tokens import begins_in_thought, decode_answers, hidden_ids
 from components.models.reference import local_model
 from components.models.settle_reply import Written, settle_reply
@@ -190,17 +191,11 @@ def _uniforms(key: str, sampling: Sampling) -> "torch.Tensor":
 def load_model(folder: Path, reference: str) -> Any:
     """The model in its checkpoint's number format, ready to answer. Raises ModelError."""
     import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, GenerationConfig
+    from transformers import GenerationConfig
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype="auto", use_safetensors=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise unloadable(reference, "weights", error) from error
+    model = load_causal_model(folder, reference)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     own = model.generation_config
     # Top-k, penalties and temperatures that a checkpoint suggests would quietly add to the recipe's sampling.

@@ -10,11 +10,13 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from components.models.check_stored import require_complete
 from components.models.finish_reasons import Ending, ending_of
 from components.models.prompts import Prompt, PromptMaker, load_tokenizer
 from components.models.read_tokens import begins_in_thought
 from components.models.reference import local_model
 from components.models.settle_reply import Written, settle_reply
+from components.models.stored_model import read_folder
 from components.models.teacher import Reply, Request, Sampling, TeacherSettings, Usage
 from components.shared.errors import ModelError, SettingsError
 
@@ -49,6 +51,8 @@ class VllmTeacher:
         import torch
 
         folder = local_model(settings.model)
+        # vLLM loads the weights by itself: what their headers show is seen here.
+        require_complete(read_folder(folder, settings.model))
         tokenizer = load_tokenizer(folder, settings.model)
         try:
             engine = LLM(

@@ -5,7 +5,9 @@ from typing import Any, NoReturn
 
 from components.launch.job import Job, run_job
 from components.models.changes import CHANGES
+from components.models.check_stored import require_complete
 from components.models.reference import as_parent
+from components.models.stored_model import read_model
 from components.models.teacher import TeacherSettings
 from components.shared import errors
 from components.shared.errors import EmptyDataError, JobError, NotFoundError, TutelageError
@@ -39,12 +41,13 @@ def synthesize_responses(root: str, settings: SynthesizeSettings, dataset: Manif
         EmptyDataError: no instructions.
         InputError: rows that are not Labelled.
         TeacherError: a teacher cannot be reached, or too many of its answers failed.
-        ModelError: a local model cannot be loaded.
+        ModelError: a local model is not complete, or cannot be loaded.
     """
     output = Output(root, STEP, VERSION, settings, {"dataset": dataset, **_models(settings)})
     if (manifest := output.manifest()) is not None:
         return manifest
     _check(root, dataset)
+    _check_models(settings)
     with output.writing(settings.launch.wait_seconds):
         if (manifest := output.manifest()) is not None:
             # Another pod of this step made it while this one waited.
@@ -65,6 +68,15 @@ def _models(settings: SynthesizeSettings) -> dict[str, Parent]:
     """Models that run here are inputs by their content; those behind an endpoint are known by name alone."""
     local = {origin: settings.model_of(origin) for origin in settings.asked}
     return {origin: as_parent(model.model) for origin, model in local.items() if model.backend != "openai"}
+
+
+def _check_models(settings: SynthesizeSettings) -> None:
+    """See what the files of local models show before GPUs are taken. Raises ModelError."""
+    for origin in settings.asked:
+        model = settings.model_of(origin)
+        stored = read_model(model.model) if model.backend != "openai" else None
+        if stored is not None:
+            require_complete(stored)
 
 
 def _check(root: str, dataset: Manifest) -> None:

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
+from components.models.load_weights import load_causal_model
 from pipelines.demo.make_heldout import HELDOUT_FILE
 from pipelines.demo.tasks import Task
 
@@ -81,7 +82,7 @@ def main(
 ) -> None:
     """Print the exact match of the model on the questions."""
     rows = read_rows(questions)
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    model, tokenizer = load_causal_model(folder, str(folder)), AutoTokenizer.from_pretrained(folder)
     answers = greedy_answers(model, tokenizer, [row["question"] for row in rows])
     wanted = [row["answer"] for row in rows]
     for family, score in family_scores([row["family"] for row in rows], answers, wanted).items():

@@ -21,6 +21,7 @@ import torch
 import typer
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from components.models.load_weights import load_causal_model
 from pipelines.demo.evaluate_models import exact_match, greedy_answers, prompt_of, task_scores
 from pipelines.demo.make_heldout import HERE, heldout_tasks, text_key
 from pipelines.demo.make_instructions import all_entries
@@ -372,7 +373,7 @@ def made(name: str, out: Path, first_lesson: int, steps: int | None) -> None:
     save_tokenizer(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     plans = [plan if steps is None else replace(plan, steps=steps) for plan in LESSONS[name]]
-    model = new_model(plans[0], tokenizer) if first_lesson == 1 else LlamaForCausalLM.from_pretrained(folder)
+    model = new_model(plans[0], tokenizer) if first_lesson == 1 else load_causal_model(folder, name)
     lessons = costs[name]["lessons"][: first_lesson - 1] if first_lesson > 1 else []
     for plan in plans[first_lesson - 1 :]:
         lessons.append(taught(model, tokenizer, plan, folder))
@@ -408,7 +409,7 @@ def epochs_of(examples: list[Example], tokenizer: Any, rows: int, seed: int) -> 
 
 def probed(folder: Path, count: int = 2500, epochs: int = 3, rows: int = 16) -> dict[str, Any]:
     """What plain fine-tuning brings out of the student in `folder`, whose files it leaves alone."""
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), LlamaForCausalLM.from_pretrained(folder)
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), load_causal_model(folder, str(folder))
     plan = replace(STUDENT, steps=epochs * math.ceil(count / rows), peak_rate=1e-3, warmup_steps=20)
     before, _ = task_scores(model, tokenizer, heldout_tasks())
     started = time.monotonic()

@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from components.shared.errors import EmptyDataError, InputError
+from components.shared.errors import EmptyDataError, InputError, ModelError
 from components.shared.manifest import Manifest, parse_manifest
 from components.shared.output import Output
 from components.shared.rows import Answered, Instruction, Labelled
 from components.shared.settings import Settings
 from components.shared.shards import read_rows
+from components.synthesize import synthesize as step
 from components.synthesize.component import synthesize
 from components.synthesize.settings import SynthesizeSettings
 from components.synthesize.synthesize import synthesize_responses
+from tests.edit_model import edit_config
 from tests.tiny_model import save_tiny_model
 
 
@@ -137,3 +139,14 @@ def test_where_and_how_fast_does_not_move_the_address_but_what_is_asked_does(tmp
     assert address(teacher_sampling={"max_tokens": 7}) != plain
     assert address(system_prompt="Be brief.") != plain
     assert address(origins=["teacher"]) != plain
+
+
+def test_a_model_that_is_not_complete_starts_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = edit_config(save_tiny_model(tmp_path / "broken"), num_hidden_layers=3)
+    monkeypatch.setattr(step, "run_job", lambda job: pytest.fail("a job was started"))
+    with pytest.raises(ModelError, match=r"no tensors of model\.layers\.2"):
+        step.synthesize_responses(
+            str(tmp_path / "store"),
+            SynthesizeSettings.model_validate(settings(str(broken))),
+            written(tmp_path / "store", labelled(2)),
+        )

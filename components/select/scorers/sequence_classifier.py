@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.models.load_weights import load_classifier
 from components.models.reference import local_model
 from components.shared.errors import ModelError
 from components.shared.rows import Message
@@ -30,17 +31,14 @@ class SequenceClassifier:
     def load(cls, reference: str, batch_tokens: int) -> "SequenceClassifier":
         """Load a model by its reference, onto the GPU if this process sees one. Raises ModelError."""
         import torch
-        from safetensors import SafetensorError
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+        from transformers import AutoTokenizer
 
         folder = local_model(reference)
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-            model = AutoModelForSequenceClassification.from_pretrained(
-                folder, dtype="auto", use_safetensors=True, trust_remote_code=False
-            )
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise _unloadable(reference, folder, error) from error
+        model = load_classifier(folder, reference)
         if model.config.pad_token_id is None:
             model.config.pad_token_id = tokenizer.pad_token_id or 0
         return cls(model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer, batch_tokens)
@@ -114,7 +112,7 @@ def _batches(order: list[int], lengths: list[int], batch_tokens: int) -> Iterato
 def _unloadable(reference: str, folder: Path, error: Exception) -> ModelError:
     first = (str(error).splitlines() or [type(error).__name__])[0]
     return ModelError(
-        f"the classifier {reference!r} cannot be loaded from {folder}: {first}",
-        rule="a sequence classification model in safetensors that transformers knows without remote code",
+        f"the tokenizer of {reference!r} cannot be loaded from {folder}: {first}",
+        rule="a tokenizer that transformers has, without code of the model's own",
         remedy="check that the model's folder is whole, or choose another model",
     )
