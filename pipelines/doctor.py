@@ -51,7 +51,10 @@ def examine(recipe: Recipe | None) -> Iterator[Finding]:
     if recipe is None:
         return
     yield _checked("store", recipe.store, lambda: try_store(recipe.store))
-    yield _checked("student", recipe.student, lambda: as_parent(recipe.student).digest[:12])
+    student = _checked("student", recipe.student, lambda: as_parent(recipe.student).digest[:12])
+    yield student
+    for name in recipe.train if student.good else ():
+        yield _checked(f"train.{name}", recipe.student, partial(_use_start, recipe, name))
     for name, teacher, sampling in teachers_of(recipe):
         yield _checked(name, teacher.model, partial(_use_teacher, teacher, sampling))
 
@@ -152,6 +155,14 @@ def _checked(what: str, name: str, look: Callable[[], str]) -> Finding:
         return Finding(what, True, f"{name} ({look()})")
     except TutelageError as error:
         return Finding(what, False, error.problem, error.remedy)
+
+
+def _use_start(recipe: Recipe, name: str) -> str:
+    """Whether a variant can be trained from the student's files: those of a variant before it are alike."""
+    from components.train.check_start import check_start
+
+    check_start(recipe.student, recipe.train[name].settings, f"train-{name}")
+    return recipe.train[name].settings.method
 
 
 def _use_teacher(settings: TeacherSettings, sampling: Sampling) -> str:

@@ -3,10 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from components.models.load_weights import load_causal_model
 from components.models.reference import local_model
+from components.models.stored_model import read_folder
 from components.shared.errors import ModelError
+from components.shared.log import say
 from components.train.ranks import Ranks, barrier
-from components.train.settings import LoraSettings, TrainSettings
+from components.train.settings import ALL_LINEAR, LoraSettings, TrainSettings
+from components.train.weight_layout import require_place
 
 
 def fetch_start(reference: str, ranks: Ranks, settings: TrainSettings) -> Path:
@@ -24,26 +28,45 @@ def load_tokenizer(folder: Path, settings: TrainSettings) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=settings.allow_remote_code)
     except (OSError, ValueError, KeyError) as error:
-        raise _unusable(folder, "tokenizer", error) from error
+        raise _unusable(folder, error) from error
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def load_model(folder: Path, settings: TrainSettings) -> Any:
+def load_model(folder: Path, reference: str, settings: TrainSettings) -> Any:
     """The model in the precision of the training. Under ZeRO-3 the arguments must exist before. Raises ModelError."""
     import torch
-    from transformers import AutoModelForCausalLM
 
-    try:
-        return AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=torch.bfloat16 if settings.precision == "bf16" else torch.float32,
-            trust_remote_code=settings.allow_remote_code,
-            use_safetensors=None if settings.allow_pickled_weights else True,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise _unusable(folder, "model", error) from error
+    return load_causal_model(
+        folder,
+        reference,
+        dtype=torch.bfloat16 if settings.precision == "bf16" else torch.float32,
+        allow_remote_code=settings.allow_remote_code,
+        allow_pickled=settings.allow_pickled_weights,
+    )
+
+
+def load_start(folder: Path, reference: str, settings: TrainSettings) -> Any:
+    """The model to train, with what reads no text frozen. Raises ModelError, also where it could not be saved."""
+    model = load_model(folder, reference, settings)
+    # Not only at the end, when the weights are trained.
+    require_place(model, read_folder(folder, reference))
+    if (frozen := freeze_other_towers(model)) and Ranks.from_environment().is_main:
+        say("train", f"{frozen:,} parameters that read other inputs than text are not trained")
+    return model
+
+
+def freeze_other_towers(model: Any) -> int:
+    """Freeze what reads images or sound: rows are text, and weight decay alone would change it. The weights frozen."""
+    if model.config.get_text_config() is model.config:
+        return 0
+    language = [model.get_decoder(), *([head] if (head := model.get_output_embeddings()) is not None else [])]
+    kept = {id(parameter) for part in language for parameter in part.parameters()}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in kept]
+    for parameter in others:
+        parameter.requires_grad_(False)
+    return sum(getattr(parameter, "ds_numel", parameter.numel()) for parameter in others)
 
 
 def end_tokens(folder: Path, tokenizer: Any) -> frozenset[int]:
@@ -57,26 +80,29 @@ def end_tokens(folder: Path, tokenizer: Any) -> frozenset[int]:
     return frozenset(ids)
 
 
-def adapter_config(lora: LoraSettings | None) -> Any:
-    """peft's configuration, or None when all weights are trained."""
+def adapter_config(lora: LoraSettings | None, model: Any) -> Any:
+    """peft's configuration, or None when all weights are trained; what `freeze_other_towers` froze gets no adapter."""
     if lora is None:
         return None
     from peft import LoraConfig
 
+    layers = {name: layer for name, layer in model.named_modules() if getattr(layer, "weight", None) is not None}
+    frozen = [name for name, layer in layers.items() if not layer.weight.requires_grad]
     return LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules="all-linear" if lora.target_modules == ("all-linear",) else list(lora.target_modules),
+        target_modules=ALL_LINEAR if lora.target_modules == (ALL_LINEAR,) else list(lora.target_modules),
+        exclude_modules=frozen or None,
         task_type="CAUSAL_LM",
     )
 
 
-def _unusable(folder: Path, what: str, error: Exception) -> ModelError:
+def _unusable(folder: Path, error: Exception) -> ModelError:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     remote = "trust_remote_code" in str(error)
     return ModelError(
-        f"the {what} in {folder} cannot be loaded: {reason}",
+        f"the tokenizer in {folder} cannot be loaded: {reason}",
         rule="code that comes with a model is not run unless allow_remote_code is set" if remote else "",
         remedy="set allow_remote_code if you trust its author" if remote else "check the model's files",
     )

@@ -12,6 +12,8 @@ from components.shared.step import DEBUG_VARIABLE
 
 LOST_CONNECTION = ("Connection closed by peer", "Connection reset", "NCCL", "ncclRemoteError", "Broken pipe")
 MISMATCH = "DeepSpeed config values"
+NO_TARGET = "arget module"
+"""In peft's messages for targets that are not in the model, or are no layer that it knows."""
 
 
 @contextmanager
@@ -39,6 +41,12 @@ def explained(error: Exception) -> TutelageError:
             f"deepspeed_config and the settings differ: {wrong}",
             rule="what ds_config.json fixes must agree with the train settings",
             remedy="put 'auto' there, or the same value into the settings",
+        )
+    if isinstance(error, ValueError) and NO_TARGET in text:
+        return SettingsError(
+            f"lora.target_modules: {text.splitlines()[0]}",
+            rule="a target is the last part of the name of one of the model's linear layers",
+            remedy="name layers of this model, or all-linear alone",
         )
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return ModelError(

@@ -22,11 +22,12 @@ from components.shared.log import say
 from components.shared.manifest import Cost, load_manifest
 from components.shared.shards import read_rows
 from components.train.build_dataset import Template, build_examples
+from components.train.check_start import check_start_here, check_tokens
 from components.train.checkpoint import Fetched, fetch, fetch_newest
 from components.train.convert_checkpoint import convert
 from components.train.deepspeed_config import engine_config
 from components.train.job_file import RESULT_FILE, TrainJob, TrainResult, read_job, write_file
-from components.train.load_model import adapter_config, end_tokens, fetch_start, load_model, load_tokenizer
+from components.train.load_model import adapter_config, end_tokens, fetch_start, load_start, load_tokenizer
 from components.train.losses import LOSSES_FILE, StepBook, loss_counts, loss_records
 from components.train.method import Method, Prepared, trainer_arguments
 from components.train.mirror import Mirror
@@ -99,6 +100,7 @@ class Training:
         self._check_precision(on_cpu)
         with self._phase("data"):
             start = fetch_start(self.job.start, self.ranks, self.settings)
+            check_start_here(start, self.job.start, self.settings, self.job.task)
             tokenizer, prepared = self._prepare_data(start)
         with self._phase("checkpoint"):
             found = self._fetch_checkpoint()
@@ -123,6 +125,7 @@ class Training:
 
     def _prepare_data(self, start: Path) -> tuple[Any, Prepared]:
         tokenizer = load_tokenizer(start, self.settings)
+        check_tokens(start, self.job.start, tokenizer)
         template = Template(tokenizer, end_tokens(start, tokenizer))
         dataset = load_manifest(self.job.root, self.job.dataset)
         rows = read_rows(self.job.root, dataset, self.method.row_type, part=self.method.part)
@@ -147,12 +150,13 @@ class Training:
         arguments = self.method.arguments(common, self.settings, prepared)
         dataset = Dataset.from_dict(prepared.columns)
         prepared.columns.clear()  # it is in the data set now, packed
+        model = load_start(start, self.job.start, self.settings)
         trainer = trainer_type(
-            model=load_model(start, self.settings),
+            model=model,
             args=arguments,
             train_dataset=dataset,
             processing_class=tokenizer,
-            peft_config=adapter_config(self.settings.lora),
+            peft_config=adapter_config(self.settings.lora, model),
         )
         tokens = prepared.lengths[prepared.order].reshape(steps, -1).sum(axis=1)
         trainer.book = StepBook(self.job.task, prepared.order, tokens, self.split.global_batch)

@@ -1,18 +1,24 @@
-"""The trained model as files: whole weights as safetensors, and the start's own tokenizer beside them."""
+"""The trained model as files: all that the start's files held, and the start's own tokenizer beside them."""
 
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.models.quantization import QUANTIZATION
 from components.models.reference import UNSAFE_SUFFIXES
+from components.models.stored_model import StoredModel, read_folder, shown
+from components.shared.errors import ModelError
 from components.shared.manifest import Shard
 from components.shared.store import Store
 from components.train.deepspeed_config import zero_stage
 from components.train.job_file import TrainJob
 from components.train.losses import LOSSES_FILE
 from components.train.settings import TrainSettings
+from components.train.weight_layout import as_stored, find_layout, with_joined
+from components.train.write_weights import write_weights
 
 OWN_FILES = ("config.json", "README.md", "manifest.json", "trainer_state.json")
 WEIGHT_SUFFIXES = (".safetensors", ".index.json", *UNSAFE_SUFFIXES)
@@ -46,11 +52,11 @@ def write_model(trainer: Any, weights: dict[str, Any], start: Path, job: TrainJo
     """Write `model/` (and `adapter/`, where it is kept) below `folder`."""
     settings, model = job.settings, folder / "model"
     if settings.lora is None:
-        trainer.model.save_pretrained(model, state_dict=weights)
+        save_weights(trainer.model, weights, start, job.start, model)
     else:
         adapter = folder / "adapter"
         trainer.model.save_pretrained(adapter, state_dict=weights)
-        _merge_adapter(start, adapter, settings, model)
+        _save_merged(start, adapter, job, model)
         if not settings.lora.keep_adapter:
             shutil.rmtree(adapter)
         else:
@@ -59,8 +65,45 @@ def write_model(trainer: Any, weights: dict[str, Any], start: Path, job: TrainJo
     copy_companions(start, model, settings.allow_remote_code)
 
 
-def _merge_adapter(start: Path, adapter: Path, settings: TrainSettings, target: Path) -> None:
-    """W + (alpha / rank) B A, in the precision that is saved."""
+def save_weights(model: Any, weights: Mapping[str, Any], start: Path, reference: str, target: Path) -> None:
+    """Write trained weights in the start's files, with everything else that those hold.
+
+    Args:
+        model: loaded from `start`, and trained.
+        weights: those that were trained, complete and on the CPU, by their names in the model.
+        start: the folder that the model was loaded from.
+        reference: how a person names the start.
+        target: the folder to write into.
+
+    Raises:
+        ModelError: a weight has no place in the start's files, or the result differs from them in names or shapes.
+    """
+    stored = read_folder(start, reference)
+    if stored.tensors:
+        write_weights(as_stored(model, weights, stored, find_layout(model, stored)), stored, start, target)
+    else:
+        _save_pickled(model, weights, stored, target)
+
+
+def _save_pickled(model: Any, weights: Mapping[str, Any], stored: StoredModel, target: Path) -> None:
+    """A start of pickled weights has no header to follow: transformers names the tensors, and buffers are the model's.
+
+    Raises ModelError for frozen weights, which such a training does not have.
+    """
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    trained = {id(parameters[name]) for name in weights}
+    if frozen := [name for name, parameter in parameters.items() if id(parameter) not in trained]:
+        raise ModelError(
+            f"{len(frozen)} weights of {stored.reference!r} were not trained: {shown(frozen)}",
+            rule="what was not trained is copied from the start's safetensors files",
+            remedy="convert the start to safetensors first: from_pretrained, save_pretrained",
+        )
+    buffers = {name: value.cpu() for name, value in model.state_dict().items() if name not in parameters}
+    model.save_pretrained(target, state_dict={**weights, **buffers})
+
+
+def _save_merged(start: Path, adapter: Path, job: TrainJob, target: Path) -> None:
+    """W + (alpha / rank) B A, in the precision that is saved; weights without an adapter are the start's."""
     from peft import PeftModel
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
@@ -68,8 +111,28 @@ def _merge_adapter(start: Path, adapter: Path, settings: TrainSettings, target: 
 
     # Without this, transformers would split the plain model over the ranks again.
     unset_hf_deepspeed_config()
-    plain = load_model(start, settings.model_copy(update={"precision": _saved_precision(settings)}))
-    PeftModel.from_pretrained(plain, adapter).merge_and_unload().save_pretrained(target)
+    precision = {"precision": _saved_precision(job.settings)}
+    plain = load_model(start, job.start, job.settings.model_copy(update=precision))
+    adapted = PeftModel.from_pretrained(plain, adapter)
+    names = adapted_weights(adapted)
+    merged = adapted.merge_and_unload()
+    names = with_joined(merged, names, find_layout(merged, read_folder(start, job.start)))
+    weights = {name: value.detach() for name, value in merged.named_parameters() if name in names}
+    save_weights(merged, weights, start, job.start, target)
+
+
+def adapted_weights(adapted: Any) -> set[str]:
+    """Names, in the plain model, of the weights that have an adapter.
+
+    peft wraps experts, which are one parameter of a module without `weight`, once for each such parameter.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return {
+        f"{name.replace('.base_layer', '')}.{getattr(layer, 'parameter_name', None) or 'weight'}"
+        for name, layer in adapted.get_base_model().named_modules()
+        if isinstance(layer, BaseTunerLayer)
+    }
 
 
 def _name_base(adapter: Path, reference: str) -> None:
@@ -85,10 +148,18 @@ def _saved_precision(settings: TrainSettings) -> str:
 
 
 def _write_config(start: Path, model: Path, settings: TrainSettings) -> None:
-    """The start's own config.json, as trainers change it (no cache, for one), with the precision of these weights."""
+    """The start's own config.json, as trainers change it (no cache, for one), with the precision of these weights.
+
+    It says nothing of a quantisation: a start that is quantised is refused, so that these weights are plain.
+    """
     config = json.loads((start / "config.json").read_text())
-    config.pop("torch_dtype", None)
-    config["dtype"] = "float32" if _saved_precision(settings) == "fp32" else "bfloat16"
+    dtype = "float32" if _saved_precision(settings) == "fp32" else "bfloat16"
+    for part in (config, *(part for part in config.values() if isinstance(part, dict))):
+        part.pop(QUANTIZATION, None)
+        if "torch_dtype" in part or "dtype" in part:
+            part.pop("torch_dtype", None)
+            part["dtype"] = dtype
+    config["dtype"] = dtype
     (model / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 

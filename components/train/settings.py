@@ -15,6 +15,9 @@ METHODS: dict[str, type[Row]] = {"sft": SftRow, "kto": KtoRow}
 MethodName = Annotated[str, known(METHODS, "training method"), Field(json_schema_extra={"enum": list(METHODS)})]
 
 
+ALL_LINEAR = "all-linear"
+
+
 class LoraSettings(Settings):
     """Low-rank adapters instead of all weights (Hu and others, arXiv 2106.09685)."""
 
@@ -22,7 +25,7 @@ class LoraSettings(Settings):
     alpha: float = Field(32.0, gt=0, description="the update is scaled by alpha / rank")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout before A; above 0, results depend on the ranks")
     target_modules: tuple[str, ...] = Field(
-        ("all-linear",), description="names of the layers that get adapters; all-linear: all but the head"
+        (ALL_LINEAR,), description="names of the layers that get adapters; all-linear: all but the head"
     )
     keep_adapter: bool = Field(False, description="also keep the adapter, in `adapter/`, beside the merged model")
 

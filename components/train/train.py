@@ -8,6 +8,7 @@ from components.shared.manifest import Manifest
 from components.shared.output import Output
 from components.shared.shards import count_rows, read_rows
 from components.shared.store import absolute, join
+from components.train.check_start import check_start
 from components.train.checkpoint import forget
 from components.train.deepspeed_config import filled_in, with_config_read
 from components.train.job_file import JOB_FILE, RESULT_FILE, TrainJob, TrainResult, read_result, write_file
@@ -30,7 +31,9 @@ def train_model(root: str, task: str, settings: TrainSettings, dataset: Manifest
 
     Raises:
         EmptyDataError: the method's part holds no rows.
-        ModelError: there is no such model, or it is not safetensors.
+        ModelError: there is no such model, or it cannot be trained: not safetensors, not complete, quantised, with a
+            tokenizer of another model.
+        SettingsError: `cutoff` or the LoRA targets do not fit the model.
         JobError: the job ended badly; what it has done is kept.
     """
     settings = with_config_read(settings)
@@ -56,6 +59,7 @@ def train_model(root: str, task: str, settings: TrainSettings, dataset: Manifest
         dataset=dataset.address,
         start=start,
     )
+    check_start(start, settings, task)
     with output.writing(settings.launch.wait_seconds):
         if done := output.manifest():
             # Another pod of this step made it while this one waited.

@@ -21,7 +21,8 @@ from components.train.settings import TrainSettings
 
 STUDENT_FILES = {
     "config.json": b'{"model_type": "llama"}',
-    "model.safetensors": b"weights",
+    # A header of two bytes, and no tensors.
+    "model.safetensors": b"\x02\0\0\0\0\0\0\0{}",
     "tokenizer.json": b"{}",
 }
 SETTINGS = {"method": "sft", "precision": "fp32", "global_batch": 4.0, "launch": {"processes_per_node": 2.0}}
@@ -230,6 +231,25 @@ def test_pickled_weights_are_refused_unless_asked_for(bench: Bench, capsys: pyte
     assert "no safetensors weights, only pytorch_model.bin" in failed(capsys)
     bench.run(allow_pickled_weights=True)
     assert len(bench.runner.jobs) == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "code", "message"),
+    [
+        ({"model_type": "gptj", "n_positions": 512}, 2, "cutoff 1024 is above the 512 positions"),
+        ({"quantization_config": {"quant_method": "awq"}}, 1, "is quantised (awq)"),
+    ],
+    ids=["cutoff", "quantised"],
+)
+def test_a_start_that_does_not_fit_starts_no_job(
+    bench: Bench, config: dict[str, Any], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bench.student / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SystemExit) as ended:
+        bench.run()
+    assert ended.value.code == code
+    assert message in failed(capsys)
+    assert bench.runner.jobs == []
 
 
 def test_the_job_file_says_everything_and_holds_no_secret(root: str, student: Path, selected: Manifest) -> None:

@@ -54,8 +54,9 @@ def first_pod(output: Output, ends_well: bool) -> threading.Thread:
 def test_train_takes_what_the_pod_before_it_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, model = str(tmp_path / "store"), tmp_path / "model"
     model.mkdir()
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+    for name in ("config.json", "tokenizer.json"):
         (model / name).write_text("{}")
+    (model / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
     prompt = (Message(role="user", content="?"),)
     rows = [SftRow(id="1", prompt=prompt, completion="!", origin="teacher", scores=Scores())]
     dataset = made(root, "sft/00000", rows)

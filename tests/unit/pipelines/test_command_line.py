@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from components.train.settings import LoraSettings
 from pipelines.doctor import examine
 from pipelines.read_recipe import read_recipe
 
@@ -64,6 +65,17 @@ def test_doctor_tries_the_store_and_the_models(tmp_path: Path) -> None:
     findings = {finding.what: finding for finding in examine(recipe)}
     assert findings["store"].good and findings["student"].good and findings["packages"].good
     assert list(tmp_path.iterdir()) == [], "doctor leaves nothing behind"
+
+
+def test_doctor_names_the_training_that_does_not_fit_the_student(tmp_path: Path) -> None:
+    recipe = read_recipe(DEMO).model_copy(update={"store": str(tmp_path)})
+    (name, training), *_ = recipe.train.items()
+    wrong = training.settings.model_copy(update={"lora": LoraSettings(target_modules=("query",))})
+    train = recipe.train | {name: training.model_copy(update={"settings": wrong})}
+    findings = {finding.what: finding for finding in examine(recipe.model_copy(update={"train": train}))}
+    others = [finding for what, finding in findings.items() if what.startswith("train.") and what != f"train.{name}"]
+    assert not findings[f"train.{name}"].good and "'query'" in findings[f"train.{name}"].text
+    assert others and all(finding.good for finding in others)
 
 
 def test_doctor_says_what_to_do_about_a_missing_student(tmp_path: Path) -> None:

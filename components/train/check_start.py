@@ -1,0 +1,135 @@
+"""Whether a training can start from a model: judged from its config.json, headers and tokenizer, without torch.
+
+The train step asks before it starts a job, so before GPUs are taken; a hub's model is judged when the job has it.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from components.models.check_stored import OTHER_TOWERS, require_complete
+from components.models.quantization import require_plain
+from components.models.stored_model import StoredModel, read_folder, read_model, shown
+from components.models.stored_tokenizer import embedding_rows, require_embeddings, stored_tokens
+from components.shared.errors import SettingsError
+from components.shared.log import say
+from components.train.settings import ALL_LINEAR, TrainSettings
+
+POSITION_TABLES = re.compile(r"(^|\.)(wpe|embed_positions|position_embeddings|positions_embed|wpos)\.weight$")
+POSITION_COUNTS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length")
+FIXED_TABLES = frozenset({"gptj", "codegen", "ctrl", "mpt"})
+"""Models that compute their positions once, for as many as config.json says: there is no weight to see."""
+
+PADDED_TABLES = frozenset(
+    {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "data2vec-text", "roberta-prelayernorm"}
+)
+"""Models whose first position follows the padding token's id: the rows up to it are no positions."""
+
+
+def check_start(reference: str, settings: TrainSettings, task: str) -> None:
+    """Judge a start where it is; a hub id, whose files are not here, passes.
+
+    Args:
+        reference: the model's.
+        settings: of the training.
+        task: the step's name in logs.
+
+    Raises:
+        ModelError: the model is not complete, is quantised, or has tokens without embeddings.
+        SettingsError: `cutoff` is above its learned positions, or a LoRA target is no layer of it.
+    """
+    model = read_model(reference)
+    if model is not None:
+        _check(model, settings, task)
+
+
+def check_start_here(folder: Path, reference: str, settings: TrainSettings, task: str) -> None:
+    """The same for a folder of this machine, whatever the reference is."""
+    _check(read_folder(folder, reference), settings, task)
+
+
+def check_tokens(folder: Path, reference: str, tokenizer: Any) -> None:
+    """What the files do not show: a tokenizer of SentencePiece alone, and tokens that transformers' class adds.
+
+    Of the latter only those count that are put into rows. Raises ModelError.
+    """
+    stored = read_folder(folder, reference)
+    tokens = tokenizer.get_vocab()
+    if stored_tokens(stored):
+        used = {tokenizer.pad_token, tokenizer.eos_token}
+        tokens = {token: id_ for token, id_ in tokens.items() if token in used}
+    require_embeddings(reference, tokens, embedding_rows(stored))
+
+
+def _check(model: StoredModel, settings: TrainSettings, task: str) -> None:
+    require_complete(model)
+    require_plain(model, "training")
+    require_embeddings(model.reference, stored_tokens(model), embedding_rows(model))
+    _check_positions(model, settings, task)
+    _check_targets(model, settings)
+
+
+def learned_positions(model: StoredModel) -> int | None:
+    """How many positions the model has where they are learned, or are a table of fixed size; else None.
+
+    Rotary and ALiBi positions are computed for any length, so such models have no limit of this kind.
+    """
+    numbers = [value for key in POSITION_COUNTS if isinstance(value := model.text_config.get(key), int) and value > 0]
+    kind = str(model.text_config.get("model_type", ""))
+    rows = [
+        tensor.shape[0]
+        for name, tensor in model.tensors.items()
+        if POSITION_TABLES.search(name) and len(tensor.shape) == 2 and not OTHER_TOWERS.search(name)
+    ]
+    if not rows and kind not in FIXED_TABLES:
+        return None
+    if kind in PADDED_TABLES and rows:
+        return min(rows) - int(model.text_config.get("pad_token_id") or 0) - 1
+    # Some tables have rows that are no positions (OPT: two), so config.json's number counts where it is smaller.
+    return min([*numbers, *rows], default=None)
+
+
+def _check_positions(model: StoredModel, settings: TrainSettings, task: str) -> None:
+    limit = learned_positions(model)
+    if limit is not None and settings.cutoff > limit:
+        raise SettingsError(
+            f"cutoff {settings.cutoff} is above the {limit} positions of {model.reference!r}",
+            rule="a model with learned positions has no others: no row may be longer",
+            remedy=f"set cutoff to {limit} or less, or start from a model with more positions",
+        )
+    trained = model.text_config.get("max_position_embeddings")
+    if limit is None and isinstance(trained, int) and settings.cutoff > trained:
+        say(
+            task,
+            f"cutoff {settings.cutoff} is above the {trained} positions that {model.reference!r} was made for; its "
+            "positions are computed, so longer rows are learned all the same (rope scaling in config.json fits them)",
+        )
+
+
+def _check_targets(model: StoredModel, settings: TrainSettings) -> None:
+    """Each LoRA target must name a layer with a matrix; peft itself complains only when none of them does."""
+    targets = () if settings.lora is None else settings.lora.target_modules
+    if targets == (ALL_LINEAR,) or not model.tensors:
+        return
+    layers = {
+        name.removesuffix(".weight")
+        for name, tensor in model.tensors.items()
+        if name.endswith(".weight") and len(tensor.shape) == 2 and not OTHER_TOWERS.search(name)
+    }
+    require_targets(targets, layers, model.reference)
+
+
+def require_targets(targets: tuple[str, ...], layers: set[str], reference: str) -> None:
+    """Refuse targets that match none of the layers, as peft matches them: equal, or equal to the name's last parts.
+
+    Raises:
+        SettingsError: with the names that there are.
+    """
+    unknown = [one for one in targets if not any(layer == one or layer.endswith(f".{one}") for layer in layers)]
+    if unknown:
+        raise SettingsError(
+            f"lora.target_modules: {reference!r} has no layer {shown(list(map(repr, unknown)))}",
+            rule="a target is the last part of the name of one of the model's linear layers",
+            allowed=[ALL_LINEAR, *sorted({layer.rpartition(".")[2] for layer in layers})],
+            remedy=f"name layers of this model, or {ALL_LINEAR} alone",
+        )
