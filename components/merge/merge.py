@@ -8,11 +8,14 @@ from typing import Any
 
 import yaml
 
-from components.merge.compatible import require_compatible, tensor_shapes
+from components.merge.compatible import require_compatible
 from components.merge.methods.registry import METHODS
 from components.merge.settings import MergeSettings
+from components.merge.source import Source, show_to_mergekit
+from components.models.load_weights import require_fitting
 from components.models.offline import stay_offline
 from components.models.reference import MODEL_PART, as_parent, local_model
+from components.models.stored_model import read_tensors
 from components.shared.errors import InputError, ModelError
 from components.shared.log import say
 from components.shared.manifest import Manifest
@@ -20,7 +23,7 @@ from components.shared.output import Output
 from components.shared.shards import read_bytes
 
 STEP = "merge"
-VERSION = 1
+VERSION = 2
 CONTENT = "model/1"
 RECIPE = "mergekit.yaml"
 
@@ -45,13 +48,12 @@ def merge_models(root: str, settings: MergeSettings, models: Mapping[str, str]) 
     if (manifest := output.manifest()) is not None:
         return manifest
     with output.writing():
-        folders = {name: local_model(place) for name, place in chosen.items()}
-        require_compatible(folders)
+        sources = require_compatible({name: local_model(place) for name, place in chosen.items()})
         say(STEP, f"{settings.method} of {', '.join(chosen)}")
         with tempfile.TemporaryDirectory(prefix="tutelage-merge-") as scratch:
-            merged = _run_mergekit(settings, folders, Path(scratch))
+            merged = _run_mergekit(settings, sources, Path(scratch))
             output.write_folder(merged, MODEL_PART)
-            counts = _counts(merged, len(folders))
+            counts = _counts(merged, len(sources))
         output.write_bytes(RECIPE, _as_yaml(mergekit_config(settings)))
         return output.finish(CONTENT, counts)
 
@@ -85,7 +87,7 @@ def _reference(name: str, models: Mapping[str, str]) -> str:
     return models[name]
 
 
-def _run_mergekit(settings: MergeSettings, folders: Mapping[str, Path], scratch: Path) -> Path:
+def _run_mergekit(settings: MergeSettings, sources: Mapping[str, Source], scratch: Path) -> Path:
     """Run mergekit on links to the models (it reads `@` and `+` in a path as a revision and an adapter)."""
     stay_offline()
     from mergekit.config import MergeConfiguration
@@ -93,11 +95,11 @@ def _run_mergekit(settings: MergeSettings, folders: Mapping[str, Path], scratch:
     from mergekit.options import MergeOptions
 
     logging.getLogger("mergekit").setLevel(logging.ERROR)
-    places = {name: scratch / f"in{number}" for number, name in enumerate(folders)}
+    places = {name: scratch / f"in{number}" for number, name in enumerate(sources)}
     for name, place in places.items():
-        place.symlink_to(folders[name].resolve(), target_is_directory=True)
+        show_to_mergekit(sources[name], place)
     config = _with_paths(mergekit_config(settings), {name: str(place) for name, place in places.items()})
-    config.setdefault("out_dtype", _dtype_of(folders[settings.donor]))
+    config.setdefault("out_dtype", sources[settings.donor].dtype)
     merged = scratch / "merged"
     options = MergeOptions(
         copy_tokenizer=True,
@@ -109,7 +111,14 @@ def _run_mergekit(settings: MergeSettings, folders: Mapping[str, Path], scratch:
         device="cpu",
         quiet=True,
     )
-    run_merge(MergeConfiguration.model_validate(config), str(merged), options=options)
+    try:
+        run_merge(MergeConfiguration.model_validate(config), str(merged), options=options)
+    except (RuntimeError, KeyError, ValueError, NotImplementedError) as error:
+        raise ModelError(
+            f"mergekit cannot merge {', '.join(sources)}: {(str(error) or type(error).__name__).splitlines()[0]}",
+            rule="models are merged tensor by tensor, by mergekit's description of their architecture",
+            remedy="merge models of an architecture that mergekit knows, saved under their current tensor names",
+        ) from error
     _require_whole(merged)
     return merged
 
@@ -119,23 +128,11 @@ def _with_paths(config: dict[str, Any], places: Mapping[str, str]) -> dict[str, 
     return {**config, "base_model": places[config["base_model"]], "models": models}
 
 
-def _dtype_of(folder: Path) -> str:
-    """The type of a model's weights, by mergekit's name: that of its first tensor with two dimensions."""
-    from safetensors import safe_open
-
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 - no mapping
-                if len(file.get_slice(name).get_shape()) > 1:
-                    return DTYPES.get(file.get_slice(name).get_dtype(), "float32")
-    return "float32"
-
-
-DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
-
-
 def _require_whole(merged: Path) -> None:
-    """mergekit only logs it when a tokenizer cannot be copied; a model without one is of no use. Raises ModelError."""
+    """mergekit only logs it when a tokenizer cannot be copied; a model without one is of no use.
+
+    Raises ModelError, also where the merged tensors are not those that its config.json asks for.
+    """
     missing = [name for name in ("config.json", "tokenizer_config.json") if not (merged / name).exists()]
     if not any(merged.glob("*.safetensors")):
         missing.append("*.safetensors")
@@ -145,19 +142,12 @@ def _require_whole(merged: Path) -> None:
             rule="a merged model has weights, config and tokenizer",
             remedy="check that the base's folder holds its tokenizer",
         )
+    require_fitting(merged, "the merged model")
 
 
 def _counts(merged: Path, models: int) -> dict[str, float]:
-    shapes = tensor_shapes(merged).values()
-    sizes = [_elements(shape) for shape in shapes]
-    return {"models": models, "tensors": len(sizes), "parameters": sum(sizes)}
-
-
-def _elements(shape: list[int]) -> int:
-    count = 1
-    for length in shape:
-        count *= length
-    return count
+    tensors = read_tensors(merged).values()
+    return {"models": models, "tensors": len(tensors), "parameters": sum(tensor.elements for tensor in tensors)}
 
 
 def _as_yaml(config: dict[str, Any]) -> bytes:

@@ -1,6 +1,7 @@
 """mergekit's results are what the papers' formulas say, and the merged models load and generate."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from components.merge.merge import merge_models
 from components.merge.settings import MergeSettings
+from components.models.load_weights import load_causal_model
 from components.models.reference import local_model
 from components.shared.store import join
+from tests.edit_model import edit_weights
+from tests.tiny_architectures import save_architecture
 
 Weights = dict[str, torch.Tensor]
 
@@ -52,6 +56,18 @@ def test_linear_is_the_weighted_mean(tmp_path: Path, models: dict[str, str], fir
         [{"role": "user", "content": "1 + 1"}], add_generation_prompt=True, return_tensors="pt", return_dict=True
     )
     assert model.generate(**prompt, max_new_tokens=4, do_sample=False).shape[1] > prompt["input_ids"].shape[1]
+
+
+@pytest.mark.parametrize("name", ["gemma4", "glm4_moe", "qwen3_5_vision"])
+def test_buffers_experts_and_towers_are_merged_too(tmp_path: Path, name: str) -> None:
+    first = save_architecture(name, tmp_path / "first")
+    second = Path(shutil.copytree(first, tmp_path / "second"))
+    edit_weights(second, lambda weights: {key: weight + 0.1 for key, weight in weights.items()})
+    settings = MergeSettings.model_validate({"models": named("first", "second")})
+    address = merge_models(str(tmp_path), settings, {"first": str(first), "second": str(second)}).address
+    merged, start = (load_causal_model(path, name) for path in (local_model(join(str(tmp_path), address)), first))
+    for key, weight in start.state_dict().items():
+        torch.testing.assert_close(merged.state_dict()[key], weight + 0.05, msg=key)
 
 
 def test_linear_without_normalize_is_the_weighted_sum(tmp_path: Path, models: dict[str, str]) -> None:

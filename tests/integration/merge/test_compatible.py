@@ -1,13 +1,25 @@
 """Models that must not be merged are refused, and the message says where they differ."""
 
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 from transformers import AutoTokenizer
 
 from components.merge.compatible import require_compatible
+from components.merge.merge import merge_models
+from components.merge.settings import MergeSettings
+from components.models.load_weights import load_causal_model
+from components.models.reference import local_model
 from components.shared.errors import ModelError
+from components.shared.store import join
+from tests.edit_model import adding, edit_config, edit_weights, read_weights, split_weights, without
+
+EMBEDDINGS = "model.embed_tokens.weight"
 
 
 def refusal(**models: Path) -> str:
@@ -74,10 +86,97 @@ def test_other_size_says_the_field(models: dict[str, str], tmp_path: Path) -> No
     assert "num_hidden_layers: 2 | 1" in refusal(base=Path(models["base"]), small=small)
 
 
-def test_other_tensors_say_their_names(models: dict[str, str], twin: Path) -> None:
-    from safetensors.torch import load_file, save_file
+def test_a_head_of_its_own_is_a_difference(models: dict[str, str], twin: Path) -> None:
+    """config.json says that it is tied, and its numbers say that it is not: transformers goes by the numbers."""
+    edit_weights(twin, adding(lm_head__weight=torch.ones(261, 32)))
+    assert "lm_head.weight: missing | [261, 32]" in refusal(base=Path(models["base"]), sft=twin)
 
-    weights = load_file(twin / "model.safetensors")
-    weights["model.norm.bias"] = weights["model.norm.weight"].clone()
-    save_file(weights, twin / "model.safetensors", metadata={"format": "pt"})
-    assert "model.norm.bias: missing | [32]" in refusal(base=Path(models["base"]), sft=twin)
+
+def with_head(folder: Path) -> Path:
+    """The embeddings once more as a head, as programs write it that know of no tied weights."""
+    return edit_weights(folder, lambda weights: weights | {"lm_head.weight": weights[EMBEDDINGS].clone()})
+
+
+def with_stray_file(folder: Path) -> Path:
+    """Some makers put the same weights into their folders twice, under other names."""
+    save_file({"layers.0.attention.wq.weight": torch.ones(3, 3)}, folder / "consolidated.safetensors")
+    return folder
+
+
+def with_old_config(folder: Path) -> Path:
+    """As transformers 4 spells it, and with a default left out."""
+    config = json.loads((folder / "config.json").read_text())
+    rope = config.pop("rope_parameters")
+    assert rope["rope_type"] == "default"
+    old = {"rope_theta": int(rope["rope_theta"]), "rope_scaling": None, "torch_dtype": config.pop("dtype")}
+    del config["rms_norm_eps"]
+    (folder / "config.json").write_text(json.dumps(config | old))
+    return folder
+
+
+def with_an_index(folder: Path) -> Path:
+    return split_weights(folder, 2)
+
+
+def with_an_index_of_other_files(folder: Path) -> Path:
+    """A single file and the index that it came from: transformers loads the file."""
+    index = {"weight_map": {EMBEDDINGS: "model-00001-of-00009.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return folder
+
+
+def with_a_claim_of_quantisation(folder: Path) -> Path:
+    return edit_config(folder, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
+
+
+ODD = [
+    with_head,
+    with_stray_file,
+    with_old_config,
+    with_an_index,
+    with_an_index_of_other_files,
+    with_a_claim_of_quantisation,
+]
+
+
+@pytest.mark.parametrize("change", ODD)
+@pytest.mark.parametrize("base_is_odd", [False, True], ids=["in the tuned model", "in the base"])
+def test_what_means_the_same_is_no_difference(
+    models: dict[str, str], twin: Path, tmp_path: Path, change: Callable[[Path], Path], base_is_odd: bool
+) -> None:
+    base = Path(shutil.copytree(models["base"], tmp_path / "base"))
+    change(base if base_is_odd else twin)
+    require_compatible({"base": base, "sft": twin})
+
+
+def test_odd_files_are_merged_as_plain_ones_are(models: dict[str, str], tmp_path: Path) -> None:
+    odd = {name: Path(shutil.copytree(models[name], tmp_path / name)) for name in ("base", "sft")}
+    with_head(with_stray_file(odd["sft"]))
+    with_an_index(with_old_config(with_a_claim_of_quantisation(odd["base"])))
+    settings = MergeSettings.model_validate({"method": "linear", "models": [{"name": "base"}, {"name": "sft"}]})
+    folders = []
+    for root, given in ((tmp_path / "plain", models), (tmp_path / "odd", {n: str(p) for n, p in odd.items()})):
+        folders.append(local_model(join(str(root), merge_models(str(root), settings, given).address)))
+    plain, merged = map(read_weights, folders)
+    assert merged.keys() == plain.keys()
+    assert all(torch.equal(merged[name], plain[name]) for name in plain)
+    assert "quantization_config" not in (folders[1] / "config.json").read_text()
+    load_causal_model(folders[1], "merged")
+
+
+def test_another_value_is_a_difference_in_either_spelling(models: dict[str, str], twin: Path) -> None:
+    with_old_config(twin)
+    edit_config(twin, rope_theta=500_000)
+    assert "rope_parameters.rope_theta: 10000.0 | 500000" in refusal(base=Path(models["base"]), sft=twin)
+
+
+def test_a_model_that_lacks_weights_is_refused(models: dict[str, str], twin: Path) -> None:
+    edit_weights(twin, without("layers.1.mlp.down_proj"))
+    message = refusal(base=Path(models["base"]), sft=twin)
+    assert "'sft'" in message and "1 tensors are missing: model.layers.1.mlp.down_proj.weight" in message
+
+
+def test_a_quantised_model_is_refused(models: dict[str, str], twin: Path) -> None:
+    edit_weights(twin, adding(model__layers__0__mlp__up_proj__weight=torch.zeros(64, 32, dtype=torch.int8)))
+    message = refusal(base=Path(models["base"]), sft=twin)
+    assert "'sft' is quantised" in message and "merging needs plain weights" in message
