@@ -79,7 +79,10 @@ class Request(BaseModel):
 
 
 class Reply(BaseModel):
-    """One answer. `finish` is `error` when every attempt failed; `text` then holds the reason."""
+    """One answer. `finish` is `error` when every attempt failed; `text` then holds the reason.
+
+    With `refused`, the model was never asked: its chat template refuses the conversation.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -88,6 +91,7 @@ class Reply(BaseModel):
     tokens_in: int = 0
     tokens_out: int = 0
     finish: Literal["stop", "length", "error"] = "stop"
+    refused: bool = False
 
 
 class Usage(BaseModel):
@@ -105,6 +109,7 @@ class Usage(BaseModel):
     tokens_in: int = 0
     tokens_out: int = 0
     truncated: int = 0
+    control_text: int = 0
     slots: int = 0
     busy_seconds: float = 0.0
     wall_seconds: float = 0.0

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.models.end_tokens import end_ids_of
 from components.models.prompts import Prompt, PromptMaker, load_tokenizer, unloadable
 from components.models.reference import local_model
 from components.models.teacher import Reply, Request, Sampling, TeacherSettings, Usage
@@ -29,7 +30,7 @@ class TransformersTeacher:
 
     def __init__(self, model: Any, tokenizer: Any, reference: str, batch: int) -> None:
         self.model, self.tokenizer, self.reference, self.batch = model, tokenizer, reference, batch
-        self.prompts = PromptMaker(tokenizer, context_tokens(model, tokenizer), reference)
+        self.prompts = PromptMaker(tokenizer, context_tokens(model, tokenizer), reference, end_ids=end_ids_of(model))
         self.end_ids = _end_ids(model, tokenizer)
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_ids[0]
         self._usage = Usage(slots=batch)
@@ -65,7 +66,8 @@ class TransformersTeacher:
 
     def usage(self) -> Usage:
         """What was asked and answered; a row of a batch is busy until its answer ends."""
-        return self._usage.model_copy(update={"truncated": self.prompts.truncated})
+        counted = {"truncated": self.prompts.truncated, "control_text": self.prompts.control_text}
+        return self._usage.model_copy(update=counted)
 
     def close(self) -> None:
         """Drop the model."""

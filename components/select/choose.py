@@ -12,7 +12,8 @@ UNSAFE_REQUEST, UNSAFE_RESPONSE = "unsafe-request", "unsafe-response"
 CONTRADICTED = "reference-contradicted"
 FAILED, CUT_OFF = "failed-response", "cut-off-response"
 NOTHING_DESIRABLE, NO_CONTRAST = "nothing-desirable", "no-contrast"
-FLAGS = (UNSAFE_REQUEST, UNSAFE_RESPONSE, CONTRADICTED, FAILED, CUT_OFF, NOTHING_DESIRABLE, NO_CONTRAST)
+REFUSED = "template-refused"
+FLAGS = (REFUSED, UNSAFE_REQUEST, UNSAFE_RESPONSE, CONTRADICTED, FAILED, CUT_OFF, NOTHING_DESIRABLE, NO_CONTRAST)
 """Every flag of a verdict, in their order."""
 
 COMPARABLE = frozenset({"math", "exact", "choice"})
@@ -29,6 +30,22 @@ class Evidence:
     quality: Measured | None = None
     likelihood: Measured | None = None
 
+    @property
+    def measured(self) -> list[Measured]:
+        """What there is."""
+        found = (self.checks, self.perplexity, self.safety, self.quality, self.likelihood)
+        return [one for one in found if one is not None]
+
+    @property
+    def refused(self) -> str:
+        """Why a scorer's chat template refuses the row; empty where none does."""
+        return next((one.refused for one in self.measured if one.refused), "")
+
+    @property
+    def control_text(self) -> bool:
+        """Whether the row's text spells a control token of a scorer's model."""
+        return any(one.control_text for one in self.measured)
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -41,16 +58,20 @@ class Choice:
 
 
 def choose(row: Answered, evidence: Evidence, settings: SelectSettings) -> Choice:
-    """Score and choose. Responses without text, or of failed requests, take no part."""
+    """Score and choose. Responses without text, or of failed requests, take no part.
+
+    Nothing is learnt from a row that a scorer's chat template refuses: its responses cannot be compared.
+    """
     unsafe_request = _is_unsafe_request(evidence, settings)
     contradicted = not unsafe_request and is_contradicted(row, evidence, settings)
     checked = _verdicts(row, evidence, unsafe_request, contradicted and settings.reference.trust == "vote")
     scores = tuple(_scores(index, evidence, checked[index], settings) for index in range(len(row.responses)))
     best = _best(row, scores, settings)
-    if unsafe_request and settings.unsafe == "drop":
+    if evidence.refused or (unsafe_request and settings.unsafe == "drop"):
         best = None
     worst = None if best is None else _worst(row, scores, best, settings)
     present = {
+        REFUSED: bool(evidence.refused),
         UNSAFE_REQUEST: unsafe_request,
         UNSAFE_RESPONSE: any(not is_safe(one, settings.safe_from) for one in scores),
         CONTRADICTED: contradicted,

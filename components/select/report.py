@@ -5,7 +5,7 @@ import json
 from collections import Counter, defaultdict
 from typing import Any
 
-from components.select.choose import FLAGS, Choice
+from components.select.choose import FLAGS, REFUSED, Choice, Evidence
 from components.select.settings import SelectSettings
 from components.shared.manifest import Manifest
 from components.shared.rows import Answered, Scores
@@ -25,16 +25,19 @@ class Tally:
 
     def __init__(self, settings: SelectSettings) -> None:
         self.settings = settings
-        self.rows = 0
+        self.rows = self.control_text = 0
+        self.refusal = ""
         self.flags: Counter[str] = Counter()
         self.best: Counter[str] = Counter()
         self.worst: Counter[str] = Counter()
         self.checked: dict[str, Counter[str]] = {origin: Counter() for origin in ORIGINS}
         self.histograms: dict[str, dict[str, list[int]]] = defaultdict(dict)
 
-    def add(self, row: Answered, choice: Choice) -> None:
+    def add(self, row: Answered, evidence: Evidence, choice: Choice) -> None:
         """Count one row."""
         self.rows += 1
+        self.control_text += evidence.control_text
+        self.refusal = self.refusal or evidence.refused
         self.flags.update(choice.flags)
         for response, scores in zip(row.responses, choice.scores, strict=True):
             self._add_scores(response.origin, scores)
@@ -48,12 +51,15 @@ class Tally:
         sft, pairs = self.best.total(), self.worst.total()
         flags = {f"flagged_{flag.replace('-', '_')}": self.flags[flag] for flag in FLAGS}
         origins = {f"best_from_{origin}": self.best[origin] for origin in ORIGINS}
-        return {"rows": self.rows, "sft_rows": sft, "kto_rows": 2 * pairs, **origins, **flags}
+        rows = {"rows": self.rows, "rows_with_control_text": self.control_text}
+        return {**rows, "sft_rows": sft, "kto_rows": 2 * pairs, **origins, **flags}
 
     def report(self) -> dict[str, Any]:
         """Everything, for `report.json`."""
         return {
             "rows": self.rows,
+            "rows_with_control_text": self.control_text,
+            "first_refusal": self.refusal,
             "formula": self.settings.formula.model_dump(mode="json"),
             "origins": {origin: self.best[origin] for origin in ORIGINS},
             "undesirable_origins": {origin: self.worst[origin] for origin in ORIGINS},
@@ -63,6 +69,14 @@ class Tally:
             "bins": {"perplexity": list(PERPLEXITY_EDGES), "other": [(index + 1) / BINS for index in range(BINS)]},
             "histograms": self.histograms,
         }
+
+    def remarks(self) -> list[str]:
+        """Lines for the log."""
+        said = {
+            f"{self.flags[REFUSED]} rows left out, the first: {self.refusal}": self.flags[REFUSED],
+            f"{self.control_text} rows spell a control token in their text; it was encoded as text": self.control_text,
+        }
+        return [line for line, count in said.items() if count]
 
     def flags_in_words(self) -> str:
         """The flags that were given, with their counts."""

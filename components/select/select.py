@@ -11,13 +11,13 @@ from components.select.scorers.scorer import Measure
 from components.select.scorers.verifier import CHECKS
 from components.select.settings import SelectSettings
 from components.shared.errors import EmptyDataError
-from components.shared.log import track
+from components.shared.log import say, track
 from components.shared.manifest import Manifest
 from components.shared.output import Output, RowWriter
 from components.shared.rows import Answered, KtoRow, SftRow, Verdict
 from components.shared.shards import count_rows
 
-STEP, VERSION = "select", 1
+STEP, VERSION = "select", 2
 CONTENT = "selection/1"
 
 
@@ -90,14 +90,17 @@ def _write(root: str, settings: SelectSettings, responses: Manifest, output: Out
     rows = evidence_by_row(root, settings, responses, output, names)
     for row, evidence in track(rows, STEP, "choosing", count_rows(responses)):
         choice = choose(row, evidence, settings)
-        tally.add(row, choice)
+        tally.add(row, evidence, choice)
         _add_rows(writers, row, choice)
     for writer in writers.values():
         writer.close()
     output.write_json("report.json", tally.report())
+    for line in tally.remarks():
+        say(STEP, line)
     if writers["sft"].rows == 0:
         raise EmptyDataError(
-            f"none of {tally.rows} rows has a response to learn from: {tally.flags_in_words()}",
+            f"none of {tally.rows} rows has a response to learn from: {tally.flags_in_words()}"
+            + (f"; the first refusal: {tally.refusal}" if tally.refusal else ""),
             rule=f"a best response is whole, safe, not known to be wrong, and has a total of {settings.minimum_total}",
             remedy="lower minimum_total, or see the scores in report.json at this step's address",
         )

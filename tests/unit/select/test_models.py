@@ -14,7 +14,8 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from components.models.likelihood import LikelihoodModel, mean_log_probabilities
+from components.models.conversation.chat_template import Refusal
+from components.models.likelihood import LikelihoodModel, LogProbability, mean_log_probabilities
 from components.models.reference import as_parent
 from components.select.scorers.likelihood import Likelihood
 from components.select.scorers.model_perplexity import ModelPerplexity
@@ -76,6 +77,11 @@ def measured(scorer: Scorer, *texts: str) -> Any:
         return measure.measure([row(*texts)])[0]
 
 
+def scored(found: list[LogProbability | Refusal]) -> list[LogProbability]:
+    assert all(isinstance(one, LogProbability) for one in found)
+    return [one for one in found if isinstance(one, LogProbability)]
+
+
 PAIRS = [
     (asked("2 + 2?"), "4"),
     (asked("Name the capital of France, and say why."), "Paris, for it is so."),
@@ -86,7 +92,7 @@ PAIRS = [
 
 
 def test_log_probabilities_are_those_of_single_plain_passes(folder: Path) -> None:
-    found = mean_log_probabilities(folder, PAIRS, batch_tokens=100)
+    found = scored(mean_log_probabilities(folder, PAIRS, batch_tokens=100))
     model, tokenizer = LlamaForCausalLM.from_pretrained(folder), make_tokenizer()
     for (messages, answer), one in zip(PAIRS, found, strict=True):
         prompt = tokenizer(f"<|user|>{messages[0].content}<|end|><|assistant|>")["input_ids"]
@@ -101,11 +107,11 @@ def test_log_probabilities_are_those_of_single_plain_passes(folder: Path) -> Non
 
 def test_equal_pairs_are_computed_once_and_batches_do_not_matter(folder: Path) -> None:
     model = LikelihoodModel.load(str(folder))
-    whole = model.log_probabilities(PAIRS)
+    whole = scored(model.log_probabilities(PAIRS))
     model.tokens_in = 0
     assert model.log_probabilities(PAIRS * 3) == whole * 3
     once = model.tokens_in
-    alone = [model.log_probabilities([pair])[0] for pair in PAIRS]
+    alone = [scored(model.log_probabilities([pair]))[0] for pair in PAIRS]
     assert model.tokens_in > 2 * once > 0
     assert [one.total for one in whole] == pytest.approx([one.total for one in alone], abs=1e-4)
     assert model.log_probabilities([]) == []
@@ -116,20 +122,20 @@ def test_answers_to_one_prompt_share_a_pass_over_it(folder: Path) -> None:
     shared, apart = LikelihoodModel.load(str(folder)), LikelihoodModel.load(str(folder))
     assert shared.shares_prompts
     apart.shares_prompts = False
-    expected = [one.total for one in apart.log_probabilities(pairs)]
-    assert [one.total for one in shared.log_probabilities(pairs)] == pytest.approx(expected, abs=1e-3)
+    expected = [one.total for one in scored(apart.log_probabilities(pairs))]
+    assert [one.total for one in scored(shared.log_probabilities(pairs))] == pytest.approx(expected, abs=1e-3)
     assert shared.tokens_in < 0.5 * apart.tokens_in
 
 
 def test_a_model_that_computes_otherwise_gets_single_passes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = [one.total for one in mean_log_probabilities(folder, PAIRS)]
+    expected = [one.total for one in scored(mean_log_probabilities(folder, PAIRS))]
     blind = torch.zeros((1, 1, 1, 1))
     monkeypatch.setattr(
         LikelihoodModel, "_mask", lambda _, branches: blind.expand(len(branches), 1, *branches.shape[1:] * 2)
     )
     model = LikelihoodModel.load(str(folder))
     assert not model.shares_prompts
-    assert [one.total for one in model.log_probabilities(PAIRS)] == pytest.approx(expected, abs=1e-3)
+    assert [one.total for one in scored(model.log_probabilities(PAIRS))] == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_model_with_a_window_gets_single_passes(tmp_path: Path) -> None:
@@ -144,7 +150,7 @@ def test_a_model_with_a_window_gets_single_passes(tmp_path: Path) -> None:
 
 def test_long_conversations_are_cut_to_the_context(folder: Path) -> None:
     model = LikelihoodModel.load(str(folder))
-    found = model.log_probabilities([(asked("x" * 1000), "y"), (asked("x"), "y" * 1000)])
+    found = scored(model.log_probabilities([(asked("x" * 1000), "y"), (asked("x"), "y" * 1000)]))
     assert found[0].tokens == 2 and found[1].tokens == CONTEXT - 1
     assert all(math.isfinite(one.total) for one in found)
 
