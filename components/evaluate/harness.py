@@ -12,14 +12,17 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.evaluator import evaluate
 
 from components.evaluate.benchmarks.benchmark import Benchmark
-from components.evaluate.language_model import LocalModel
+from components.evaluate.language_model import LocalModel, refused_question
 from components.evaluate.questions import QuestionSet
 from components.evaluate.settings import BenchmarkSettings
+from components.models.conversation.chat_template import Refusal
 from components.shared.log import say
-from components.shared.rows import Question, Sample
+from components.shared.rows import Message, Question, Role, Sample
 from components.shared.sandbox import Limits
 
 PROGRAMS_AT_ONCE = min(os.cpu_count() or 1, 16)
+ROLES: tuple[Role, ...] = ("user", "assistant")
+"""Of a worked example's turns."""
 
 Judge = Callable[[Question, str], float]
 
@@ -52,6 +55,25 @@ def ask(
     return [found[question.id] for question in questions.asked]
 
 
+def require_askable(lm: LocalModel, benchmark: Benchmark, settings: BenchmarkSettings, questions: QuestionSet) -> None:
+    """See that the model's chat template takes the turns of a benchmark: those of each subject's first question.
+
+    Raises:
+        ModelError: it does not.
+    """
+    for asked in _by_subject(benchmark.name, questions.asked).values():
+        first = asked[0]
+        messages = [
+            Message(role=role, content=turn[role])
+            for turn in _shots(benchmark, settings, first.subject, questions.dev.get(first.subject, ()))
+            for role in ROLES
+        ]
+        messages.append(Message(role="user", content=benchmark.prompt(first)))
+        rendered = lm.encoder.render(messages)
+        if isinstance(rendered, Refusal):
+            raise refused_question(rendered, f"{benchmark.name}/{first.id}")
+
+
 def answer_length(lm: LocalModel, benchmark: Benchmark, settings: BenchmarkSettings) -> int:
     """Longest reply in tokens: what is asked for, but at most half of what the model can hold."""
     wanted = settings.max_tokens if settings.max_tokens is not None else benchmark.max_tokens
@@ -78,8 +100,7 @@ def _task(  # noqa: PLR0917 - all that makes a task
     length: int,
     judge: Judge,
 ) -> ConfigurableTask:
-    few_shot = settings.few_shot if settings.few_shot is not None else benchmark.few_shot
-    shots = [{"user": user, "assistant": reply} for user, reply in benchmark.shots(asked[0].subject, dev)[:few_shot]]
+    shots = _shots(benchmark, settings, asked[0].subject, dev)
     rows = datasets.Dataset.from_list([{"row": question.model_dump_json()} for question in asked])
     return ConfigurableTask(
         config={
@@ -101,6 +122,14 @@ def _task(  # noqa: PLR0917 - all that makes a task
             "metric_list": [{"metric": benchmark.metric, "aggregation": "mean", "higher_is_better": True}],
         }
     )
+
+
+def _shots(
+    benchmark: Benchmark, settings: BenchmarkSettings, subject: str, dev: Sequence[Question]
+) -> list[dict[Role, str]]:
+    """The worked examples of a subject's questions, each a turn of the user and one of the assistant."""
+    few_shot = settings.few_shot if settings.few_shot is not None else benchmark.few_shot
+    return [{"user": user, "assistant": reply} for user, reply in benchmark.shots(subject, dev)[:few_shot]]
 
 
 def _filter(benchmark: Benchmark, judge: Judge) -> Callable[[Any, Any], list[float]]:

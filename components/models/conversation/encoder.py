@@ -78,6 +78,13 @@ class ConversationEncoder:
     def _ends(self) -> Any:
         return any_of(token for token, number in self._controls.ids.items() if number in self._end_ids)
 
+    def render(self, messages: Conversation) -> str | Refusal:
+        """The text that a model is asked with, as its chat template has it, or why the template refuses it."""
+        try:
+            return self._template.render([message.model_dump() for message in messages], ask=True)
+        except RefusedError as refused:
+            return refused.refusal
+
     def prompts(self, conversations: Sequence[Conversation]) -> list[Encoded | Refusal]:
         """Each conversation up to where its answer begins, as the model is asked for one."""
         return self._encode(conversations, self._prompt)
