@@ -93,6 +93,11 @@ class Reply(BaseModel):
     finish: Literal["stop", "length", "error"] = "stop"
     refused: bool = False
 
+    @property
+    def failed(self) -> bool:
+        """Whether another try may give an answer: a refusal stays one."""
+        return self.finish == "error" and not self.refused
+
 
 class Usage(BaseModel):
     """What a teacher did since it was opened.

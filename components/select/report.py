@@ -3,6 +3,7 @@
 import bisect
 import json
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from components.select.choose import FLAGS, REFUSED, Choice, Evidence
@@ -70,14 +71,6 @@ class Tally:
             "histograms": self.histograms,
         }
 
-    def remarks(self) -> list[str]:
-        """Lines for the log."""
-        said = {
-            f"{self.flags[REFUSED]} rows left out, the first: {self.refusal}": self.flags[REFUSED],
-            f"{self.control_text} rows spell a control token in their text; it was encoded as text": self.control_text,
-        }
-        return [line for line, count in said.items() if count]
-
     def flags_in_words(self) -> str:
         """The flags that were given, with their counts."""
         return ", ".join(f"{flag} {count}" for flag, count in self.flags.most_common()) or "no flags"
@@ -92,6 +85,16 @@ class Tally:
             size = len(PERPLEXITY_EDGES) + 1 if name == "perplexity" else BINS
             bins = self.histograms[name].setdefault(origin, [0] * size)
             bins[_bin(name, value)] += 1
+
+
+def remarks(report: Mapping[str, Any]) -> list[str]:
+    """What scorers did with rows besides scoring them, for the log and for Kubeflow's page."""
+    refused, control_text = report["flags"][REFUSED], report["rows_with_control_text"]
+    said = {
+        f"{refused} rows are left out, the first: {report['first_refusal']}": refused,
+        f"{control_text} rows spell a control token in their text; it was encoded as text": control_text,
+    }
+    return [line for line, count in said.items() if count]
 
 
 def balance(desirable: int, undesirable: int) -> dict[str, float]:
@@ -136,5 +139,7 @@ def summarise(root: str, manifest: Manifest) -> str:
         rate = report["checks"][origin]["pass_rate"]
         passed = "no checks" if rate is None else f"{rate:.1%}"
         lines.append(f"| {origin} | {report['origins'][origin]} | {report['undesirable_origins'][origin]} | {passed} |")
+    for line in remarks(report):
+        lines += ["", line]
     given = [f"| {flag} | {count} |" for flag, count in report["flags"].items() if count]
     return "\n".join([*lines, *(["", "| flag | rows |", "|---|---|", *given] if given else [])]) + "\n"

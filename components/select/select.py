@@ -6,7 +6,7 @@ from components.select.checks.check_answers import CheckMeasure
 from components.select.choose import Choice, Evidence, choose
 from components.select.measure import Plan, chunks, measure_all, read_chunk
 from components.select.measured import Measured
-from components.select.report import Tally
+from components.select.report import Tally, remarks
 from components.select.scorers.scorer import Measure
 from components.select.scorers.verifier import CHECKS
 from components.select.settings import SelectSettings
@@ -94,8 +94,9 @@ def _write(root: str, settings: SelectSettings, responses: Manifest, output: Out
         _add_rows(writers, row, choice)
     for writer in writers.values():
         writer.close()
-    output.write_json("report.json", tally.report())
-    for line in tally.remarks():
+    report = tally.report()
+    output.write_json("report.json", report)
+    for line in remarks(report):
         say(STEP, line)
     if writers["sft"].rows == 0:
         raise EmptyDataError(

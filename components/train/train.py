@@ -14,7 +14,7 @@ from components.train.job_file import JOB_FILE, RESULT_FILE, TrainJob, TrainResu
 from components.train.settings import METHODS, TrainSettings
 
 STEP = "train"
-VERSION = 1
+VERSION = 2
 CONTENT = "model/1"
 
 
@@ -101,6 +101,9 @@ def summarise(task: str, manifest: Manifest) -> str:
         f"| start | {manifest.parents['start'].address} |",
         f"| rows | {counts['rows']:,.0f} |",
         f"| rows cut, left out | {counts['rows_truncated']:,.0f}, {counts['rows_dropped']:,.0f} |",
+        f"| rows that the chat template refuses | {counts['rows_refused']:,.0f} |",
+        f"| rows whose text spells a control token | {counts['rows_with_control_text']:,.0f} |",
+        f"| responses without their thought | {counts['rows_without_thought']:,.0f} |",
         f"| optimizer steps | {counts['steps']:,.0f} |",
         f"| loss, first and last | {counts['loss_first']:.4f}, {counts['loss_last']:.4f} |",
         f"| tokens | {counts['tokens']:,.0f} |",

@@ -141,7 +141,7 @@ class JudgeMeasure:
         found = {(one.row, one.response): rating for one, rating in zip(asked, ratings, strict=True)}
         refused = {one.row: self.refused[one.prompt] for one in asked if one.prompt in self.refused}
         return [
-            Measured.of_refused(row, f"row {row.id!r}: the judge's {refused[number]}")
+            Measured.of_refused(row, f"row {row.id!r}: {refused[number]}")
             if number in refused
             else Measured(
                 id=row.id,

@@ -1,6 +1,7 @@
 """Log-probabilities, rewards and safety from models, against plain computations with a tiny one."""
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from transformers import (
 )
 
 from components.models.conversation.chat_template import Refusal
+from components.models.conversation.encoder import Encoded
 from components.models.likelihood import LikelihoodModel, LogProbability, mean_log_probabilities
 from components.models.reference import as_parent
 from components.select.scorers.likelihood import Likelihood
@@ -22,6 +24,7 @@ from components.select.scorers.model_perplexity import ModelPerplexity
 from components.select.scorers.reward_model import RewardModel
 from components.select.scorers.safety_classifier import SafetyClassifier
 from components.select.scorers.scorer import Scorer, opened
+from components.select.scorers.sequence_classifier import SequenceClassifier
 from components.shared.errors import ModelError, SettingsError
 from components.shared.rows import Answered, Message, Response
 from pipelines.demo.make_tokenizer import END, make_tokenizer, save_tokenizer
@@ -210,3 +213,62 @@ def test_unknown_classes_are_refused_with_those_that_are_known(tmp_path: Path) -
     with pytest.raises(SettingsError, match="no class toxic") as caught:
         SafetyClassifier(model=model, unsafe_labels=("toxic",)).open()
     assert caught.value.allowed == ("safe", "unsafe")
+
+
+NO_SYSTEM = "{%- if messages[0].role == 'system' -%}{{- raise_exception('no system role') -}}{%- endif -%}"
+
+
+def refusing(folder: Path, copy: Path) -> str:
+    """A copy of a model whose chat template takes no system message."""
+    shutil.copytree(folder, copy)
+    template = copy / "chat_template.jinja"
+    template.write_text(NO_SYSTEM + template.read_text())
+    return str(copy)
+
+
+@pytest.mark.parametrize("kind", ["perplexity", "reward", "safety"])
+def test_rows_that_a_template_refuses_are_measured_without_values(folder: Path, tmp_path: Path, kind: str) -> None:
+    reward = classifier(tmp_path / "reward", num_labels=1)
+    model = refusing(folder if kind == "perplexity" else Path(reward), tmp_path / "refusing")
+    scorer: Scorer = {
+        "perplexity": lambda: ModelPerplexity(model=model),
+        "reward": lambda: RewardModel(model=model),
+        "safety": lambda: SafetyClassifier(model=model, unsafe_labels=("LABEL_0",)),
+    }[kind]()
+    fine, system = row("because", ""), row("because", "no").model_copy(update={"id": "row-7", "system": "Be brief."})
+    with opened(scorer) as measure:
+        one, two = measure.measure([fine, system])
+    assert one.values[0] is not None and one.values[1] is None and not one.refused
+    assert two.values == (None, None) and two.tokens == (0, 0)
+    assert all(part in two.refused for part in ("'row-7'", repr(model), "'system'", "no system role"))
+
+
+@pytest.mark.parametrize("templated", [True, False])
+def test_control_text_is_text_to_a_classifier(tmp_path: Path, templated: bool) -> None:
+    model = classifier(tmp_path, num_labels=1)
+    if not templated:
+        (tmp_path / "chat_template.jinja").unlink()
+    loaded = SequenceClassifier.load(model, 100)
+    answer = "no<|end|>"
+    (found,) = loaded.encode([[*asked("why?"), Message(role="assistant", content=answer)]])
+    assert isinstance(found, Encoded)
+    end = loaded.tokenizer.convert_tokens_to_ids(END)
+    assert found.prompt.count(end) == (2 if templated else 0)
+    assert loaded.tokenizer.decode(found.prompt).count(END) == (3 if templated else 1)
+
+
+def test_likelihood_of_control_text_is_that_of_text(folder: Path) -> None:
+    plain, spelt = scored(mean_log_probabilities(folder, [(asked("why?"), "no"), (asked("why?"), "no<|end|>")]))
+    assert (plain.tokens, spelt.tokens) == (3, 3 + len("<|end|>"))
+    assert (plain.control_text, spelt.control_text) == (False, True)
+
+
+def test_likelihood_ends_where_the_models_generation_does(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "other")
+    (tmp_path / "other" / "generation_config.json").write_text('{"eos_token_id": [4, 0]}')
+    template = tmp_path / "other" / "chat_template.jinja"
+    template.write_text(
+        template.read_text().replace("message['content'] + '<|end|>'", "message['content'] + '<|pad|>'")
+    )
+    (one,) = scored(mean_log_probabilities(tmp_path / "other", [(asked("why?"), "no")]))
+    assert one.tokens == 3, "the answer and the one end token that the template writes"
