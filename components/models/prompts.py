@@ -69,9 +69,7 @@ class PromptMaker:
 
     def _note(self, key: str, encoded: Encoded) -> None:
         if encoded.control_text and self.control_text == 0:
-            say(
-                "teacher", f"{self.reference}: {key!r} spells a control token in its text; such text is encoded as text"
-            )
+            say("teacher", f"{self.reference}: row {key!r} spells a control token in its text; it is encoded as text")
         self.control_text += encoded.control_text
 
     def _room(self, max_tokens: int) -> int:

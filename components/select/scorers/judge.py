@@ -152,7 +152,9 @@ class JudgeMeasure:
         ]
 
     def close(self) -> None:
-        """Say how many replies were unreadable, and let go of the teacher."""
+        """Say how many replies were unreadable and how many prompts needed care, and let go of the teacher."""
+        if spelt := self.teacher.usage().control_text:
+            say("select", f"{spelt} of the judge's prompts spell a control token in their text; it was encoded as text")
         if self.unreadable:
             say(
                 "select",
