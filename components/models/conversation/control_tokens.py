@@ -18,6 +18,10 @@ _PROBES = (("system", "user", "assistant", "user"), ("user", "assistant", "user"
 """Conversations that show what a template writes around turns; the first one that it takes is used."""
 
 
+_Node = dict[str, Any]
+"""What strings begin with, letter by letter; an empty letter is the end of one."""
+
+
 class ControlTokens:
     """The control tokens of one tokenizer.
 
@@ -52,9 +56,24 @@ class ControlTokens:
 
 
 def any_of(strings: Iterable[str]) -> re.Pattern[str]:
-    """A pattern that matches each of the strings, the longest first; of none, it matches nothing."""
-    ordered = sorted(strings, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, ordered)) or r"(?!)")
+    """A pattern that matches each of the strings, the longest where several fit; of none, it matches nothing.
+
+    Strings share their beginnings in it: some tokenizers have thousands of control tokens that begin with `<`.
+    """
+    beginnings: _Node = {}
+    for string in strings:
+        node = beginnings
+        for letter in string:
+            node = node.setdefault(letter, {})
+        node[""] = {}
+    return re.compile(_pattern(beginnings) or r"(?!)")
+
+
+def _pattern(node: _Node) -> str:
+    branches = [re.escape(letter) + _pattern(rest) for letter, rest in node.items() if letter]
+    if not branches:
+        return ""
+    return f"(?:{'|'.join(branches)})" + ("?" if "" in node else "")
 
 
 def _is_of_turns(token: str, written: str) -> bool:

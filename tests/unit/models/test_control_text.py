@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from components.models.conversation.chat_template import Refusal
+from components.models.conversation.control_tokens import any_of
 from components.models.conversation.encoder import ConversationEncoder, Encoded
 from components.shared.rows import Message
 from tests.unit.models.chat_tokenizers import MAKERS, SPECIAL, TEMPLATES, chat_tokenizer
@@ -165,3 +166,10 @@ def test_merges_do_not_make_control_tokens_of_text() -> None:
     tokenizer.chat_template = template.removesuffix("assistant:") + "{{- 'assistant:' if add_generation_prompt -}}"
     one = encode(tokenizer, user("Hi"), "a<e>b")
     assert tokenizer.convert_ids_to_tokens(one.completion) == ["a", "<e", ">", "b", "<e>"]
+
+
+def test_the_longest_of_many_strings_is_found() -> None:
+    pattern = any_of(["<s>", "<s>x", "<", "</s>", "a|b", *(f"<unused{number}>" for number in range(5000))])
+    found = pattern.findall("<s>xy</s> a|b <unused12> <unused4999><unused5000> ab")
+    assert found == ["<s>x", "</s>", "a|b", "<unused12>", "<unused4999>", "<"]
+    assert not any_of([]).search("anything")

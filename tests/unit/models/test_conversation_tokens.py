@@ -1,12 +1,19 @@
 """A conversation is tokenized in one pass and parted where the answer begins, with tokenizers of all kinds."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.models.completions import Completion, CompletionMaker
 from components.models.conversation.chat_template import Refusal
 from components.models.conversation.encoder import ConversationEncoder, Encoded
+from components.models.end_tokens import end_ids_in
+from components.models.prompts import PromptMaker
+from components.models.teacher import Request
+from components.shared.errors import ModelError
 from components.shared.rows import Message
+from components.train.build_dataset import Template
 from tests.unit.models.chat_tokenizers import MAKERS, TEMPLATES, chat_tokenizer
 
 QUESTION = (Message(role="user", content="What is an answer"),)
@@ -146,3 +153,29 @@ def test_rows_together_are_rows_alone() -> None:
     pairs = [(QUESTION, answer) for answer in ("hello", "no</s>no", "world")]
     encoder = ConversationEncoder(tokenizer, "m")
     assert encoder.answered(pairs) == [encoder.answered([pair])[0] for pair in pairs]
+
+
+@pytest.mark.parametrize("template", sorted(TEMPLATES))
+@pytest.mark.parametrize("kind", ["bytes", "metaspace-first"])
+def test_training_likelihood_and_generation_do_not_differ(kind: str, template: str) -> None:
+    tokenizer = chat_tokenizer(kind, template)
+    for answer in ("hello world", "no</s>", "<think>\nwell\n</think>\n\nhello"):
+        (trained,) = Template(tokenizer).encode([(QUESTION, answer)])
+        (scored,) = CompletionMaker(tokenizer, 500).make([(QUESTION, answer)])
+        (asked,), _ = PromptMaker(tokenizer, 500, "m").make([Request(key="1", messages=QUESTION)], 8)
+        assert isinstance(trained, Encoded) and isinstance(scored, Completion)
+        assert trained.prompt == scored.branches.prompt == list(asked.ids)
+        assert trained.completion == scored.branches.completions[0]
+
+
+def test_end_tokens_are_those_of_the_models_files(tmp_path: Path) -> None:
+    assert end_ids_in(tmp_path) == frozenset()
+    (tmp_path / "config.json").write_text('{"eos_token_id": 7}')
+    assert end_ids_in(tmp_path) == {7}
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": [1, 2]}')
+    assert end_ids_in(tmp_path) == {1, 2}
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": null}')
+    assert end_ids_in(tmp_path) == frozenset()
+    (tmp_path / "generation_config.json").write_text("{")
+    with pytest.raises(ModelError, match="damaged"):
+        end_ids_in(tmp_path)
