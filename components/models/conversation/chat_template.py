@@ -17,12 +17,14 @@ class Refusal:
         role: the role of the message that is refused.
         roles: the roles of the conversation, in order.
         reason: what the template says.
+        by: what refuses it.
     """
 
     model: str
     role: str
     roles: tuple[str, ...]
     reason: str
+    by: str = "chat template"
 
     def about(self, row: str) -> str:
         """One line that names the row, the model, the role and the reason."""
@@ -30,7 +32,7 @@ class Refusal:
 
     def __str__(self) -> str:
         return (
-            f"the chat template of {self.model!r} refuses the role {self.role!r} "
+            f"the {self.by} of {self.model!r} refuses the role {self.role!r} "
             f"in a conversation of {', '.join(self.roles)}: {self.reason}"
         )
 
@@ -73,10 +75,10 @@ class ChatTemplate:
             return False
         return True
 
-    def refused(self, turns: Sequence[Turn], role: str, reason: str) -> RefusedError:
+    def refused(self, turns: Sequence[Turn], role: str, reason: str, by: str = "chat template") -> RefusedError:
         """The exception of a conversation that is refused."""
         roles = tuple(turn["role"] for turn in turns)
-        return RefusedError(Refusal(self.reference, role, roles, reason))
+        return RefusedError(Refusal(self.reference, role, roles, reason, by))
 
     def _render(self, turns: Sequence[Turn], ask: bool) -> str:
         try:

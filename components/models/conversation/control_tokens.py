@@ -77,8 +77,8 @@ def _pattern(node: _Node) -> str:
 
 
 def _is_of_turns(token: str, written: str) -> bool:
-    """Whether the template writes an added token around turns. White space (Gemma's `\\n\\n`) is ordinary text."""
-    return token in written and not token.isspace() and not is_thought_tag(token)
+    """Whether the template writes an added token around turns: a mark, and no word, punctuation or white space."""
+    return token in written and len(token) > 2 and bool(re.search(r"[^\w\s]", token)) and not is_thought_tag(token)
 
 
 def _written_by(template: ChatTemplate) -> str:

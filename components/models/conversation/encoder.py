@@ -13,6 +13,8 @@ from components.models.conversation.tokenize_text import Text, TextTokenizer, To
 from components.shared.errors import ModelError
 from components.shared.rows import Message
 
+TOKENIZER = "tokenizer"
+
 Conversation = Sequence[Message]
 Given = TypeVar("Given")
 
@@ -40,6 +42,7 @@ class _Ready:
 
     prompt: Text
     whole: Text
+    roles: tuple[str, ...] = ()
     place: int = 0
     answer: Rendered | None = None
 
@@ -123,7 +126,7 @@ class ConversationEncoder:
             return Encoded(list(prompt.ids), control_text=spelt)
         completion = self._texts.part(prompt, one.whole, one.place, tokens[one.whole])
         if completion is None:
-            return Refusal(self.reference, "assistant", ("assistant",), "its tokenizer joins the answer to the prompt")
+            return Refusal(self.reference, "assistant", one.roles, "it joins the answer to the prompt", TOKENIZER)
         ending = [] if one.answer.ended else [self._eos]
         return Encoded(list(prompt.ids), [*completion, *ending], spelt, one.answer.without_thought)
 
@@ -151,7 +154,8 @@ class ConversationEncoder:
         prompt = self._text(hidden, rendered.prompt, any(hidden.spelt[:-1]))
         both = self._text(hidden, rendered.prompt + rendered.completion, any(hidden.spelt))
         place = len(self._text(hidden, rendered.prompt, any(hidden.spelt)).text)
-        return _Ready(prompt, both, place, rendered)
+        roles = tuple(turn["role"] for turn in hidden.turns)
+        return _Ready(prompt, both, roles, place, rendered)
 
     def _hide(self, messages: Conversation) -> HiddenConversation:
         """The conversation with its control text hidden. Raises RefusedError where that cannot be encoded."""
@@ -159,10 +163,10 @@ class ConversationEncoder:
         try:
             hidden = HiddenConversation(self._controls, messages)
         except ValueError as error:
-            raise self._template.refused(turns, turns[-1]["role"], str(error)) from error
+            raise self._template.refused(turns, turns[-1]["role"], str(error), TOKENIZER) from error
         if any(hidden.spelt) and not self._texts.gives_offsets:
             reason = "its text spells a control token, which only a fast tokenizer (tokenizer.json) can encode as text"
-            raise self._template.refused(turns, turns[hidden.spelt.index(True)]["role"], reason)
+            raise self._template.refused(turns, turns[hidden.spelt.index(True)]["role"], reason, TOKENIZER)
         return hidden
 
     def _text(self, hidden: HiddenConversation, rendered: str, guarded: bool) -> Text:

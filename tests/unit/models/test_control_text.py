@@ -89,6 +89,13 @@ def test_turn_tokens_that_are_not_flagged_are_control_tokens_and_thoughts_are_no
     assert not plain.control_text
 
 
+def test_words_and_white_space_that_are_added_tokens_stay_tokens() -> None:
+    tokenizer = chat_tokenizer()
+    tokenizer.add_tokens(["assistant", "\n", "user", "0"])
+    one = encode(tokenizer, user("user 0"), "assistant\n0")
+    assert not one.control_text and tokenizer.convert_ids_to_tokens(one.completion)[:3] == ["assistant", "\n", "0"]
+
+
 def test_thought_tags_that_are_flagged_are_an_answers_own_and_nobody_elses() -> None:
     tokenizer = chat_tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]"]})
