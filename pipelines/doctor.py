@@ -7,20 +7,23 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from rich.console import Console
 
 from components.models.reference import as_parent
-from components.models.teacher import TeacherSettings
-from components.shared.errors import StoreError, TutelageError
+from components.models.teacher import Sampling, TeacherSettings
+from components.shared.errors import TeacherError, TutelageError
 from components.shared.sandbox import missing_mechanism
 from components.shared.try_store import try_store
 from pipelines.recipe import Recipe
 
 NEEDED_MEMORY = 6 * 2**30
 NEEDED_DISK = 10 * 2**30
+PROBE_TOKENS = 64
+"""Longest answer to the question that tries an endpoint, in tokens: a step's own limit where that is lower."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +51,28 @@ def examine(recipe: Recipe | None) -> Iterator[Finding]:
         return
     yield _checked("store", recipe.store, lambda: try_store(recipe.store))
     yield _checked("student", recipe.student, lambda: as_parent(recipe.student).digest[:12])
-    for name, teacher in teachers_of(recipe):
-        yield _checked(name, teacher.model, lambda teacher=teacher: _use_teacher(teacher))  # type: ignore[misc]
+    for name, teacher, sampling in teachers_of(recipe):
+        yield _checked(name, teacher.model, partial(_use_teacher, teacher, sampling))
 
 
-def teachers_of(recipe: Recipe) -> list[tuple[str, TeacherSettings]]:
-    """Every teacher that a recipe names, with its place; each only once."""
-    found: dict[str, tuple[str, TeacherSettings]] = {}
-    for step in ("curate", "synthesize", "select"):
-        for field, value in getattr(recipe, step):
-            if isinstance(value, TeacherSettings):
-                found.setdefault(value.model_dump_json(), (f"{step}.{field}", value))
+def teachers_of(recipe: Recipe) -> list[tuple[str, TeacherSettings, Sampling]]:
+    """Every model that will be asked, with its place in the recipe and how it is asked; each only once."""
+    found: dict[str, tuple[str, TeacherSettings, Sampling]] = {}
+    for place, settings, sampling in _asked(recipe):
+        tokens = min(sampling.max_tokens, PROBE_TOKENS)
+        found.setdefault(f"{tokens} {settings.model_dump_json()}", (place, settings, sampling))
     return list(found.values())
+
+
+def _asked(recipe: Recipe) -> Iterator[tuple[str, TeacherSettings, Sampling]]:
+    """The models that the steps will ask: a teacher that is named and not used need not be there."""
+    if (labeller := recipe.curate.model_asked) is not None:
+        yield "curate.teacher", *labeller
+    for origin in recipe.synthesize.asked:
+        yield f"synthesize.{origin}", recipe.synthesize.model_of(origin), recipe.synthesize.sampling_of(origin)
+    for score, scorer in recipe.select.scorers.items():
+        if (judge := scorer.model_asked) is not None:
+            yield f"select.{score}.teacher", *judge
 
 
 def print_findings(findings: Iterator[Finding]) -> bool:
@@ -140,19 +153,24 @@ def _checked(what: str, name: str, look: Callable[[], str]) -> Finding:
         return Finding(what, False, error.problem, error.remedy)
 
 
-def _use_teacher(settings: TeacherSettings) -> str:
+def _use_teacher(settings: TeacherSettings, sampling: Sampling) -> str:
     """Ask a teacher behind an endpoint one question; look whether a local model is there. Raises TutelageError."""
     if settings.backend != "openai":
         return f"{settings.backend}, {as_parent(settings.model).digest[:12]}"
-    from components.models.teacher import Request, Sampling, open_teacher
+    from components.models.settle_reply import needs_more_tokens
+    from components.models.teacher import Request, open_teacher
     from components.shared.rows import Message
 
+    tokens = min(sampling.max_tokens, PROBE_TOKENS)
     teacher = open_teacher(settings.model_copy(update={"attempts": 1, "timeout_seconds": 30.0}))
     try:
         request = Request(key="doctor", messages=(Message(role="user", content="Say: ready"),))
-        reply = next(iter(teacher.answer([request], Sampling(max_tokens=4))))
+        reply = next(iter(teacher.answer([request], Sampling(max_tokens=tokens))))
     finally:
         teacher.close()
+    if needs_more_tokens(reply) and tokens < sampling.max_tokens:
+        return f"thinks before it answers, within max_tokens {sampling.max_tokens}"
     if reply.finish == "error":
-        raise StoreError(f"{settings.model} did not answer: {reply.text}", remedy="check the endpoint and its key")
+        remedy = "check the endpoint, its key, and max_tokens, which the reasoning needs too"
+        raise TeacherError(f"{settings.model} did not answer: {reply.text}", remedy=remedy)
     return "answers"

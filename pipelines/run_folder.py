@@ -27,7 +27,18 @@ class TaskState:
     address: str = ""
     seconds: float = 0.0
     message: str = ""
-    activity: dict[str, Any] = field(default_factory=dict)
+    activities: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def activity(self) -> dict[str, Any]:
+        """The newest report of what it is doing; of several activities that go on, the one that reported last."""
+        return next(reversed(self.activities.values()), {})
+
+    def note(self, event: dict[str, Any]) -> None:
+        """Take a report of progress into account."""
+        self.activities.pop(event["what"], None)
+        if not event.get("ended"):
+            self.activities[event["what"]] = event
 
     def apply(self, event: dict[str, Any]) -> None:
         """Take an event of this task into account."""
@@ -36,7 +47,7 @@ class TaskState:
             self.began, self.process, self.message = event["time"], event["process"], ""
         else:
             self.ended = event["time"]
-            self.activity = {}
+            self.activities = {}
         self.address = event.get("address", self.address)
         self.seconds = event.get("seconds", self.seconds)
         self.message = event.get("message", "")
@@ -137,4 +148,4 @@ class Tracker:
             running = [task for task in self.tasks.values() if task.state == "running"]
             for task in running:
                 if task.name == event["step"] or task.name.split("-")[0] == event["step"]:
-                    task.activity = {} if event.get("ended") else event
+                    task.note(event)

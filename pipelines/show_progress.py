@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from components.shared.log import duration
 from pipelines.run_folder import TaskState
 
 PLAIN_SECONDS = 15.0
@@ -36,11 +37,12 @@ def make_display(names: list[str]) -> AbstractContextManager[Display]:
 
 
 class Lines:
-    """Plain lines: each change of state, and the progress every 15 s."""
+    """Plain lines: each change of state, and every 15 s the progress where there is any."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._said = 0.0
+        self._last: dict[str, str] = {}
 
     def __enter__(self) -> "Lines":
         return self
@@ -54,9 +56,16 @@ class Lines:
                 self._print(event["state"], tasks[event["task"]])
         if time.monotonic() - self._said > PLAIN_SECONDS:
             for task in tasks.values():
-                if task.state == "running" and task.activity:
+                if task.state == "running" and task.activity and self._is_new(task):
                     self._said = time.monotonic()
                     self._say(f"{task.name}: {describe_activity(task.activity)}")
+
+    def _is_new(self, task: TaskState) -> bool:
+        """Whether a task has done something since it was last said what it does."""
+        doing = f"{task.activity['what']} {task.activity['done']}"
+        new = self._last.get(task.name) != doing
+        self._last[task.name] = doing
+        return new
 
     def _print(self, state: str, task: TaskState) -> None:
         # Several events can have come at once: each is said as it was, not as the task is now.
@@ -110,11 +119,8 @@ def describe_activity(activity: dict[str, Any]) -> str:
     """An activity in words: what, how many, the rate, and the time left."""
     if not activity:
         return ""
-    total, done, rate = activity.get("total"), activity["done"], activity.get("rate") or 0.0
+    total, done, rate, left = (activity.get(name) for name in ("total", "done", "rate", "left"))
     of = f"/{total}" if total else ""
-    left = f", {_duration((total - done) / rate)} left" if total and rate and total > done else ""
-    return f"{activity['what']} {done}{of} {activity['unit']}, {rate:.1f}/s{left}"
-
-
-def _duration(seconds: float) -> str:
-    return f"{int(seconds) // 60} min {int(seconds) % 60} s" if seconds >= 60 else f"{int(seconds)} s"
+    per_second = f", {rate:.1f}/s" if rate else ""
+    until = f", {duration(left)} left" if left is not None else ""
+    return f"{activity['what']} {done}{of} {activity['unit']}{per_second}{until}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from components.curate.settings import INSTRUCTION_PLACE, CurateSettings
+from components.models.changes import Changes
 from components.models.conversation.chat_template import REMEDY
 from components.models.teacher import Reply, Request, Sampling, Teacher, TeacherSettings
 from components.shared.errors import EmptyDataError, TeacherError
@@ -219,6 +220,7 @@ class _Asking:
         self._kept, self._progress, self._share = kept, progress, share
         self._total = progress.total or 0
         self._replies = 0
+        self._changes = Changes()
 
     def ask(self, teacher: Teacher, requests: Iterator[Request], sampling: Sampling) -> None:
         try:
@@ -226,6 +228,8 @@ class _Asking:
                 self._take(reply)
         finally:
             self._kept.flush()
+            for line in self._changes.in_words():
+                say(STEP, f"labels: {line}")
         self._progress.finish()
         self._note_refused()
 
@@ -246,10 +250,13 @@ class _Asking:
             self._progress.advance()
             return
         self._replies += 1
+        self._changes.take(reply)
         label = parse_label(reply.text) if reply.finish != "error" else None
         if label is None:
-            failed = REQUEST_FAILED if reply.finish == "error" else ""
-            self._kept.labels.missing[reply.key] = failed + " ".join(reply.text[:SHOWN_CHARACTERS].split())
+            failed = reply.finish == "error"
+            # Why a request failed, and what to do, is shown in full.
+            shown = REQUEST_FAILED + reply.text if failed else reply.text[:SHOWN_CHARACTERS]
+            self._kept.labels.missing[reply.key] = " ".join(shown.split())
             self._judge()
         else:
             self._kept.add(

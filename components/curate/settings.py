@@ -112,6 +112,11 @@ class CurateSettings(Settings):
         10_000, ge=1, description="rows sampled before and after for distinct-n, which only compares at equal size"
     )
 
+    @property
+    def model_asked(self) -> tuple[TeacherSettings, Sampling] | None:
+        """The model that is asked for labels, and how; None where rules give them, whatever `teacher` names."""
+        return (self.teacher, self.label_sampling) if self.labeller == "teacher" and self.teacher else None
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.labeller == "teacher" and self.teacher is None:

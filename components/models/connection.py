@@ -2,8 +2,8 @@
 
 import os
 import ssl
-import urllib.request
 from collections.abc import Iterable
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -11,6 +11,7 @@ import aiohttp
 from components.models.endpoint import Outcome, Verdict
 from components.models.teacher import TeacherSettings
 from components.shared.errors import SettingsError, TeacherError
+from components.shared.proxy import BY_PASSING, through
 
 
 def no_answer(url: str, error: Exception, seconds: float) -> Outcome:
@@ -22,11 +23,28 @@ def no_answer(url: str, error: Exception, seconds: float) -> Outcome:
             remedy="name your certificate authority's bundle in SSL_CERT_FILE or REQUESTS_CA_BUNDLE",
         )
         return Outcome(Verdict.FATAL, reason=what, error=problem)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return Outcome(
+            Verdict.UNREACHABLE, reason=f"{url} cannot be reached: its proxy answers {error.status} {error.message}"
+        )
     if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
         return Outcome(Verdict.UNREACHABLE, reason=f"{url} cannot be reached: {what}")
     if isinstance(error, TimeoutError):
         return Outcome(Verdict.SLOW, reason=f"{url} gave no answer within {seconds:g} s")
     return Outcome(Verdict.BROKEN, reason=f"{url} cut the connection: {what}")
+
+
+def name_proxy(outcome: Outcome, url: str) -> Outcome:
+    """The same outcome; one that failed names the proxy, which may be what answered or kept the answer back."""
+    named = through(url)
+    if outcome.verdict is Verdict.ANSWERED or not named:
+        return outcome
+    error = outcome.error
+    if error is not None:
+        remedy = f"{error.remedy}; {BY_PASSING}" if error.remedy else BY_PASSING
+        error = type(error)(error.problem + named, rule=error.rule, remedy=remedy, allowed=error.allowed)
+    failed = outcome.failed and outcome.failed.model_copy(update={"text": outcome.failed.text + named})
+    return replace(outcome, reason=outcome.reason + named, error=error, failed=failed)
 
 
 def request_headers(settings: TeacherSettings) -> dict[str, str]:
@@ -54,14 +72,21 @@ def check_endpoints(settings: TeacherSettings) -> None:
             remedy="add the server's URL to `endpoints`",
         )
     for url in settings.endpoints:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if not _is_base_url(url):
             raise SettingsError(
                 f"endpoint {url!r} is no base URL",
                 rule="scheme, host, port and path",
                 allowed=["http://HOST:PORT/v1", "https://HOST/v1"],
                 remedy="correct `endpoints`",
             )
+
+
+def _is_base_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, a half bracket
+        return False
 
 
 def tls_context(urls: Iterable[str]) -> ssl.SSLContext | bool:
@@ -76,11 +101,3 @@ def tls_context(urls: Iterable[str]) -> ssl.SSLContext | bool:
             f"the certificate bundle {bundle!r} cannot be read: {error}",
             remedy="correct SSL_CERT_FILE or REQUESTS_CA_BUNDLE",
         ) from error
-
-
-def proxy_of(url: str) -> str | None:
-    """The proxy that the environment names for a URL; asked once, not for each request."""
-    parts = urlsplit(url)
-    if urllib.request.proxy_bypass(parts.hostname or ""):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)

@@ -29,13 +29,19 @@ class Verdict(enum.Enum):
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of one try; `reply` for ANSWERED, `error` for FATAL, else `reason`."""
+    """What came of one try; `reply` for ANSWERED, `error` for FATAL, else `reason`.
+
+    `alive`: a try that failed shows all the same that the server runs the model.
+    `failed`: the reply to a request that is REFUSED, where more than the reason is known of it.
+    """
 
     verdict: Verdict
     reply: Reply | None = None
     reason: str = ""
     retry_after: float = 0.0
     error: TutelageError | None = None
+    alive: bool = False
+    failed: Reply | None = None
 
 
 class Sink:

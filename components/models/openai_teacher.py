@@ -13,12 +13,13 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from components.models.connection import check_endpoints, no_answer, proxy_of, request_headers, tls_context
+from components.models.connection import check_endpoints, name_proxy, no_answer, request_headers, tls_context
 from components.models.endpoint import Endpoint, Outcome, Sink, Ticket, Verdict
 from components.models.read_answer import Response, read_answer, refused_key
 from components.models.request_window import Patience, RequestWindow
 from components.models.teacher import Reply, Request, Sampling, TeacherSettings, Usage
 from components.shared.errors import TeacherError
+from components.shared.proxy import proxy_of
 
 # So many requests are sorted by their beginnings and wait for their turn, or so many windows if that is more.
 LOOK_AHEAD_REQUESTS = 1024
@@ -38,7 +39,8 @@ class OpenAITeacher:
         self.settings = settings
         self._headers = request_headers(settings)
         self._tls = tls_context(settings.endpoints)
-        self._proxies = {url.rstrip("/"): proxy_of(url) for url in settings.endpoints}
+        found = {url.rstrip("/"): proxy_of(url) for url in settings.endpoints}
+        self._proxies = {url: proxy.url if proxy else None for url, proxy in found.items()}
         self._counting = threading.Lock()
         self._usage = Usage(slots=settings.window * len(settings.endpoints))
         self._loop = asyncio.new_event_loop()
@@ -171,11 +173,14 @@ class OpenAITeacher:
                 answer = Response(url, response.status, response.headers, data)
                 outcome = read_answer(ticket.key, answer, self.settings.api_key_variable)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            return no_answer(url, error, self.settings.timeout_seconds)
+            return self._named(url, no_answer(url, error, self.settings.timeout_seconds))
         if response.status == 403 and endpoint.answered:
             # The key is good, so this one request is refused (a gateway's moderation, say).
-            return Outcome(Verdict.REFUSED, reason=outcome.reason)
-        return outcome
+            outcome = Outcome(Verdict.REFUSED, reason=outcome.reason)
+        return self._named(url, outcome)
+
+    def _named(self, url: str, outcome: Outcome) -> Outcome:
+        return name_proxy(outcome, url) if self._proxies[url] else outcome
 
     async def _probe_all(self) -> None:
         """Wait until one endpoint gives a sign of life. Raises TeacherError."""
@@ -203,7 +208,7 @@ class OpenAITeacher:
             ) as response:
                 if response.status == 401:
                     error = refused_key(url, response.status, self.settings.api_key_variable)
-                    return Outcome(Verdict.FATAL, error=error)
+                    return self._named(url, Outcome(Verdict.FATAL, error=error))
                 return Outcome(Verdict.ANSWERED)
         except (TimeoutError, aiohttp.ClientError, OSError) as failure:
-            return no_answer(url, failure, PROBE_SECONDS)
+            return self._named(url, no_answer(url, failure, PROBE_SECONDS))

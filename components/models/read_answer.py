@@ -1,20 +1,19 @@
 """What a response of an OpenAI-compatible endpoint means for its request and for the endpoint."""
 
 import email.utils
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from components.models.endpoint import Outcome, Verdict
-from components.models.teacher import Reply
+from components.models.read_completion import Body, detail_of, read_completion
 from components.shared.errors import TeacherError
 
 LONGEST_PAUSE_SECONDS = 3600.0
-SHOWN_CHARACTERS = 200
-BUSY = frozenset({429, 503})
+BUSY = frozenset({429, 503, 529})
 SLOW = frozenset({408, 504, 524})
+# Conflict, TGI's "generation failed", too early: nothing is wrong with the request.
+PASSING = frozenset({409, 424, 425})
 UNKNOWN_ADDRESS = frozenset({301, 302, 307, 308, 404, 405})
 
 
@@ -30,20 +29,27 @@ class Response:
 
 def read_answer(key: str, response: Response, api_key_variable: str) -> Outcome:
     """The outcome of one try of the request `key`; the key's variable is for messages (empty if none is sent)."""
-    url, status = response.url, response.status
-    if status == 200:
-        return _completion(key, url, response.data)
+    if 200 <= response.status < 300:
+        body = Body(response.url, response.headers.get("Content-Type", ""), response.data)
+        return read_completion(key, body, lambda status: _by_status(response, status, api_key_variable))
+    return _by_status(response, response.status, api_key_variable)
+
+
+def _by_status(response: Response, status: int, api_key_variable: str) -> Outcome:
+    url = response.url
     reason = f"{url} answers {status}"
     if status in {401, 403}:
         # Without the body: some servers repeat the key in it.
         return Outcome(Verdict.FATAL, reason=reason, error=refused_key(url, status, api_key_variable))
-    reason += _detail(response.data)
+    if status == 407:
+        return Outcome(Verdict.FATAL, reason=reason, error=_proxy_login(reason))
+    reason += detail_of(response.data)
     if status in UNKNOWN_ADDRESS:
         return Outcome(Verdict.FATAL, reason=reason, error=_wrong_address(reason))
     if status in BUSY:
         return Outcome(Verdict.BUSY, reason=reason, retry_after=pause_seconds(response.headers))
     retried = Verdict.SLOW if status in SLOW else Verdict.BROKEN
-    return Outcome(retried if status in SLOW or status >= 500 else Verdict.REFUSED, reason=reason)
+    return Outcome(retried if status in SLOW | PASSING or status >= 500 else Verdict.REFUSED, reason=reason)
 
 
 def pause_seconds(headers: Mapping[str, str]) -> float:
@@ -66,25 +72,6 @@ def refused_key(url: str, status: int, variable: str) -> TeacherError:
     return TeacherError(f"{url} answers {status}: it refuses {how}", remedy=remedy)
 
 
-def _completion(key: str, url: str, data: bytes) -> Outcome:
-    try:
-        body = json.loads(data)
-        choice = body["choices"][0]
-        message, reason, usage = choice["message"], choice.get("finish_reason"), body.get("usage") or {}
-        reply = Reply(
-            key=key,
-            text=message.get("content") or "",
-            tokens_in=usage.get("prompt_tokens") or 0,
-            tokens_out=usage.get("completion_tokens") or 0,
-            finish="length" if reason == "length" else "stop",
-        )
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        return Outcome(Verdict.BROKEN, reason=f"{url} answers with something that is no chat completion{_detail(data)}")
-    if reason == "content_filter":
-        return Outcome(Verdict.REFUSED, reason=f"{url} withheld the answer (content_filter)")
-    return Outcome(Verdict.ANSWERED, reply=reply)
-
-
 def _wrong_address(reason: str) -> TeacherError:
     return TeacherError(
         reason,
@@ -93,14 +80,8 @@ def _wrong_address(reason: str) -> TeacherError:
     )
 
 
-def _detail(data: bytes) -> str:
-    """The message of an error's body, cut to a readable length."""
-    try:
-        body: Any = json.loads(data)
-    except ValueError:
-        body = data.decode(errors="replace")
-    if isinstance(body, dict):
-        error = body.get("error", body)
-        body = (error.get("message") or error) if isinstance(error, dict) else error
-    text = " ".join(str(body).split())[:SHOWN_CHARACTERS]
-    return f": {text}" if text else ""
+def _proxy_login(reason: str) -> TeacherError:
+    return TeacherError(
+        f"{reason}: its proxy asks for a login",
+        remedy="give user and password in HTTPS_PROXY or HTTP_PROXY (http://USER:PASSWORD@HOST:PORT)",
+    )

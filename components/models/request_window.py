@@ -19,6 +19,7 @@ from components.models.endpoint import Endpoint, Outcome, Sink, Ticket, Verdict
 from components.models.teacher import Reply
 from components.shared.errors import TeacherError, TutelageError
 from components.shared.log import say
+from components.shared.storable import storable
 
 LONGEST_BACKOFF_SECONDS = 60.0
 REMEMBERED_PREFIXES = 10_000
@@ -184,7 +185,7 @@ class RequestWindow:
             self._deliver(ticket, outcome.reply)
         elif verdict is Verdict.REFUSED:
             endpoint.heard()
-            self._deliver(ticket, _failed(ticket, outcome.reason))
+            self._deliver(ticket, outcome.failed or _failed(ticket, outcome.reason))
         elif verdict is Verdict.FATAL:
             assert outcome.error is not None
             self._fail(outcome.error, ticket)
@@ -226,6 +227,8 @@ class RequestWindow:
     def _settle_broken(self, endpoint: Endpoint, ticket: Ticket, outcome: Outcome, started: float) -> None:
         if outcome.verdict is Verdict.SLOW:
             endpoint.shrink(started, self._loop.time())
+        if outcome.alive:
+            endpoint.heard()
         ticket.attempts += 1
         if ticket.attempts < self._patience.attempts:
             self._delay(ticket, ticket.attempts)
@@ -296,4 +299,4 @@ class RequestWindow:
 
 
 def _failed(ticket: Ticket, reason: str) -> Reply:
-    return Reply(key=ticket.key, text=reason, finish="error")
+    return Reply(key=ticket.key, text=storable(reason), finish="error")

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
-from typing import Annotated, ClassVar, Literal, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from components.shared.rows import Message
 from components.shared.settings import Settings, known
@@ -16,6 +16,9 @@ BACKENDS = {
     "vllm": "components.models.vllm_teacher:VllmTeacher",
 }
 """Teachers by name: the module, and its class, whose `open` takes the settings."""
+
+TEMPLATE_OPTIONS = "chat_template_kwargs"
+"""Field of `extra` that chat templates are given (vLLM's and SGLang's name for it)."""
 
 
 def _without_secret(endpoint: str) -> str:
@@ -64,9 +67,32 @@ class TeacherSettings(Settings):
     timeout_seconds: float = Field(300.0, gt=0, description="openai: longest wait for one answer, in seconds")
     attempts: int = Field(6, ge=1, description="openai: tries for one request")
     backoff_seconds: float = Field(0.5, gt=0, description="openai: first pause before another try; doubles, to 60 s")
-    extra: dict[str, JsonValue] = Field({}, description="openai: more fields of the request, e.g. chat_template_kwargs")
+    extra: dict[str, JsonValue] = Field(
+        {},
+        description="openai: more fields of the request; everywhere: chat_template_kwargs, what the chat template is "
+        "given, such as {enable_thinking: false}",
+    )
     batch: int = Field(64, ge=1, description="transformers: prompts in one batch")
     price: Price = Field(Price(), description="price list")
+
+    @property
+    def template_options(self) -> dict[str, JsonValue]:
+        """What a model that runs here gives its chat template besides the messages."""
+        options = self.extra.get(TEMPLATE_OPTIONS, {})
+        assert isinstance(options, dict)  # _check has seen to it
+        return options
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        others = sorted(self.extra.keys() - {TEMPLATE_OPTIONS})
+        if self.backend != "openai" and others:
+            raise ValueError(
+                f"extra: backend {self.backend!r} reads {TEMPLATE_OPTIONS} alone, not {', '.join(others)}; "
+                "sampling has settings of its own"
+            )
+        if not isinstance(self.extra.get(TEMPLATE_OPTIONS, {}), dict):
+            raise ValueError(f"extra: {TEMPLATE_OPTIONS} is a mapping, such as {{enable_thinking: false}}")
+        return self
 
 
 class Request(BaseModel):
@@ -79,7 +105,10 @@ class Request(BaseModel):
 
 
 class Reply(BaseModel):
-    """One answer. `finish` is `error` when every attempt failed; `text` then holds the reason.
+    """One answer. `finish` is `error` when every attempt failed, or none held an answer; `text` then holds the reason.
+
+    `reasoning` is what the model thought before the answer, which `text` never holds. `leaked`: control tokens at the
+    end of the answer (or the header of its turn) were cut. `mended`: it held what no UTF-8 can hold, now replaced.
 
     With `refused`, the model was never asked: its chat template refuses the conversation.
     """
@@ -88,9 +117,12 @@ class Reply(BaseModel):
 
     key: str
     text: str
+    reasoning: str = ""
     tokens_in: int = 0
     tokens_out: int = 0
     finish: Literal["stop", "length", "error"] = "stop"
+    leaked: bool = False
+    mended: bool = False
     refused: bool = False
 
     @property
@@ -103,7 +135,8 @@ class Usage(BaseModel):
     """What a teacher did since it was opened.
 
     A slot is one request in flight (openai) or one row of a batch. `busy_seconds` sums over the slots the time that
-    they worked, `wall_seconds` is the time with anything to do, so utilisation is busy / (slots x wall).
+    they worked, `wall_seconds` is the time with anything to do, so utilisation is busy / (slots x wall). `truncated`
+    counts prompts that were cut; `reasoned`, `leaked` and `mended` count replies (see Reply).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -115,6 +148,9 @@ class Usage(BaseModel):
     tokens_out: int = 0
     truncated: int = 0
     control_text: int = 0
+    reasoned: int = 0
+    leaked: int = 0
+    mended: int = 0
     slots: int = 0
     busy_seconds: float = 0.0
     wall_seconds: float = 0.0
@@ -127,6 +163,9 @@ class Usage(BaseModel):
                 "errors": self.errors + sum(reply.finish == "error" for reply in replies),
                 "tokens_in": self.tokens_in + sum(reply.tokens_in for reply in replies),
                 "tokens_out": self.tokens_out + sum(reply.tokens_out for reply in replies),
+                "reasoned": self.reasoned + sum(bool(reply.reasoning) for reply in replies),
+                "leaked": self.leaked + sum(reply.leaked for reply in replies),
+                "mended": self.mended + sum(reply.mended for reply in replies),
             }
         )
 

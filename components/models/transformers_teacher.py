@@ -7,13 +7,15 @@ it happened to be in (floating-point differences between batches aside).
 import hashlib
 import itertools
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.models.end_tokens import end_ids_of
 from components.models.prompts import Prompt, PromptMaker, load_tokenizer, unloadable
+from components.models.read_tokens import begins_in_thought, decode_answers, hidden_ids
 from components.models.reference import local_model
+from components.models.settle_reply import Written, settle_reply
 from components.models.teacher import Reply, Request, Sampling, TeacherSettings, Usage
 from components.models.threads import spare_threads
 from components.shared.errors import ModelError
@@ -28,10 +30,15 @@ UNKNOWN_CONTEXT = 4096
 class TransformersTeacher:
     """A chat model and its tokenizer, loaded from safetensors without any remote code."""
 
-    def __init__(self, model: Any, tokenizer: Any, reference: str, batch: int) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, reference: str, batch: int, template_options: Mapping[str, Any] | None = None
+    ) -> None:
         self.model, self.tokenizer, self.reference, self.batch = model, tokenizer, reference, batch
-        self.prompts = PromptMaker(tokenizer, context_tokens(model, tokenizer), reference, end_ids=end_ids_of(model))
+        self.prompts = PromptMaker(
+            tokenizer, context_tokens(model, tokenizer), reference, template_options, end_ids=end_ids_of(model)
+        )
         self.end_ids = _end_ids(model, tokenizer)
+        self.hidden_ids = hidden_ids(tokenizer) | frozenset(self.end_ids)
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_ids[0]
         self._usage = Usage(slots=batch)
 
@@ -46,7 +53,7 @@ class TransformersTeacher:
         tokenizer = load_tokenizer(folder, settings.model)
         model = load_model(folder, settings.model)
         spare_threads(model)
-        return cls(model, tokenizer, settings.model, settings.batch)
+        return cls(model, tokenizer, settings.model, settings.batch, settings.template_options)
 
     def answer(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Reply]:
         """Answer all requests, batch by batch; within a bounded look-ahead, the shortest prompts come first.
@@ -104,7 +111,7 @@ class TransformersTeacher:
             torch.cuda.empty_cache()
             half = len(prompts) // 2
             return [*self._answer_batch(prompts[:half], sampling), *self._answer_batch(prompts[half:], sampling)]
-        texts = self.tokenizer.batch_decode(answers, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        texts = decode_answers(self.tokenizer, answers, self.hidden_ids)
         return [self._reply(*item) for item in zip(prompts, answers, texts, strict=True)]
 
     def _generate(self, prompts: list[Prompt], sampling: Sampling) -> list[list[int]]:
@@ -138,14 +145,15 @@ class TransformersTeacher:
         return ids
 
     def _reply(self, prompt: Prompt, answer: list[int], text: str) -> Reply:
-        ended = bool(answer) and answer[-1] in self.end_ids
-        return Reply(
-            key=prompt.key,
+        written = Written(
             text=text,
+            truncated=not answer or answer[-1] not in self.end_ids,
+            opened=begins_in_thought(self.tokenizer, prompt),
+            generated=True,
             tokens_in=len(prompt.ids),
             tokens_out=len(answer),
-            finish="stop" if ended else "length",
         )
+        return settle_reply(prompt.key, written, may_be_empty=True)
 
 
 class Sampler:

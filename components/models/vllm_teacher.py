@@ -8,11 +8,14 @@ import hashlib
 import itertools
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 from components.models.end_tokens import end_ids_in
+from components.models.finish_reasons import Ending, ending_of
 from components.models.prompts import Prompt, PromptMaker, load_tokenizer
+from components.models.read_tokens import begins_in_thought
 from components.models.reference import local_model
+from components.models.settle_reply import Written, settle_reply
 from components.models.teacher import Reply, Request, Sampling, TeacherSettings, Usage
 from components.shared.errors import ModelError, SettingsError
 
@@ -62,7 +65,13 @@ class VllmTeacher:
                 remedy="see vLLM's log above; use more or larger GPUs (gpus_per_actor), or backend 'transformers'",
             ) from error
         options = engine.llm_engine.vllm_config
-        prompts = PromptMaker(tokenizer, options.model_config.max_model_len, settings.model, end_ids=end_ids_in(folder))
+        prompts = PromptMaker(
+            tokenizer,
+            options.model_config.max_model_len,
+            settings.model,
+            settings.template_options,
+            end_ids=end_ids_in(folder),
+        )
         return cls(engine, SamplingParams, prompts, options.scheduler_config.max_num_seqs)
 
     def answer(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Reply]:
@@ -99,7 +108,7 @@ class VllmTeacher:
         inputs = [{"prompt_token_ids": list(prompt.ids)} for prompt in prompts]
         options = [self._options(prompt.key, sampling) for prompt in prompts]
         outputs = self.engine.generate(inputs, options, use_tqdm=False)
-        replies = [_reply(prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
+        replies = [self._reply(prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
         seconds = time.monotonic() - began
         tokens = [reply.tokens_out for reply in replies]
         # The engine does not say when a sequence began: its share of the longest answer stands for its time.
@@ -115,17 +124,26 @@ class VllmTeacher:
         """Sampling with a seed of the request's own, so that an answer does not depend on its neighbours."""
         seed = int.from_bytes(hashlib.sha256(f"{sampling.seed}:{key}".encode()).digest()[:4], "big") >> 1
         return self.sampling_class(
-            temperature=sampling.temperature, top_p=sampling.top_p, max_tokens=sampling.max_tokens, seed=seed
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_tokens,
+            seed=seed,
+            # Tags of thoughts and leaked turns are read here; vLLM leaves the end token out by itself.
+            skip_special_tokens=False,
         )
 
-
-def _reply(prompt: Prompt, output: Any) -> Reply:
-    answer = output.outputs[0]
-    finish: Literal["stop", "length"] = "length" if answer.finish_reason == "length" else "stop"
-    return Reply(
-        key=prompt.key,
-        text=answer.text,
-        tokens_in=len(prompt.ids),
-        tokens_out=len(answer.token_ids),
-        finish=finish,
-    )
+    def _reply(self, prompt: Prompt, output: Any) -> Reply:
+        answer = output.outputs[0]
+        ending = ending_of(answer.finish_reason)
+        if ending is Ending.INTERRUPTED:
+            reason = f"vLLM ended the answer with the finish reason {answer.finish_reason!r}"
+            return Reply(key=prompt.key, text=reason, tokens_in=len(prompt.ids), finish="error")
+        written = Written(
+            text=answer.text,
+            truncated=ending is Ending.TRUNCATED,
+            opened=begins_in_thought(self.prompts.tokenizer, prompt),
+            generated=True,
+            tokens_in=len(prompt.ids),
+            tokens_out=len(answer.token_ids),
+        )
+        return settle_reply(prompt.key, written, may_be_empty=True)

@@ -30,6 +30,7 @@ class Tally:
         self.refusal = ""
         self.flags: Counter[str] = Counter()
         self.best: Counter[str] = Counter()
+        self.reasoned = 0
         self.worst: Counter[str] = Counter()
         self.checked: dict[str, Counter[str]] = {origin: Counter() for origin in ORIGINS}
         self.histograms: dict[str, dict[str, list[int]]] = defaultdict(dict)
@@ -44,6 +45,7 @@ class Tally:
             self._add_scores(response.origin, scores)
         if choice.best is not None:
             self.best[row.responses[choice.best].origin] += 1
+            self.reasoned += bool(row.responses[choice.best].reasoning)
         if choice.worst is not None:
             self.worst[row.responses[choice.worst].origin] += 1
 
@@ -53,7 +55,8 @@ class Tally:
         flags = {f"flagged_{flag.replace('-', '_')}": self.flags[flag] for flag in FLAGS}
         origins = {f"best_from_{origin}": self.best[origin] for origin in ORIGINS}
         rows = {"rows": self.rows, "rows_with_control_text": self.control_text}
-        return {**rows, "sft_rows": sft, "kto_rows": 2 * pairs, **origins, **flags}
+        facts = {**rows, "sft_rows": sft, "kto_rows": 2 * pairs, "best_with_reasoning": self.reasoned}
+        return {**facts, **origins, **flags}
 
     def report(self) -> dict[str, Any]:
         """Everything, for `report.json`."""
@@ -62,6 +65,7 @@ class Tally:
             "rows_with_control_text": self.control_text,
             "first_refusal": self.refusal,
             "formula": self.settings.formula.model_dump(mode="json"),
+            "reasoning": {"best_with_reasoning": self.reasoned, "learnt": self.settings.learn_reasoning},
             "origins": {origin: self.best[origin] for origin in ORIGINS},
             "undesirable_origins": {origin: self.worst[origin] for origin in ORIGINS},
             "flags": {flag: self.flags[flag] for flag in FLAGS},
@@ -70,6 +74,10 @@ class Tally:
             "bins": {"perplexity": list(PERPLEXITY_EDGES), "other": [(index + 1) / BINS for index in range(BINS)]},
             "histograms": self.histograms,
         }
+
+    def reasoning_in_words(self) -> str:
+        """What becomes of the reasoning of the best responses; empty where none has any."""
+        return reasoning_in_words(self.reasoned, self.settings.learn_reasoning)
 
     def flags_in_words(self) -> str:
         """The flags that were given, with their counts."""
@@ -109,6 +117,12 @@ def balance(desirable: int, undesirable: int) -> dict[str, float]:
     }
 
 
+def reasoning_in_words(count: int, learnt: bool) -> str:
+    """What becomes of the reasoning of so many best responses; empty where there are none."""
+    what = "is learnt with them" if learnt else "is left out (learn_reasoning)"
+    return f"{count} of the best responses came with a reasoning, which {what}" if count else ""
+
+
 def _bin(name: str, value: float) -> int:
     if name == "perplexity":
         return bisect.bisect_left(PERPLEXITY_EDGES, value)
@@ -141,5 +155,8 @@ def summarise(root: str, manifest: Manifest) -> str:
         lines.append(f"| {origin} | {report['origins'][origin]} | {report['undesirable_origins'][origin]} | {passed} |")
     for line in remarks(report):
         lines += ["", line]
+    reasoning = report["reasoning"]
+    if note := reasoning_in_words(reasoning["best_with_reasoning"], reasoning["learnt"]):
+        lines += ["", note]
     given = [f"| {flag} | {count} |" for flag, count in report["flags"].items() if count]
     return "\n".join([*lines, *(["", "| flag | rows |", "|---|---|", *given] if given else [])]) + "\n"

@@ -14,8 +14,9 @@ from components.shared.errors import EmptyDataError
 from components.shared.log import say, track
 from components.shared.manifest import Manifest
 from components.shared.output import Output, RowWriter
-from components.shared.rows import Answered, KtoRow, SftRow, Verdict
+from components.shared.rows import Answered, KtoRow, Response, SftRow, Verdict
 from components.shared.shards import count_rows
+from components.shared.thought import with_thought
 
 STEP, VERSION = "select", 2
 CONTENT = "selection/1"
@@ -91,13 +92,15 @@ def _write(root: str, settings: SelectSettings, responses: Manifest, output: Out
     for row, evidence in track(rows, STEP, "choosing", count_rows(responses)):
         choice = choose(row, evidence, settings)
         tally.add(row, evidence, choice)
-        _add_rows(writers, row, choice)
+        _add_rows(writers, row, choice, settings.learn_reasoning)
     for writer in writers.values():
         writer.close()
     report = tally.report()
     output.write_json("report.json", report)
     for line in remarks(report):
         say(STEP, line)
+    if note := tally.reasoning_in_words():
+        say(STEP, note)
     if writers["sft"].rows == 0:
         raise EmptyDataError(
             f"none of {tally.rows} rows has a response to learn from: {tally.flags_in_words()}"
@@ -108,7 +111,7 @@ def _write(root: str, settings: SelectSettings, responses: Manifest, output: Out
     return tally
 
 
-def _add_rows(writers: Mapping[str, RowWriter], row: Answered, choice: Choice) -> None:
+def _add_rows(writers: Mapping[str, RowWriter], row: Answered, choice: Choice, learn_reasoning: bool) -> None:
     writers["verdicts"].add(
         Verdict(
             id=row.id,
@@ -126,7 +129,13 @@ def _add_rows(writers: Mapping[str, RowWriter], row: Answered, choice: Choice) -
     best = row.responses[choice.best]
     prompt, scores = tuple(row.prompt()), choice.scores
     writers["sft"].add(
-        SftRow(id=row.id, prompt=prompt, completion=best.text, origin=best.origin, scores=scores[choice.best])
+        SftRow(
+            id=row.id,
+            prompt=prompt,
+            completion=_completion(best, learn_reasoning),
+            origin=best.origin,
+            scores=scores[choice.best],
+        )
     )
     if choice.worst is None:
         return
@@ -135,9 +144,14 @@ def _add_rows(writers: Mapping[str, RowWriter], row: Answered, choice: Choice) -
         kto = KtoRow(
             id=row.id,
             prompt=prompt,
-            completion=response.text,
+            completion=_completion(response, learn_reasoning),
             label=label,
             origin=response.origin,
             scores=scores[index],
         )
         writers["kto"].add(kto)
+
+
+def _completion(response: Response, learn_reasoning: bool) -> str:
+    """What is learnt of a response: its text, and its reasoning only where the recipe asks for it."""
+    return with_thought(response.reasoning, response.text) if learn_reasoning else response.text

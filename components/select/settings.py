@@ -77,6 +77,11 @@ class SelectSettings(Settings):
     cut_off: Literal["refuse", "allow"] = Field(
         "refuse", description="whether a response that hit the token limit may be the best one"
     )
+    learn_reasoning: bool = Field(
+        False,
+        description="whether a chosen response's reasoning is learnt too, written in front of it as <think>…</think>; "
+        "it is never scored or checked",
+    )
     ties: tuple[Origin, ...] = Field(
         ("teacher", "original", "student"), description="who wins among equal totals, first to last"
     )

@@ -11,16 +11,20 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from components.shared.storable import storable
+
 EVENTS_VARIABLE = "TUTELAGE_EVENTS"
 PLAIN_SECONDS = 10.0
 EVENT_SECONDS = 0.25
+STEADY_SECONDS = 20.0
+STEADY_ADVANCES = 3
 
 Item = TypeVar("Item")
 
 
 def say(step: str, text: str) -> None:
     """Print one line of the step's log."""
-    print(f"[{step}] {text}", file=sys.stderr, flush=True)
+    print(f"[{step}] {storable(text)}", file=sys.stderr, flush=True)
 
 
 def emit(event: dict[str, object]) -> None:
@@ -28,7 +32,7 @@ def emit(event: dict[str, object]) -> None:
     path = os.environ.get(EVENTS_VARIABLE)
     if not path:
         return
-    line = json.dumps({"time": time.time(), **event}, ensure_ascii=False) + "\n"
+    line = storable(json.dumps({"time": time.time(), **event}, ensure_ascii=False)) + "\n"
     # One O_APPEND write of a short line is atomic, so many processes can share the file.
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
@@ -39,6 +43,10 @@ def emit(event: dict[str, object]) -> None:
 
 class Progress:
     """Counts items of one activity and reports rate and time left.
+
+    The first report says that the activity begins. There is no estimate before there is a rate worth the name: items of
+    a first batch come late (a model is loaded, a window fills), so the rate is measured from the first batch on, over
+    STEADY_SECONDS and STEADY_ADVANCES at least. Without anything new, nothing is reported.
 
     Args:
         step: name of the step, such as `curate`.
@@ -53,27 +61,53 @@ class Progress:
         self.done = already
         self._already = already
         self._began = time.monotonic()
-        self._said = 0.0 if os.environ.get(EVENTS_VARIABLE) else self._began
+        self._first: tuple[float, int] | None = None
+        self._advances = 0
+        self._ended = False
+        self._said = self._began
+        if os.environ.get(EVENTS_VARIABLE):
+            self._report()
 
     def advance(self, count: int = 1) -> None:
         """Count `count` more items and report now and then."""
         self.done += count
+        self._advances += 1
         now = time.monotonic()
+        if self._first is None:
+            self._first = (now, self.done)
         pause = EVENT_SECONDS if os.environ.get(EVENTS_VARIABLE) else PLAIN_SECONDS
         if now - self._said >= pause:
             self._said = now
             self._report()
 
     def finish(self) -> None:
-        """Report the end."""
-        self._report(ended=True)
+        """Report the end, once."""
+        if not self._ended:
+            self._ended = True
+            self._report(ended=True)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was expected is done."""
+        return self.total is not None and self.done >= self.total
 
     @property
     def rate(self) -> float:
         """Items per second since this process began."""
         return (self.done - self._already) / max(time.monotonic() - self._began, 1e-9)
 
+    @property
+    def left(self) -> float | None:
+        """Seconds until all is done, or None: nothing is left, the total is unknown, or there is no steady rate yet."""
+        if self.total is None or self.done >= self.total or self._first is None:
+            return None
+        began, before = self._first
+        seconds = time.monotonic() - began
+        steady = seconds >= STEADY_SECONDS and self._advances > STEADY_ADVANCES and self.done > before
+        return (self.total - self.done) * seconds / (self.done - before) if steady else None
+
     def _report(self, ended: bool = False) -> None:
+        left = self.left
         if os.environ.get(EVENTS_VARIABLE):
             emit(
                 {
@@ -84,12 +118,22 @@ class Progress:
                     "total": self.total,
                     "unit": self.unit,
                     "rate": round(self.rate, 3),
+                    "left": None if left is None else round(left, 1),
                     "ended": ended,
                 }
             )
         else:
             of = f" of {self.total}" if self.total is not None else ""
-            say(self.step, f"{self.what}: {self.done}{of} {self.unit}, {self.rate:.1f}/s")
+            until = "" if left is None else f", {duration(left)} left"
+            say(self.step, f"{self.what}: {self.done}{of} {self.unit}, {self.rate:.1f}/s{until}")
+
+
+def duration(seconds: float) -> str:
+    """A time span in words: `40 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def track(items: Iterable[Item], step: str, what: str, total: int | None = None, unit: str = "rows") -> Iterator[Item]:

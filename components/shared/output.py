@@ -24,6 +24,7 @@ from components.shared.manifest import (
 )
 from components.shared.settings import Settings
 from components.shared.shards import BYTES_PER_SHARD, ROWS_PER_SHARD, SUFFIX, Packer, describe, pack_rows
+from components.shared.storable import storable_value
 from components.shared.store import open_store
 
 KEY_LENGTH = 16
@@ -77,7 +78,8 @@ class Output:
     def write_json(self, name: str, value: Any, *, record: bool = False) -> Shard:
         """Write a value as JSON: a pydantic model or plain values; a `record` holds times, see Shard."""
         plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-        shard = self.write_bytes(name, canonical(plain) + b"\n")
+        # Reports quote what models and files hold.
+        shard = self.write_bytes(name, canonical(storable_value(plain)) + b"\n")
         self.adopt(shard.model_copy(update={"record": record}))
         return self.shards[name]
 

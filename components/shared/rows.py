@@ -97,12 +97,16 @@ class Dropped(Row):
 
 
 class Response(BaseModel):
-    """One response: who gave it, tokens of prompt and answer (0 where unknown), why it ended."""
+    """One response: who gave it, tokens of prompt and answer (0 where unknown), why it ended.
+
+    `reasoning` is what was thought before the answer; `text` never holds it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     origin: Origin
     text: str
+    reasoning: str = ""
     tokens_in: int = 0
     tokens_out: int = 0
     finish: Literal["stop", "length", "error"] = "stop"

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3.session
 from boto3.exceptions import Boto3Error, S3UploadFailedError
@@ -23,6 +24,7 @@ from urllib3.exceptions import HTTPError as URLLibError
 
 from components.shared.errors import ExistsError, NotFoundError, SettingsError, StoreError
 from components.shared.folder_store import PARTIAL, explained
+from components.shared.proxy import BY_PASSING, proxy_of, through
 from components.shared.store import ATTEMPTS_VARIABLE, Entry
 
 ADDRESSING_VARIABLE = "TUTELAGE_S3_ADDRESSING"
@@ -88,7 +90,8 @@ def make_client() -> Any:
         SettingsError: a variable of the environment is wrong.
     """
     _require_plain_endpoint(os.environ.get("AWS_ENDPOINT_URL", ""))
-    told = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", ADDRESSING_VARIABLE))}
+    shaping = ("aws_", ADDRESSING_VARIABLE.lower(), "http_proxy", "https_proxy", "no_proxy")
+    told = {name: value for name, value in os.environ.items() if name.lower().startswith(shaping)}
     return _client_for(os.getpid(), tuple(sorted(told.items())))
 
 
@@ -115,6 +118,7 @@ def _client_for(process: int, told: tuple[tuple[str, str], ...]) -> Any:
                 read_timeout=READ_SECONDS,
                 retries={"mode": "standard", "total_max_attempts": attempts()},
                 max_pool_connections=32,
+                proxies=_proxies(),
             ),
         )
     except (ValueError, BotoCoreError) as error:
@@ -123,6 +127,19 @@ def _client_for(process: int, told: tuple[tuple[str, str], ...]) -> Any:
             rule="AWS_ENDPOINT_URL is a URL such as https://s3.example.com:9000",
             remedy="correct AWS_ENDPOINT_URL, AWS_REGION, AWS_PROFILE or AWS_CA_BUNDLE",
         ) from error
+
+
+def _proxies() -> dict[str, str] | None:
+    """The proxy of the endpoint, none for a host that NO_PROXY names; None leaves it to botocore where AWS chooses."""
+    endpoint = _endpoint()
+    if not endpoint:
+        return None
+    proxy = proxy_of(endpoint)
+    return {urlsplit(endpoint).scheme: proxy.url} if proxy else {}
+
+
+def _endpoint() -> str:
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
 
 
 @contextmanager
@@ -144,9 +161,12 @@ def _explained(where: str) -> Iterator[None]:
 
 
 def _unreachable(where: str, error: Exception) -> StoreError:
-    return StoreError(
-        f"{where}: {error}", remedy="check AWS_ENDPOINT_URL, the network and AWS_CA_BUNDLE, then run again"
-    )
+    remedy = "check AWS_ENDPOINT_URL, the network and AWS_CA_BUNDLE, then run again"
+    return StoreError(f"{where}: {error}{through(_endpoint())}", remedy=_with_proxy(remedy))
+
+
+def _with_proxy(remedy: str) -> str:
+    return f"{remedy}; {BY_PASSING}" if through(_endpoint()) else remedy
 
 
 def _translate(where: str, error: ClientError) -> StoreError:
@@ -156,9 +176,8 @@ def _translate(where: str, error: ClientError) -> StoreError:
     if code in TAKEN:
         return ExistsError(f"{where} exists already")
     message = error.response.get("Error", {}).get("Message", "")
-    return StoreError(
-        f"{where}: the store answered {code}: {message}", remedy=REMEDIES.get(code, "see the store's log")
-    )
+    answered = f"{where}: the store answered {code}: {message}{through(_endpoint())}"
+    return StoreError(answered, remedy=_with_proxy(REMEDIES.get(code, "see the store's log")))
 
 
 class S3Store:

@@ -9,9 +9,12 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from components.shared.errors import DamagedError, InputError
+from components.shared.log import say
 from components.shared.manifest import Manifest, Shard
+from components.shared.storable import storable_value
 from components.shared.store import Store, open_store
 
 ROWS_PER_SHARD = 10_000
@@ -23,22 +26,35 @@ SomeRow = TypeVar("SomeRow", bound=BaseModel)
 
 
 class Packer:
-    """Packs rows into the bytes of one shard as they come; `rows` and `bytes` (unpacked) count them."""
+    """Packs rows into the bytes of one shard as they come; `rows` and `bytes` (unpacked) count them.
+
+    A row with half of a UTF-16 pair, which no UTF-8 can hold, has it replaced; `mended` counts such rows.
+    """
 
     def __init__(self) -> None:
-        self.rows = self.bytes = 0
+        self.rows = self.bytes = self.mended = 0
         self._buffer = io.BytesIO()
         self._file = gzip.GzipFile(fileobj=self._buffer, mode="wb", mtime=0, compresslevel=4)
 
     def add(self, row: BaseModel) -> None:
         """Pack one more row."""
-        self.bytes += self._file.write(row.model_dump_json().encode() + b"\n")
+        self.bytes += self._file.write(self._json(row) + b"\n")
         self.rows += 1
 
     def finish(self) -> bytes:
-        """The shard's bytes; equal rows give equal bytes."""
+        """The shard's bytes; equal rows give equal bytes. Logs how many rows were mended."""
         self._file.close()
+        if self.mended:
+            what = "held characters that UTF-8 cannot hold, which were replaced"
+            say("rows", f"{self.mended} of {self.rows} rows of a shard {what}")
         return self._buffer.getvalue()
+
+    def _json(self, row: BaseModel) -> bytes:
+        try:
+            return row.model_dump_json().encode()
+        except PydanticSerializationError:
+            self.mended += 1
+            return json.dumps(storable_value(row.model_dump()), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def pack_rows(rows: Iterable[BaseModel]) -> tuple[bytes, int]:

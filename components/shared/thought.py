@@ -1,24 +1,40 @@
 """The reasoning that some models write before their answer, split from the answer.
 
 Tags are those of today's open reasoning models: `<think>` (DeepSeek-R1, Qwen3 and most others), `<thinking>`,
-`<thought>`, `<reasoning>`, `[THINK]` (Magistral) and `<|begin_of_thought|>` (Sky-T1).
+`<thought>`, `<reasoning>`, `[THINK]` (Magistral), `<|begin_of_thought|>` (Sky-T1), `<seed:think>` (Seed-OSS), `◁think▷`
+(Kimi), `<|START_THINKING|>` (Command A), gpt-oss' `analysis` channel and Gemma 4's `thought` channel.
 """
 
 import re
 from dataclasses import dataclass
 
-_PAIRS = (
-    *((rf"<{name}>", rf"</{name}>") for name in ("think", "thinking", "thought", "reasoning")),
-    (r"\[THINK\]", r"\[/THINK\]"),
-    (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>"),
+_TAGS = (
+    *((f"<{name}>", f"</{name}>") for name in ("think", "thinking", "thought", "reasoning", "seed:think")),
+    ("[THINK]", "[/THINK]"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("◁think▷", "◁/think▷"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
 )
+# What closes these closes other things as well, so they are read only where they are opened.
+_CHANNEL_TAGS = (("<|channel|>analysis<|message|>", "<|end|>"), ("<|channel>thought\n", "<channel|>"))
+# Whether there is any tag at all is asked of every answer, so it is asked of what is cheap to find first.
+_MAY_BEGIN = re.compile(r"[<\[◁][|/a-zA-Z]")
+_MARKS = (*(tag for pair in _TAGS for tag in pair), *(opening for opening, _ in _CHANNEL_TAGS))
+_PAIRS = tuple((re.escape(opening), re.escape(closing)) for opening, closing in _TAGS)
+_CHANNELS = tuple((re.escape(opening), re.escape(closing)) for opening, closing in _CHANNEL_TAGS)
 # A tag that opens stands at the beginning of a line: in the middle of one it is being talked about.
 _BLOCK = re.compile(
-    "|".join(rf"^[ \t]*{opening}(.*?){closing}" for opening, closing in _PAIRS), re.DOTALL | re.MULTILINE
+    "|".join(rf"^[ \t]*{opening}(.*?){closing}" for opening, closing in (*_PAIRS, *_CHANNELS)), re.DOTALL | re.MULTILINE
 )
 # A block whose opening tag is in the prompt: nothing before the tag that closes names the one that opens.
 _CLOSING = re.compile("|".join(rf"\A((?:(?!{opening}).)*?){closing}" for opening, closing in _PAIRS), re.DOTALL)
-_OPENING = re.compile("|".join(rf"^[ \t]*{opening}(.*)" for opening, _ in _PAIRS), re.DOTALL | re.MULTILINE)
+_OPENING = re.compile(
+    "|".join(rf"^[ \t]*{opening}(.*)" for opening, _ in (*_PAIRS, *_CHANNELS)), re.DOTALL | re.MULTILINE
+)
+_OPENED = re.compile(f"(?:{'|'.join(opening for opening, _ in _PAIRS)})\\s*\\Z")
+_AGAIN = re.compile(f"\\A\\s*(?:{'|'.join(opening for opening, _ in _PAIRS)})")
+# A tag as a token of its own, which a tokenizer may count among its special tokens.
+_TAG = re.compile("|".join(tag for pair in _PAIRS for tag in pair))
 
 
 @dataclass(frozen=True)
@@ -36,11 +52,17 @@ class Parted:
     unfinished: bool = False
 
 
-def split_thought(text: str) -> Parted:
+def split_thought(text: str, *, opened: bool = False) -> Parted:
     """Split the reasoning off a reply.
 
     A block whose opening tag is in the prompt, so that the reply begins within it, ends at its closing tag.
+
+    Args:
+        text: the reply.
+        opened: the prompt is known to end with an opening tag: without a closing one, all of the reply is a thought.
     """
+    if not opened and not (_MAY_BEGIN.search(text) and any(mark in text for mark in _MARKS)):
+        return Parted("", text)
     thoughts: list[str] = []
 
     def take(found: re.Match[str]) -> str:
@@ -48,8 +70,25 @@ def split_thought(text: str) -> Parted:
         return ""
 
     answer = _BLOCK.sub(take, text)
-    answer = _CLOSING.sub(take, answer, count=1)
+    answer, closed = _CLOSING.subn(take, answer, count=1)
+    if opened and not closed and not thoughts:
+        return Parted(_AGAIN.sub("", text).strip(), "", unfinished=True)
     answer, unfinished = _OPENING.subn(take, answer, count=1)
     if not thoughts:
         return Parted("", text)
     return Parted("\n\n".join(filter(None, thoughts)), answer.strip(), bool(unfinished))
+
+
+def opens_thought(prompt: str) -> bool:
+    """Whether a prompt ends with a tag that opens a thought, so that the reply begins within it."""
+    return bool(_OPENED.search(prompt))
+
+
+def is_thought_tag(token: str) -> bool:
+    """Whether a token is a tag that opens or closes a thought."""
+    return bool(_TAG.fullmatch(token))
+
+
+def with_thought(reasoning: str, answer: str) -> str:
+    """An answer with its reasoning in front, in the tags that most templates read; the answer alone without any."""
+    return f"<think>\n{reasoning}\n</think>\n\n{answer}" if reasoning else answer

@@ -17,10 +17,13 @@ from components.synthesize.replies import ReplyShards
 # A killed run asks again for what was in flight and for at most so many replies, or so many seconds of them.
 PART_REPLIES = 32
 PART_SECONDS = 2.0
+EMPTY = "no answer: the reply is empty"
 
 
 class ChunkDone(BaseModel):
     """A finished chunk: its rows, how many failed (and why the first did), and the actor's usage until now.
+
+    An empty answer of the teacher is a failed one: nothing can be learnt from it. A student may have nothing to say.
 
     `refused` counts the rows that the model's chat template refuses; `refusal` tells of the first.
     """
@@ -71,6 +74,7 @@ class Answerer:
     @staticmethod
     def _done(origin: Origin, index: int, replies: list[Reply], usage: Usage) -> ChunkDone:
         failed = [reply.text for reply in replies if reply.failed]
+        failed += [EMPTY for reply in replies if origin == "teacher" and not reply.text.strip()]
         refused = [f"row {reply.key!r}: {reply.text}" for reply in replies if reply.refused]
         return ChunkDone(
             origin=origin,

@@ -12,6 +12,7 @@ from components.shared.manifest import Manifest, Shard
 from components.shared.rows import Answered, Dropped, Labelled, Origin, Response
 from components.shared.shards import SUFFIX, describe, pack_rows, read_rows
 from components.shared.store import Store, open_store
+from components.shared.thought import split_thought
 from components.synthesize.assignment import Assignment
 from components.synthesize.chunks import keys_of, slices
 from components.synthesize.replies import ReplyShards
@@ -83,14 +84,15 @@ def _join(
 
 
 def _response(origin: Origin, row: Labelled, given: dict[Origin, Reply]) -> Response | None:
-    """One origin's response; None where it failed, or where the instruction came without one."""
+    """One origin's response; None where it failed, where the instruction came without one, or with a thought alone."""
     if origin == "original":
-        return Response(origin=origin, text=row.response) if row.response else None
+        parted = split_thought(row.response)
+        return Response(origin=origin, text=parted.answer, reasoning=parted.reasoning) if parted.answer else None
     reply = given[origin]
     if reply.finish == "error":
         return None
     facts = {"tokens_in": reply.tokens_in, "tokens_out": reply.tokens_out, "finish": reply.finish}
-    return Response(origin=origin, text=reply.text, **facts)
+    return Response(origin=origin, text=reply.text, reasoning=reply.reasoning, **facts)
 
 
 def _count(
@@ -101,15 +103,22 @@ def _count(
 ) -> None:
     counts["rows"] += len(answered)
     counts["rows_without_response"] += len(dropped)
-    counts["responses_original"] += sum(row.responses[0].origin == "original" for row in answered)
+    originals = [response for row in answered for response in row.responses if response.origin == "original"]
+    counts["responses_original"] += len(originals)
+    counts["reasoned_original"] += sum(bool(response.reasoning) for response in originals)
     for origin, by_key in replies.items():
         good = [reply for reply in by_key.values() if reply.finish != "error"]
         counts[f"responses_{origin}"] += len(good)
         counts[f"failed_{origin}"] += sum(reply.failed for reply in by_key.values())
         counts[f"refused_{origin}"] += sum(reply.refused for reply in by_key.values())
+        counts[f"empty_{origin}"] += sum(not reply.text.strip() for reply in good)
         counts[f"cut_short_{origin}"] += sum(reply.finish == "length" for reply in good)
-        counts[f"tokens_in_{origin}"] += sum(reply.tokens_in for reply in good)
-        counts[f"tokens_out_{origin}"] += sum(reply.tokens_out for reply in good)
+        # Failed answers are paid for as well.
+        counts[f"tokens_in_{origin}"] += sum(reply.tokens_in for reply in by_key.values())
+        counts[f"tokens_out_{origin}"] += sum(reply.tokens_out for reply in by_key.values())
+        counts[f"reasoned_{origin}"] += sum(bool(reply.reasoning) for reply in by_key.values())
+        counts[f"leaked_{origin}"] += sum(reply.leaked for reply in by_key.values())
+        counts[f"mended_{origin}"] += sum(reply.mended for reply in by_key.values())
 
 
 def _write(store: Store, name: str, rows: Sequence[BaseModel]) -> list[Shard]:

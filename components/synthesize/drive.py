@@ -31,6 +31,8 @@ from components.synthesize.room import PATIENCE_SECONDS, await_room
 WINDOWS_AHEAD = 3
 ACTOR_RESTARTS = 3
 WAIT_SECONDS = 1.0
+# From this many replies on, an origin most of whose answers fail is given up.
+EARLY_REPLIES = 100
 
 Task = tuple[Origin, int, list[Labelled]]
 
@@ -78,6 +80,8 @@ class Work:
         self.usages: dict[Origin, dict[Any, Usage]] = {origin: {} for origin in self.settings.asked}
         self.failed: dict[Origin, int] = dict.fromkeys(self.settings.asked, 0)
         self.refused: dict[Origin, int] = dict.fromkeys(self.settings.asked, 0)
+        self.replies: dict[Origin, int] = dict.fromkeys(self.settings.asked, 0)
+        self.reasons: dict[Origin, str] = {}
         self.progress: dict[Origin, Progress] = {}
 
     @property
@@ -104,8 +108,7 @@ class Work:
                 lane.busy -= 1
                 lane.free.append(actor)
                 self._note(actor, _result(reference))
-        for progress in self.progress.values():
-            progress.finish()
+        self._note_failures()
 
     def _lanes(self) -> list[Lane]:
         """One lane for local models, and one for each set of endpoints that shares none with another."""
@@ -151,6 +154,8 @@ class Work:
     def _missing(self, origin: Origin) -> Iterator[Task]:
         done, size = self.done[origin], self.settings.rows_per_shard
         already = sum(min(size, self.rows - index * size) for index in done)
+        if already >= self.rows:
+            return
         self.progress[origin] = Progress("synthesize", f"answers of the {origin}", self.rows, already=already)
         rows = read_rows(self.assignment.root, self.dataset, Labelled)
         for index, chunk in slices(rows, size):
@@ -158,7 +163,7 @@ class Work:
                 yield origin, index, chunk
 
     def _note(self, actor: Any, chunk: ChunkDone) -> None:
-        """Count a finished chunk; stop once more answers have failed than may. Raises TeacherError."""
+        """Count a finished chunk. Raises TeacherError."""
         origin = chunk.origin
         self.last[origin] = time.monotonic()
         self.usages[origin][actor] = chunk.usage
@@ -168,13 +173,29 @@ class Work:
         if chunk.refused and not self.refused[origin]:
             say("synthesize", f"the {origin} does not answer rows that are refused, the first: {chunk.refusal}")
         self.refused[origin] += chunk.refused
-        allowed = self.settings.failed_share
-        if self.failed[origin] > allowed * self.rows:
-            raise TeacherError(
-                f"{self.failed[origin]} of {self.rows} answers of the {origin} failed, such as: {chunk.reason}",
-                rule=f"at most {allowed:.1%} may fail (failed_share)",
-                remedy="mend what the message names and run again: good answers are kept; or raise failed_share",
-            )
+        self.replies[origin] += chunk.rows
+        if chunk.failed:
+            self.reasons.setdefault(origin, chunk.reason)
+        self._judge(origin)
+        if self.progress[origin].complete:
+            self.progress[origin].finish()
+
+    def _judge(self, origin: Origin) -> None:
+        """Raise TeacherError once the share of failed answers is too large, or very likely to become so."""
+        failed, replies, allowed = self.failed[origin], self.replies[origin], self.settings.failed_share
+        hopeless = allowed < 1 and replies >= EARLY_REPLIES and failed > replies * (1 + allowed) / 2
+        if failed <= allowed * self.rows and not hopeless:
+            return
+        asked = f"the first {replies} of {self.rows}" if replies < self.rows else f"{self.rows}"
+        raise TeacherError(
+            f"{failed} of {asked} answers of the {origin} failed, such as: {self.reasons[origin]}",
+            rule=f"at most {allowed:.1%} may fail (failed_share)",
+            remedy="mend what the message names and run again: good answers are kept; or raise failed_share",
+        )
+
+    def _note_failures(self) -> None:
+        for origin, reason in self.reasons.items():
+            say("synthesize", f"{self.failed[origin]} of {self.rows} answers of the {origin} failed, such as: {reason}")
 
     def keep_attempt(self) -> None:
         """Write what this attempt took until now."""

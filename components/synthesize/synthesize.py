@@ -4,10 +4,12 @@ import json
 from typing import Any, NoReturn
 
 from components.launch.job import Job, run_job
+from components.models.changes import CHANGES
 from components.models.reference import as_parent
 from components.models.teacher import TeacherSettings
 from components.shared import errors
 from components.shared.errors import EmptyDataError, JobError, NotFoundError, TutelageError
+from components.shared.log import say
 from components.shared.manifest import Cost, Manifest, Parent
 from components.shared.output import Output
 from components.shared.rows import Answered, Labelled, Origin
@@ -52,6 +54,8 @@ def synthesize_responses(root: str, settings: SynthesizeSettings, dataset: Manif
             output.adopt(shard)
         report = _report(settings, result, all_attempts(output.store))
         output.write_json(REPORT, report, record=True)
+        for change in _changes(report):
+            say(STEP, change)
         manifest = output.finish(Answered.content, _counts(result, report), _cost(report))
         _clean(output.store)
     return manifest
@@ -131,6 +135,7 @@ def _report(settings: SynthesizeSettings, result: Result, attempts: list[Attempt
         "rows": rows,
         "rows_without_response": result.counts["rows_without_response"],
         "responses_original": result.counts["responses_original"],
+        "reasoned_original": result.counts["reasoned_original"],
         "origins": origins,
         "attempts": len(attempts),
         "seconds": round(seconds, 3),
@@ -144,7 +149,7 @@ def _origin_report(
     settings: SynthesizeSettings, result: Result, attempts: list[Attempt], origin: Origin
 ) -> dict[str, Any]:
     model, effort = settings.model_of(origin), total_effort(attempts, origin)
-    counted = ("responses", "failed", "refused", "cut_short", "tokens_in", "tokens_out")
+    counted = ("responses", "failed", "refused", "cut_short", "tokens_in", "tokens_out", *CHANGES, "empty")
     counts = {name: result.counts[f"{name}_{origin}"] for name in counted}
     return {
         "model": model.model,
@@ -159,6 +164,21 @@ def _origin_report(
         "slot_utilisation": round(effort.utilisation, 4),
         "price": round(_price(model, counts["tokens_in"], counts["tokens_out"]), 6),
     }
+
+
+def _changes(report: dict[str, Any]) -> list[str]:
+    """What was changed in answers, in words; nothing where nothing was."""
+    lines = [
+        f"{facts[count]:,} answers of the {origin} {what}"
+        for origin, facts in report["origins"].items()
+        for count, what in CHANGES.items()
+        if facts[count]
+    ]
+    lines += [
+        f"{facts['empty']:,} answers of the {o} are empty" for o, facts in report["origins"].items() if facts["empty"]
+    ]
+    reasoned = report["reasoned_original"]
+    return [*lines, *([f"{reasoned:,} original responses {CHANGES['reasoned']}"] if reasoned else [])]
 
 
 def _price(model: TeacherSettings, tokens_in: int, tokens_out: int) -> float:
@@ -212,4 +232,5 @@ def summarise(root: str, manifest: Manifest) -> str:
             f"| {facts['replies_per_second']:.1f} | {facts['slot_utilisation']:.1%} of {facts['slots']} "
             f"| {facts['price']:.2f} |"
         )
-    return "\n".join(lines)
+    changes = [f"- {change}" for change in _changes(report)]
+    return "\n".join([*lines, *(["", *changes] if changes else [])])

@@ -276,3 +276,40 @@ def test_rows_that_a_scorers_template_refuses_are_dropped_counted_and_reported(
     assert verdicts[1].best is None and "template-refused" in verdicts[1].flags
     with pytest.raises(EmptyDataError, match=r"template-refused 1.*the first refusal: row 'row-2'.*'system'"):
         chosen(tmp_path / "all", [rows[1]], settings(str(model)))
+
+
+@pytest.mark.parametrize("learn_reasoning", [False, True])
+def test_reasoning_is_learnt_only_where_the_recipe_asks_for_it(
+    model: str, tmp_path: Path, learn_reasoning: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        row.model_copy(
+            update={"responses": tuple(one.model_copy(update={"reasoning": "Count on."}) for one in row.responses)}
+        )
+        for row in sums(3)
+    ]
+    manifest = chosen(tmp_path, rows, settings(model, learn_reasoning=learn_reasoning))
+    lead = "<think>\nCount on.\n</think>\n\n" if learn_reasoning else ""
+    learnt = [*read_rows(str(tmp_path), manifest, SftRow, part="sft")]
+    learnt_pairs = [*read_rows(str(tmp_path), manifest, KtoRow, part="kto")]
+    texts = {response.text for row in rows for response in row.responses}
+    assert learnt and learnt_pairs
+    assert {row.completion for row in (*learnt, *learnt_pairs)} <= {lead + text for text in texts}
+    assert manifest.counts["best_with_reasoning"] == 3
+    told = "3 of the best responses came with a reasoning, which is " + ("learnt" if learn_reasoning else "left out")
+    assert told in capsys.readouterr().err
+
+
+def test_reasoning_is_never_scored(model: str, tmp_path: Path) -> None:
+    reasoned = [
+        row.model_copy(
+            update={"responses": tuple(one.model_copy(update={"reasoning": "Or 99?"}) for one in row.responses)}
+        )
+        for row in sums(3)
+    ]
+    found = []
+    for name, rows in (("plain", sums(3)), ("reasoned", reasoned)):
+        manifest = chosen(tmp_path / name, rows, settings(model, learn_reasoning=True))
+        verdicts = read_rows(str(tmp_path / name), manifest, Verdict, part="verdicts")
+        found.append([(verdict.scores, verdict.best, verdict.worst) for verdict in verdicts])
+    assert found[0] == found[1]

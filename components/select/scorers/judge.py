@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from components.models.changes import Changes
 from components.models.reference import as_parent
 from components.models.teacher import Request, Sampling, Teacher, TeacherSettings, open_teacher
 from components.select.measured import Measured
@@ -22,6 +23,7 @@ from components.shared.manifest import Parent, canonical
 from components.shared.rows import Answered, Message
 
 CONVERSATION, RESPONSE = "{conversation}", "{response}"
+SHOWN_CHARACTERS = 400
 FEWEST_REPLIES = 20
 """The share of unreadable replies is held against its limit from this many replies on."""
 
@@ -86,6 +88,15 @@ class Judge(Scorer):
     def parents(self) -> dict[str, Parent]:
         return {} if self.teacher.backend == "openai" else {"teacher": as_parent(self.teacher.model)}
 
+    @property
+    def model_asked(self) -> tuple[TeacherSettings, Sampling]:
+        return self.teacher, self.sampling
+
+    @property
+    def sampling(self) -> Sampling:
+        """How ratings are drawn: the likeliest tokens."""
+        return Sampling(max_tokens=self.max_tokens)
+
     def open(self) -> Measure:
         return JudgeMeasure(self, open_teacher(self.teacher), self.request_prompt())
 
@@ -131,6 +142,7 @@ class JudgeMeasure:
         self.settings, self.teacher, self.request_template = settings, teacher, request_template
         self.replies = self.unreadable = 0
         self.refused: dict[str, str] = {}
+        self.changes = Changes()
         self.example = ""
 
     def measure(self, rows: Sequence[Answered]) -> list[Measured]:
@@ -160,6 +172,8 @@ class JudgeMeasure:
                 "select",
                 f"{self.unreadable} of the judge's {self.replies} replies hold no rating; the first: {self.example!r}",
             )
+        for line in self.changes.in_words():
+            say("select", f"judge: {line}")
         self.teacher.close()
 
     def _questions(self, rows: Sequence[Answered]) -> Iterator[Asked]:
@@ -179,7 +193,8 @@ class JudgeMeasure:
             for number, prompt in enumerate(distinct)
         ]
         ratings: dict[str, float | None] = {}
-        for reply in self.teacher.answer(requests, Sampling(max_tokens=self.settings.max_tokens)):
+        for reply in self.teacher.answer(requests, self.settings.sampling):
+            self.changes.take(reply)
             rating = None if reply.finish == "error" else read_rating(reply.text, self.settings.scale)
             ratings[distinct[int(reply.key)]] = rating
             if reply.refused:
@@ -192,7 +207,7 @@ class JudgeMeasure:
         self.replies += 1
         if rating is None:
             self.unreadable += 1
-            self.example = self.example or text[:200]
+            self.example = self.example or text[:SHOWN_CHARACTERS]
 
     def _check_share(self) -> None:
         most = self.settings.max_unreadable_share

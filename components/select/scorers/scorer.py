@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Protocol
 
+from components.models.teacher import Sampling, TeacherSettings
 from components.select.measured import Measured
 from components.shared.manifest import Parent
 from components.shared.rows import Answered
@@ -41,6 +42,11 @@ class Scorer(Settings):
     def parents(self) -> dict[str, Parent]:
         """Models and files that are inputs of the step, by name. Raises ModelError when one is not there."""
         return {}
+
+    @property
+    def model_asked(self) -> tuple[TeacherSettings, Sampling] | None:
+        """The model that is asked for scores in words, and how; None for scorers that ask none."""
+        return None
 
     def open(self) -> Measure:
         """Load or connect to what measures; called only when something is missing."""

@@ -213,6 +213,64 @@ def test_failed_answers_are_counted_and_too_many_are_an_error(
     assert "too long" in dropped[0].evidence
 
 
+def completion(message: dict[str, Any], reason: str = "stop") -> web.Response:
+    usage = {"prompt_tokens": 5, "completion_tokens": 7}
+    return web.json_response({"choices": [{"message": message, "finish_reason": reason}], "usage": usage})
+
+
+def test_a_teacher_that_only_thinks_ends_the_step_with_the_remedy(
+    instructions: Instructions, stub: Any, tmp_path: Path, cluster: None
+) -> None:
+    dataset, root = instructions(40), str(tmp_path / "store")
+    stub.behave = lambda number, body: completion({"content": None, "reasoning_content": "Let me see"}, "length")
+    with pytest.raises(TeacherError, match="40 of 40 answers of the teacher failed") as caught:
+        synthesize_responses(root, remote_settings(stub), dataset)
+    problem = caught.value.problem
+    assert "no answer, only reasoning, cut by max_tokens: raise max_tokens" in problem
+    assert "enable_thinking: false" in problem
+
+
+def test_a_teacher_whose_answers_all_fail_is_given_up_early(
+    instructions: Instructions, stub: Any, tmp_path: Path, cluster: None
+) -> None:
+    dataset, root = instructions(600), str(tmp_path / "store")
+    stub.behave = lambda number, body: completion({"content": None, "refusal": "I can't."})
+    with pytest.raises(TeacherError, match=r"of the first [0-9]+ of 600 answers of the teacher failed"):
+        synthesize_responses(root, remote_settings(stub, failed_share=0.5), dataset)
+    assert len(stub.asked) < 400
+
+
+def test_what_is_odd_in_answers_is_kept_out_of_them_and_counted(
+    instructions: Instructions, stub: Any, tmp_path: Path, cluster: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset, root = instructions(40), str(tmp_path / "store")
+    odd = {
+        1: {"content": "half a pair \ud83d"},
+        2: {"content": "<think>\nso\n</think>\n\nThe answer."},
+        3: {"content": "The answer.<|im_end|>\n<|im_start|>user\nAnd?"},
+        4: {"content": "The answer.", "reasoning": "so \udc00"},
+    }
+    stub.behave = lambda number, body: completion(odd[number]) if number in odd else None
+    manifest = synthesize_responses(root, remote_settings(stub), dataset)
+    rows = list(read_rows(root, manifest, Answered))
+    teacher = [response for row in rows for response in row.responses if response.origin == "teacher"]
+    assert sorted(one.text for one in teacher if not one.text.startswith("answer to")) == [
+        *["The answer."] * 3,
+        "half a pair \ufffd",
+    ]
+    assert sorted(one.reasoning for one in teacher if one.reasoning) == ["so", "so \ufffd"]
+    counts = {name: manifest.counts[f"{name}_teacher"] for name in ("reasoned", "leaked", "mended", "failed")}
+    assert counts == {"reasoned": 2, "leaked": 1, "mended": 2, "failed": 0}
+    told, summary = capsys.readouterr().err, summarise(root, manifest)
+    for line in (
+        "2 answers of the teacher had their reasoning split off",
+        "1 answers of the teacher had leaked control tokens cut off",
+        "2 answers of the teacher held characters that UTF-8 cannot hold, which were replaced",
+    ):
+        assert line in told
+        assert f"- {line}" in summary
+
+
 def test_prices_tokens_and_slots_are_reported(
     instructions: Instructions, stub: Any, tmp_path: Path, cluster: None
 ) -> None:

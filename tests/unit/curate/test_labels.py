@@ -5,6 +5,7 @@ import pytest
 
 from components.curate.labels import Label, Labels, ask_labels, label_prompt, parse_label
 from components.curate.settings import CurateSettings
+from components.models.settle_reply import why_empty
 from components.models.teacher import Reply, Request, Sampling, TeacherSettings
 from components.shared.errors import EmptyDataError, TeacherError
 from components.shared.manifest import Parent
@@ -88,7 +89,7 @@ class Scripted:
             self.asked.append(request.key)
             text = self.script.get(request.key, "science / physics")
             refused = text.startswith("the chat template")
-            finish = "error" if text == "HTTP 500" or refused else "stop"
+            finish = "error" if text.startswith("HTTP") or refused else "stop"
             facts = {"key": request.key, "text": text, "finish": finish, "refused": refused}
             yield Reply.model_validate({**facts, "tokens_in": 10, "tokens_out": 2})
 
@@ -178,3 +179,10 @@ def test_rows_that_the_template_refuses_are_counted_apart(tmp_path: Path, capsys
 def test_rows_that_are_all_refused_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(EmptyDataError, match=r"3 rows cannot be labelled, the first: row 'id0'.*'tiny'.*'user'"):
         ask(tmp_path, Scripted({f"id{number}": REFUSAL for number in range(3)}), 3)
+
+
+def test_why_a_request_failed_is_said_in_full(tmp_path: Path) -> None:
+    reason = why_empty(thought_only=True, truncated=True) + " [http://a-teacher-with-a-long-name.team.svc:8000/v1]" * 3
+    with pytest.raises(TeacherError) as caught:
+        ask(tmp_path, Scripted({f"id{number}": f"HTTP {reason}" for number in range(20)}), 20)
+    assert reason in caught.value.problem

@@ -30,10 +30,16 @@ def test_a_completion_becomes_a_reply() -> None:
     assert (reply.text, reply.tokens_in, reply.tokens_out, reply.finish) == ("你好", 7, 3, "length")
 
 
-def test_missing_usage_and_content_are_no_failure() -> None:
-    reply = outcome(200, {"choices": [{"message": {"content": None}, "finish_reason": "stop"}]}).reply
+def test_missing_usage_is_no_failure() -> None:
+    reply = outcome(200, {"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]}).reply
     assert reply is not None
-    assert (reply.text, reply.tokens_in) == ("", 0)
+    assert (reply.text, reply.tokens_in) == ("a", 0)
+
+
+def test_missing_content_is_a_failure_that_another_try_would_not_mend() -> None:
+    tried = outcome(200, completion(None))
+    assert (tried.verdict, tried.reply) == (Verdict.REFUSED, None)
+    assert "no answer: the reply is empty" in tried.reason
 
 
 @pytest.mark.parametrize("body", ["", "<html>", "[]", '{"choices": []}', '{"choices": [{"message": "x"}]}'])

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import JsonValue, ValidationError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from components.models.teacher import Request, Sampling, TeacherSettings, open_teacher
+from components.models.teacher import Reply, Request, Sampling, TeacherSettings, open_teacher
 from components.models.transformers_teacher import Sampler, TransformersTeacher
 from components.shared.errors import ModelError, SettingsError
 from components.shared.rows import Message
@@ -32,11 +33,15 @@ def test_batched_greedy_answers_equal_single_unpadded_ones(model_folder: Path) -
         messages = [message.model_dump() for message in request.messages]
         ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt")["input_ids"]
         with torch.inference_mode():
-            wanted = model.generate(ids, max_new_tokens=12, do_sample=False)[0, ids.shape[1] :]
+            wanted = model.generate(ids, max_new_tokens=12, do_sample=False)[0, ids.shape[1] :].tolist()
         reply = replies[request.key]
-        assert reply.text == tokenizer.decode(wanted, skip_special_tokens=True)
+        # An answer is over where a turn ends or another one begins.
+        turns = tokenizer.convert_tokens_to_ids(["<|system|>", "<|user|>", "<|assistant|>", "<|end|>"])
+        own = wanted[: next((place for place, token in enumerate(wanted) if token in turns), len(wanted))]
+        assert reply.text == tokenizer.decode(own, skip_special_tokens=True)
         assert (reply.tokens_in, reply.tokens_out) == (ids.shape[1], len(wanted))
-        assert reply.finish == ("stop" if wanted[-1] == tokenizer.eos_token_id else "length")
+        assert reply.leaked == (len(own) < len(wanted) - (wanted[-1] == tokenizer.eos_token_id))
+        assert reply.finish == ("stop" if len(own) < len(wanted) else "length")
 
 
 def test_an_answer_ends_at_the_first_end_token(model_folder: Path) -> None:
@@ -149,3 +154,58 @@ def test_the_checkpoints_own_sampling_does_not_leak_in(model_folder: Path, tmp_p
     asked, sampling = requests("one", "two"), Sampling(max_tokens=20)
     plain = [reply.text for reply in teacher(model_folder).answer(asked, sampling)]
     assert [reply.text for reply in teacher(folder).answer(asked, sampling)] == plain
+
+
+def spelled(model_folder: Path, text: str, template: str = "", extra: dict[str, JsonValue] | None = None) -> Reply:
+    """The reply of a model that writes a text and its end token, or the text until it meets max_tokens."""
+    settings = TeacherSettings(model=str(model_folder), extra=extra or {})
+    loaded = TransformersTeacher.open(settings)
+    if template:
+        loaded.tokenizer.chat_template = template
+    ended = text.endswith("<|end|>")
+    ids = loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert ended == (ids[-1] in loaded.end_ids)
+    loaded._generate = lambda prompts, sampling: [ids for _ in prompts]  # type: ignore[method-assign]
+    (reply,) = loaded.answer(requests("The capital of France?"), Sampling(max_tokens=len(ids)))
+    return reply
+
+
+OPENS_THOUGHT = (
+    "<|user|>{{ messages[0].content }}<|end|><|assistant|>{% if thinking | default(1) %}<think>\n{% endif %}"
+)
+
+
+def test_a_thought_is_kept_apart(model_folder: Path) -> None:
+    reply = spelled(model_folder, "<think>\nIt is Paris.\n</think>\n\nParis.<|end|>")
+    assert (reply.text, reply.reasoning, reply.finish) == ("Paris.", "It is Paris.", "stop")
+
+
+def test_an_answer_begins_within_the_thought_that_the_template_opened(model_folder: Path) -> None:
+    reply = spelled(model_folder, "It is Paris.\n</think>\n\nParis.<|end|>", OPENS_THOUGHT)
+    assert (reply.text, reply.reasoning, reply.finish) == ("Paris.", "It is Paris.", "stop")
+    cut = spelled(model_folder, "The capital of", OPENS_THOUGHT)
+    assert (cut.finish, cut.reasoning) == ("error", "The capital of")
+    assert "no answer, only reasoning, cut by max_tokens" in cut.text
+
+
+def test_thinking_is_turned_off_through_extra(model_folder: Path) -> None:
+    off: dict[str, JsonValue] = {"chat_template_kwargs": {"thinking": False}}
+    reply = spelled(model_folder, "Paris.<|end|>", OPENS_THOUGHT, off)
+    assert (reply.text, reply.reasoning, reply.finish) == ("Paris.", "", "stop")
+
+
+@pytest.mark.parametrize("extra", [{"min_p": 0.1}, {"chat_template_kwargs": "off"}])
+def test_fields_that_only_a_server_reads_are_refused_with_the_recipe(extra: dict[str, JsonValue]) -> None:
+    with pytest.raises(ValidationError, match=r"extra: .*(min_p|is a mapping)"):
+        TeacherSettings(model="m", extra=extra)
+
+
+def test_a_turn_of_someone_else_is_cut_off_and_counted(model_folder: Path) -> None:
+    reply = spelled(model_folder, "Paris.<|user|>And Rome?<|assistant|>Ro")
+    assert (reply.text, reply.leaked, reply.finish) == ("Paris.", True, "stop")
+
+
+def test_a_model_may_have_nothing_to_say(model_folder: Path) -> None:
+    for text in ("<|end|>", "<|user|>Hm"):
+        reply = spelled(model_folder, text)
+        assert (reply.text, reply.finish) == ("", "stop")

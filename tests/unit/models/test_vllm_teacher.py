@@ -56,6 +56,31 @@ def test_prompts_go_in_as_tokens_and_outputs_come_back_as_replies(model_folder: 
     assert (second.key, second.tokens_in, second.finish) == ("b", 48, "length")
     ((inputs, options),) = engine.calls
     assert inputs[0]["prompt_token_ids"] == tokenizer("<|user|>hi<|end|><|assistant|>")["input_ids"]
-    assert options[0] | {"seed": 0} == {"temperature": 0.7, "top_p": 0.9, "max_tokens": 16, "seed": 0}
+    asked_of_engine = {"temperature": 0.7, "top_p": 0.9, "max_tokens": 16, "seed": 0, "skip_special_tokens": False}
+    assert options[0] | {"seed": 0} == asked_of_engine
     assert options[0]["seed"] != options[1]["seed"]
     assert (teacher.usage().requests, teacher.usage().tokens_out, teacher.usage().truncated) == (2, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("written", "answer", "reasoning", "finish"),
+    [
+        (("<think>It is Paris.</think>Paris.", "stop"), "Paris.", "It is Paris.", "stop"),
+        (("<think>It is", "length"), "only reasoning, cut by max_tokens", "It is", "error"),
+        (("Paris.<|im_end|>\n<|im_start|>user\nAnd Rome?", "length"), "Paris.", "", "stop"),
+        (("Par", "abort"), "'abort'", "", "error"),
+        (("Paris is the ca", "length"), "Paris is the ca", "", "length"),
+    ],
+)
+def test_what_the_engine_writes_is_read_as_every_backend_reads_it(
+    model_folder: Path, written: tuple[str, str], answer: str, reasoning: str, finish: str
+) -> None:
+    text, reason = written
+    output = SimpleNamespace(outputs=[SimpleNamespace(text=text, token_ids=[1, 2, 3], finish_reason=reason)])
+    engine = SimpleNamespace(generate=lambda *_, **__: [output])
+    prompts = PromptMaker(load_tokenizer(model_folder, "m"), 64, "m")
+    teacher = VllmTeacher(engine, lambda **options: options, prompts, slots=8)
+    asked = Request(key="a", messages=(Message(role="user", content="hi"),))
+    (reply,) = teacher.answer([asked], Sampling(max_tokens=16))
+    assert answer in reply.text
+    assert (reply.reasoning, reply.finish) == (reasoning, finish)

@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from components.shared.errors import NotFoundError, TutelageError
-from pipelines.run_folder import RunFolder, Tracker
+from pipelines.run_folder import RunFolder, TaskState, Tracker
 from pipelines.show_progress import Lines, describe_activity, states_table
 
 GONE = 2**22 + 1  # above the largest process number that Linux gives
@@ -28,6 +29,10 @@ def state(task: str, state: str, **more: object) -> dict[str, object]:
     return {"kind": "state", "task": task, "state": state, **more}
 
 
+def progress(step: str, what: str, done: int, **more: Any) -> dict[str, Any]:
+    return {"kind": "progress", "step": step, "what": what, "done": done, "total": 10, "unit": "rows", **more}
+
+
 def test_states_follow_the_events(tmp_path: Path) -> None:
     folder = RunFolder("demo", tmp_path)
     write_events(
@@ -35,7 +40,7 @@ def test_states_follow_the_events(tmp_path: Path) -> None:
         state("collect", "running", process=1),
         state("collect", "done", address="collect/abc", seconds=2.5),
         state("curate", "running", process=os.getpid()),
-        {"kind": "progress", "step": "curate", "what": "labels", "done": 5, "total": 10, "unit": "rows", "rate": 2.0},
+        progress("curate", "labels", 5, rate=2.0, left=2.5),
     )
     states = folder.states(["collect", "curate", "synthesize"])
     assert [task.state for task in states.values()] == ["done", "running", "waiting"]
@@ -129,3 +134,30 @@ def test_a_terminal_shows_every_task_with_its_bar(tmp_path: Path) -> None:
     console.print(states_table(folder.states(["collect", "synthesize", "select"])))
     text = console.export_text()
     assert "teacher 30/60 rows" in text and "select" in text and "━" in text
+
+
+def test_a_rate_or_an_estimate_that_is_not_known_is_not_shown() -> None:
+    assert describe_activity(progress("curate", "labels", 0, rate=0.0, left=None)) == "labels 0/10 rows"
+    assert describe_activity(progress("curate", "labels", 1, rate=0.1, left=None)) == "labels 1/10 rows, 0.1/s"
+    assert describe_activity(progress("curate", "labels", 5, rate=0.1, left=7500.0)).endswith("0.1/s, 2 h 5 min left")
+
+
+def test_what_has_ended_gives_way_to_what_goes_on(tmp_path: Path) -> None:
+    folder = RunFolder("demo", tmp_path)
+    running = state("synthesize", "running", process=os.getpid())
+    teacher, student = "answers of the teacher", "answers of the student"
+    write_events(folder, running, progress("synthesize", student, 0), progress("synthesize", teacher, 10))
+    assert folder.states(["synthesize"])["synthesize"].activity["what"] == teacher
+    with folder.events_file.open("a") as file:
+        file.write(json.dumps(progress("synthesize", teacher, 10, ended=True)) + "\n")
+    assert describe_activity(folder.states(["synthesize"])["synthesize"].activity) == f"{student} 0/10 rows"
+
+
+def test_a_log_says_only_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.show_progress.PLAIN_SECONDS", -1.0)
+    task, out = TaskState("synthesize", state="running"), tmp_path / "out"
+    with out.open("w") as file, Lines(Console(file=file)) as lines:
+        for done in (3, 3, 3, 4, 4):
+            task.note(progress("synthesize", "answers of the teacher", done, rate=done / 7))
+            lines.show([], {"synthesize": task})
+    assert [line.split()[6] for line in out.read_text().splitlines()] == ["3/10", "4/10"]

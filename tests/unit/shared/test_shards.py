@@ -10,7 +10,7 @@ import pytest
 from components.shared.errors import DamagedError, InputError
 from components.shared.manifest import Manifest
 from components.shared.output import Output, RowWriter
-from components.shared.rows import Check, Instruction, Message, Rejected
+from components.shared.rows import Check, Instruction, Message, Rejected, Sample
 from components.shared.settings import Settings
 from components.shared.shards import count_rows, pack_rows, read_bytes, read_rows
 
@@ -148,3 +148,21 @@ def test_one_file_is_checked(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_bytes(str(tmp_path), manifest, "nothing.json")
     assert "report.json" in caught.value.allowed
+
+
+def test_half_a_utf16_pair_ends_no_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(str(tmp_path), "step", 1, Settings(), {})
+    writer = RowWriter(output)
+    rows = [instruction(0, "plain"), instruction(1, "half a pair \ud83d"), instruction(2, "a pair \ud83d\ude00")]
+    for row in rows:
+        writer.add(row)
+    writer.close()
+    sample = Sample(benchmark="b", id="1", output="half \udfff", score=0.0)
+    output.write_rows("samples/00000", [sample])
+    output.write_json("report.json", {"example": ["half a pair \ud83d"]})
+    manifest = output.finish("made/1")
+    read = [row.instruction for row in read_rows(str(tmp_path), manifest, Instruction)]
+    assert read == ["plain", "half a pair \ufffd", "a pair 😀"]
+    assert [row.output for row in read_rows(str(tmp_path), manifest, Sample, "samples")] == ["half \ufffd"]
+    assert json.loads(read_bytes(str(tmp_path), manifest, "report.json")) == {"example": ["half a pair \ufffd"]}
+    assert "2 of 3 rows of a shard held characters that UTF-8 cannot hold" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.shared.thought import Parted, split_thought
+from components.shared.thought import Parted, opens_thought, split_thought, with_thought
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,45 @@ from components.shared.thought import Parted, split_thought
 )
 def test_reasoning_is_split_from_the_answer(text: str, parted: Parted) -> None:
     assert split_thought(text) == parted
+
+
+@pytest.mark.parametrize(
+    ("text", "parted"),
+    [
+        ("It is Paris.\n</think>\n\nParis.", Parted("It is Paris.", "Paris.")),
+        ("The capital of", Parted("The capital of", "", unfinished=True)),
+        ("<think>\nThe capital of", Parted("The capital of", "", unfinished=True)),
+        ("<think>\nIt is Paris.\n</think>\nParis.", Parted("It is Paris.", "Paris.")),
+        ("", Parted("", "", unfinished=True)),
+    ],
+)
+def test_a_reply_begins_within_the_thought_that_its_prompt_opened(text: str, parted: Parted) -> None:
+    assert split_thought(text, opened=True) == parted
+
+
+@pytest.mark.parametrize(
+    ("text", "parted"),
+    [
+        ("<seed:think>a</seed:think>Paris.", Parted("a", "Paris.")),
+        ("◁think▷a◁/think▷Paris.", Parted("a", "Paris.")),
+        ("<|START_THINKING|>a<|END_THINKING|>Paris.", Parted("a", "Paris.")),
+        ("<|channel|>analysis<|message|>a<|end|>Paris.", Parted("a", "Paris.")),
+        ("<|channel>thought\na<channel|>Paris.", Parted("a", "Paris.")),
+        # Phi's end of turn closes no thought that was not opened.
+        ("Paris.<|end|>", Parted("", "Paris.<|end|>")),
+    ],
+)
+def test_other_models_tags(text: str, parted: Parted) -> None:
+    assert split_thought(text) == parted
+
+
+def test_prompts_that_open_a_thought() -> None:
+    assert opens_thought("<|assistant|><think>\n")
+    assert opens_thought("[/INST][THINK]")
+    assert not opens_thought("<|im_start|>assistant\n<think>\n\n</think>\n\n")
+    assert not opens_thought("What does <think> mean?<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_an_answer_with_its_thought_is_split_into_the_same_two() -> None:
+    assert split_thought(with_thought("It is Paris.", "Paris.")) == Parted("It is Paris.", "Paris.")
+    assert with_thought("", "Paris.") == "Paris."

@@ -1,5 +1,6 @@
 """Replies and instructions together: responses in their order, failures apart, damage noticed."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ from components.models.teacher import Reply
 from components.shared.errors import DamagedError, EmptyDataError
 from components.shared.manifest import Manifest
 from components.shared.output import Output
-from components.shared.rows import Labelled
+from components.shared.rows import Answered, Labelled, Origin
 from components.shared.settings import Settings
+from components.shared.shards import parse_row
 from components.shared.store import open_store
 from components.synthesize.assignment import Assignment
 from components.synthesize.combine import combine
@@ -21,10 +23,10 @@ class Made(Settings):
     """Stands for the settings of whatever made the instructions."""
 
 
-def prepared(root: Path) -> tuple[Assignment, Manifest, dict[str, ReplyShards]]:
+def prepared(root: Path, own: str = "own") -> tuple[Assignment, Manifest, dict[str, ReplyShards]]:
     facts = {"source": "s", "line": 1, "type": "t", "primary": "p", "secondary": "q"}
     output = Output(str(root), "curate", 1, Made(), {})
-    rows = [Labelled(id=f"r{n}", instruction=f"say {n}", response="own" if n else "", **facts) for n in range(3)]
+    rows = [Labelled(id=f"r{n}", instruction=f"say {n}", response=own if n else "", **facts) for n in range(3)]
     output.write_rows("rows/00000", rows)
     settings = SynthesizeSettings.model_validate({"teacher": {"model": "t"}, "student": "s", "rows_per_shard": 2})
     dataset = output.finish("labelled/1")
@@ -33,14 +35,16 @@ def prepared(root: Path) -> tuple[Assignment, Manifest, dict[str, ReplyShards]]:
     return assignment, dataset, {origin: ReplyShards(store, origin) for origin in settings.asked}
 
 
-def answer(shards: ReplyShards, failing: frozenset[str] = frozenset()) -> None:
+def given(origin: Origin, key: str, reasoning: str) -> Reply:
+    return Reply(key=key, text=f"{origin} {key}", reasoning=reasoning, tokens_in=2, tokens_out=3, finish="length")
+
+
+def answer(shards: ReplyShards, failing: frozenset[str] = frozenset(), reasoning: str = "") -> None:
     for index, keys in enumerate((["r0", "r1"], ["r2"])):
         shards.finish(
             index,
             [
-                Reply(key=key, text="why", finish="error")
-                if key in failing
-                else Reply(key=key, text=f"{shards.origin} {key}", tokens_in=2, tokens_out=3, finish="length")
+                Reply(key=key, text="why", finish="error") if key in failing else given(shards.origin, key, reasoning)
                 for key in keys
             ],
         )
@@ -107,3 +111,48 @@ def test_rows_that_are_all_refused_are_an_error(tmp_path: Path) -> None:
     settings = assignment.settings.model_copy(update={"origins": ("teacher", "student")})
     with pytest.raises(EmptyDataError, match=r"none of 3 rows has a response, the first: .*'teacher' refuses the role"):
         combine(assignment.model_copy(update={"settings": settings}), dataset)
+
+
+def test_reasoning_is_kept_apart_in_every_response(tmp_path: Path) -> None:
+    assignment, dataset, replies = prepared(tmp_path, own="<think>\nso\n</think>\n\nown")
+    for shards in replies.values():
+        answer(shards, reasoning="hm")
+    result = combine(assignment, dataset)
+    rows = [row for shard in result.shards for row in read_shard(tmp_path, assignment, shard.name)]
+    found = {
+        (response.origin, response.text.split()[0], response.reasoning) for row in rows for response in row.responses
+    }
+    assert found == {("original", "own", "so"), ("teacher", "teacher", "hm"), ("student", "student", "hm")}
+    assert (result.counts["reasoned_teacher"], result.counts["reasoned_original"]) == (3, 2)
+
+
+def test_an_original_that_is_a_thought_alone_is_no_response(tmp_path: Path) -> None:
+    assignment, dataset, replies = prepared(tmp_path, own="<think>\nI wonder whether")
+    for shards in replies.values():
+        answer(shards)
+    assert combine(assignment, dataset).counts["responses_original"] == 0
+
+
+def test_what_was_changed_in_replies_is_counted_and_failed_ones_cost_their_tokens(tmp_path: Path) -> None:
+    assignment, dataset, replies = prepared(tmp_path)
+    odd = [
+        Reply(key="r0", text="a", leaked=True, mended=True),
+        Reply(key="r1", text="no answer, only reasoning", reasoning="hm", finish="error", tokens_in=5, tokens_out=7),
+    ]
+    replies["teacher"].finish(0, odd)
+    replies["teacher"].finish(1, [Reply(key="r2", text=" ")])
+    answer(replies["student"])
+    counts = combine(assignment, dataset).counts
+    names = ("reasoned", "leaked", "mended", "failed", "empty", "tokens_in", "tokens_out")
+    assert [counts[f"{name}_teacher"] for name in names] == [1, 1, 1, 1, 1, 5, 7]
+
+
+def test_responses_of_before_are_read(tmp_path: Path) -> None:
+    old = b'{"id":"r","source":"s","line":1,"instruction":"i","type":"t","primary":"p","secondary":"q",'
+    old += b'"responses":[{"origin":"teacher","text":"a"}]}'
+    assert parse_row(old, Answered, where="").responses[0].reasoning == ""
+
+
+def read_shard(root: Path, assignment: Assignment, name: str) -> list[Answered]:
+    data = gzip.decompress(open_store(str(root)).at(assignment.address).read(name))
+    return [parse_row(line, Answered, where=name) for line in data.splitlines()]
