@@ -44,7 +44,12 @@ Host = Annotated[
     typer.Option(envvar=VARIABLES["host"], help="URL of Kubeflow Pipelines' API, with its path", show_default=False),
 ]
 Namespace = Annotated[
-    str, typer.Option(envvar=VARIABLES["namespace"], help="profile's namespace, where there are many users")
+    str,
+    typer.Option(
+        help=f"namespace of the run and its steps (a profile, where Kubeflow has many users); default: "
+        f"{VARIABLES['namespace']}, this pod's, the kubeconfig's context's",
+        show_default=False,
+    ),
 ]
 TokenFile = Annotated[
     str,
@@ -112,14 +117,23 @@ def submit(  # noqa: PLR0917 - typer calls it by keyword
     work: Work = WORK_FOLDER,
 ) -> None:
     """Compile a recipe and submit it to Kubeflow Pipelines. What is done already is not done again."""
+    from pipelines.namespace import choose_namespace
     from pipelines.submit import submit as send
 
     loaded = read_recipe(recipe, parse_variables(variables), store=store, placement=placement, for_cluster=True)
     folder = RunFolder(check_name(run_name) or loaded.name, work)
+    chosen = choose_namespace(namespace)
+    _say(f"namespace: {chosen.with_jobs(loaded.placement.pods.namespace)}")
     access = Access(
-        host=host, namespace=namespace, token_file=token_file, cookies_file=cookies_file, ca_bundle=ca_bundle
+        host=host,
+        namespace=chosen.name if chosen.named else "",
+        token_file=token_file,
+        cookies_file=cookies_file,
+        ca_bundle=ca_bundle,
     )
-    submission = send(loaded, folder, access, experiment)
+    submission = send(loaded, folder, access, experiment, guessed=chosen.guessed)
+    if chosen.named and not submission.access.namespace:
+        _say("Kubeflow has one user: the run is in Kubeflow's own namespace")
     _say(f"submitted {folder.name}: run {submission.run}\n{submission.link}")
     if watch:
         _watch(submission, folder)
@@ -146,19 +160,25 @@ def compile_recipe(
 
 
 @app.command()
-def status(name: Run = "", run: RunId = "", watch: Watch = False, work: Work = WORK_FOLDER) -> None:
-    """Show how far a run is, here or in Kubeflow. The exit code is 1 when a task failed."""
+def status(
+    name: Run = "", run: RunId = "", watch: Watch = False, namespace: Namespace = "", work: Work = WORK_FOLDER
+) -> None:
+    """Show how far a run is, here or in Kubeflow, and why tasks failed.
+
+    The exit code is 1 when a task failed or the run was cancelled.
+    """
     from pipelines.show_result import print_states, print_status
 
-    submission = find_submission(name, run, work)
+    submission = _located(find_submission(name, run, work), namespace)
     if submission and watch:
         _watch(submission, RunFolder(submission.name, work))
         return
     if submission:
-        from pipelines.watch_run import FollowedRun, states_of
+        from pipelines.watch_run import FollowedRun, word_for
 
-        found = FollowedRun(submission).ask()
-        good = print_states(f"{submission.name}: {str(found.state).lower()}", states_of(found, submission))
+        followed = FollowedRun(submission)
+        found = followed.ask()
+        good = print_states(f"{submission.name}: {word_for(found)}", followed.states(found))
         _say(submission.link)
         good = good and found.state not in {"FAILED", "CANCELED"}
     else:
@@ -168,25 +188,27 @@ def status(name: Run = "", run: RunId = "", watch: Watch = False, work: Work = W
 
 
 @app.command()
-def cancel(name: Run = "", run: RunId = "", work: Work = WORK_FOLDER) -> None:
+def cancel(name: Run = "", run: RunId = "", namespace: Namespace = "", work: Work = WORK_FOLDER) -> None:
     """Cancel a run in Kubeflow, and delete its jobs. What is done already is kept."""
     from pipelines.cancel_run import cancel as end
     from pipelines.watch_run import FollowedRun
 
-    _say(end(FollowedRun(require_submission(name, run, work))))
+    submission = require_submission(name, run, work)
+    _say(end(FollowedRun(_located(submission, namespace) or submission)))
 
 
 @app.command()
 def report(
     name: Run = "",
     run: RunId = "",
+    namespace: Namespace = "",
     work: Work = WORK_FOLDER,
     show: Annotated[bool, typer.Option("--open/--no-open", help="open the page in a browser")] = True,
 ) -> None:
     """Write report.json and report.html of a run into its folder, and open the page."""
     from pipelines.show_result import fetch_report, fetch_submitted_report, print_result
 
-    submission = find_submission(name, run, work)
+    submission = _located(find_submission(name, run, work), namespace)
     folder = RunFolder(submission.name, work) if submission else find_folder(name, work)
     print_result(fetch_submitted_report(submission, folder) if submission else fetch_report(folder), folder)
     if show and sys.stdout.isatty():
@@ -194,12 +216,13 @@ def report(
 
 
 @app.command()
-def doctor(
+def doctor(  # noqa: PLR0917 - typer calls it by keyword
     recipe: Annotated[Path | None, typer.Argument(help="a recipe whose store, models and teacher are checked")] = None,
     variables: Variables = None,
     store: Store = "",
     cluster: Annotated[bool, typer.Option("--cluster", help="check a Kubernetes cluster and Kubeflow instead")] = False,
     placement: PlacementFile = None,
+    namespace: Namespace = "",
 ) -> None:
     """Check this machine and a recipe's store, student and teacher; say what to do. The exit code is 1 on a fault.
 
@@ -219,8 +242,9 @@ def doctor(
         )
     if cluster:
         from pipelines.doctor_cluster import examine_cluster
+        from pipelines.namespace import choose_namespace
 
-        findings = examine_cluster(loaded)
+        findings = examine_cluster(loaded, choose_namespace(namespace))
     else:
         findings = examine(loaded)
     if not print_findings(findings):
@@ -279,6 +303,17 @@ def check_name(name: str) -> str:
             f"--run-name {name!r}", rule="1 to 40 lower-case letters, digits and -", remedy="choose another name"
         )
     return name
+
+
+def _located(submission: Submission | None, given: str) -> Submission | None:
+    """A submitted run with the namespace that it is looked for in, which is said first; None stays None."""
+    if submission is None:
+        return None
+    from pipelines.namespace import choose_namespace
+
+    chosen = choose_namespace(given, submission.access.namespace)
+    _say(f"namespace: {chosen.with_jobs(submission.jobs_namespace)}")
+    return submission.model_copy(update={"access": submission.access.model_copy(update={"namespace": chosen.name})})
 
 
 def _watch(submission: Submission, folder: RunFolder) -> None:

@@ -19,28 +19,40 @@ RUNTIMES = Resource("trainer.kubeflow.org", "v1alpha1", "trainingruntimes", "Tra
 Named = dict[tuple[Resource, str], set[str]]
 
 
-def named_in(placement: Placement, moved: Recipe | None) -> Named:
-    """The keys that each named object must have, by kind and name; only names, never values."""
+def named_by_steps(placement: Placement) -> Named:
+    """The keys that each object must have that the steps' own pods name, by kind and name; only names, no values."""
     named: Named = {}
     if placement.service_account:
-        named.setdefault((ACCOUNTS, placement.service_account), set())
+        named[ACCOUNTS, placement.service_account] = set()
+    _add_pods(named, placement.pods, account=False)
+    return named
+
+
+def named_by_jobs(placement: Placement, moved: Recipe | None) -> Named:
+    """The same of what the pods of jobs name."""
+    named: Named = {}
     launches = on_cluster(moved) if moved else []
     for launch in launches:
         if launch.launcher == "TrainJob":
             named.setdefault((RUNTIMES, launch.training_runtime), set())
     every: list[PodPlacement] = [placement.pods, *(launch.pods for launch in launches)]
     for pods in every:
-        for one in pods.secrets.values():
-            named.setdefault((SECRETS, one.secret), set()).add(one.key)
-        for name in pods.image_pull_secrets:
-            named.setdefault((SECRETS, name), set())
-        if pods.service_account:
-            named.setdefault((ACCOUNTS, pods.service_account), set())
-        authority = pods.certificate_authority
-        if authority:
-            kind, name = (CONFIG_MAPS, authority.config_map) if authority.config_map else (SECRETS, authority.secret)
-            named.setdefault((kind, name), set()).add(authority.key)
+        _add_pods(named, pods, account=True)
     return named
+
+
+def _add_pods(named: Named, pods: PodPlacement, *, account: bool) -> None:
+    """What pods name; `account`: their service account too, which steps have from Kubeflow or the placement."""
+    for one in pods.secrets.values():
+        named.setdefault((SECRETS, one.secret), set()).add(one.key)
+    for name in pods.image_pull_secrets:
+        named.setdefault((SECRETS, name), set())
+    if account and pods.service_account:
+        named.setdefault((ACCOUNTS, pods.service_account), set())
+    authority = pods.certificate_authority
+    if authority:
+        kind, name = (CONFIG_MAPS, authority.config_map) if authority.config_map else (SECRETS, authority.secret)
+        named.setdefault((kind, name), set()).add(authority.key)
 
 
 def on_cluster(moved: Recipe) -> list[Launch]:
@@ -49,10 +61,16 @@ def on_cluster(moved: Recipe) -> list[Launch]:
     return [launch for launch in launches if launch.on_cluster]
 
 
-def examine_objects(cluster: Cluster, placement: Placement, moved: Recipe | None) -> Iterator[Finding]:
-    """A finding for each object that is named."""
-    for (kind, name), keys in named_in(placement, moved).items():
-        yield _look(cluster, kind, name, keys)
+def examine_objects(steps: Cluster, jobs: Cluster, placement: Placement, moved: Recipe | None) -> Iterator[Finding]:
+    """A finding for each object that is named, in the namespace where it is needed; mostly that is one namespace."""
+    of_steps, of_jobs = named_by_steps(placement), named_by_jobs(placement, moved)
+    if steps.namespace == jobs.namespace:
+        for key in of_jobs:
+            of_steps[key] = of_steps.get(key, set()) | of_jobs[key]
+        of_jobs = {}
+    for cluster, named in ((steps, of_steps), (jobs, of_jobs)):
+        for (kind, name), keys in named.items():
+            yield _look(cluster, kind, name, keys)
 
 
 def _look(cluster: Cluster, kind: Resource, name: str, keys: set[str]) -> Finding:

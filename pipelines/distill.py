@@ -84,7 +84,8 @@ class _Placer:
         step = task.component_spec.name.replace("-", "_")
         if self._placement is not None:
             launch = self._launches.get(name or step)
-            place(task, step, self._placement, starts_job=launch is not None and launch.on_cluster)
+            starts_job = launch is not None and launch.on_cluster
+            place(task, step, self._placement, name=name, starts_job=starts_job)
         return task.set_display_name(name or step)
 
     def cleaned_up(self) -> AbstractContextManager[Any]:

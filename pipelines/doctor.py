@@ -28,12 +28,13 @@ PROBE_TOKENS = 64
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """One thing that was looked at; `warning`: it keeps nothing from running, but somebody may want to know."""
 
     what: str
     good: bool
     text: str
     remedy: str = ""
+    warning: bool = False
 
 
 def examine(recipe: Recipe | None) -> Iterator[Finding]:
@@ -80,10 +81,10 @@ def print_findings(findings: Iterator[Finding]) -> bool:
     console = Console()
     good = True
     for finding in findings:
-        mark = "[green]ok[/]" if finding.good else "[red]!![/]"
+        mark = "[red]!![/]" if not finding.good else "[yellow]--[/]" if finding.warning else "[green]ok[/]"
         console.print(f"{mark} {finding.what}: ", end="")
         console.print(finding.text, markup=False, highlight=False, soft_wrap=True)
-        if not finding.good and finding.remedy:
+        if (finding.warning or not finding.good) and finding.remedy:
             console.print(f"   do: {finding.remedy}", markup=False, highlight=False, soft_wrap=True)
         good = good and finding.good
     return good

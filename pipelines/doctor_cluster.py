@@ -5,23 +5,25 @@ What the one who asks may not see is said so, and is no fault: a step's own acco
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from components.launch.cluster import Cluster
 from components.launch.connect import connect
-from components.launch.identity import job_namespace
 from components.launch.pods import Pods
 from components.launch.refusals import Absent, Conflict, Forbidden, Unreachable
 from components.shared.errors import JobError, SettingsError, TutelageError
+from pipelines.cluster_account import account_of_steps
 from pipelines.cluster_objects import examine_objects, on_cluster
 from pipelines.cluster_pod import Said, run_pod
+from pipelines.cluster_retries import examine_retries
 from pipelines.cluster_rights import examine_rights
 from pipelines.cluster_served import examine_served
 from pipelines.doctor import Finding
 from pipelines.find_run import VARIABLES
-from pipelines.kubeflow import complete
-from pipelines.kubeflow import connect as connect_to_kubeflow
+from pipelines.kubeflow import complete, profile_for_runs
 from pipelines.move_jobs import move_jobs
+from pipelines.namespace import Namespace, choose_namespace
 from pipelines.placement import KINDS, Placement
 from pipelines.recipe import Recipe
 from pipelines.submission import Access
@@ -29,9 +31,16 @@ from pipelines.submission import Access
 TRY_STORE = "components.shared.try_store"
 
 
-def examine_cluster(recipe: Recipe | None) -> Iterator[Finding]:
-    """Look at the cluster that KUBECONFIG (or this pod) names, and at what a recipe and its placement need there."""
+def examine_cluster(recipe: Recipe | None, namespace: Namespace | None = None) -> Iterator[Finding]:
+    """Look at the cluster that KUBECONFIG (or this pod) names, and at what a recipe and its placement need there.
+
+    Args:
+        recipe: None: what holds for every recipe.
+        namespace: of the run and its steps; None: the one that commands choose by themselves.
+    """
     placement = recipe.placement if recipe else Placement()
+    namespace = namespace or choose_namespace()
+    yield Finding("namespace", True, namespace.with_jobs(placement.pods.namespace))
     try:
         client = connect()
     except JobError as error:
@@ -41,23 +50,46 @@ def examine_cluster(recipe: Recipe | None) -> Iterator[Finding]:
     yield reached
     if reached.good:
         moved = move_jobs(recipe) if recipe else None
-        cluster = Cluster(job_namespace(placement.pods.namespace))
+        steps = Cluster(namespace.name)
+        jobs = steps.beside(placement.pods.namespace) if placement.pods.namespace else steps
         yield from examine_served(client, moved)
-        yield from examine_rights(client, cluster.namespace, placement.service_account, moved)
-        yield from examine_objects(cluster, placement, moved)
+        yield from _rights(client, steps, jobs, placement, moved)
+        yield examine_retries(steps)
+        yield from examine_objects(steps, jobs, placement, moved)
         yield from _gpus(client, moved)
         if recipe:
-            yield from _pods(cluster, placement, recipe.store, images_of(placement, moved))
-    yield _kubeflow()
+            yield from _pods(steps, jobs, recipe.store, images_of(placement, moved))
+    yield _kubeflow(namespace)
 
 
-def images_of(placement: Placement, moved: Recipe | None) -> dict[str, Pods]:
+def _rights(
+    client: Any, steps: Cluster, jobs: Cluster, placement: Placement, moved: Recipe | None
+) -> Iterator[Finding]:
+    from kubernetes.client import ApiException
+
+    try:
+        account = account_of_steps(client, steps, placement.service_account)
+    except ApiException as error:
+        yield Finding("rights of the steps", False, f"{error.status} {error.reason}", "check the login")
+        return
+    yield from examine_rights(client, jobs.namespace, account, moved)
+
+
+@dataclass(frozen=True)
+class Image:
+    """The pods that an image would run in, and whether they are a job's: those may be in a namespace of their own."""
+
+    pods: Pods
+    by_job: bool = False
+
+
+def images_of(placement: Placement, moved: Recipe | None) -> dict[str, Image]:
     """Every image that a run uses, with the pods that it would run in: a job's own, else the steps'."""
     common = {name: getattr(placement.pods, name) for name in placement.pods.model_fields_set}
     steps = dict.fromkeys(placement.image_of(step) for step in KINDS)
-    found = {image: Pods(**{**common, "image": image}) for image in steps}
+    found = {image: Image(Pods(**{**common, "image": image})) for image in steps}
     for pods in job_pods_of(moved):
-        found[pods.image] = pods
+        found[pods.image] = Image(pods, by_job=True)
     return found
 
 
@@ -85,12 +117,12 @@ def _version(client: Any) -> Finding:
     return Finding("cluster", True, f"{found.git_version} at {host}")
 
 
-def _pods(cluster: Cluster, placement: Placement, store: str, images: dict[str, Pods]) -> Iterator[Finding]:
+def _pods(steps: Cluster, jobs: Cluster, store: str, images: dict[str, Image]) -> Iterator[Finding]:
     """Each image in a pod of its own, which also tries the store with the run's environment and secrets."""
     root = store if "://" in store else ""
-    for image, pods in images.items():
+    for image, use in images.items():
         try:
-            said = run_pod(cluster, pods, TRY_STORE, *([root] if root else []))
+            said = run_pod(jobs if use.by_job else steps, use.pods, TRY_STORE, *([root] if root else []))
         except Forbidden as error:
             unseen = " may not create " in error.problem
             text = f"cannot be tried: {error.problem}" if unseen else error.problem
@@ -161,14 +193,14 @@ def _gpus_of(client: Any, resource: str, count: int) -> Finding:
     )
 
 
-def _kubeflow() -> Finding:
+def _kubeflow(namespace: Namespace) -> Finding:
     named = {field: os.environ.get(variable, "") for field, variable in VARIABLES.items()}
-    access = Access(**named)
+    access = Access(**{**named, "namespace": namespace.name if namespace.named else ""})
     if not access.host and not os.environ.get("KUBERNETES_SERVICE_HOST"):
         return Finding("kubeflow", True, f"not looked at: set {VARIABLES['host']} to the URL of its API")
     try:
         access = complete(access)
-        connect_to_kubeflow(access)
+        profile_for_runs(access)
     except TutelageError as error:
         return Finding("kubeflow", False, error.problem, error.remedy)
     return Finding("kubeflow", True, f"{access.host} lets us in")

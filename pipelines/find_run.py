@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from components.shared.errors import NotFoundError, SettingsError
-from pipelines.kubeflow import complete, connect, explained
+from pipelines.kubeflow import NAMESPACE_VARIABLE, KubeflowError, complete, connect, explained
 from pipelines.read_recipe import read_recipe
 from pipelines.run_folder import RunFolder
-from pipelines.submission import Access, Submission, latest_of, recall, task_keys
+from pipelines.submission import Access, Submission, jobs_namespace_of, latest_of, recall, task_keys
 
 VARIABLES = {
     "host": "TUTELAGE_KFP_HOST",
-    "namespace": "TUTELAGE_KFP_NAMESPACE",
+    "namespace": NAMESPACE_VARIABLE,
     "token_file": "TUTELAGE_KFP_TOKEN_FILE",
     "cookies_file": "TUTELAGE_KFP_COOKIES_FILE",
     "ca_bundle": "TUTELAGE_KFP_CA_BUNDLE",
@@ -71,6 +71,7 @@ def _with_login(submission: Submission) -> Submission:
 
 def _given(access: Access) -> Access:
     given = {field: os.environ[name] for field, name in VARIABLES.items() if os.environ.get(name)}
+    given.pop("namespace", None)  # where a run is does not change with the environment; `choose_namespace` reads it
     if access.host and given.get("host", access.host).rstrip("/") != access.host:
         # The environment speaks of another Kubeflow.
         return access
@@ -82,8 +83,9 @@ def _asked_for(run: str, access: Access) -> Submission:
     client = connect(access)
     with explained(access):
         found = client.get_run(run)
-    pipeline: dict[str, Any] = found.pipeline_spec or {}
-    pipeline = pipeline.get("pipeline_spec", pipeline)
+        experiment = client.get_experiment(experiment_id=found.experiment_id) if found.experiment_id else None
+    access = access.model_copy(update={"namespace": (experiment and experiment.namespace) or access.namespace})
+    pipeline = _pipeline_of(client, found, access)
     try:
         given = (found.runtime_config.parameters if found.runtime_config else None) or {}
         store = given.get("root") or pipeline["root"]["inputDefinitions"]["parameters"]["root"]["defaultValue"]
@@ -92,4 +94,44 @@ def _asked_for(run: str, access: Access) -> Submission:
         raise NotFoundError(
             f"run {run} is no run of Tutelage: its pipeline has no {error}", remedy="name another run"
         ) from None
-    return Submission(run=run, name=run, title=found.display_name or run, access=access, store=store, tasks=tasks)
+    return Submission(
+        run=run,
+        name=run,
+        title=found.display_name or run,
+        access=access,
+        store=store,
+        tasks=tasks,
+        jobs_namespace=jobs_namespace_of(pipeline),
+    )
+
+
+def _pipeline_of(client: Any, run: Any, access: Access) -> dict[str, Any]:
+    """The compiled pipeline of a run: its own, or that of the version that the UI or a schedule started it from.
+
+    Raises:
+        NotFoundError: the version cannot be read.
+        KubeflowError: Kubeflow does not answer for now.
+    """
+    pipeline: dict[str, Any] = run.pipeline_spec or _spec_of_version(client, run, access)
+    # With settings for Kubernetes beside it, the pipeline is one of two documents.
+    return pipeline.get("pipeline_spec", pipeline)
+
+
+def _spec_of_version(client: Any, run: Any, access: Access) -> dict[str, Any]:
+    named = run.pipeline_version_reference
+    if named is None or not (named.pipeline_id and named.pipeline_version_id):
+        raise NotFoundError(f"run {run.run_id} has neither a pipeline nor a version of one", remedy="name another run")
+    try:
+        with explained(access):
+            version = client.get_pipeline_version(named.pipeline_id, named.pipeline_version_id)
+    except KubeflowError as error:
+        if error.temporary:
+            raise
+        raise NotFoundError(
+            f"run {run.run_id} was started from version {named.pipeline_version_id} of pipeline {named.pipeline_id}, "
+            f"which cannot be read: {error.problem}",
+            rule="a run's tasks and its store are read from its pipeline",
+            remedy="ask whoever may see the pipeline, or upload it again and start another run",
+        ) from error
+    spec: dict[str, Any] = version.pipeline_spec or {}
+    return spec

@@ -14,16 +14,13 @@ from pipelines.submission import Access
 
 IN_CLUSTER_HOST = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 PROJECTED_TOKEN = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - the path that Kubeflow's PodDefault mounts
+NAMESPACE_VARIABLE = "TUTELAGE_KFP_NAMESPACE"
 TOKEN_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 - Kubeflow's own name
 TEMPORARY = (429, 500, 502, 503, 504)
 
 
 class KubeflowError(TutelageError):
     """Kubeflow Pipelines refused a request or cannot be reached; `temporary`: the same may work later."""
-
-    def __init__(self, problem: str, *, rule: str = "", remedy: str = "", temporary: bool = False) -> None:
-        super().__init__(problem, rule=rule, remedy=remedy)
-        self.temporary = temporary
 
 
 def complete(access: Access) -> Access:
@@ -55,30 +52,49 @@ def connect(access: Access) -> Any:
 
     Raises:
         KubeflowError: it cannot be reached, or does not let us in.
-        SettingsError: it has many users, and no namespace is given.
     """
-    with explained(access):
-        several = _try(access)
-    if several and not access.namespace:
-        raise SettingsError(
-            f"{access.host} has many users",
-            rule="a run belongs to a namespace (a profile)",
-            remedy="--namespace NAME, or TUTELAGE_KFP_NAMESPACE",
-        )
+    several = has_many_users(access)
     with explained(access), quiet():
         from kfp import Client
 
         return Client(
             host=access.host,
-            namespace=access.namespace or "kubeflow",
+            # It sends any other namespace with its requests, which Kubeflow refuses where it has one user.
+            namespace=access.namespace if several and access.namespace else "kubeflow",
             credentials=_credentials(access),
             cookies=_cookies(access),
             ssl_ca_cert=access.ca_bundle or None,
         )
 
 
-def _try(access: Access) -> bool:
-    """Ask whether Kubeflow is well; True when it has many users. kfp.Client would ask five times and say no reason."""
+def profile_for_runs(access: Access) -> str | None:
+    """The namespace that Kubeflow is asked to put a run into; None where it has one user, and refuses to be told.
+
+    Raises:
+        KubeflowError: it cannot be reached, or does not let us in.
+        SettingsError: it has many users, and no namespace is given.
+    """
+    if not has_many_users(access):
+        return None
+    if not access.namespace:
+        raise SettingsError(
+            f"{access.host} has many users",
+            rule="a run belongs to a namespace (a profile)",
+            remedy=f"--namespace NAME, or {NAMESPACE_VARIABLE}",
+        )
+    return access.namespace
+
+
+def has_many_users(access: Access) -> bool:
+    """Ask whether Kubeflow is well; True when it has many users. kfp.Client would ask five times and say no reason.
+
+    Raises KubeflowError.
+    """
+    with explained(access):
+        return _ask_health(access)
+
+
+def _ask_health(access: Access) -> bool:
     import kfp_server_api
 
     settings = kfp_server_api.Configuration()

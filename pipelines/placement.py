@@ -5,8 +5,9 @@ from typing import Any
 from pydantic import Field
 
 from components.launch.job import Launch
-from components.launch.pods import PodPlacement, Quantity
+from components.launch.pods import LabelKey, LabelValue, ObjectName, PodPlacement, Quantity
 from components.models.reference import CACHE_VARIABLE
+from components.shared.retry import PAUSE_FACTOR, PAUSE_SECONDS, RETRIES_VARIABLE, RETRY_SECONDS_VARIABLE
 from components.shared.run_pointer import RUN_VARIABLE
 from components.shared.settings import Settings
 from components.shared.step import PID_FILE_VARIABLE
@@ -14,6 +15,8 @@ from components.shared.store import ATTEMPTS_VARIABLE, PATIENT_ATTEMPTS
 
 DEFAULT = "default"
 CLEAN_UP = "clean_up"
+TASK_LABEL = "tutelage.dev/task"
+"""Names the task on the step's own pod, since Kubeflow's labels do not: `train-sft`, as the recipe and status do."""
 KINDS = ("collect", "curate", "synthesize", "select", "train", "merge", "evaluate", "publish", CLEAN_UP)
 LAUNCHER, RAY, TRAIN = "tutelage/launcher:0.1.0", "tutelage/ray:0.1.0", "tutelage/train:0.1.0"
 IMAGES = {"synthesize": RAY, CLEAN_UP: LAUNCHER}
@@ -37,8 +40,8 @@ class TaskPlacement(Settings):
     accelerator: str = Field("nvidia.com/gpu", description="resource name of the accelerator")
     accelerators: int = Field(0, ge=0, description="accelerators of that kind")
     scratch: Quantity = Field("20Gi", description=f"most that the pod may write to {SCRATCH}: downloaded models too")
-    node_selector: dict[str, str] = Field({}, description="more labels that the node must have")
-    retries: int = Field(2, ge=0, description="tries after a failure")
+    node_selector: dict[LabelKey, LabelValue] = Field({}, description="more labels that the node must have")
+    retries: int = Field(2, ge=0, description="tries after a failure: by Kubeflow, else by the step within its pod")
     retry_for_seconds: int = Field(7 * 24 * 3600, ge=0, description="longest time after which a retry still happens")
 
 
@@ -49,7 +52,7 @@ class Placement(Settings):
         "", description=f"image of the steps and their jobs; empty: those that ship, {RAY} for synthesize, {TRAIN}"
     )
     images: dict[str, str] = Field({}, description=f"another image by step: {', '.join(KINDS)}")
-    service_account: str = Field(
+    service_account: ObjectName = Field(
         "", description="service account that the steps run as; empty: Kubeflow's own (pipeline-runner, default-editor)"
     )
     pods: PodPlacement = Field(
@@ -71,8 +74,15 @@ class Placement(Settings):
         return self.images.get(step) or self.image or IMAGES.get(step, TRAIN)
 
 
-def place(task: Any, step: str, placement: Placement, *, starts_job: bool = False) -> None:
-    """Put a step's placement on a kfp task; `starts_job`: it runs a job on the cluster, and ends it when cancelled.
+def place(task: Any, step: str, placement: Placement, *, name: str = "", starts_job: bool = False) -> None:
+    """Put a step's placement on a kfp task.
+
+    Args:
+        task: the kfp task.
+        step: whose placement.
+        placement: of the recipe.
+        name: the task's name, `train-sft`; empty: the step's.
+        starts_job: it runs a job on the cluster, and ends it when cancelled.
 
     Kubeflow's caching is off: an output's address already answers whether the work is done, and unlike a cached
     task it notices when the bytes are gone.
@@ -85,9 +95,10 @@ def place(task: Any, step: str, placement: Placement, *, starts_job: bool = Fals
         _hand_secrets(task, placement.pods)
     _give_scratch(task, placement.of(step).scratch)
     _schedule(task, placement.pods, placement.of(step).node_selector)
-    if starts_job:
-        from kfp import kubernetes
+    from kfp import kubernetes
 
+    kubernetes.add_pod_label(task, TASK_LABEL, name or step)
+    if starts_job:
         task.set_env_variable(PID_FILE_VARIABLE, PID_FILE)
         kubernetes.add_pod_annotation(task, KILL_ANNOTATION, KILL_COMMAND)
 
@@ -105,10 +116,13 @@ def _ask_for(task: Any, wanted: TaskPlacement) -> None:
     if wanted.retries:
         task.set_retry(
             wanted.retries,
-            backoff_duration="30s",
-            backoff_factor=2,
+            backoff_duration=f"{PAUSE_SECONDS}s",
+            backoff_factor=PAUSE_FACTOR,
             backoff_max_duration=f"{wanted.retry_for_seconds}s",
         )
+        # For the step itself, where Kubeflow starts no pod again that failed.
+        task.set_env_variable(RETRIES_VARIABLE, str(wanted.retries))
+        task.set_env_variable(RETRY_SECONDS_VARIABLE, str(wanted.retry_for_seconds))
 
 
 def _put_in(task: Any, pods: PodPlacement) -> None:

@@ -70,7 +70,8 @@ class Lines:
     def _print(self, state: str, task: TaskState) -> None:
         # Several events can have come at once: each is said as it was, not as the task is now.
         took = f" in {task.ended - task.began:.1f} s {task.address}" if state == "done" else ""
-        self._say(f"{task.name}: {state}{took}")
+        why = f": {first_line(task.message)}" if state == "failed" and task.message else ""
+        self._say(f"{task.name}: {state}{took}{why}")
 
     def _say(self, text: str) -> None:
         self._console.print(time.strftime("%H:%M:%S"), text, markup=False, highlight=False, soft_wrap=True)
@@ -98,9 +99,18 @@ def states_table(tasks: dict[str, TaskState]) -> Table:
     table = Table.grid(padding=(0, 1))
     for task in tasks.values():
         table.add_row(
-            MARKS[task.state], task.name, _time(task), _bar(task), describe_activity(task.activity) or task.address
+            MARKS[task.state],
+            task.name,
+            _time(task),
+            _bar(task),
+            first_line(task.message) or describe_activity(task.activity) or task.address,
         )
     return table
+
+
+def first_line(message: str) -> str:
+    """What is wrong, without rule and remedy."""
+    return message.partition("\n")[0]
 
 
 def _time(task: TaskState) -> str:

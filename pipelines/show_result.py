@@ -13,7 +13,7 @@ from components.shared.run_pointer import address_of_run
 from components.shared.shards import read_bytes
 from pipelines.distill import task_names
 from pipelines.run_folder import RunFolder, TaskState
-from pipelines.show_progress import MARKS, describe_activity
+from pipelines.show_progress import MARKS, describe_activity, first_line
 from pipelines.submission import Submission
 
 REPORT_FILES = ("report.json", "report.html")
@@ -100,7 +100,11 @@ def print_states(title: str, states: dict[str, TaskState]) -> bool:
     table = Table("", "task", "state", "seconds", "address", title=title)
     for task in states.values():
         seconds = f"{task.ended - task.began:.1f}" if task.state == "done" else ""
-        what = task.message.split("\n")[0] or describe_activity(task.activity) or task.address
+        what = first_line(task.message) or describe_activity(task.activity) or task.address
         table.add_row(MARKS[task.state], task.name, task.state, seconds, what)
-    Console().print(table)
-    return all(task.state != "failed" for task in states.values())
+    console = Console()
+    console.print(table)
+    failed = [task for task in states.values() if task.state == "failed"]
+    for task in failed:
+        console.print(f"{task.name}: {task.message or 'failed'}", markup=False, highlight=False, soft_wrap=True)
+    return not failed

@@ -85,6 +85,15 @@ def task_keys(pipeline: dict[str, Any]) -> dict[str, str]:
     return {key: task["taskInfo"]["name"] for key, task in steps.items()}
 
 
+def jobs_namespace_of(pipeline: dict[str, Any]) -> str:
+    """The namespace that a compiled pipeline's jobs run in, where it names one: its last task deletes them there."""
+    for task in pipeline["root"]["dag"]["tasks"].values():
+        given = task.get("inputs", {}).get("parameters", {}).get("namespace")
+        if given and task["taskInfo"]["name"] == "clean-up":
+            return str(given.get("runtimeValue", {}).get("constant", ""))
+    return ""
+
+
 def _in_order(tasks: dict[str, Any]) -> list[tuple[str, Any]]:
     order = TopologicalSorter({key: task.get("dependentTasks", []) for key, task in tasks.items()}).static_order()
     return [(key, tasks[key]) for key in order]

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from pipelines.compile_pipeline import compile_pipeline
-from pipelines.kubeflow import complete, connect, explained, quiet
+from pipelines.kubeflow import complete, connect, explained, profile_for_runs, quiet
 from pipelines.recipe import Recipe
 from pipelines.run_folder import RunFolder
 from pipelines.submission import Access, Submission, keep, task_keys
@@ -15,8 +15,18 @@ from pipelines.submission import Access, Submission, keep, task_keys
 EXPERIMENT = "tutelage"
 
 
-def submit(recipe: Recipe, folder: RunFolder, access: Access, experiment: str = EXPERIMENT) -> Submission:
+def submit(
+    recipe: Recipe, folder: RunFolder, access: Access, experiment: str = EXPERIMENT, *, guessed: bool = False
+) -> Submission:
     """Compile and submit; what is needed to find the run again is kept in the folder.
+
+    Args:
+        recipe: what runs.
+        folder: the run's, on this machine.
+        access: how Kubeflow is reached, and the namespace of the run.
+        experiment: the run's, in Kubeflow.
+        guessed: the namespace is the kubeconfig's. A Kubeflow with one user runs everything in its own, whatever that
+            says, so it is not remembered as the run's.
 
     Raises:
         KubeflowError: Kubeflow cannot be reached or refuses.
@@ -27,15 +37,18 @@ def submit(recipe: Recipe, folder: RunFolder, access: Access, experiment: str = 
         path = Path(scratch) / "distill.yaml"
         compile_pipeline(recipe, path)
         tasks = task_keys(next(yaml.safe_load_all(path.read_text())))
+        profile = profile_for_runs(access)
         client = connect(access)
         with explained(access), quiet():
-            there = client.create_experiment(experiment, namespace=access.namespace or None)
+            there = client.create_experiment(experiment, namespace=profile)
             run = client.run_pipeline(
                 there.experiment_id,
                 job_name=f"{folder.name} {time.strftime('%Y-%m-%d %H:%M:%S')}",
                 pipeline_package_path=str(path),
                 service_account=recipe.placement.service_account or None,
             )
+    if guessed and profile is None:
+        access = access.model_copy(update={"namespace": ""})
     submission = Submission(
         run=run.run_id,
         name=folder.name,

@@ -17,7 +17,6 @@ from pydantic import ValidationError
 
 from components.launch.cluster import Cluster
 from components.launch.connect import connect
-from components.launch.identity import job_namespace
 from components.launch.job import Job, Launch, run_job
 from components.launch.kind import resource_name
 from components.launch.refusals import Unreachable
@@ -31,6 +30,7 @@ from pipelines.cluster_served import SERVED, examine_served, served_versions
 from pipelines.doctor import Finding, print_findings
 from pipelines.document import Document
 from pipelines.move_jobs import launch_of
+from pipelines.namespace import choose_namespace
 from pipelines.placement import Placement
 
 MODULE = "pipelines.try_job"
@@ -47,8 +47,9 @@ def try_cluster(placement: Placement, store: str, start_seconds: float) -> Itera
     Raises:
         JobError: there is no cluster to speak to.
     """
-    client = connect()
-    cluster = Cluster(job_namespace(placement.pods.namespace))
+    client, namespace = connect(), choose_namespace()
+    yield Finding("namespace", True, namespace.with_jobs(placement.pods.namespace))
+    cluster = Cluster(placement.pods.namespace or namespace.name)
     yield from examine_served(client, None)
     served = {name for name, resource in SERVED.items() if resource.version in served_versions(client, resource)}
     yield from _rights(client, cluster.namespace, served)
@@ -91,7 +92,7 @@ def small_job(launch: Launch, step: str, store: str, start_seconds: float) -> Jo
 def _rights(client: Any, namespace: str, served: set[str]) -> Iterator[Finding]:
     """Rights to what is served; a Role need not have the others."""
     unserved = {f"{kind.plural}.{kind.group}" for name, kind in SERVED.items() if name not in served}
-    for finding in examine_rights(client, namespace, "", None):
+    for finding in examine_rights(client, namespace, None, None):
         if finding.what.removeprefix("right to ") not in unserved:
             yield finding
 
@@ -115,7 +116,8 @@ def _job(cluster: Cluster, placement: Placement, step: str, served: set[str], tr
         return Finding(what, True, "left out: the placement runs it in the step's own pod")
     if launcher not in served:
         return Finding(what, True, f"left out: {launcher} is not served")
-    job = small_job(launch.model_copy(update={"launcher": launcher}), step, *trying)
+    here = launch.pods.model_copy(update={"namespace": cluster.namespace})
+    job = small_job(launch.model_copy(update={"launcher": launcher, "pods": here}), step, *trying)
     try:
         run_job(job)
     except TutelageError as error:

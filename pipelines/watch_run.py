@@ -4,15 +4,19 @@ import time
 from typing import Any
 
 from components.shared.errors import TutelageError
+from pipelines.explain_failures import Reasons
 from pipelines.kubeflow import KubeflowError, connect, explained
 from pipelines.run_folder import TaskState
 from pipelines.show_progress import make_display
 from pipelines.submission import Submission
 
 POLL_SECONDS = 5.0
+GO_ON = "submit again to go on: what is done is not done again"
 PATIENCE_SECONDS = 600.0
 """How long Kubeflow may be out of reach while a run is watched."""
 ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
+CANCELLED = ("CANCELING", "CANCELED")
+GOOD = ("SUCCEEDED", "SKIPPED")
 STATES = {
     "RUNNING": "running",
     "SUCCEEDED": "done",
@@ -30,11 +34,18 @@ class FollowedRun:
     def __init__(self, submission: Submission) -> None:
         self.submission = submission
         self._client = connect(submission.access)
+        self._reasons = Reasons(submission)
 
     def ask(self) -> Any:
         """The run as Kubeflow knows it now. Raises KubeflowError."""
         with explained(self.submission.access):
             return self._client.get_run(self.submission.run)
+
+    def states(self, found: Any) -> dict[str, TaskState]:
+        """Our states of the run's tasks, in the pipeline's order; those that failed say why."""
+        states = states_of(found, self.submission)
+        self._reasons.fill_in(states)
+        return states
 
     def terminate(self) -> None:
         """End the run; one that has ended stays as it is. Raises KubeflowError."""
@@ -53,7 +64,7 @@ def watch(run: FollowedRun) -> dict[str, TaskState]:
     with make_display(list(states)) as display:
         while True:
             found = _ask_patiently(run)
-            before, states = states, states_of(found, run.submission)
+            before, states = states, run.states(found)
             display.show(_changes(before, states), states)
             if found.state in ENDED:
                 break
@@ -65,6 +76,7 @@ def watch(run: FollowedRun) -> dict[str, TaskState]:
 def states_of(run: Any, submission: Submission) -> dict[str, TaskState]:
     """Our states of a run's tasks, in the pipeline's order."""
     states = {name: TaskState(name) for name in submission.tasks.values()}
+    cancelled = cancelled_at(run) if run is not None else None
     details = (run.run_details.task_details if run is not None and run.run_details else None) or []
     for detail in details:
         # Kubeflow also lists drivers, executors and groups, which a person has not asked for.
@@ -75,21 +87,43 @@ def states_of(run: Any, submission: Submission) -> dict[str, TaskState]:
         task.state = STATES.get(detail.state or "", "waiting")
         task.began = detail.start_time.timestamp() if detail.start_time else 0.0
         task.ended = detail.end_time.timestamp() if detail.end_time else time.time()
+        if task.state == "failed" and cancelled is not None and task.ended >= cancelled:
+            task.state = "interrupted"
         task.message = (detail.error.message or "") if detail.error and task.state == "failed" else ""
     return states
 
 
+def cancelled_at(run: Any) -> float | None:
+    """When somebody cancelled a run (s since the epoch), also while it is still ending; None when nobody did.
+
+    A cancelled run ends as FAILED, like its tasks that were stopped: only the history of its states tells.
+    """
+    if run.state in GOOD:
+        return None
+    times = [one.update_time for one in run.state_history or [] if one.state in CANCELLED]
+    if not times and run.state not in CANCELLED:
+        return None
+    return min((moment.timestamp() for moment in times if moment), default=0.0)
+
+
+def word_for(run: Any) -> str:
+    """A run's state in a word."""
+    if cancelled_at(run) is not None:
+        return "cancelled" if run.state in ENDED else "being cancelled"
+    return str(run.state).lower()
+
+
 def require_success(run: Any, states: dict[str, TaskState], submission: Submission) -> None:
-    """Raise TutelageError for a run that ended badly."""
-    if run.state in {"SUCCEEDED", "SKIPPED"} or run.state not in ENDED:
+    """Raise TutelageError for a run that ended badly: each failed task with its own message and remedy."""
+    if run.state in GOOD or run.state not in ENDED:
         return
-    failed = [task for task in states.values() if task.state == "failed"]
+    failed = [f"{task.name}: {task.message or 'failed'}" for task in states.values() if task.state == "failed"]
+    if cancelled_at(run) is not None:
+        what = "\n".join([f"run {submission.run} was cancelled", *failed])
+        raise TutelageError(f"{what}\n  logs: {submission.link}", remedy=GO_ON)
     why = run.error.message if run.error else ""
-    what = f"{failed[0].name}: {failed[0].message or 'failed'}" if failed else why or f"the run is {run.state.lower()}"
-    raise TutelageError(
-        f"{what}\n  logs: {submission.link}",
-        remedy="the log of the task says why; submit again after mending it: what is done is not done again",
-    )
+    what = "\n".join(failed) or why or f"run {submission.run} failed before any of its tasks did"
+    raise TutelageError(f"{what}\n  logs: {submission.link}\n  then: {GO_ON}")
 
 
 def _ask_patiently(run: FollowedRun) -> Any:

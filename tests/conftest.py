@@ -121,7 +121,7 @@ def _versitygw() -> Path:
     program = cache / "tutelage" / VERSITYGW / "versitygw"
     if not program.exists() and shutil.which("go") is None:
         pytest.skip("needs Go on PATH to build versitygw, a real S3 server")
-    built = subprocess.run([str(BUILD), str(program.parent)], capture_output=True, text=True)
+    built = subprocess.run([str(BUILD), str(program.parent)], capture_output=True, text=True, timeout=600)
     if built.returncode:
         pytest.skip(f"versitygw cannot be built: {built.stderr.strip().splitlines()[-1]}")
     return program

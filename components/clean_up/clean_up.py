@@ -1,9 +1,11 @@
 """The clean-up step: what a run leaves behind on the cluster is deleted, however the run ended."""
 
+import os
 from dataclasses import dataclass, field
 
 from components.shared.log import say
 from components.shared.manifest import Cost
+from components.shared.run_pointer import RUN_VARIABLE
 
 STEP = "clean-up"
 
@@ -24,17 +26,17 @@ def clean_up_run(namespace: str) -> CleanedUp:
         namespace: where the jobs are; empty: the pod's own.
 
     Raises:
-        JobError: a missing right, or an API server that does not answer.
+        JobError: names what could not be listed or deleted, when all the rest is done.
     """
-    from components.launch.clean_up import delete_expired, delete_unfinished
+    from components.launch.clean_up import delete_left_over
     from components.launch.clock import Clock
     from components.launch.cluster import Cluster
     from components.launch.identity import job_namespace, who_we_are
 
     cluster, clock = Cluster(job_namespace(namespace)), Clock()
-    run = who_we_are(cluster, clock).run
-    unfinished = delete_unfinished(cluster, run, clock) if run else []
-    deleted = (*unfinished, *delete_expired(cluster, clock))
+    # Placed tasks have the id at hand; reading the own pod takes a right.
+    run = os.environ.get(RUN_VARIABLE) or who_we_are(cluster, clock).run
+    deleted = tuple(delete_left_over(cluster, run, clock))
     if not deleted:
         say(STEP, f"no job is left in namespace {cluster.namespace}")
     return CleanedUp(deleted)

@@ -31,8 +31,9 @@ def collect(
     from components.collect.collect import collect_data
     from components.collect.settings import CollectSettings
     from components.collect.summarise import summarise
-    from components.shared.step import hand_over, perform
+    from components.shared.step import hand_over, perform, reported
 
-    collected = perform("collect", lambda: collect_data(root, CollectSettings.model_validate(settings)))
-    hand_over(collected.benchmarks, root, benchmarks)
-    return hand_over(collected.dataset, root, dataset, metrics, (summary, summarise(root, *collected)))
+    collected = perform("collect", lambda: collect_data(root, CollectSettings.model_validate(settings)), root=root)
+    with reported("collect", root):
+        hand_over(collected.benchmarks, root, benchmarks)
+        return hand_over(collected.dataset, root, dataset, metrics, (summary, summarise(root, *collected)))

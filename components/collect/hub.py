@@ -7,6 +7,7 @@ from typing import Any
 from components.collect.records import Found, Record, shorten
 from components.collect.settings import HUB, Source
 from components.shared.errors import InputError
+from components.shared.interruption import may_pass
 from components.shared.manifest import Parent, canonical
 
 
@@ -48,4 +49,5 @@ def _unavailable(source: Source, error: Exception) -> InputError:
         f"{type(error).__name__}: {shorten(str(error))}",
         remedy="check name, subset, split and revision, the network and HF_TOKEN; or copy its files to the store and "
         "name their URI",
+        temporary=may_pass(error),
     )

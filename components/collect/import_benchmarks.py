@@ -3,6 +3,7 @@
 import hashlib
 import heapq
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,17 +12,20 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from components.collect.files import DataFile, digest_files, find_files
+from components.collect.encodings import AUTO, as_utf8
+from components.collect.files import DataFile, digest_files, find_files, is_hidden
 from components.collect.importers.importer import Importer, Member
 from components.collect.importers.registry import IMPORTERS
 from components.collect.read_sources import STEP, VERSION
 from components.collect.settings import BenchmarkSettings, BenchmarkSource
 from components.collect.streams import PIECE
+from components.collect.unpack import unpack
 from components.shared.errors import EmptyDataError, InputError
 from components.shared.log import track
 from components.shared.manifest import Manifest
 from components.shared.output import Output, RowWriter
 from components.shared.rows import Question
+from components.shared.store import join
 
 ZIP_SUFFIX = ".zip"
 
@@ -136,16 +140,19 @@ def draw(questions: Iterator[Question], limit: int | None, seed: int) -> Iterato
 
 
 def _members(files: list[DataFile]) -> Iterator[Member]:
-    """The original files: those of a folder, or those inside a zip, in the order of their names."""
+    """The original files: those of a folder, or those inside a zip, in the order of their names.
+
+    Hidden members of a zip, such as a Mac's `__MACOSX/._x.csv`, are passed over as hidden files are in a folder.
+    """
     for file in files:
         if not file.name.endswith(ZIP_SUFFIX):
-            yield Member(file.name, file.uri, file.chunks)
+            yield Member(file.name, file.uri, file.text_chunks)
             continue
         with ExitStack() as stack:
             archive = _open_zip(file, stack.enter_context(file.local()))
             stack.enter_context(archive)
             for name in sorted(archive.namelist()):
-                if not name.endswith("/"):
+                if not name.endswith("/") and not is_hidden(name):
                     yield Member(name, file.uri, partial(_unzipped, archive, name, file))
 
 
@@ -159,10 +166,14 @@ def _open_zip(file: DataFile, path: Path) -> zipfile.ZipFile:
 def _unzipped(archive: zipfile.ZipFile, name: str, file: DataFile) -> Iterator[bytes]:
     try:
         with archive.open(name) as member:
-            while chunk := member.read(PIECE):
-                yield chunk
-    except (zipfile.BadZipFile, EOFError) as error:
+            yield from as_utf8(unpack(iter(lambda: member.read(PIECE), b""), join(file.uri, name)), AUTO)
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise _damaged(file, error) from error
+    except (RuntimeError, NotImplementedError) as error:
+        # zipfile's errors for a member that wants a password, and for a way of packing that it does not know.
+        raise InputError(
+            f"{file.uri}: {name} cannot be unpacked: {error}", remedy="unpack it, and name the folder in `uri`"
+        ) from error
 
 
 def _damaged(file: DataFile, error: Exception) -> InputError:

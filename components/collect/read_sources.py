@@ -1,52 +1,27 @@
 """Read instructions from all sources into the output: good rows to `rows/`, bad ones to `rejected/`."""
 
 import itertools
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
+from components.collect.encodings import AUTO
 from components.collect.normalise import normalise
 from components.collect.open_source import OpenSource, Reading, open_source
 from components.collect.records import BadRowError, Broken, Found, Record
-from components.collect.settings import AUTO, DatasetSettings, Source
+from components.collect.settings import DatasetSettings, Source
 from components.collect.shapes.registry import SHAPES, shape_of
 from components.collect.shapes.shape import Shape
+from components.collect.tally import Tally, counts_of, unread_in_words
 from components.shared.errors import EmptyDataError, InputError
-from components.shared.log import Progress
+from components.shared.log import Progress, say
 from components.shared.manifest import Manifest
 from components.shared.output import Output, RowWriter
 from components.shared.rows import Instruction, Rejected
 from components.shared.store import join
 
 STEP = "collect"
-VERSION = 1
+VERSION = 2
 PEEK = 100
 """Records that are looked at to find out a file's shape; more of them without one are rejected."""
-SHOWN_REASONS = 5
-
-
-@dataclass
-class Tally:
-    """What became of one source's records: rows made, records rejected by reason, and what its files are."""
-
-    name: str
-    files: int = 0
-    rows: int = 0
-    records: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
-    formats: set[str] = field(default_factory=set)
-    shapes: set[str] = field(default_factory=set)
-    examples: dict[str, Rejected] = field(default_factory=dict)
-
-    @property
-    def rejected_share(self) -> float:
-        """Rejected records among all records."""
-        return self.rejected.total() / max(self.records, 1)
-
-    def reject(self, row: Rejected) -> None:
-        """Count a rejected record."""
-        self.rejected[row.reason] += 1
-        self.examples.setdefault(row.reason, row)
 
 
 def read_sources(root: str, settings: DatasetSettings) -> Manifest:
@@ -58,7 +33,8 @@ def read_sources(root: str, settings: DatasetSettings) -> Manifest:
 
     Returns:
         Manifest of content `instruction/1`, with Instruction rows in `rows/`, Rejected rows in `rejected/` and
-        `report.json`: for each source its files, formats, shapes, rows, and rejected records by reason.
+        `report.json`: for each source its files, formats, shapes, rows, rejected records by reason, labels, and the
+        fields and files that are not read.
 
     Raises:
         InputError: a source is not there or not readable, or too many of its records are rejected.
@@ -71,8 +47,8 @@ def read_sources(root: str, settings: DatasetSettings) -> Manifest:
         return done
     with output.writing():
         tallies = Writing(output, settings).read_all(sources)
-        output.write_json("report.json", {"sources": [_report(tally) for tally in tallies]})
-        return output.finish(Instruction.content, _counts(tallies))
+        output.write_json("report.json", {"sources": [tally.report() for tally in tallies]})
+        return output.finish(Instruction.content, counts_of(tallies))
 
 
 class Writing:
@@ -91,11 +67,18 @@ class Writing:
         self._rejected.close()
         self._progress.finish()
         if not self._rows.rows:
-            raise EmptyDataError("no source has a single row", remedy="check the sources' URIs and limits")
+            why = "; ".join(tally.emptiness() for tally in tallies)
+            raise EmptyDataError(
+                f"no source has a single row: {why}",
+                remedy=f"{tallies[0].remedies()}, and check the URIs"
+                + (f"; all rejected records are listed in {self._place}" if self._rejected.rows else ""),
+            )
         return tallies
 
     def _read(self, opened: OpenSource) -> Tally:
-        tally = Tally(opened.source.name)
+        tally = Tally(opened.source.name, opened.unread)
+        if opened.unread:
+            say(STEP, f"source {opened.source.name!r}: {unread_in_words(opened.unread)}")
         for reading in opened.readings(self._settings.max_characters):
             tally.files += 1
             tally.formats.add(reading.format)
@@ -103,6 +86,8 @@ class Writing:
             if self._is_full(opened.source, tally):
                 break
         self._require_few_rejected(tally)
+        for line in tally.notes():
+            say(STEP, line)
         return tally
 
     def _read_file(self, source: Source, reading: Reading, tally: Tally) -> None:
@@ -113,7 +98,7 @@ class Writing:
         for record in records:
             for row in self._rows_of(record, shape, source, place, tally):
                 self._rows.add(row)
-                tally.rows += 1
+                tally.add(row)
                 if self._is_full(source, tally):
                     return
             self._progress.advance()
@@ -126,7 +111,7 @@ class Writing:
         try:
             if isinstance(record, Broken):
                 raise BadRowError(record.reason, record.detail)
-            return normalise(record, shape, source, place, self._settings.max_characters)
+            return normalise(record, shape, source, place, self._settings.max_characters, ignored=tally.ignored)
         except BadRowError as error:
             row = Rejected(source=place, line=record.line, reason=error.reason, detail=error.detail)
             self._rejected.add(row)
@@ -141,16 +126,11 @@ class Writing:
         if tally.rejected_share <= self._settings.max_rejected_share:
             return
         self._rejected.close()
-        reasons = "; ".join(
-            f"{count} {reason}, first in {tally.examples[reason].source} line {tally.examples[reason].line}"
-            + (f" ({tally.examples[reason].detail})" if tally.examples[reason].detail else "")
-            for reason, count in tally.rejected.most_common(SHOWN_REASONS)
-        )
+        listed = f"all rejected records are listed in {self._place}"
         raise InputError(
-            f"source {tally.name!r}: {tally.rejected.total()} of {tally.records} records are rejected: {reasons}",
+            tally.rejections(),
             rule=f"at most {self._settings.max_rejected_share:.1%} of a source's records may be rejected",
-            remedy=f"repair the source, name its right `format` and `shape`, or raise `max_rejected_share`; all "
-            f"rejected records are listed in {self._place}",
+            remedy=f"{tally.remedies()}, or raise `max_rejected_share`; {listed}",
         )
 
 
@@ -165,29 +145,3 @@ def _with_shape(source: Source, records: Found) -> tuple[Shape | None, Iterator[
         if shape is not None:
             return shape, itertools.chain(seen, records)
     return None, itertools.chain(seen, records)
-
-
-def _counts(tallies: list[Tally]) -> dict[str, float]:
-    counts: dict[str, float] = {
-        "rows": sum(tally.rows for tally in tallies),
-        "records": sum(tally.records for tally in tallies),
-        "rejected": sum(tally.rejected.total() for tally in tallies),
-        "sources": len(tallies),
-    }
-    for tally in tallies:
-        counts[f"rows_{tally.name}"] = tally.rows
-        counts[f"rejected_{tally.name}"] = tally.rejected.total()
-    reasons = sum((tally.rejected for tally in tallies), Counter[str]())
-    return counts | {f"rejected_as_{reason.replace('-', '_')}": count for reason, count in sorted(reasons.items())}
-
-
-def _report(tally: Tally) -> dict[str, object]:
-    return {
-        "name": tally.name,
-        "files": tally.files,
-        "formats": sorted(tally.formats),
-        "shapes": sorted(tally.shapes),
-        "rows": tally.rows,
-        "records": tally.records,
-        "rejected": dict(sorted(tally.rejected.items())),
-    }

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from components.collect.encodings import MARK_BYTES, valid_in
+
 DETAIL_LENGTH = 300
 BYTES_PER_CHARACTER = 12
 """The longest JSON spelling of one character: a surrogate pair escaped as `\\uXXXX\\uXXXX`."""
@@ -27,6 +29,10 @@ class Reason(StrEnum):
     empty_response = "empty-response"
     wrong_turns = "wrong-turns"
     no_answer = "no-answer"
+    needs_tools = "needs-tools"
+    needs_media = "needs-media"
+    not_learnt = "not-learnt"
+    contradictory_labels = "contradictory-labels"
     oversize = "oversize"
 
 
@@ -64,12 +70,19 @@ def shorten(text: str) -> str:
     return flat if len(flat) <= DETAIL_LENGTH else flat[: DETAIL_LENGTH - 1] + "…"
 
 
+def undecodable(data: bytes, start: int, reason: str) -> str:
+    """The detail of bytes that are no UTF-8: which, where, and in which other encodings they would be text."""
+    if data.startswith(MARK_BYTES, start):
+        return f"bytes after byte {start} that are no text in the encoding of the file"
+    return f"byte 0x{data[start]:02x} at {start}: {reason}{valid_in(data)}"
+
+
 def parse_object(line: int, data: bytes) -> Record | Broken:
     """Read the bytes of one JSON object."""
     try:
         value = json.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
-        return Broken(line, Reason.invalid_unicode, f"byte 0x{data[error.start]:02x} at {error.start}: {error.reason}")
+        return Broken(line, Reason.invalid_unicode, undecodable(data, error.start, error.reason))
     except RecursionError:
         return Broken(line, Reason.broken_json, "nested too deeply")
     except ValueError as error:

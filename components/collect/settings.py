@@ -2,20 +2,22 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from components.collect.encodings import AUTO, known_encoding
+from components.collect.files import TRAIN
 from components.collect.formats.registry import FORMATS
 from components.collect.importers.registry import IMPORTERS
 from components.collect.shapes.reading import Reading
 from components.collect.shapes.registry import SHAPES
 from components.shared.settings import Settings, known
 
-AUTO = "auto"
 NAME = r"^[a-z][a-z0-9_]{0,39}$"
 HUB = "hub:"
 
 
 FormatName = Annotated[str, known([AUTO, *FORMATS], "format"), Field(json_schema_extra={"enum": [AUTO, *FORMATS]})]
+EncodingName = Annotated[str, AfterValidator(known_encoding)]
 ShapeName = Annotated[str, known([AUTO, *SHAPES], "shape"), Field(json_schema_extra={"enum": [AUTO, *SHAPES]})]
 ImporterName = Annotated[
     str, known([AUTO, *IMPORTERS], "importer"), Field(json_schema_extra={"enum": [AUTO, *IMPORTERS]})
@@ -45,8 +47,14 @@ class Source(Reading):
     shape: ShapeName = Field(AUTO, description="shape of the rows; auto goes by the first row that has a known one")
     check: Checking = Field(Checking(), description="how answers can be checked")
     limit: int | None = Field(None, ge=1, description="rows to take from the beginning; none: all")
-    subset: str = Field("", description="hub only: the data set's configuration")
-    split: str = Field("train", description="hub only: the split")
+    encoding: EncodingName = Field(
+        AUTO,
+        description="encoding of text, such as gb18030; auto: UTF-8, or what a byte order mark says (UTF-16, UTF-32)",
+    )
+    subset: str = Field("", description="configuration of a data set of the hub, or of a folder whose README names any")
+    split: str = Field(
+        TRAIN, min_length=1, description="split of a data set of the hub, or of a folder whose files' names say theirs"
+    )
     revision: str = Field("", description="hub only: commit, tag or branch; empty: the newest commit, looked up")
 
 

@@ -1,41 +1,20 @@
-"""Bytes as streams: unpacked and split into lines with bounded memory."""
+"""Bytes as streams, split into lines with bounded memory."""
 
-import zlib
+import itertools
 from collections.abc import Iterator
 
 PIECE = 1 << 20
-GZIP = 31
-"""zlib's `wbits` for a stream with a gzip header."""
 BOM = b"\xef\xbb\xbf"
 
 
-class UnpackError(Exception):
-    """A gzip stream is damaged or ends too early."""
-
-
-def unpack_gzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Decompress a gzip stream of one or more members, at most PIECE bytes at a time.
-
-    Raises:
-        UnpackError: the stream is damaged or ends too early.
-    """
-    member = zlib.decompressobj(GZIP)
-    fed = False
-    for chunk in chunks:
-        waiting = chunk
-        while waiting:
-            if member.eof:
-                member, fed = zlib.decompressobj(GZIP), False
-            try:
-                piece = member.decompress(waiting, PIECE)
-            except zlib.error as error:
-                raise UnpackError(str(error)) from error
-            fed = True
-            if piece:
-                yield piece
-            waiting = member.unused_data or member.unconsumed_tail
-    if fed and not member.eof:
-        raise UnpackError("it ends too early")
+def peek(chunks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
+    """The stream's first bytes, `size` or more where there are so many, and the complete stream again."""
+    head: list[bytes] = []
+    held = 0
+    while held < size and (chunk := next(chunks, None)) is not None:
+        head.append(chunk)
+        held += len(chunk)
+    return b"".join(head), itertools.chain(head, chunks)
 
 
 def split_lines(chunks: Iterator[bytes], limit: int) -> Iterator[bytes | None]:

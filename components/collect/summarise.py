@@ -1,10 +1,13 @@
 """The step's summary for people, in Markdown."""
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from components.shared.manifest import Manifest
 from components.shared.shards import read_bytes
+
+SHOWN = 12
 
 
 def summarise(root: str, dataset: Manifest, questions: Manifest) -> str:
@@ -16,9 +19,10 @@ def summarise(root: str, dataset: Manifest, questions: Manifest) -> str:
         "# Collected",
         f"{counts['rows']:,.0f} instructions from {counts['sources']:.0f} sources; "
         f"{counts['rejected']:,.0f} of {counts['records']:,.0f} records rejected.",
+        *_labelled(counts),
         "",
         *_table(
-            ("source", "format", "shape", "rows", "rejected", "reasons"),
+            ("source", "format", "shape", "rows", "rejected", "reasons", "fields not read", "files not read"),
             [
                 (
                     source["name"],
@@ -27,6 +31,8 @@ def summarise(root: str, dataset: Manifest, questions: Manifest) -> str:
                     f"{source['rows']:,}",
                     f"{sum(source['rejected'].values()):,}",
                     ", ".join(f"{reason} {count:,}" for reason, count in source["rejected"].items()),
+                    _first(f"{name} {count:,}" for name, count in _most_first(source["ignored_fields"])),
+                    _first(source["unread"]),
                 )
                 for source in sources
             ],
@@ -39,6 +45,21 @@ def summarise(root: str, dataset: Manifest, questions: Manifest) -> str:
         ]
         lines += ["", *_table(header, cells)]
     return "\n".join(lines) + "\n"
+
+
+def _labelled(counts: Mapping[str, float]) -> list[str]:
+    good, bad = counts["labelled_desirable"], counts["labelled_undesirable"]
+    return [f"{good:,.0f} responses are labelled desirable, {bad:,.0f} undesirable."] if good + bad else []
+
+
+def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _first(names: Iterable[str]) -> str:
+    """The first few names; a bar would end the table's cell."""
+    listed = [name.replace("|", "¦") for name in names]
+    return ", ".join(listed[:SHOWN]) + (" …" if len(listed) > SHOWN else "")
 
 
 def _report(root: str, manifest: Manifest) -> dict[str, Any]:

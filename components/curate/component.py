@@ -33,12 +33,14 @@ def curate(
     from components.curate.curate import curate_instructions
     from components.curate.settings import CurateSettings
     from components.curate.summarise import summarise
-    from components.shared.step import hand_over, perform, read_artifact
+    from components.shared.step import hand_over, perform, read_artifact, reported
 
     manifest = perform(
         "curate",
         lambda: curate_instructions(
             root, CurateSettings.model_validate(settings), read_artifact(instructions), read_artifact(benchmarks)
         ),
+        root=root,
     )
-    return hand_over(manifest, root, dataset, metrics, (summary, summarise(root, manifest)))
+    with reported("curate", root):
+        return hand_over(manifest, root, dataset, metrics, (summary, summarise(root, manifest)))

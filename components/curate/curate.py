@@ -114,7 +114,13 @@ class _Curation:
             if question.split in settings.overlap_splits
         )
         index = OverlapIndex(
-            questions, settings.overlap_tokens, settings.overlap_minimum_tokens, settings.overlap_common
+            questions,
+            settings.overlap_tokens,
+            settings.overlap_minimum_tokens,
+            settings.overlap_common,
+            run=settings.overlap_run,
+            share=settings.overlap_share,
+            passage=settings.overlap_passage,
         )
         columns = scan(self._rows("types and overlap"), settings, self._rules, index)
         drops = columns.drops()

@@ -1,216 +1,235 @@
-"""Finds instructions that overlap an evaluation set, with the matched passage as evidence.
+"""Finds instructions that overlap an evaluation set, with the matched passage and its weight as evidence.
 
-A row overlaps a question of at least n tokens when they share a run of n tokens (n = 13 as for GPT-3, Brown et al.
-2020, appendix C). Runs that stand in more than a set number of questions are boilerplate and count nothing.
+A question of at least n words (13, as for GPT-3: Brown et al. 2020, appendix C) becomes a candidate when a row holds a
+run of 8 of them; a run in more than `common` questions is boilerplate. Then all its words are compared: those in a run
+of 5 that the row holds too are covered, so an edited word costs little more than itself. Each word weighs by how few
+questions hold it (`questions.py`): the stem of a template says little about the question that was copied. The row
+overlaps when what is covered weighs at least `share` of the question (0.7, as PaLM counts 8-grams: Chowdhery et al.
+2022, section 8), or as much as `passage` words that no other question has (50, the length of an exact copy in Lee et
+al. 2022).
 
 A shorter question counts when all of it stands in the row in one piece, and not cut out of a longer list of numbers
 (`Sort 3, 9, 1` in `Sort 3, 9, 1, 7`). Of a shorter multiple-choice question the stem alone says little (`Which of the
-following is true?`), so its right choice, or two of its choices, have to stand in the row too. A question with very
-few tokens counts only when it is the whole instruction.
+following is true?`), so its right choice, or two of its choices, have to stand in the row too; so it is for a longer
+one that has no words of its own. A question with very few words, or one that many other questions begin
+or end with, counts only when it is the whole instruction.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from components.curate.tokens import (
-    Hashes,
-    Mask,
-    Positions,
-    TokenBatch,
-    TokenHasher,
-    grams,
-    is_number,
-    spell,
-    tokenise,
-)
+from components.curate.questions import Tokens, Weights, count_kinds, read_questions
+from components.curate.run_index import RunIndex
+from components.curate.runs import Sequences
+from components.curate.scripts import WORD, Sixths, sixths
+from components.curate.settings import OVERLAP_PASSAGE, OVERLAP_RUN, OVERLAP_SHARE
+from components.curate.tokens import Hashes, Mask, Positions, TokenBatch, TokenHasher, is_number, spell, tokenise
 from components.shared.rows import Question
 
-Tokens = Sequence[str]
-QUESTIONS_AT_ONCE = 5_000
-SIEVE_BITS = 24
 PASSAGE_TOKENS = 80
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 CONTINUES = frozenset("+-*/×÷^=")
+# Words in a run that covers them once a question is a candidate; shorter ones are shared by chance.
+SHORT_RUN = 5
+# Questions compared with one text: those with which it shares the most runs.
+MOST_CANDIDATES = 8
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """The question that a row overlaps (`BENCHMARK/ID`), and the passage they share, in normalised tokens."""
+    """The question that a row overlaps (`BENCHMARK/ID`), and the passage they share, in normalised tokens.
+
+    `share` is that of the question's weight that the row holds, `words` the weight itself, in words that no other
+    question has.
+    """
 
     question: str
     passage: str
+    share: float
+    words: float
 
     @property
     def evidence(self) -> str:
-        """As it stands in a dropped row."""
-        return f"{self.question}: {self.passage}"
+        """As it is in a dropped row; a part of a question comes with what it weighs."""
+        weight = f" [{self.share:.0%} of the question's weight, {self.words:.1f} words]" if self.share < 1 else ""
+        return f"{self.question}: {self.passage}{weight}"
 
 
-@dataclass(frozen=True)
-class _Choices:
-    """The choices of a short multiple-choice question as padded token texts, and the right one where it is known."""
-
-    texts: tuple[str, ...]
-    right: str | None
-
-    def stand_in(self, text: str) -> bool:
-        """Whether the right choice or two choices stand in the padded token text."""
-        if self.right is not None and self.right in text:
-            return True
-        return sum(choice in text for choice in self.texts) >= 2
-
-
-@dataclass(frozen=True)
-class _Grams:
-    """Sorted hashes of runs of one length, with the question that each is of; one hash may stand several times."""
+class _Text(NamedTuple):
+    """One text of a row, what is asked or its response, as arrays and as tokens."""
 
     hashes: Hashes
-    questions: npt.NDArray[np.int32]
+    sixths: Sixths
+    tokens: Tokens
+    asked: bool
+    row: tuple[Tokens, Tokens]
 
-    def owners(self, value: np.uint64) -> list[int]:
-        """The questions of one hash."""
-        first, last = np.searchsorted(self.hashes, value, "left"), np.searchsorted(self.hashes, value, "right")
-        owners: list[int] = self.questions[first:last].tolist()
-        return owners
-
-    def contain(self, values: Hashes) -> Mask:
-        """Which of the values there are."""
-        at = np.minimum(np.searchsorted(self.hashes, values), len(self.hashes) - 1)
-        return self.hashes[at] == values
+    def padded(self) -> str:
+        """All of the row's tokens."""
+        return f" {' '.join(self.row[0])} {' '.join(self.row[1])} "
 
 
 class OverlapIndex:
-    """The questions' runs of tokens, by hash.
+    """The questions' runs of words, by hash.
 
     Args:
         questions: those that training data may not overlap.
-        longest: n, the tokens of a run that counts.
-        minimum: a question with fewer tokens counts only as a whole instruction.
-        common: runs in more questions than this count nothing.
+        longest: n, the words of a longer question, which is compared word by word.
+        minimum: a question with fewer words counts only as a whole instruction.
+        common: runs in more questions than this weigh nothing.
+        run: the words of a run that makes a longer question a candidate.
+        share: of a longer question's weight, from which a row overlaps it.
+        passage: words of weight, from which a row overlaps a longer question whatever their share.
     """
 
-    def __init__(self, questions: Iterable[Question], longest: int, minimum: int, common: int) -> None:
-        self._longest, self._minimum = longest, minimum
+    def __init__(
+        self,
+        questions: Iterable[Question],
+        longest: int,
+        minimum: int,
+        common: int,
+        *,
+        run: int = OVERLAP_RUN,
+        share: float = OVERLAP_SHARE,
+        passage: float = OVERLAP_PASSAGE,
+    ) -> None:
+        self._longest, self._minimum, self._run = longest, minimum, min(run, longest)
+        self._share, self._passage = share, passage
         self._hasher = TokenHasher()
-        self._names: list[str] = []
-        self._choices: dict[int, _Choices] = {}
-        pieces: dict[int, list[tuple[Hashes, Positions]]] = {}
-        for number, batch in enumerate(_batches(questions)):
-            self._add(batch, number * QUESTIONS_AT_ONCE, pieces)
-        self._grams = {n: _sorted_grams(found, common if n == longest else None) for n, found in pieces.items()}
-        self._grams = {n: found for n, found in self._grams.items() if len(found.hashes)}
-        # A run whose hash has an empty place here is of no question: most are told at once.
-        self._sieve = np.zeros(1 << SIEVE_BITS, bool)
-        for found in self._grams.values():
-            self._sieve[found.hashes >> np.uint64(64 - SIEVE_BITS)] = True
+        self._questions = read_questions(questions, self._run, common, self._hasher)
+        self._words = self._questions.words()
+        self._long = self._index_long(common)
+        self._short = self._index_short()
+        self._boilerplate = self._find_boilerplate(common)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._questions.names)
 
     def search(self, rows: Sequence[tuple[Tokens, Tokens]]) -> dict[int, Overlap]:
         """The rows that overlap a question: row number to evidence. A row is what is asked and its response."""
         texts = [tokens for row in rows for tokens in row]
-        found: dict[int, Overlap] = {}
         batch = self._hasher.batch(texts)
-        owners = batch.texts()
-        for n, hashes, valid in grams(batch, max(self._grams, default=0)):
-            if n not in self._grams:
-                continue
-            hits = np.flatnonzero(valid & self._sieve[hashes >> np.uint64(64 - SIEVE_BITS)])
-            hits = hits[self._grams[n].contain(hashes[hits])]
-            for position in hits.tolist():
-                text = int(owners[position])
-                if text // 2 not in found:
-                    at = position - int(batch.starts[text])
-                    match = self._match(n, hashes[position], at, rows[text // 2], asked=text % 2 == 0)
-                    if match is not None:
-                        end = at + _run_length(hits, position, n)
-                        found[text // 2] = Overlap(match, spell(texts[text][at : min(end, at + PASSAGE_TOKENS)]))
+        shares = np.concatenate([np.zeros(0, np.int64), *(sixths(tokens) for tokens in texts)])
+        found: dict[int, Overlap] = {}
+        for number, overlap in self._search(batch, shares, texts, rows):
+            best = found.get(number)
+            if best is None or (overlap.share, overlap.words) > (best.share, best.words):
+                found[number] = overlap
         return found
 
-    def _match(self, n: int, value: np.uint64, at: int, row: tuple[Tokens, Tokens], asked: bool) -> str | None:
-        """The question that the run of n tokens from `at` stands for, if any."""
-        tokens = row[0] if asked else row[1]
-        owners = self._grams[n].owners(value)
-        if n == self._longest:
-            return self._names[owners[0]]
-        if n < self._minimum and not (asked and len(tokens) == n):
+    def _search(
+        self, batch: TokenBatch, shares: Sixths, texts: Sequence[Tokens], rows: Sequence[tuple[Tokens, Tokens]]
+    ) -> Iterator[tuple[int, Overlap]]:
+        def text(number: int) -> _Text:
+            part = slice(int(batch.starts[number]), int(batch.starts[number] + batch.lengths[number]))
+            row = rows[number // 2]
+            return _Text(batch.hashes[part], shares[part], texts[number], number % 2 == 0, row)
+
+        sequences, owners = Sequences(batch.hashes, shares, batch.left()), batch.texts()
+        for number, question in self._candidates(sequences, owners):
+            if (overlap := self._compare(text(number), question)) is not None:
+                yield number // 2, overlap
+        for tokens, index in self._short.items():
+            runs = sequences.of_tokens(tokens)
+            for place in index.hits(runs).tolist():
+                number = int(owners[place])
+                start = place - int(batch.starts[number])
+                overlap = self._match(text(number), start, tokens, runs.hashes[place : place + 1])
+                if overlap is not None:
+                    yield number // 2, overlap
+
+    def _candidates(self, sequences: Sequences, owners: Positions) -> Iterator[tuple[int, int]]:
+        """Texts and the longer questions with which each shares runs of words, at most MOST_CANDIDATES for a text."""
+        if not len(self._long.hashes):
+            return
+        runs = sequences.of_words(self._run)
+        hits = self._long.hits(runs)
+        questions, places = self._long.owners(runs.hashes[hits])
+        pairs, counts = np.unique(np.stack([owners[hits][places], questions]), axis=1, return_counts=True)
+        taken: dict[int, int] = {}
+        for place in np.lexsort((pairs[1], -counts, pairs[0])).tolist():
+            number, question = int(pairs[0][place]), int(pairs[1][place])
+            taken[number] = taken.get(number, 0) + 1
+            if taken[number] <= MOST_CANDIDATES:
+                yield number, question
+
+    def _compare(self, text: _Text, question: int) -> Overlap | None:
+        """Whether a text holds enough of a longer question."""
+        part = self._questions.part(question)
+        weights = self._questions.weights[part]
+        covered = _covered(self._questions.batch.hashes[part], self._questions.sixths[part], text)
+        words, total = float(weights[covered].sum()), float(weights.sum())
+        choices = self._questions.choices.get(question)
+        if choices is not None and not self._questions.own[part].any():
+            fits = bool(covered.all()) and choices.stand_in(text.padded())
+        else:
+            fits = words > 0 and (words >= self._share * total or words >= self._passage)
+        if not fits:
             return None
-        if _is_cut(tokens, at, at + n):
+        tokens = tokenise(self._questions.texts[question])
+        passage = spell(tokens[_heaviest(covered, weights)][:PASSAGE_TOKENS])
+        return Overlap(self._questions.names[question], passage, words / total if total else 1.0, words)
+
+    def _match(self, text: _Text, start: int, tokens: int, value: Hashes) -> Overlap | None:
+        """The shorter question that the run of tokens from `start` is, if any."""
+        whole = text.asked and len(text.tokens) == tokens
+        words = float(text.sixths[start : start + tokens].sum()) / WORD
+        if not whole and (words < self._minimum or int(value[0]) in self._boilerplate):
             return None
-        text = f" {' '.join(row[0])} {' '.join(row[1])} "
-        fits = (q for q in owners if q not in self._choices or self._choices[q].stand_in(text))
+        if _is_cut(text.tokens, start, start + tokens):
+            return None
+        choices, padded = self._questions.choices, text.padded()
+        owners = self._short[tokens].owners(value)[0].tolist()
+        fits = (each for each in owners if each not in choices or choices[each].stand_in(padded))
         question = next(fits, None)
-        return None if question is None else self._names[question]
+        if question is None:
+            return None
+        return Overlap(self._questions.names[question], spell(text.tokens[start : start + tokens]), 1.0, words)
 
-    def _add(self, questions: list[Question], first: int, pieces: dict[int, list[tuple[Hashes, Positions]]]) -> None:
-        texts = [tokenise(question.question) for question in questions]
-        for number, (question, tokens) in enumerate(zip(questions, texts, strict=True), start=first):
-            self._names.append(_name(question))
-            if question.choices and len(tokens) < self._longest:
-                self._choices[number] = _choices_of(question)
-        batch = self._hasher.batch(texts)
-        owners = batch.texts()
-        for n, hashes, valid in grams(batch, self._longest):
-            whole = valid if n == self._longest else valid & _starts_of(batch, n)
-            if whole.any():
-                pieces.setdefault(n, []).append((hashes[whole], owners[whole] + first))
+    def _index_long(self, common: int) -> RunIndex:
+        """The runs of words of questions with n words or more."""
+        runs, owners = self._questions.runs, self._questions.batch.texts()
+        chosen = runs.valid & (self._questions.held <= common) & (self._words[owners] >= self._longest)
+        return RunIndex.of(runs.hashes[chosen], owners[chosen])
 
+    def _index_short(self) -> dict[int, RunIndex]:
+        """Questions with fewer than n words, whole, by their number of tokens."""
+        batch = self._questions.batch
+        sequences = Sequences(batch.hashes, self._questions.sixths, batch.left())
+        short = (self._words < self._longest) & (batch.lengths > 0)
+        indexes = {}
+        for tokens in np.unique(batch.lengths[short]).tolist():
+            questions = np.flatnonzero(short & (batch.lengths == tokens))
+            indexes[tokens] = RunIndex.of(sequences.of_tokens(tokens).hashes[batch.starts[questions]], questions)
+        return indexes
 
-def _batches(questions: Iterable[Question]) -> Iterator[list[Question]]:
-    batch: list[Question] = []
-    for question in questions:
-        batch.append(question)
-        if len(batch) == QUESTIONS_AT_ONCE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _starts_of(batch: TokenBatch, n: int) -> Mask:
-    """[tokens] Where a text of exactly n tokens begins."""
-    begins = np.zeros(len(batch.hashes), bool)
-    begins[batch.starts[batch.lengths == n]] = True
-    return begins
-
-
-def _name(question: Question) -> str:
-    prefix = f"{question.benchmark}/"
-    return question.id if question.id.startswith(prefix) else prefix + question.id
+    def _find_boilerplate(self, common: int) -> frozenset[int]:
+        """Hashes of shorter questions that stand in more than `common` different questions."""
+        batch = self._questions.batch
+        sequences = Sequences(batch.hashes, self._questions.sixths, batch.left())
+        kinds = self._questions.kinds[batch.texts()]
+        found: set[int] = set()
+        for tokens, index in self._short.items():
+            runs = sequences.of_tokens(tokens)
+            hits = index.hits(runs)
+            found.update(runs.hashes[hits][count_kinds(runs.hashes[hits], kinds[hits]) > common].tolist())
+        return frozenset(found)
 
 
-def _choices_of(question: Question) -> _Choices:
-    texts = tuple(f" {' '.join(tokenise(choice))} " for choice in question.choices)
-    place = LETTERS.find(question.answer.strip().upper()) if len(question.answer.strip()) == 1 else -1
-    right = texts[place] if 0 <= place < len(texts) and texts[place].strip() else None
-    return _Choices(texts=tuple(text for text in dict.fromkeys(texts) if text.strip()), right=right)
+def _covered(hashes: Hashes, shares: Sixths, text: _Text) -> Mask:
+    """[tokens] Which of a question's tokens stand in short runs that the text holds too."""
+    ours = Sequences(hashes, shares, len(hashes) - np.arange(len(hashes))).of_words(SHORT_RUN)
+    theirs = Sequences(text.hashes, text.sixths, len(text.hashes) - np.arange(len(text.hashes))).of_words(SHORT_RUN)
+    return ours.covered(ours.valid & np.isin(ours.hashes, theirs.hashes[theirs.valid]))
 
 
-def _sorted_grams(pieces: list[tuple[Hashes, Positions]], common: int | None) -> _Grams:
-    """All runs of one length, without those that stand in more than `common` questions."""
-    hashes = np.concatenate([piece[0] for piece in pieces])
-    questions = np.concatenate([piece[1] for piece in pieces])
-    order = np.lexsort((questions, hashes))
-    hashes, questions = hashes[order], questions[order]
-    new = np.ones(len(hashes), bool)
-    new[1:] = (hashes[1:] != hashes[:-1]) | (questions[1:] != questions[:-1])
-    hashes, questions = hashes[new], questions[new]
-    if common is not None:
-        _, group, sizes = np.unique(hashes, return_inverse=True, return_counts=True)
-        rare = sizes[group] <= common
-        hashes, questions = hashes[rare], questions[rare]
-    return _Grams(hashes=hashes, questions=questions.astype(np.int32))
-
-
-def _run_length(hits: Positions, position: int, n: int) -> int:
-    """Tokens from `position` that are covered by runs of n tokens which begin one after the other."""
-    following = hits[np.searchsorted(hits, position) :]
-    more = int(np.argmin(np.append(following == position + np.arange(len(following)), False)))
-    return more - 1 + n
+def _heaviest(covered: Mask, weights: Weights) -> slice:
+    """The covered stretch that weighs the most."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], covered, [False]]).astype(np.int8)))
+    stretches = [slice(int(first), int(last)) for first, last in zip(edges[::2], edges[1::2], strict=True)]
+    return max(stretches, key=lambda stretch: (float(weights[stretch].sum()), stretch.stop - stretch.start))
 
 
 def _is_cut(tokens: Tokens, start: int, end: int) -> bool:

@@ -7,7 +7,11 @@ from pydantic import Field, model_validator
 from components.models.teacher import Sampling, TeacherSettings
 from components.shared.settings import Settings
 
-TOKENS_NOTE = "tokens: words, numbers and single CJK characters"
+TOKENS_NOTE = "tokens: words and numbers; in scripts without spaces, letters with their marks"
+WORDS_NOTE = "words: a Chinese character is 2/3 of one, a kana or Korean syllable 1/2, a Thai or Khmer cluster 1/3"
+OVERLAP_RUN = 8
+OVERLAP_SHARE = 0.7
+OVERLAP_PASSAGE = 50.0
 INSTRUCTION_PLACE = "{instruction}"
 
 LABEL_TEMPLATE = """Give the instruction below two labels: a broad category and a narrower one within it.
@@ -54,13 +58,39 @@ class CurateSettings(Settings):
     )
 
     overlap_tokens: int = Field(
-        13, ge=5, le=50, description=f"n-gram shared with an evaluation question ({TOKENS_NOTE}); GPT-3, appendix C: 13"
+        13,
+        ge=5,
+        le=50,
+        description="an evaluation question of this many words or more is compared word by word, a shorter one has to "
+        f"be there whole (GPT-3, appendix C: 13); {WORDS_NOTE}",
+    )
+    overlap_run: int = Field(
+        OVERLAP_RUN,
+        ge=5,
+        le=50,
+        description="words in a row that make a longer question a candidate (PaLM, section 8: 8), at most "
+        "overlap_tokens; fewer find questions with more edits",
     )
     overlap_minimum_tokens: int = Field(
-        3, ge=1, description="a shorter question counts only when it is the whole instruction; tokens"
+        3, ge=1, description="a question with fewer words counts only when it is the whole instruction"
     )
     overlap_common: int = Field(
-        10, ge=1, description="an n-gram in more questions than this is boilerplate and counts nothing (GPT-3: 10)"
+        10,
+        ge=1,
+        description="a run of words in more questions than this is boilerplate and counts nothing (GPT-3: 10); "
+        "in k questions, up to this many, a word weighs 1 / k²",
+    )
+    overlap_share: float = Field(
+        OVERLAP_SHARE,
+        gt=0,
+        le=1,
+        description="share of a longer question's weight that a row has to hold (PaLM, section 8: 0.7 of its 8-grams)",
+    )
+    overlap_passage: float = Field(
+        OVERLAP_PASSAGE,
+        ge=5,
+        description="weight that is enough whatever its share: as much as this many words of no other question "
+        "(an exact copy in Lee et al., ACL 2022: 50)",
     )
     overlap_responses: bool = Field(True, description="look into the response too, not only at what is asked")
     overlap_splits: tuple[Literal["test", "dev"], ...] = Field(
@@ -74,7 +104,7 @@ class CurateSettings(Settings):
         2, ge=1, le=5, description="features of the simhash: all runs of 1 to this many tokens, so that order counts"
     )
     short_tokens: int = Field(
-        32, ge=0, description="with fewer tokens than this only equal tokens are a duplicate: one word is over 3 bits"
+        32, ge=0, description="with fewer words than this only equal tokens are a duplicate: one word is over 3 bits"
     )
     numbers_distinguish: bool = Field(
         True, description="instructions whose numbers differ are never near-duplicates: they have different answers"

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from components.curate.scripts import WORD, sixths
 from components.curate.tokens import Hashes, Positions, TokenBatch, digest, grams, is_number, normalise, tokenise
 
 Votes = npt.NDArray[np.int32]
@@ -47,8 +48,11 @@ def _count_bits(votes: Votes, hashes: Hashes, owners: Positions) -> None:
 
 
 def guard(tokens: Sequence[str], short_tokens: int, numbers_distinguish: bool) -> int:
-    """What must be equal besides the simhash's distance: all tokens of a short text, the numbers of a longer one."""
-    if len(tokens) < short_tokens:
+    """What must be equal besides the simhash's distance: all tokens of a short text, the numbers of a longer one.
+
+    A text is short below `short_tokens` words: in scripts whose tokens are smaller than words, that takes more tokens.
+    """
+    if len(tokens) < short_tokens or sixths(tokens).sum() < short_tokens * WORD:
         return digest("tokens " + " ".join(tokens))
     numbers = [token for token in tokens if is_number(token)] if numbers_distinguish else []
     return digest("numbers " + " ".join(numbers))

@@ -1,8 +1,11 @@
 """Text as tokens, and tokens as 64-bit numbers in flat arrays.
 
-Normalisation: NFKC, curly apostrophes and long dashes made plain, casefold. Tokens: words (with inner apostrophes),
-numbers (`1,000` is `1000`, `3.5` is one token), single CJK characters, emoji, and the signs that carry meaning:
-`+ = < > ^ %` and currencies anywhere, `- * /` before a number. All other punctuation and all space is dropped.
+Normalisation: NFKC, invisible characters removed (Unicode's Default_Ignorable_Code_Point, as in NFKC_Casefold), curly
+apostrophes and long dashes made plain, casefold. Tokens follow Unicode's word boundaries (UAX #29): a word is letters
+with the marks that belong to them (vowel signs, tones, vocalisation), with inner apostrophes, middle dots and geresh.
+Scripts without spaces between words (`scripts.py`) have one token for each letter with its marks. Numbers are
+tokens (`1,000` is `1000`, `3.5` is one token), and so are emoji and the signs that carry meaning: `+ = < > ^ %` and
+currencies anywhere, `- * /` before a number. All other punctuation and all space is dropped.
 """
 
 import hashlib
@@ -13,35 +16,59 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import regex
+
+from components.curate.scripts import UNSPACED, is_unspaced
 
 Hashes = npt.NDArray[np.uint64]
 Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
-TOKEN = re.compile(
-    r"\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!,?\d)|\d+(?:\.\d+)?"  # a number, also with thousands separators
-    rf"|[{CJK}]"
+_FORM = (
+    r"\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?(?!,?\d)|\d+(?:\.\d+)?"  # a number, also with thousands separators
+    r"{single}"
     r"|\b[a-z](?:\+\+|\#)"  # C++, C#, F#
-    rf"|(?:(?![{CJK}\d])\w)(?:(?![{CJK}])\w)*(?:'(?:(?![{CJK}])\w)+)*"
+    r"|{first}{inner}*(?:[{joins}]{inner}+)*"
     r"|[+=<>±×÷∑√∞≤≥≠≈∫^%$€£¥₹]|[-*/](?=\s*\d)"
     "|[\U0001f000-\U0001faff\u2600-\u27bf]"
 )
-PLAIN = str.maketrans({"’": "'", "‘": "'", "−": "-", "–": "-", "—": "-"})
-IS_CJK = re.compile(f"[{CJK}]")
+# The same tokens twice: most texts are plain ASCII, where the standard library's matcher is four times as fast.
+PLAIN_TOKEN = re.compile(_FORM.format(single="", first="[a-z_]", inner="[a-z0-9_]", joins="'"), re.ASCII)
+TOKEN = regex.compile(
+    _FORM.format(
+        single=rf"|[[{UNSPACED}]&&[\p{{L}}\p{{Nl}}]]\p{{M}}*",
+        first=rf"[[\p{{L}}\p{{N}}_]--[{UNSPACED}\d]]",
+        inner=rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[{UNSPACED}]]",
+        joins="'·׳״",
+    ),
+    regex.V1,
+)
+# Default_Ignorable_Code_Point of Unicode 16 (DerivedCoreProperties.txt): joiners, soft hyphens, directions, variants.
+INVISIBLE = (
+    *(0xAD, 0x34F, 0x61C, *range(0x115F, 0x1161), *range(0x17B4, 0x17B6), *range(0x180B, 0x1810)),
+    *(*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0x3164, *range(0xFE00, 0xFE10)),
+    *(0xFEFF, 0xFFA0, *range(0xFFF0, 0xFFF9), *range(0x1BCA0, 0x1BCA4), *range(0x1D173, 0x1D17B)),
+    *range(0xE0000, 0xE1000),
+)
+PLAIN = str.maketrans({"’": "'", "‘": "'", "−": "-", "–": "-", "—": "-"} | {chr(code): None for code in INVISIBLE})
 CACHED_TOKENS = 500_000
 GRAM_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying loses no bits (2^64 over the golden ratio)
 
 
 def normalise(text: str) -> str:
-    """NFKC, plain apostrophes and dashes, casefolded."""
-    return unicodedata.normalize("NFKC", text).translate(PLAIN).casefold()
+    """NFKC without invisible characters, plain apostrophes and dashes, casefolded."""
+    if text.isascii():
+        return text.lower()
+    plain = unicodedata.normalize("NFKC", text).translate(PLAIN).casefold()
+    # Removing and casefolding can take letters and marks apart or bring them together: as in NFKC_Casefold, once more.
+    return plain if plain.isascii() else unicodedata.normalize("NFKC", plain)
 
 
 def tokenise(text: str) -> list[str]:
     """The tokens of a text, in order."""
-    tokens: list[str] = TOKEN.findall(normalise(text))
-    return [token.replace(",", "") for token in tokens]
+    plain = normalise(text)
+    tokens: list[str] = (PLAIN_TOKEN if plain.isascii() else TOKEN).findall(plain)
+    return [token.replace(",", "") for token in tokens] if "," in plain else tokens
 
 
 def is_number(token: str) -> bool:
@@ -50,10 +77,10 @@ def is_number(token: str) -> bool:
 
 
 def spell(tokens: Sequence[str]) -> str:
-    """Tokens as readable text: spaces between words, none between CJK characters."""
+    """Tokens as readable text: spaces between words, none within scripts that have none."""
     parts: list[str] = []
     for before, token in zip([None, *tokens], tokens, strict=False):
-        together = before is not None and IS_CJK.match(before) and IS_CJK.match(token)
+        together = before is not None and is_unspaced(before) and is_unspaced(token)
         parts += [token] if before is None or together else [" ", token]
     return "".join(parts)
 

@@ -24,10 +24,11 @@ def evaluate(
     from components.evaluate.evaluate import evaluate_models
     from components.evaluate.settings import EvaluateSettings
     from components.evaluate.summarise import summarise
-    from components.shared.step import hand_over, perform, read_artifact
+    from components.shared.step import hand_over, perform, read_artifact, reported
 
     def work() -> Any:
         return evaluate_models(root, EvaluateSettings.model_validate(settings), read_artifact(benchmarks), models)
 
-    manifest = perform("evaluate", work)
-    return hand_over(manifest, root, comparison, metrics, (summary, summarise(root, manifest)))
+    manifest = perform("evaluate", work, root=root)
+    with reported("evaluate", root):
+        return hand_over(manifest, root, comparison, metrics, (summary, summarise(root, manifest)))

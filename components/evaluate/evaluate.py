@@ -3,11 +3,14 @@
 import json
 import os
 from collections.abc import Mapping
+from functools import cache, partial
 from pathlib import Path
 
+from components.evaluate.benchmarks.registry import BENCHMARKS
 from components.evaluate.compare import compare_scores, holm
 from components.evaluate.evaluation import CONTENT as EVALUATION
 from components.evaluate.evaluation import SAMPLES, SCORES, STEP, VERSION, Evaluation
+from components.evaluate.parts import Answers, score_part
 from components.evaluate.questions import QuestionSet, read_questions
 from components.evaluate.settings import BASE, EvaluateSettings
 from components.models.offline import stay_offline
@@ -116,19 +119,34 @@ def _table(
     parents: Mapping[str, Parent],
     evaluations: Mapping[str, Manifest],
 ) -> ComparisonTable:
-    against = {name: _against_base(root, settings, evaluations, name) for name in models if name != BASE}
+    answers = {name: cache(partial(_read_scores, root, evaluations[name])) for name in models}
+    against = {name: _against_base(settings, evaluations, answers, name) for name in models if name != BASE}
     corrected = _corrected(settings, against)
+    whole = {name: _whole_scores(root, evaluations[name]) for name in models}
     variants = tuple(
         Variant(
             name=name,
             reference=reference,
             digest=parents[name].digest,
-            scores=tuple(_whole_scores(root, evaluations[name])),
+            scores=tuple(score for score in whole[name] if score.metric == BENCHMARKS[score.benchmark].metric),
+            readings=tuple(score for score in whole[name] if score.metric != BENCHMARKS[score.benchmark].metric),
             against_base=corrected.get(name, ()),
+            selection=score_part("selection", settings, answers[name], _base_of(name, answers)),
+            confirmation=score_part("confirmation", settings, answers[name], _base_of(name, answers)),
         )
         for name, reference in models.items()
     )
     return ComparisonTable(base=BASE, variants=variants)
+
+
+def _base_of(name: str, answers: Mapping[str, Answers]) -> Answers | None:
+    return None if name == BASE else answers[BASE]
+
+
+def _read_scores(root: str, evaluation: Manifest, benchmark: str) -> list[tuple[str, float]]:
+    """Each question's id and score; the answers' texts stay in the store."""
+    rows = read_rows(root, evaluation, Sample, f"{SAMPLES}/{benchmark}")
+    return [(sample.id, sample.score) for sample in rows]
 
 
 def _whole_scores(root: str, evaluation: Manifest) -> list[Score]:
@@ -138,19 +156,18 @@ def _whole_scores(root: str, evaluation: Manifest) -> list[Score]:
 
 
 def _against_base(
-    root: str, settings: EvaluateSettings, evaluations: Mapping[str, Manifest], name: str
+    settings: EvaluateSettings, evaluations: Mapping[str, Manifest], answers: Mapping[str, Answers], name: str
 ) -> list[Comparison]:
     comparisons = []
     for benchmark in settings.benchmarks:
-        part = f"{SAMPLES}/{benchmark.name}"
-        ours, theirs = (list(read_rows(root, evaluations[model], Sample, part)) for model in (name, BASE))
-        if [sample.id for sample in ours] != [sample.id for sample in theirs]:
+        ours, theirs = (answers[model](benchmark.name) for model in (name, BASE))
+        if [question for question, _ in ours] != [question for question, _ in theirs]:
             raise InputError(
                 f"{evaluations[name].address} and {evaluations[BASE].address} hold other questions of {benchmark.name}",
                 rule=f"models are compared on the same questions ({EVALUATION})",
                 remedy="delete the manifest of both evaluations and run again",
             )
-        pair = [sample.score for sample in ours], [sample.score for sample in theirs]
+        pair = [score for _, score in ours], [score for _, score in theirs]
         comparisons.append(compare_scores(benchmark.name, *pair, settings.resamples, settings.seed))
     return comparisons
 
@@ -180,6 +197,10 @@ def _counts(table: ComparisonTable, evaluations: Mapping[str, Manifest]) -> dict
         f"{variant.name}_{score.benchmark}".replace("-", "_"): score.value
         for variant in table.variants
         for score in variant.scores
+    } | {
+        f"{variant.name}_{score.benchmark}_{score.metric}".replace("-", "_"): score.value
+        for variant in table.variants
+        for score in variant.readings
     }
     distinct = {manifest.address: manifest for manifest in evaluations.values()}.values()
     for name in ("questions", "truncated_prompts", "control_text_prompts"):

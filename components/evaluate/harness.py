@@ -11,9 +11,9 @@ import datasets
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.evaluator import evaluate
 
-from components.evaluate.benchmarks.benchmark import Benchmark
+from components.evaluate.benchmarks.benchmark import Benchmark, Shot
 from components.evaluate.language_model import LocalModel, refused_question
-from components.evaluate.questions import QuestionSet
+from components.evaluate.questions import QuestionSet, worked_examples
 from components.evaluate.settings import BenchmarkSettings
 from components.models.conversation.chat_template import Refusal
 from components.shared.log import say
@@ -41,7 +41,7 @@ def ask(
         return benchmark.judge(question, reply, limits)
 
     tasks = {
-        name: _task(name, benchmark, settings, asked, questions.dev.get(asked[0].subject, ()), length, judge)
+        name: _task(name, benchmark, asked, worked_examples(settings, questions, asked[0].subject), length, judge)
         for name, asked in _by_subject(benchmark.name, questions.asked).items()
     }
     results = evaluate(
@@ -63,11 +63,8 @@ def require_askable(lm: LocalModel, benchmark: Benchmark, settings: BenchmarkSet
     """
     for asked in _by_subject(benchmark.name, questions.asked).values():
         first = asked[0]
-        messages = [
-            Message(role=role, content=turn[role])
-            for turn in _shots(benchmark, settings, first.subject, questions.dev.get(first.subject, ()))
-            for role in ROLES
-        ]
+        worked = worked_examples(settings, questions, first.subject)
+        messages = [Message(role=role, content=text) for shot in worked for role, text in zip(ROLES, shot, strict=True)]
         messages.append(Message(role="user", content=benchmark.prompt(first)))
         rendered = lm.encoder.render(messages)
         if isinstance(rendered, Refusal):
@@ -94,13 +91,12 @@ def _by_subject(name: str, questions: Sequence[Question]) -> dict[str, list[Ques
 def _task(  # noqa: PLR0917 - all that makes a task
     name: str,
     benchmark: Benchmark,
-    settings: BenchmarkSettings,
     asked: Sequence[Question],
-    dev: Sequence[Question],
+    worked: Sequence[Shot],
     length: int,
     judge: Judge,
 ) -> ConfigurableTask:
-    shots = _shots(benchmark, settings, asked[0].subject, dev)
+    shots = [{"user": user, "assistant": reply} for user, reply in worked]
     rows = datasets.Dataset.from_list([{"row": question.model_dump_json()} for question in asked])
     return ConfigurableTask(
         config={
@@ -122,14 +118,6 @@ def _task(  # noqa: PLR0917 - all that makes a task
             "metric_list": [{"metric": benchmark.metric, "aggregation": "mean", "higher_is_better": True}],
         }
     )
-
-
-def _shots(
-    benchmark: Benchmark, settings: BenchmarkSettings, subject: str, dev: Sequence[Question]
-) -> list[dict[Role, str]]:
-    """The worked examples of a subject's questions, each a turn of the user and one of the assistant."""
-    few_shot = settings.few_shot if settings.few_shot is not None else benchmark.few_shot
-    return [{"user": user, "assistant": reply} for user, reply in benchmark.shots(subject, dev)[:few_shot]]
 
 
 def _filter(benchmark: Benchmark, judge: Judge) -> Callable[[Any, Any], list[float]]:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from components.evaluate.benchmarks.benchmark import Shot
 from components.evaluate.benchmarks.registry import BENCHMARKS
 from components.evaluate.settings import BenchmarkSettings
 from components.shared.errors import InputError
@@ -24,7 +25,8 @@ def read_questions(root: str, benchmarks: Manifest, wanted: Sequence[BenchmarkSe
     """The wanted benchmarks' questions by the benchmarks' names.
 
     Raises:
-        InputError: a benchmark is not among the rows, its ids repeat, or rows are no questions.
+        InputError: a benchmark is not among the rows, its ids repeat, rows are no questions, or a subject has fewer
+            worked examples than are asked for.
     """
     asked: dict[str, list[Question]] = {benchmark.name: [] for benchmark in wanted}
     dev: dict[str, dict[str, list[Question]]] = {name: defaultdict(list) for name in asked}
@@ -37,13 +39,23 @@ def read_questions(root: str, benchmarks: Manifest, wanted: Sequence[BenchmarkSe
             dev[question.benchmark][question.subject].append(question)
     for name, questions in asked.items():
         _require(name, questions, present, benchmarks)
-    return {
+    found = {
         benchmark.name: QuestionSet(
             asked=tuple(spread(asked[benchmark.name], benchmark.limit)),
             dev={subject: tuple(rows) for subject, rows in dev[benchmark.name].items()},
         )
         for benchmark in wanted
     }
+    for benchmark in wanted:
+        _require_shots(benchmark, found[benchmark.name], benchmarks.address)
+    return found
+
+
+def worked_examples(benchmark: BenchmarkSettings, questions: QuestionSet, subject: str) -> list[Shot]:
+    """The worked examples before each question of a subject: as many as are asked for, where there are as many."""
+    kind = BENCHMARKS[benchmark.name]
+    wanted = benchmark.few_shot if benchmark.few_shot is not None else kind.few_shot
+    return kind.shots(subject, questions.dev.get(subject, ()))[:wanted] if wanted else []
 
 
 def spread(questions: Sequence[Question], limit: int | None) -> list[Question]:
@@ -69,3 +81,23 @@ def _require(name: str, questions: Sequence[Question], present: set[str], benchm
             rule="models are compared question by question, so ids are unique within a benchmark",
             remedy="import each file once",
         )
+
+
+def _require_shots(benchmark: BenchmarkSettings, questions: QuestionSet, address: str) -> None:
+    """Fewer worked examples than asked for would be another protocol under the same name."""
+    kind = BENCHMARKS[benchmark.name]
+    wanted = benchmark.few_shot if benchmark.few_shot is not None else kind.few_shot
+    subjects = dict.fromkeys(question.subject for question in questions.asked)
+    counts = {subject: len(worked_examples(benchmark, questions, subject)) for subject in subjects}
+    short = [subject for subject, count in counts.items() if count < wanted]
+    if not short:
+        return
+    fewest = min(counts[subject] for subject in short)
+    which = f"subject {short[0]!r} of {benchmark.name}" if short[0] else f"benchmark {benchmark.name!r}"
+    more = f", as {len(short) - 1} other subjects" if len(short) > 1 else ""
+    raise InputError(
+        f"few_shot of {benchmark.name} is {wanted}, and {which} has {counts[short[0]]} worked examples{more}",
+        rule="a model is asked with as many worked examples as the settings or the benchmark say",
+        remedy=f"import {kind.files} with the worked examples (dev) among them into {address}, "
+        f"or set few_shot of {benchmark.name} to at most {fewest}",
+    )

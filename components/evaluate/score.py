@@ -26,21 +26,35 @@ def standard_error(values: Sequence[float]) -> float:
 
 
 def score_samples(benchmark: Benchmark, questions: Sequence[Question], samples: Sequence[Sample]) -> list[Score]:
-    """The score of a whole benchmark first, then those of its subjects as `BENCHMARK/SUBJECT` where it has several.
+    """The score of a whole benchmark first, then by its other readings, then of its subjects as `BENCHMARK/SUBJECT`.
 
-    The whole is the mean over all questions, so that a subject counts by its size.
+    Subjects are scored where there are several. The whole is the mean over all questions, so that a subject counts by
+    its size.
     """
     by_subject = defaultdict[str, list[float]](list)
     for question, sample in zip(questions, samples, strict=True):
         by_subject[question.subject].append(sample.score)
-    whole = _score(benchmark.name, benchmark.metric, [sample.score for sample in samples])
+    whole = score_values(benchmark.name, benchmark.metric, [sample.score for sample in samples])
+    readings = [_read_as(metric, benchmark, questions, samples) for metric in benchmark.readings]
     if len(by_subject) < 2:
-        return [whole]
+        return [whole, *readings]
     parts = sorted(by_subject.items())
-    return [whole, *(_score(f"{benchmark.name}/{subject}", benchmark.metric, values) for subject, values in parts)]
+    return [
+        whole,
+        *readings,
+        *(score_values(f"{benchmark.name}/{subject}", benchmark.metric, values) for subject, values in parts),
+    ]
 
 
-def _score(name: str, metric: str, values: Sequence[float]) -> Score:
+def _read_as(metric: str, benchmark: Benchmark, questions: Sequence[Question], samples: Sequence[Sample]) -> Score:
+    pairs = zip(questions, samples, strict=True)
+    return score_values(
+        benchmark.name, metric, [benchmark.read_as(metric, asked, sample.output) for asked, sample in pairs]
+    )
+
+
+def score_values(name: str, metric: str, values: Sequence[float]) -> Score:
+    """The score of a benchmark, or of a part of it, from those of its questions."""
     return Score(
         benchmark=name, metric=metric, value=mean(values), standard_error=standard_error(values), count=len(values)
     )

@@ -1,9 +1,10 @@
 """The settings of evaluation: what is asked, how a model answers, and how models are compared."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from components.evaluate.benchmarks.benchmark import no_shots
 from components.evaluate.benchmarks.registry import BENCHMARKS
 from components.shared.sandbox import Limits
 from components.shared.settings import Settings, known
@@ -24,6 +25,12 @@ class BenchmarkSettings(Settings):
         None, ge=0, description="worked examples before each question; the benchmark's if empty"
     )
     max_tokens: int | None = Field(None, ge=1, description="longest answer, in tokens; the benchmark's when empty")
+
+    @model_validator(mode="after")
+    def _has_worked_examples(self) -> Self:
+        if self.few_shot and BENCHMARKS[self.name].shots is no_shots:
+            raise ValueError(f"{self.name} has no worked examples: leave few_shot out, or set it to 0")
+        return self
 
 
 class EvaluationSettings(Settings):
@@ -58,6 +65,13 @@ class EvaluateSettings(EvaluationSettings):
 
     correction: Literal["holm", "none"] = Field(
         "holm", description="p-values corrected for the number of models compared on a benchmark (Holm 1979), or not"
+    )
+    selection_share: float = Field(
+        0.5,
+        ge=0.05,
+        le=0.95,
+        description="share of each benchmark's questions on which the best model is chosen, by a fixed hash of "
+        "benchmark and question; it is judged on the others, since the score by which it was chosen flatters it",
     )
     resamples: int = Field(
         10_000, ge=100, description="permutations behind a p-value, for benchmarks with fractional scores"

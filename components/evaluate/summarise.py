@@ -24,6 +24,10 @@ def summarise(root: str, manifest: Manifest) -> str:
             *(f"| {variant.name} | {' | '.join(_cells(variant, names))} |" for variant in table.variants),
             "",
             *notes,
+            *_readings(table.variants),
+            "",
+            f"A model is chosen on {100 * manifest.settings['selection_share']:.0f} % of the questions and judged on "
+            "the others; here all count.",
             *_warning(manifest),
             "",
         ]
@@ -40,6 +44,16 @@ def _cells(variant: Variant, names: list[str]) -> list[str]:
             cell += f" ({100 * against[name].difference:+.1f}, p {_p(against[name].p_value)})"
         cells.append(cell)
     return cells
+
+
+def _readings(variants: tuple[Variant, ...]) -> list[str]:
+    """One line for each other reading of a benchmark, with all models."""
+    by_reading: dict[tuple[str, str], list[str]] = {}
+    for variant in variants:
+        for score in variant.readings:
+            value = f"{variant.name} {100 * score.value:.1f} ± {100 * score.standard_error:.1f}"
+            by_reading.setdefault((score.benchmark, score.metric), []).append(value)
+    return [f"- **{name}**, {metric}: {', '.join(values)}" for (name, metric), values in by_reading.items()]
 
 
 def _p(value: float) -> str:

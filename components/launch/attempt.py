@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass
 from typing import Literal
 
+from components.launch.admission import advise
 from components.launch.cluster import PODS, Selector
 from components.launch.events import Warnings
 from components.launch.failure import PodFailure, failure_of, first_failure, main_container
@@ -203,10 +204,13 @@ class AttemptFollower:
 
     def _give_up_starting(self) -> None:
         words = self._warnings.last or operators_words(self._standing)
+        advice = advise(self._warnings.last, self._cluster.namespace)
         raise OutOfPatience(
             f"job {self._job.name} did not start within {self._job.launch.start_seconds:.0f} s: {words}",
             rule="launch.start_seconds",
-            remedy="see whether the operator runs, and whether a quota or policy of the namespace refuses the pods",
+            remedy=advice.remedy
+            if advice
+            else "see whether the operator runs, and whether a quota or policy of the namespace refuses the pods",
         )
 
 

@@ -16,12 +16,15 @@ from components.launch.refusals import (
     UNTRUSTED,
     Absent,
     Conflict,
-    Expired,
+    Forbidden,
     MissingRight,
+    NotServed,
     Unreachable,
+    not_served,
     refusal,
     untrusted,
 )
+from components.launch.streams import changes_of, lines_of
 
 PODS = Resource("", "v1", "pods", "Pod")
 LOGS = Resource("", "v1", "pods", "Log")
@@ -64,7 +67,10 @@ class Selector:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of the API server; `verb` is RBAC's, `silence` the longest pause (s) within an answer."""
+    """What is asked of the API server; `verb` is RBAC's, `silence` the longest pause (s) within an answer.
+
+    `path`: asked for instead of the resource in the namespace.
+    """
 
     verb: str
     resource: Resource
@@ -72,6 +78,7 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     body: Object | None = None
     silence: float = READ_SECONDS
+    path: str = ""
 
     @property
     def words(self) -> str:
@@ -99,6 +106,20 @@ class Cluster:
     def beside(self, namespace: str) -> "Cluster":
         """Another namespace of the same cluster."""
         return Cluster(namespace, self._connecting)
+
+    def serves(self, resource: Resource) -> bool:
+        """Whether the API server knows a kind; True too where discovery is closed to this account.
+
+        Every authenticated account may ask discovery (the ClusterRole system:discovery). The kind itself does not tell:
+        the server asks for the right to it first, so an account whose Role does not name it gets 403 and never 404.
+        """
+        try:
+            found = self._json(Request("get", resource, path=f"/apis/{resource.api_version}"))
+        except (NotServed, Absent):
+            return False
+        except Forbidden:
+            return True
+        return any(each["name"] == resource.plural for each in found.get("resources") or [])
 
     def get(self, resource: Resource, name: str) -> Object | None:
         """One object; None when there is none."""
@@ -147,7 +168,7 @@ class Cluster:
         query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(WATCH_SECONDS)}
         watching = Request("watch", resource, query={**selector.query, **query}, silence=WATCH_SECONDS + READ_SECONDS)
         with self._answer(watching) as answer:
-            yield _changes(_lines(answer))
+            yield changes_of(lines_of(answer))
 
     @contextmanager
     def follow_log(self, pod: str, container: str, since: str = "") -> Iterator[Iterator[bytes]]:
@@ -158,13 +179,13 @@ class Cluster:
         query = {"container": container, "follow": "true", "timestamps": "true"}
         query |= {"sinceTime": since} if since else {}
         with self._answer(Request("get", LOGS, f"{pod}/log", query, silence=LOG_SILENCE_SECONDS)) as answer:
-            yield _lines(answer)
+            yield lines_of(answer)
 
     def read_log(self, pod: str, container: str, lines: int) -> list[str]:
         """The last lines of a container's log. Raises Absent or NotReady when there is none."""
         query = {"container": container, "tailLines": str(lines)}
         with self._answer(Request("get", LOGS, f"{pod}/log", query)) as answer:
-            return [line.decode(errors="replace").rstrip() for line in _lines(answer)]
+            return [line.decode(errors="replace").rstrip() for line in lines_of(answer)]
 
     def _json(self, request: Request) -> Object:
         with self._answer(request) as answer:
@@ -182,7 +203,7 @@ class Cluster:
                 # A connection that may hold the rest of a stream is not used again.
                 answer.close()
         except ApiException as error:
-            raise self._believed(refusal(error, request.verb, request.resource, self.namespace)) from error
+            raise self._explained(error, request) from error
         except SSLError as error:
             if UNTRUSTED in str(error):
                 raise untrusted(str(error)) from error
@@ -200,10 +221,15 @@ class Cluster:
         self._client = self._connecting()
         return self._ask(request)
 
-    def _believed(self, refused: Exception) -> Exception:
-        """The refusal; a missing right soon after a silence as what may pass."""
+    def _explained(self, error: ApiException, request: Request) -> Exception:
+        """The refusal; a right that is missing to a kind that is not served, or soon after a silence, is none."""
+        refused = refusal(error, request.verb, request.resource, self.namespace)
+        if not isinstance(refused, MissingRight):
+            return refused
+        if request.resource.group and not request.path and not self.serves(request.resource):
+            return not_served(request.resource)
         soon = time.monotonic() - self._silent_at < ROLES_SECONDS
-        return Unreachable(str(refused)) if soon and isinstance(refused, MissingRight) else refused
+        return Unreachable(str(refused)) if soon else refused
 
     def _ask(self, request: Request) -> Any:
         try:
@@ -216,7 +242,7 @@ class Cluster:
     def _call(self, request: Request) -> Any:
         kind = "application/merge-patch+json" if request.verb == "patch" else "application/json"
         return self._client.call_api(
-            self._path(request.resource, request.name),
+            request.path or self._path(request.resource, request.name),
             METHODS[request.verb],
             query_params=list(request.query.items()),
             header_params={"Content-Type": kind, "Accept": "application/json, */*"},
@@ -230,27 +256,3 @@ class Cluster:
     def _path(self, resource: Resource, name: str) -> str:
         start = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.version}"
         return f"{start}/namespaces/{self.namespace}/{resource.plural}" + (f"/{name}" if name else "")
-
-
-def _lines(answer: Any) -> Iterator[bytes]:
-    """Lines of a stream as they come; the last one may lack its newline."""
-    rest = b""
-    for piece in answer.stream(None, decode_content=False):
-        *lines, rest = (rest + piece).split(b"\n")
-        yield from (line + b"\n" for line in lines)
-    if rest:
-        yield rest
-
-
-def _changes(lines: Iterator[bytes]) -> Iterator[tuple[str, Object]]:
-    for line in lines:
-        if not line.endswith(b"\n"):
-            raise Unreachable("the watch was cut within a line")
-        change = json.loads(line)
-        seen = change["object"]
-        if change["type"] == "ERROR":
-            if seen.get("code") == 410:
-                raise Expired(seen.get("message", ""))
-            raise Unreachable(f"watch: {seen.get('message', seen)}")
-        if change["type"] != "BOOKMARK":
-            yield change["type"], seen

@@ -43,12 +43,17 @@ def own_namespace() -> str:
 
 
 def context_namespace() -> str:
-    """The namespace of the kubeconfig's current context."""
+    """The namespace of the kubeconfig's current context; `default` where it names none."""
+    return named_context_namespace() or DEFAULT_NAMESPACE
+
+
+def named_context_namespace() -> str:
+    """The namespace that the kubeconfig's current context names; empty where it names none, or where there is none."""
     try:
         _, context = config.list_kube_config_contexts(_kubeconfig())
-    except ConfigException:
-        return DEFAULT_NAMESPACE
-    return str(context["context"].get("namespace") or DEFAULT_NAMESPACE)
+    except (ConfigException, OSError):
+        return ""
+    return str(context["context"].get("namespace") or "")
 
 
 def _read_kubeconfig(settings: client.Configuration, otherwise: str) -> None:

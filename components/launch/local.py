@@ -18,7 +18,7 @@ from typing import IO
 from components.launch.follow_parent import die_with_parent
 from components.launch.job import Job
 from components.launch.torchrun import PRELOAD
-from components.shared.errors import JobError, SettingsError
+from components.shared.errors import TEMPORARY_EXIT_CODE, JobError, SettingsError
 
 TAIL_LINES = 60
 GRACE_SECONDS = 15.0
@@ -140,6 +140,7 @@ def _failure(job: Job, code: int | None, tail: list[str]) -> JobError:
     error = JobError(
         f"job {job.name} ({job.module}) {how}; its last lines:\n" + "\n".join(f"    {line}" for line in lines),
         remedy="see the log above; run again to continue from what is done",
+        temporary=code == TEMPORARY_EXIT_CODE,
     )
     error.exit_code = SettingsError.exit_code if code == SettingsError.exit_code else JobError.exit_code
     return error

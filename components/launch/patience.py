@@ -38,6 +38,7 @@ class Patience:
             raise JobError(
                 f"the API server has not answered for {SILENCE_SECONDS:.0f} s: {error}",
                 remedy="run again when it does: the job, if it still runs, is then found and followed",
+                temporary=True,
             ) from error
         self._clock.sleep(self._pause)
         self._pause = min(LONGEST_PAUSE_SECONDS, self._pause * 2)

@@ -9,6 +9,21 @@ from components.shared.settings import Settings
 Quantity = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?(m|[KMGTPE]i?)?$")]
 """A quantity of Kubernetes: 500m, 2, 16Gi."""
 
+_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = rf"{_NAME}(\.{_NAME})*"
+LabelKey = Annotated[
+    str,
+    StringConstraints(pattern=rf"^({_SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?$", max_length=317),
+]
+"""NAME or DOMAIN/NAME, as labels and annotations are called."""
+LabelValue = Annotated[str, StringConstraints(pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$", max_length=63)]
+QueueName = Annotated[str, StringConstraints(pattern=rf"^({_SUBDOMAIN})?$", max_length=63)]
+"""A name that is also the value of a label; may be empty."""
+ObjectName = Annotated[str, StringConstraints(pattern=rf"^({_SUBDOMAIN})?$", max_length=253)]
+"""The name of an object of Kubernetes, a DNS subdomain (RFC 1123); may be empty."""
+NamespaceName = Annotated[str, StringConstraints(pattern=rf"^({_NAME})?$", max_length=63)]
+"""A DNS label (RFC 1123); may be empty."""
+
 Fields = dict[str, JsonValue]
 """A part of a Kubernetes object, in Kubernetes' own words."""
 
@@ -37,8 +52,10 @@ class CertificateAuthority(Settings):
 class PodPlacement(Settings):
     """What holds for every pod of a run, the steps' own and their jobs'."""
 
-    namespace: str = Field("", description="namespace of jobs; empty: the one that the step's own pod runs in")
-    service_account: str = Field("", description="service account of a job's pods; they get no token of it")
+    namespace: NamespaceName = Field(
+        "", description="namespace of jobs; empty: the one that the step's own pod runs in"
+    )
+    service_account: ObjectName = Field("", description="service account of a job's pods; they get no token of it")
     image_pull_secrets: tuple[str, ...] = Field((), description="names of Secrets with registry logins")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
         "IfNotPresent", description="when the kubelet pulls the image"
@@ -48,12 +65,12 @@ class PodPlacement(Settings):
     )
     environment: dict[str, str] = Field({}, description="more environment variables, AWS_ENDPOINT_URL; no secrets")
     certificate_authority: CertificateAuthority | None = Field(None, description="whom TLS trusts instead of the usual")
-    node_selector: dict[str, str] = Field({}, description="labels that the node must have")
+    node_selector: dict[LabelKey, LabelValue] = Field({}, description="labels that the node must have")
     tolerations: tuple[Fields, ...] = Field((), description="taints that the pods tolerate, as Kubernetes spells them")
     affinity: Fields = Field({}, description="affinity, as Kubernetes spells it")
-    priority_class: str = Field("", description="name of a PriorityClass")
-    annotations: dict[str, str] = Field({}, description="annotations of the pods")
-    labels: dict[str, str] = Field({}, description="labels of the pods")
+    priority_class: ObjectName = Field("", description="name of a PriorityClass")
+    annotations: dict[LabelKey, str] = Field({}, description="annotations of the pods")
+    labels: dict[LabelKey, LabelValue] = Field({}, description="labels of the pods")
     user: int = Field(1000, ge=1, description="numeric user that the pods run as; never root")
 
 
@@ -71,8 +88,8 @@ class Pods(PodPlacement):
     scratch: Quantity = Field("20Gi", description="most that a pod may write to its temporary folder")
     volumes: tuple[Fields, ...] = Field((), description="extra volumes, as Kubernetes spells them")
     volume_mounts: tuple[Fields, ...] = Field((), description="where they are mounted, as Kubernetes spells it")
-    queue: str = Field("", description="Kueue's LocalQueue that admits the job")
-    queue_priority: str = Field(
+    queue: QueueName = Field("", description="Kueue's LocalQueue that admits the job")
+    queue_priority: QueueName = Field(
         "", description="Kueue's WorkloadPriorityClass of the job in its queue; empty: by the pods' priority_class"
     )
 

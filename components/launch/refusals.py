@@ -10,6 +10,7 @@ from typing import Any
 
 from kubernetes.client import ApiException
 
+from components.launch.admission import OTHER, advise
 from components.launch.kind import Resource
 from components.shared.errors import JobError
 
@@ -71,18 +72,19 @@ def refusal(error: ApiException, verb: str, resource: Resource, namespace: str) 
         return untrusted(text)
     if status in (0, 401, 429) or status >= 500:
         return Unreachable(f"{status or 'no answer'} to {verb} {where}: {text}")
-    return _unacceptable(text, verb, resource, where)
+    return _unacceptable(text, verb, resource, namespace)
 
 
-RUNTIME_REMEDY = "apply k8s/base/trainingruntime.yaml to it, or name one of its own in launch.training_runtime"
-
-
-def _unacceptable(text: str, verb: str, resource: Resource, where: str) -> Exception:
+def _unacceptable(text: str, verb: str, resource: Resource, namespace: str) -> Exception:
     if resource.kind == "Log":
         return NotReady(text)
+    advice = advise(text, namespace)
     return JobError(
-        f"the API server refuses to {verb} {where}: {text}",
-        remedy="correct what it names in the recipe (launch, pods), or the policy that refuses it",
+        f"the API server refuses to {verb} {resource.plural} in namespace {namespace}: {text}",
+        rule=advice.rule if advice else "",
+        remedy=advice.remedy
+        if advice
+        else "correct what it names in the recipe (launch, pods), or the policy that refuses it",
     )
 
 
@@ -109,12 +111,9 @@ def _words(error: ApiException) -> tuple[str, str]:
 def _forbidden(text: str, verb: str, resource: Resource, namespace: str) -> Forbidden:
     denied = re.search(r'User "(?P<user>[^"]+)" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)"', text)
     if denied is None:
-        no_runtime = "runtimeRef" in text and "not found" in text
-        return Forbidden(
-            f"the cluster refuses to {verb} {resource.plural} in namespace {namespace}: {text}",
-            rule="a TrainJob refers to a runtime" if no_runtime else "a quota or an admission policy of the namespace",
-            remedy=RUNTIME_REMEDY if no_runtime else "raise the quota, or ask for less (launch.nodes, launch.pods)",
-        )
+        advice = advise(text, namespace) or OTHER
+        problem = f"the cluster refuses to {verb} {resource.plural} in namespace {namespace}: {text}"
+        return Forbidden(problem, rule=advice.rule, remedy=advice.remedy)
     group = f" of {resource.group}" if resource.group else ""
     return MissingRight(
         f"{_account(denied['user'])} may not {denied['verb']} {denied['resource']}{group} in namespace {namespace}",
@@ -136,6 +135,11 @@ def _absent(text: str, reason: str, resource: Resource, namespace: str) -> Excep
         )
     if reason == "NotFound" and "the server could not find the requested resource" not in text:
         return Absent(text)
+    return not_served(resource)
+
+
+def not_served(resource: Resource) -> NotServed:
+    """The API server knows no such kind."""
     operator = OPERATORS.get(resource.group, f"what serves {resource.api_version}")
     return NotServed(
         f"this cluster has no {resource.kind} ({resource.plural}.{resource.group}/{resource.version})",

@@ -23,7 +23,8 @@ def merge(
     """
     from components.merge.merge import merge_models, summarise
     from components.merge.settings import MergeSettings
-    from components.shared.step import hand_over, perform
+    from components.shared.step import hand_over, perform, reported
 
-    manifest = perform(task, lambda: merge_models(root, MergeSettings.model_validate(settings), models))
-    return hand_over(manifest, root, model, metrics, (summary, summarise(root, manifest)))
+    manifest = perform(task, lambda: merge_models(root, MergeSettings.model_validate(settings), models), root=root)
+    with reported(task, root):
+        return hand_over(manifest, root, model, metrics, (summary, summarise(root, manifest)))

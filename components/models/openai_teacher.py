@@ -196,6 +196,7 @@ class OpenAITeacher:
         raise TeacherError(
             f"no teacher answers: {'; '.join(outcome.reason for outcome in outcomes)}",
             remedy="start the server, or correct `endpoints` (http://HOST:8000/v1 for vLLM)",
+            temporary=True,
         )
 
     async def _probe(self, endpoint: Endpoint) -> Outcome:

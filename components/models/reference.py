@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from components.shared.errors import DamagedError, ModelError
+from components.shared.interruption import may_pass
 from components.shared.manifest import MANIFEST, Manifest, Parent, canonical, parse_manifest
 from components.shared.store import Store, open_store
 
@@ -145,6 +146,7 @@ def _from_hub(reference: str, allow_pickled: bool) -> Path:
         raise ModelError(
             f"model {reference!r} cannot be had from the hub: {str(error).splitlines()[0]}",
             remedy="check the name and the network, or copy the model to the store and name its URI",
+            temporary=may_pass(error),
         ) from error
 
 

@@ -285,6 +285,7 @@ class RequestWindow:
             rule=f"one answer at least within {self._patience.seconds:.0f} s",
             remedy="check that the server runs and has loaded its model, the URL, and the network between; "
             "then run again: finished answers are kept",
+            temporary=True,
         )
 
     def _wake(self, now: float) -> None:

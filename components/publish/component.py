@@ -35,14 +35,16 @@ def publish(
     from components.publish.publish import publish_best, read_page, summarise
     from components.publish.settings import PublishSettings
     from components.shared.run_pointer import point_from_run
-    from components.shared.step import hand_over, perform, read_artifact
+    from components.shared.step import hand_over, perform, read_artifact, reported
 
     manifest = perform(
         "publish",
         lambda: point_from_run(
             root, publish_best(root, PublishSettings.model_validate(settings), read_artifact(comparison))
         ),
+        root=root,
     )
-    Path(report.path).parent.mkdir(parents=True, exist_ok=True)
-    Path(report.path).write_text(read_page(root, manifest), encoding="utf-8")
-    return hand_over(manifest, root, release, metrics, (summary, summarise(root, manifest)))
+    with reported("publish", root):
+        Path(report.path).parent.mkdir(parents=True, exist_ok=True)
+        Path(report.path).write_text(read_page(root, manifest), encoding="utf-8")
+        return hand_over(manifest, root, release, metrics, (summary, summarise(root, manifest)))

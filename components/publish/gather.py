@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from components.publish.lineage import Lineage
-from components.publish.report_schema import DataFacts, LossCurve, LossPoint
+from components.publish.report_schema import DataFacts, LossCurve, LossPoint, NotRead
 from components.shared.errors import DamagedError
 from components.shared.manifest import Manifest
 from components.shared.rows import Dropped, Rejected
@@ -29,6 +29,7 @@ def gather_data(root: str, lineage: Lineage) -> DataFacts:
         labels_before=_counts(curate, "labels", "before"),
         labels_after=_counts(curate, "labels", "after"),
         rejected=_reasons(root, lineage, "collect", "rejected", Rejected),
+        not_read=_not_read(root, lineage),
         drops=_reasons(root, lineage, "curate", "dropped", Dropped),
         diversity_before=_numbers(curate, "diversity", "before"),
         diversity_after=_numbers(curate, "diversity", "after"),
@@ -58,6 +59,17 @@ def _loss_points(value: Any) -> list[LossPoint]:
     """A list of log entries; those without a training loss (evaluations, the summary) are passed over."""
     entries = value if isinstance(value, list) else (value or {}).get("losses", [])
     return [LossPoint(step=entry["step"], loss=entry["loss"]) for entry in entries if {"step", "loss"} <= entry.keys()]
+
+
+def _not_read(root: str, lineage: Lineage) -> dict[str, NotRead]:
+    """What collect did not read, by source; sources that were read whole are left out."""
+    reports = [_read_json(root, manifest, STEP_REPORT) for manifest in lineage.of_step("collect")]
+    sources = [source for report in reports for source in _at(report, "sources") or []]
+    found = {
+        str(source["name"]): NotRead(fields=source.get("ignored_fields", {}), files=source.get("unread", {}))
+        for source in sources
+    }
+    return {name: left for name, left in found.items() if left.fields or left.files}
 
 
 def _report_of(root: str, lineage: Lineage, step: str) -> Any:

@@ -30,7 +30,7 @@ def write_model_card(judgement: Judgement, winner: Variant, facts: VariantFacts,
         version=address.rsplit("/", 1)[-1],
         sentence=judgement.gate.sentence,
         origin=_origin(facts),
-        rows=[_row(score, winner, judgement.base) for score in winner.scores],
+        rows=[_row(score, winner, judgement.base) for score in _scores(winner)],
         address=address,
         benchmark=judgement.gate.benchmark,
     )
@@ -44,7 +44,7 @@ def _metadata(settings: PublishSettings, facts: VariantFacts, winner: Variant) -
             "dataset": {"name": score.benchmark, "type": score.benchmark},
             "metrics": [{"type": score.metric, "value": round(score.value, 4), "name": score.metric}],
         }
-        for score in winner.scores
+        for score in _scores(winner)
     ]
     licence = {"license": settings.license} if settings.license else {}
     return {
@@ -63,8 +63,8 @@ def _origin(facts: VariantFacts) -> str:
 
 
 def _row(score: Score, winner: Variant, base: Variant) -> dict[str, str]:
-    of_base = next((item for item in base.scores if item.benchmark == score.benchmark), None)
-    difference = against_base(winner, score.benchmark)
+    of_base = next((item for item in _scores(base) if item.benchmark == score.benchmark), None)
+    difference = against_base(winner.confirmation, score.benchmark)
     return {
         "benchmark": score.benchmark,
         "metric": score.metric,
@@ -74,6 +74,11 @@ def _row(score: Score, winner: Variant, base: Variant) -> dict[str, str]:
         "difference": f"{100 * difference.difference:+.1f}" if difference else "",
         "p_value": f"{difference.p_value:.2g}" if difference else "",
     }
+
+
+def _scores(variant: Variant) -> tuple[Score, ...]:
+    """Those of the questions on which nothing was chosen: the others flatter the winner."""
+    return variant.confirmation.scores if variant.confirmation else ()
 
 
 def _percent(score: Score) -> str:

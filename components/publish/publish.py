@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from components.publish.gate import judge
+from components.publish.gate import judge, score_of
 from components.publish.judgement import Judgement
 from components.publish.lineage import trace
 from components.publish.planted import Planted, read_truth
@@ -23,7 +23,7 @@ from components.shared.rows import ComparisonTable
 from components.shared.shards import read_bytes
 
 STEP = "publish"
-VERSION = 1
+VERSION = 2
 CONTENT = "report/1"
 COMPARISON = "comparison/1"
 COMPARISON_FILE = "comparison.json"
@@ -90,6 +90,8 @@ def summarise(root: str, manifest: Manifest) -> str:
     benchmarks = list(dict.fromkeys(score.benchmark for variant in report.variants for score in variant.scores))
     lines = [
         f"**{report.gate.sentence}**",
+        "",
+        "On all questions, those on which the variant was chosen among them:",
         "",
         f"| variant | {' | '.join(benchmarks)} |",
         "|---" * (len(benchmarks) + 1) + "|",
@@ -159,7 +161,7 @@ def ordered(table: ComparisonTable, order: Sequence[str]) -> ComparisonTable:
 
 
 def _counts(report: Report) -> dict[str, float]:
-    """The numbers that Kubeflow shows as metrics."""
+    """The numbers that Kubeflow shows as metrics; scores are those of the questions that decide."""
     counts: dict[str, float] = {
         "variants": len(report.variants),
         "passed": sum(verdict.passed for verdict in report.gate.verdicts),
@@ -169,7 +171,7 @@ def _counts(report: Report) -> dict[str, float]:
     for variant in report.variants:
         if variant.name in {report.run.base, report.gate.winner}:
             name = "base_score" if variant.name == report.run.base else "winner_score"
-            counts[name] = next(score.value for score in variant.scores if score.benchmark == benchmark)
+            counts[name] = score_of(variant.confirmation, benchmark) or 0.0
     for planted in report.planted or ():
         name = planted.kind.replace("-", "_")
         measures = {f"recall_{name}": planted.recall, f"precision_{name}": planted.precision}

@@ -10,7 +10,7 @@ from components.publish.draw_lineage import draw_lineage
 from components.publish.gate import against_base, score_of
 from components.publish.plots import CONFIDENCE, draw_plots
 from components.publish.report_schema import Report, VariantFacts
-from components.shared.rows import Comparison, Score
+from components.shared.rows import Comparison, PartScores, Score
 
 FOLDER = Path(__file__).parent
 PAGE, STYLES = "report.html.jinja", "report.css"
@@ -33,6 +33,7 @@ def write_report(report: Report) -> str:
         "percent": percent,
         "signed": signed,
         "interval": interval,
+        "reach": reach,
         "p_value": p_value,
         "duration": duration,
         "number": number,
@@ -57,16 +58,16 @@ def write_report(report: Report) -> str:
 
 
 def headline(report: Report) -> dict[str, Any]:
-    """The figures at the top: the winner, or the best variant when nothing passed."""
+    """The figures at the top: the chosen variant, or the best one when none was, on the questions that decide."""
     benchmark = report.run.benchmark
     others = [variant for variant in report.variants if variant.name != report.run.base]
-    best = max(others, key=lambda v: (v.name == report.gate.winner, score_of(v, benchmark) or 0.0), default=None)
+    best = max(others, key=lambda v: (v.name == report.gate.chosen, score_of(v, benchmark) or 0.0), default=None)
     base = next(variant for variant in report.variants if variant.name == report.run.base)
     return {
         "best": best,
-        "score": _score(best, benchmark) if best else None,
-        "base_score": _score(base, benchmark),
-        "difference": against_base(best, benchmark) if best else None,
+        "score": _score(best.confirmation, benchmark) if best else None,
+        "base_score": _score(base.confirmation, benchmark),
+        "difference": against_base(best.confirmation, benchmark) if best else None,
         "passed": sum(verdict.passed for verdict in report.gate.verdicts),
         "tried": len(report.gate.verdicts),
     }
@@ -97,6 +98,12 @@ def interval(item: Comparison) -> str:
     """The 95 % interval of a difference in points."""
     reach = CONFIDENCE * item.standard_error
     return f"{signed(item.difference - reach)} to {signed(item.difference + reach)}"
+
+
+def reach(low_high: tuple[float, float]) -> str:
+    """An interval of differences in points."""
+    low, high = low_high
+    return f"{signed(low)} to {signed(high)}"
 
 
 def p_value(value: float | None) -> str:
@@ -151,5 +158,6 @@ def as_yaml(value: Any) -> str:
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _score(variant: VariantFacts, benchmark: str) -> Score | None:
-    return next((score for score in variant.scores if score.benchmark == benchmark), None)
+def _score(scores: VariantFacts | PartScores | None, benchmark: str) -> Score | None:
+    found = scores.scores if scores else ()
+    return next((score for score in found if score.benchmark == benchmark), None)

@@ -71,7 +71,9 @@ def _variant_facts(variant: Variant, lineage: Lineage, base: str, model_names: d
             "reference": without_credentials(manifest.address if manifest else variant.reference),
             "digest": variant.digest,
             "scores": variant.scores,
+            "readings": variant.readings,
             "against_base": variant.against_base,
+            "confirmation": variant.confirmation,
         }
     )
 

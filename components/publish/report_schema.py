@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from components.publish.settings import Gate
 from components.shared.manifest import Cost
-from components.shared.rows import Comparison, Score
+from components.shared.rows import Comparison, PartScores, Score
 
 
 class Facts(BaseModel):
@@ -40,16 +40,45 @@ class VariantFacts(Facts):
     reference: str = Field(description="address or reference of the model")
     digest: str = Field(description="SHA-256 of the model's content")
     scores: tuple[Score, ...] = Field(description="mean scores in [0, 1] with standard errors")
+    readings: tuple[Score, ...] = Field(
+        (), description="scores of the same replies by a benchmark's other readings, which decide nothing"
+    )
     against_base: tuple[Comparison, ...] = Field(description="paired differences to the base")
+    confirmation: PartScores | None = Field(description="the same on the questions that decide and did not choose")
+
+
+class PartFacts(Facts):
+    """A variant on one part of the deciding benchmark's questions."""
+
+    questions: int
+    score: float
+    difference: float = Field(description="score minus the base's on the same questions")
+    interval: tuple[float, float] = Field(description="95 % interval of the difference, by its standard error")
+    p_value: float = Field(description="of the difference, two-sided and paired, of this test alone")
+
+
+class LossFacts(Facts):
+    """A non-inferiority test on the confirmation part of a benchmark that the gate guards."""
+
+    benchmark: str
+    margin: float = Field(description="the largest loss that is accepted")
+    questions: int
+    difference: float = Field(description="score minus the base's")
+    lower_bound: float = Field(description="of the difference, one-sided, at the level 1 - loss_alpha")
+    passed: bool = Field(description="whether the lower bound is above minus the margin")
 
 
 class VariantVerdict(Facts):
     """What the gate says of one variant."""
 
     variant: str
+    chosen: bool = Field(description="whether it was chosen on the selection part; only then can it pass")
     passed: bool
-    gain: float | None = Field(description="score minus the base's on the deciding benchmark")
-    p_value: float | None = Field(description="of that gain, two-sided and paired, as the comparison gives it")
+    gain: float | None = Field(description="score minus the base's on the deciding benchmark's confirmation part")
+    p_value: float | None = Field(description="of that gain, two-sided and paired; one variant is tested, uncorrected")
+    selection: PartFacts | None = Field(description="on the deciding benchmark's questions that choose")
+    confirmation: PartFacts | None = Field(description="on those that decide")
+    losses: tuple[LossFacts, ...] = Field(description="on each benchmark with a margin")
     reasons: tuple[str, ...] = Field(description="why it did not pass; empty when it did")
 
 
@@ -59,8 +88,9 @@ class GateFacts(Facts):
     rule: Gate
     benchmark: str
     verdicts: tuple[VariantVerdict, ...]
-    winner: str | None = Field(description="the variant that was promoted")
-    sentence: str = Field(description="the outcome in one sentence")
+    chosen: str | None = Field(description="the variant that was chosen on the selection part")
+    winner: str | None = Field(description="the variant that was promoted: the chosen one, if it passed")
+    sentence: str = Field(description="the outcome in one sentence, in numbers of the confirmation part")
 
 
 class ReleaseFacts(Facts):
@@ -108,12 +138,20 @@ class StepFacts(Facts):
     settings: dict[str, Any]
 
 
+class NotRead(Facts):
+    """What collect left of one source: fields with the number of records that have them, files with the reason."""
+
+    fields: dict[str, int]
+    files: dict[str, str]
+
+
 class DataFacts(Facts):
     """What became of the data. Each part is null when the run has no such step or the step does not say."""
 
     labels_before: dict[str, int] | None = Field(description="rows by primary label before rare ones were dropped")
     labels_after: dict[str, int] | None = Field(description="rows by primary label in the curated data")
     rejected: dict[str, int] | None = Field(description="rows that collect could not read, by reason")
+    not_read: dict[str, NotRead] = Field({}, description="fields and files that collect did not read, by source")
     drops: dict[str, int] | None = Field(description="rows that curate removed, by reason")
     diversity_before: dict[str, float] | None = Field(description="label entropy, distinct-n, … before curation")
     diversity_after: dict[str, float] | None = Field(description="the same after curation")

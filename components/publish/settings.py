@@ -10,23 +10,42 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
 class Gate(Settings):
-    """What a variant must do to be promoted. Scores, gains and losses are fractions of 1: 0.02 is two points."""
+    """What a variant must do to be promoted. Scores, gains and losses are fractions of 1: 0.02 is two points.
+
+    One variant is chosen on the selection part of each benchmark's questions (evaluate.selection_share) and decided on
+    the confirmation part.
+    """
 
     benchmark: str = Field("", description="benchmark that decides; empty takes the comparison's first one")
     min_gain: float = Field(0.0, ge=0, lt=1, description="least gain over the base on that benchmark; always above 0")
     alpha: float = Field(
-        0.05, gt=0, lt=1, description="the gain's p-value (paired, two-sided, as evaluate gives it) must be below this"
+        0.05,
+        gt=0,
+        lt=1,
+        description="p-value (paired, two-sided) that the chosen variant's gain on the confirmation part must be below",
     )
     max_loss: dict[str, float] = Field(
-        {}, description="by benchmark: how far the variant's score may lie below the base's; others may fall freely"
+        {},
+        description="by benchmark: the margin of a non-inferiority test. The one-sided lower bound of the difference "
+        "to the base on the confirmation part must be above minus the margin; other benchmarks may fall freely. A "
+        "margin below 1.6 standard errors of the difference can't be shown: widen it, or ask more questions",
+    )
+    loss_alpha: float = Field(
+        0.05,
+        gt=0,
+        lt=0.5,
+        description="level of that test, one-sided: the chance to let a variant pass that loses as much as the margin",
     )
 
     @field_validator("max_loss")
     @classmethod
     def _losses_are_fractions(cls, value: dict[str, float]) -> dict[str, float]:
-        wrong = {name: loss for name, loss in value.items() if not 0 <= loss <= 1}
+        wrong = {name: loss for name, loss in value.items() if not 0 < loss <= 1}
         if wrong:
-            raise ValueError(f"a loss is a fraction from 0 to 1 (0.02 is two points), not {wrong}")
+            raise ValueError(
+                f"a margin is a fraction from 0 to 1 (0.02 is two points) and above 0, not {wrong}: no number of "
+                "questions shows that nothing at all is lost"
+            )
         return value
 
 

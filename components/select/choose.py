@@ -49,16 +49,23 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Choice:
-    """Scores of all responses, the indices of the best and the worst, and flags."""
+    """Scores of all responses, the indices of the best and the worst, flags, and the KTO rows that come of it.
+
+    `kto` holds indices with labels: the best and the worst, or alone the original response with its own label.
+    """
 
     scores: tuple[Scores, ...]
     best: int | None
     worst: int | None
     flags: tuple[str, ...]
+    kto: tuple[tuple[int, bool], ...] = ()
 
 
 def choose(row: Answered, evidence: Evidence, settings: SelectSettings) -> Choice:
     """Score and choose. Responses without text, or of failed requests, take no part.
+
+    A label that the original response came with counts: one that is labelled undesirable is never the best and is known
+    to be bad, one that is labelled desirable is not the worst, and goes before others of the same total.
 
     Nothing is learnt from a row that a scorer's chat template refuses: its responses cannot be compared.
     """
@@ -66,9 +73,8 @@ def choose(row: Answered, evidence: Evidence, settings: SelectSettings) -> Choic
     contradicted = not unsafe_request and is_contradicted(row, evidence, settings)
     checked = _verdicts(row, evidence, unsafe_request, contradicted and settings.reference.trust == "vote")
     scores = tuple(_scores(index, evidence, checked[index], settings) for index in range(len(row.responses)))
-    best = _best(row, scores, settings)
-    if evidence.refused or (unsafe_request and settings.unsafe == "drop"):
-        best = None
+    dropped = bool(evidence.refused) or (unsafe_request and settings.unsafe == "drop")
+    best = None if dropped else _best(row, scores, settings)
     worst = None if best is None else _worst(row, scores, best, settings)
     present = {
         REFUSED: bool(evidence.refused),
@@ -80,7 +86,23 @@ def choose(row: Answered, evidence: Evidence, settings: SelectSettings) -> Choic
         NOTHING_DESIRABLE: best is None,
         NO_CONTRAST: best is not None and worst is None,
     }
-    return Choice(scores, best, worst, tuple(flag for flag in FLAGS if present[flag]))
+    flags = tuple(flag for flag in FLAGS if present[flag])
+    return Choice(scores, best, worst, flags, () if dropped else _kto_rows(row, scores, best, worst, settings))
+
+
+def _kto_rows(
+    row: Answered, scores: Sequence[Scores], best: int | None, worst: int | None, settings: SelectSettings
+) -> tuple[tuple[int, bool], ...]:
+    """Best and worst; where there is no such pair, a labelled response alone, unless it is known to be worse."""
+    if best is not None and worst is not None:
+        return (best, True), (worst, False)
+    labelled = [(index, label) for index in range(len(row.responses)) if (label := _label(row, index)) is not None]
+    able = [
+        (index, label)
+        for index, label in labelled
+        if _takes_part(row, index) and not (label and _is_known_bad(scores[index], settings))
+    ]
+    return tuple(able[:1])
 
 
 def is_contradicted(row: Answered, evidence: Evidence, settings: SelectSettings) -> bool:
@@ -137,6 +159,7 @@ def _best(row: Answered, scores: Sequence[Scores], settings: SelectSettings) -> 
         and is_safe(scores[index], settings.safe_from)
         and scores[index].checked is not False
         and scores[index].total >= settings.minimum_total
+        and _label(row, index) is not False
     ]
     return min(able, key=lambda index: (-scores[index].total, _rank(row, index, settings)), default=None)
 
@@ -149,9 +172,22 @@ def _worst(row: Answered, scores: Sequence[Scores], best: int, settings: SelectS
         if _takes_part(row, index)
         and response.text.strip() != row.responses[best].text.strip()
         and not (settings.kto.spare_right and scores[index].checked and is_safe(scores[index], settings.safe_from))
-        and (_is_known_bad(scores[index], settings) or scores[best].total - scores[index].total >= settings.kto.margin)
+        and _may_be_worst(row, index, scores, best, settings)
     ]
     return min(able, key=lambda index: (scores[index].total, -_rank(row, index, settings)), default=None)
+
+
+def _may_be_worst(row: Answered, index: int, scores: Sequence[Scores], best: int, settings: SelectSettings) -> bool:
+    """Whether a response is known to be bad or labelled so, or far enough below the best and not labelled good."""
+    label = _label(row, index)
+    if label is False or _is_known_bad(scores[index], settings):
+        return True
+    return label is None and scores[best].total - scores[index].total >= settings.kto.margin
+
+
+def _label(row: Answered, index: int) -> bool | None:
+    """The label of a response's text: that of the original one, also where another origin gave the same text."""
+    return row.desirable if row.responses[index].text.strip() == row.response.strip() else None
 
 
 def _is_known_bad(scores: Scores, settings: SelectSettings) -> bool:
@@ -165,7 +201,7 @@ def _takes_part(row: Answered, index: int) -> bool:
 
 
 def _rank(row: Answered, index: int, settings: SelectSettings) -> int:
-    return settings.ties.index(row.responses[index].origin)
+    return -1 if _label(row, index) else settings.ties.index(row.responses[index].origin)
 
 
 def _at(measured: Measured | None, index: int) -> float | None:

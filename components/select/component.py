@@ -23,10 +23,12 @@ def select(
     from components.select.report import summarise
     from components.select.select import select_responses
     from components.select.settings import SelectSettings
-    from components.shared.step import hand_over, perform, read_artifact
+    from components.shared.step import hand_over, perform, read_artifact, reported
 
     manifest = perform(
         "select",
         lambda: select_responses(root, SelectSettings.model_validate(settings), read_artifact(responses)),
+        root=root,
     )
-    return hand_over(manifest, root, dataset, metrics, (summary, summarise(root, manifest)))
+    with reported("select", root):
+        return hand_over(manifest, root, dataset, metrics, (summary, summarise(root, manifest)))

@@ -33,6 +33,8 @@ class Tally:
         self.reasoned = 0
         self.worst: Counter[str] = Counter()
         self.checked: dict[str, Counter[str]] = {origin: Counter() for origin in ORIGINS}
+        self.kto: Counter[bool] = Counter()
+        self.labelled_alone = 0
         self.histograms: dict[str, dict[str, list[int]]] = defaultdict(dict)
 
     def add(self, row: Answered, evidence: Evidence, choice: Choice) -> None:
@@ -43,6 +45,8 @@ class Tally:
         self.flags.update(choice.flags)
         for response, scores in zip(row.responses, choice.scores, strict=True):
             self._add_scores(response.origin, scores)
+        self.kto.update(label for _, label in choice.kto)
+        self.labelled_alone += len(choice.kto) == 1
         if choice.best is not None:
             self.best[row.responses[choice.best].origin] += 1
             self.reasoned += bool(row.responses[choice.best].reasoning)
@@ -51,11 +55,17 @@ class Tally:
 
     def counts(self) -> dict[str, float]:
         """The manifest's counts."""
-        sft, pairs = self.best.total(), self.worst.total()
+        sft, kto = self.best.total(), self.kto.total()
         flags = {f"flagged_{flag.replace('-', '_')}": self.flags[flag] for flag in FLAGS}
         origins = {f"best_from_{origin}": self.best[origin] for origin in ORIGINS}
-        rows = {"rows": self.rows, "rows_with_control_text": self.control_text}
-        facts = {**rows, "sft_rows": sft, "kto_rows": 2 * pairs, "best_with_reasoning": self.reasoned}
+        facts = {
+            "rows": self.rows,
+            "rows_with_control_text": self.control_text,
+            "sft_rows": sft,
+            "kto_rows": kto,
+            "kto_labelled_alone": self.labelled_alone,
+            "best_with_reasoning": self.reasoned,
+        }
         return {**facts, **origins, **flags}
 
     def report(self) -> dict[str, Any]:
@@ -70,7 +80,7 @@ class Tally:
             "undesirable_origins": {origin: self.worst[origin] for origin in ORIGINS},
             "flags": {flag: self.flags[flag] for flag in FLAGS},
             "checks": {origin: _pass_rate(counts) for origin, counts in self.checked.items()},
-            "kto": balance(self.worst.total(), self.worst.total()),
+            "kto": balance(self.kto[True], self.kto[False]),
             "bins": {"perplexity": list(PERPLEXITY_EDGES), "other": [(index + 1) / BINS for index in range(BINS)]},
             "histograms": self.histograms,
         }

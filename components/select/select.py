@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from components.select.checks.check_answers import CheckMeasure
+from components.select.check_answers import CheckMeasure
 from components.select.choose import Choice, Evidence, choose
 from components.select.measure import Plan, chunks, measure_all, read_chunk
 from components.select.measured import Measured
@@ -101,7 +101,7 @@ def _write(root: str, settings: SelectSettings, responses: Manifest, output: Out
         say(STEP, line)
     if note := tally.reasoning_in_words():
         say(STEP, note)
-    if writers["sft"].rows == 0:
+    if writers["sft"].rows == 0 and tally.labelled_alone == 0:
         raise EmptyDataError(
             f"none of {tally.rows} rows has a response to learn from: {tally.flags_in_words()}"
             + (f"; the first refusal: {tally.refusal}" if tally.refusal else ""),
@@ -124,22 +124,19 @@ def _add_rows(writers: Mapping[str, RowWriter], row: Answered, choice: Choice, l
             flags=choice.flags,
         )
     )
-    if choice.best is None:
-        return
-    best = row.responses[choice.best]
     prompt, scores = tuple(row.prompt()), choice.scores
-    writers["sft"].add(
-        SftRow(
-            id=row.id,
-            prompt=prompt,
-            completion=_completion(best, learn_reasoning),
-            origin=best.origin,
-            scores=scores[choice.best],
+    if choice.best is not None:
+        best = row.responses[choice.best]
+        writers["sft"].add(
+            SftRow(
+                id=row.id,
+                prompt=prompt,
+                completion=_completion(best, learn_reasoning),
+                origin=best.origin,
+                scores=scores[choice.best],
+            )
         )
-    )
-    if choice.worst is None:
-        return
-    for index, label in ((choice.best, True), (choice.worst, False)):
+    for index, label in choice.kto:
         response = row.responses[index]
         kto = KtoRow(
             id=row.id,

@@ -17,17 +17,28 @@ TutelageError
 
 from collections.abc import Sequence
 
+TEMPORARY_EXIT_CODE = 75
+"""How a job's program says to its launcher that its failure may pass: EX_TEMPFAIL of sysexits.h."""
+
 
 class TutelageError(Exception):
     """A failure with its bad value, the rule it breaks, the remedy and what is allowed.
 
-    `problem` names the bad value; the other parts are optional and printed on lines of their own.
+    `problem` names the bad value; the other parts are optional and printed on lines of their own. `temporary` says that
+    the same work may succeed later, without anybody mending anything: a step on a cluster then tries again.
     """
 
     exit_code = 1
 
     def __init__(
-        self, problem: str, *, rule: str = "", remedy: str = "", allowed: Sequence[str] = (), step: str = ""
+        self,
+        problem: str,
+        *,
+        rule: str = "",
+        remedy: str = "",
+        allowed: Sequence[str] = (),
+        step: str = "",
+        temporary: bool = False,
     ) -> None:
         super().__init__(problem)
         self.problem = problem
@@ -35,6 +46,12 @@ class TutelageError(Exception):
         self.remedy = remedy
         self.allowed = tuple(allowed)
         self.step = step
+        self.temporary = temporary
+
+    @property
+    def job_exit_code(self) -> int:
+        """What a job's program ends with, from which its launcher makes an error again."""
+        return TEMPORARY_EXIT_CODE if self.temporary else self.exit_code
 
     def __str__(self) -> str:
         parts = [f"{self.step}: {self.problem}" if self.step else self.problem]

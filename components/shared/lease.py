@@ -88,6 +88,7 @@ class Held:
                 f"{self._store.uri} was taken over by another writer while this one was not heard of",
                 rule=f"a lease that is not renewed for {LEASE_SECONDS:.0f} s can be taken over",
                 remedy="let the other writer end; running again then finds its output",
+                temporary=True,
             )
 
     def is_ours(self) -> bool:
@@ -151,6 +152,7 @@ def _acquire(store: Store, lease: Lease, wait_seconds: float) -> None:
                 f"{store.uri} is being written by process {holder.process} on {holder.machine}",
                 rule="one writer at an address",
                 remedy=f"wait for it to end; a writer that is gone is taken over after {LEASE_SECONDS:.0f} s",
+                temporary=True,
             )
         if not watched:
             watched = True

@@ -44,6 +44,7 @@ class Instruction(Row):
     """A normalised instruction with the response it came with (empty if none).
 
     `source` is the source's name and file, `line` the line (JSONL) or record (JSON, CSV, Parquet) in it, from 1.
+    `desirable` is the label that the response came with: whether somebody found it good; None for none.
     """
 
     content: ClassVar[str] = "instruction/1"
@@ -56,6 +57,7 @@ class Instruction(Row):
     instruction: str
     response: str = ""
     check: Check | None = None
+    desirable: bool | None = None
 
     def prompt(self) -> list[Message]:
         """The conversation up to the answer: system, history, instruction."""
@@ -232,8 +234,26 @@ class Comparison(BaseModel):
     p_value: float
 
 
+class PartScores(BaseModel):
+    """A model on one part of each benchmark's questions: its scores there, and its differences to the base.
+
+    p-values are those of single tests, without a correction for the number of models. A benchmark without questions in
+    the part is left out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scores: tuple[Score, ...]
+    against_base: tuple[Comparison, ...] = ()
+
+
 class Variant(BaseModel):
-    """A model in the comparison: its name, what it is, its scores, and its difference to the base."""
+    """A model in the comparison: its name, what it is, its scores, and its difference to the base.
+
+    Each benchmark's questions are split once: the best of several models is chosen on `selection` and judged on
+    `confirmation`, since the score by which a model was chosen flatters it.
+    `readings` are scores of the same replies by other rules of reading, which a benchmark's protocol names: shown only.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -241,7 +261,10 @@ class Variant(BaseModel):
     reference: str
     digest: str
     scores: tuple[Score, ...]
+    readings: tuple[Score, ...] = ()
     against_base: tuple[Comparison, ...] = ()
+    selection: PartScores | None = None
+    confirmation: PartScores | None = None
 
 
 class ComparisonTable(BaseModel):

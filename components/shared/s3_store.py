@@ -19,7 +19,15 @@ import boto3.session
 from boto3.exceptions import Boto3Error, S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    SSLError,
+)
+from botocore.exceptions import ConnectionError as NoConnectionError
 from urllib3.exceptions import HTTPError as URLLibError
 
 from components.shared.errors import ExistsError, NotFoundError, SettingsError, StoreError
@@ -48,6 +56,10 @@ REMEDIES = {
     "XMinioStorageFull": FULL,
     "InsufficientStorage": FULL,
 }
+BUSY = (408, 429, 500, 502, 503, 504)
+BUSY_CODES = ("RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests")
+"""Answers of a store that may do the same later: by status, and by codes that some stores give another one."""
+INTERRUPTED = (NoConnectionError, HTTPClientError, IncompleteReadError, URLLibError)
 CONNECT_SECONDS = 5
 READ_SECONDS = 60
 ATTEMPTS = 5
@@ -155,14 +167,19 @@ def _explained(where: str) -> Iterator[None]:
     except S3UploadFailedError as error:
         # boto3 wraps what the store answered to an upload.
         cause = error.__context__
-        raise (_translate(where, cause) if isinstance(cause, ClientError) else _unreachable(where, error)) from error
+        known = _translate(where, cause) if isinstance(cause, ClientError) else _unreachable(where, cause or error)
+        raise known from error
     except (BotoCoreError, Boto3Error, URLLibError) as error:
         raise _unreachable(where, error) from error
 
 
-def _unreachable(where: str, error: Exception) -> StoreError:
+def _unreachable(where: str, error: BaseException) -> StoreError:
     remedy = "check AWS_ENDPOINT_URL, the network and AWS_CA_BUNDLE, then run again"
-    return StoreError(f"{where}: {error}{through(_endpoint())}", remedy=_with_proxy(remedy))
+    return StoreError(
+        f"{where}: {error}{through(_endpoint())}",
+        remedy=_with_proxy(remedy),
+        temporary=isinstance(error, INTERRUPTED) and not isinstance(error, SSLError),
+    )
 
 
 def _with_proxy(remedy: str) -> str:
@@ -176,8 +193,12 @@ def _translate(where: str, error: ClientError) -> StoreError:
     if code in TAKEN:
         return ExistsError(f"{where} exists already")
     message = error.response.get("Error", {}).get("Message", "")
-    answered = f"{where}: the store answered {code}: {message}{through(_endpoint())}"
-    return StoreError(answered, remedy=_with_proxy(REMEDIES.get(code, "see the store's log")))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return StoreError(
+        f"{where}: the store answered {code}: {message}{through(_endpoint())}",
+        remedy=_with_proxy(REMEDIES.get(code, "see the store's log")),
+        temporary=code not in REMEDIES and (status in BUSY or code in BUSY_CODES),
+    )
 
 
 class S3Store:
@@ -275,6 +296,7 @@ class S3Store:
                 raise StoreError(
                     f"s3://{self.bucket}/{self._key(key)}: another object was put there while this one was read",
                     remedy="run again",
+                    temporary=True,
                 ) from error
             raise
 

@@ -3,6 +3,8 @@
 Nothing here imports kfp: artifacts come in as objects with a `path` (and metrics with `log_metric`).
 """
 
+import contextlib
+import json
 import os
 import re
 import signal
@@ -10,15 +12,17 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from components.shared.errors import TutelageError
+from components.shared.errors import SettingsError, TutelageError
 from components.shared.log import emit, say
 from components.shared.manifest import Cost, Manifest, parse_manifest
+from components.shared.retry import with_retries
+from components.shared.step_failure import keep_failure
 from components.shared.store import join
 
 DEBUG_VARIABLE = "TUTELAGE_DEBUG"
@@ -37,6 +41,8 @@ class Artifact(Protocol):
 
 class Metrics(Protocol):
     """A kfp Metrics artifact."""
+
+    path: str
 
     def log_metric(self, metric: str, value: float) -> None: ...
 
@@ -80,47 +86,68 @@ def hand_over(
 
 
 def _log_counts(metrics: Metrics, counts: Mapping[str, float]) -> None:
-    for name, value in sorted(counts.items()):
-        metrics.log_metric(name, float(value))
+    """As the artifact's metadata, which Kubeflow's page shows, and as the file that the artifact's URI announces."""
+    values = {name: float(value) for name, value in sorted(counts.items())}
+    for name, value in values.items():
+        metrics.log_metric(name, value)
+    Path(metrics.path).parent.mkdir(parents=True, exist_ok=True)
+    Path(metrics.path).write_text(json.dumps(values, indent=1))
 
 
-def perform(task: str, work: Callable[[], SomeResult]) -> SomeResult:
+def perform(task: str, work: Callable[[], SomeResult], *, root: str = "") -> SomeResult:
     """Run a step's work: report its state, and turn an error that we know into a message and exit code 1 or 2.
 
-    `task` names the step, with the variant where there are several (`train-sft`).
+    Args:
+        task: the step, with the variant where there are several (`train-sft`).
+        work: does it.
+        root: the store's root URI; on Kubeflow a failure is kept there (`step_failure.py`). Empty: the step has none.
     """
     end_with_runner()
     _note_process()
     emit({"kind": "state", "task": task, "state": "running", "process": os.getpid()})
-    try:
-        result = work()
-    except ValidationError as error:
-        _report_failure(task, explain_validation(error))
-        raise SystemExit(2) from None
-    except TutelageError as error:
-        _report_failure(task, str(error))
-        raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        emit({"kind": "state", "task": task, "state": "interrupted"})
-        raise SystemExit(130) from None
-    except MemoryError:
-        _report_failure(task, "out of memory\n  remedy: give the step more memory or smaller batches")
-        raise SystemExit(1) from None
-    except Exception as error:  # noqa: BLE001 - the step's outermost frame: a person sees no traceback
-        _report_failure(task, f"unexpected {type(error).__name__}: {error}\n  remedy: --debug shows the traceback")
-        raise SystemExit(1) from None
+    with reported(task, root):
+        result = with_retries(task, work)
     done = {"address": result.address, "seconds": result.cost.seconds}
     emit({"kind": "state", "task": task, "state": "done", **done})
     return result
 
 
+@contextlib.contextmanager
+def reported(task: str, root: str = "") -> Iterator[None]:
+    """Turn what goes wrong into a message and exit code 1 or 2: in a step's work, and in handing its result over.
+
+    Args:
+        task: as for `perform`.
+        root: as for `perform`.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        raise _failed(task, root, _validation(error), 2) from None
+    except TutelageError as error:
+        raise _failed(task, root, error, error.exit_code) from None
+    except KeyboardInterrupt:
+        emit({"kind": "state", "task": task, "state": "interrupted"})
+        raise SystemExit(130) from None
+    except MemoryError:
+        short = TutelageError("out of memory", remedy="give the step more memory or smaller batches")
+        raise _failed(task, root, short, 1) from None
+    except Exception as error:  # noqa: BLE001 - the step's outermost frame: a person sees no traceback
+        unexpected = TutelageError(f"unexpected {type(error).__name__}: {error}", remedy="--debug shows the traceback")
+        raise _failed(task, root, unexpected, 1) from None
+
+
 def explain_validation(error: ValidationError) -> str:
     """What is wrong with settings: each bad value with its place and rule."""
+    return str(_validation(error))
+
+
+def _validation(error: ValidationError) -> SettingsError:
     lines = [
         f"{'.'.join(map(str, fault['loc']))} = {without_secrets(repr(fault.get('input')))}: {fault['msg']}"
         for fault in error.errors(include_url=False)
     ]
-    return f"settings of {error.title} are wrong\n  " + "\n  ".join(lines) + "\n  remedy: correct the recipe"
+    return SettingsError(f"settings of {error.title} are wrong\n  " + "\n  ".join(lines), remedy="correct the recipe")
 
 
 def without_secrets(text: str) -> str:
@@ -151,8 +178,11 @@ def _watch(process: Path) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _report_failure(task: str, message: str) -> None:
+def _failed(task: str, root: str, error: TutelageError, exit_code: int) -> SystemExit:
+    """Report a failure to all who may ask. The message ends the log, which is what Kubeflow's page shows."""
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exc(file=sys.stderr)
-    emit({"kind": "state", "task": task, "state": "failed", "message": message})
-    say(task, f"FAILED {message}")
+    emit({"kind": "state", "task": task, "state": "failed", "message": str(error)})
+    keep_failure(root, task, error, exit_code)
+    say(task, f"FAILED {error}")
+    return SystemExit(exit_code)

@@ -79,6 +79,12 @@ def split_thought(text: str, *, opened: bool = False) -> Parted:
     return Parted("\n\n".join(filter(None, thoughts)), answer.strip(), bool(unfinished))
 
 
+def answer_of(reply: str) -> str:
+    """The answer within a reply, without its reasoning; empty where the reply was truncated before its answer."""
+    parted = split_thought(reply)
+    return "" if parted.unfinished else parted.answer
+
+
 def opens_thought(prompt: str) -> bool:
     """Whether a prompt ends with a tag that opens a thought, so that the reply begins within it."""
     return bool(_OPENED.search(prompt))

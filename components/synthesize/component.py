@@ -28,12 +28,14 @@ def synthesize(
     Returns:
         The address's URI.
     """
-    from components.shared.step import hand_over, perform, read_artifact
+    from components.shared.step import hand_over, perform, read_artifact, reported
     from components.synthesize.settings import SynthesizeSettings
     from components.synthesize.synthesize import summarise, synthesize_responses
 
     manifest = perform(
         "synthesize",
         lambda: synthesize_responses(root, SynthesizeSettings.model_validate(settings), read_artifact(dataset)),
+        root=root,
     )
-    return hand_over(manifest, root, responses, metrics, (summary, summarise(root, manifest)))
+    with reported("synthesize", root):
+        return hand_over(manifest, root, responses, metrics, (summary, summarise(root, manifest)))

@@ -61,7 +61,7 @@ def _stop(signal_number: int, _frame: FrameType | None) -> None:
 
 def _record(error: TutelageError, uri: str) -> None:
     """Leave the error for the step, and say it. Nothing more may fail here."""
-    parts = ("problem", "rule", "remedy", "allowed")
+    parts = ("problem", "rule", "remedy", "allowed", "temporary")
     failure = {"type": type(error).__name__, **{part: getattr(error, part) for part in parts}}
     root, _ = uri.rsplit("/", 1)
     try:
@@ -83,7 +83,7 @@ def main() -> None:
         generate(uri)
     except TutelageError as error:
         _record(error, uri)
-        sys.exit(error.exit_code)
+        sys.exit(error.job_exit_code)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ def _start(folder: Path, cpus: int) -> None:
                     f"Ray did not start: {reason}",
                     rule="Ray's processes start within half a minute",
                     remedy="see that memory, CPU, /tmp and /dev/shm have room, then run again",
+                    temporary=True,
                 ) from error
             say("synthesize", f"Ray did not start ({reason}); trying once more")
 

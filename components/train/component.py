@@ -23,11 +23,14 @@ def train(
     TrainSettings as a dict. dataset: the select step's output. start: reference of the model to start from. model: the
     trained model's manifest. Returns the address's URI, which is a model reference.
     """
-    from components.shared.step import hand_over, perform, read_artifact
+    from components.shared.step import hand_over, perform, read_artifact, reported
     from components.train.settings import TrainSettings
     from components.train.train import summarise, train_model
 
     manifest = perform(
-        task, lambda: train_model(root, task, TrainSettings.model_validate(settings), read_artifact(dataset), start)
+        task,
+        lambda: train_model(root, task, TrainSettings.model_validate(settings), read_artifact(dataset), start),
+        root=root,
     )
-    return hand_over(manifest, root, model, metrics, (summary, summarise(task, manifest)))
+    with reported(task, root):
+        return hand_over(manifest, root, model, metrics, (summary, summarise(task, manifest)))

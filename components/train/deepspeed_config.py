@@ -1,6 +1,5 @@
-"""DeepSpeed's configuration: from the settings, or the user's own ds_config.json unchanged."""
+"""DeepSpeed's configuration: from the settings, or the user's own ds_config.json, completed by them."""
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,9 @@ from typing import Any
 from components.shared.errors import NotFoundError, SettingsError
 from components.shared.log import say
 from components.shared.store import open_store
+from components.train.fill_config import AUTO, Filled, check_config, fill_config
 from components.train.settings import TrainSettings, ZeroSettings
 
-AUTO = "auto"
 STAGES = (2, 3)
 CHECKPOINT_KEYS = ("tag_validation",)
 CHECKPOINT_BLOCKS = ("datastates_ckpt",)
@@ -22,7 +21,8 @@ def with_config_read(settings: TrainSettings) -> TrainSettings:
     """The settings with the content of `deepspeed_config` in place of its path, so that the content makes the key.
 
     Raises:
-        SettingsError: there is no such file, it is no JSON, or its ZeRO stage is neither 2 nor 3.
+        SettingsError: there is no such file, it is no JSON, its ZeRO stage is neither 2 nor 3, or it fixes another
+            value than the settings.
     """
     config = settings.deepspeed_config
     if config is None:
@@ -31,6 +31,7 @@ def with_config_read(settings: TrainSettings) -> TrainSettings:
     where = config if isinstance(config, str) else "deepspeed_config"
     _check_stage(content, where)
     _check_checkpoints(content, where)
+    check_config(content, settings, where)
     return settings.model_copy(update={"deepspeed_config": content})
 
 
@@ -71,6 +72,13 @@ def _check_checkpoints(content: dict[str, Any], where: str) -> None:
         )
 
 
+def filled_in(settings: TrainSettings) -> tuple[Filled, ...]:
+    """What the user's ds_config.json leaves out and gets from the settings."""
+    if not isinstance(settings.deepspeed_config, dict):
+        return ()
+    return fill_config(settings.deepspeed_config, settings)[1]
+
+
 def zero_stage(settings: TrainSettings) -> int:
     """The ZeRO stage that the settings ask for."""
     if isinstance(settings.deepspeed_config, dict):
@@ -92,7 +100,7 @@ def engine_config(settings: TrainSettings, on_cpu: bool, universal: bool = False
 
 def _plain_config(settings: TrainSettings, on_cpu: bool) -> dict[str, Any]:
     if isinstance(settings.deepspeed_config, dict):
-        config = copy.deepcopy(settings.deepspeed_config)
+        config, _ = fill_config(settings.deepspeed_config, settings)
         return _fit_for_cpu(config) if on_cpu else config
     return {
         "train_batch_size": AUTO,

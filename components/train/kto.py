@@ -15,10 +15,11 @@ from components.shared.errors import InputError
 from components.shared.rows import KtoRow
 from components.train.build_dataset import Example
 from components.train.method import Prepared
-from components.train.order import Split, dealt, mismatched, shuffled
+from components.train.order import dealt, mismatched, shuffled
 from components.train.reference_log_probs import reference_log_probs
 from components.train.run_training import preload_libraries, run_program
 from components.train.settings import KtoSettings, TrainSettings
+from components.train.split import Split
 
 
 class Kto:
@@ -35,7 +36,8 @@ class Kto:
         """One row of the data set for each place in an epoch, with the mismatched response beside it."""
         lengths = np.array([len(example) for example in examples])
         order = shuffled(len(examples), split.global_batch, settings.seed, epoch=0)
-        partners = mismatched(order, settings.kto.kl_batch)
+        prompts = number_prompts(examples)
+        partners, elsewhere = mismatched(order, settings.kto.kl_batch, prompts, settings.seed)
         places = dealt(np.arange(len(order)), lengths[order], split, settings.kto.kl_batch)
         columns = {
             "prompt_ids": [np.asarray(examples[place].prompt) for place in order],
@@ -46,7 +48,15 @@ class Kto:
         desirable = sum(example.desirable for example in examples)
         counts = {"desirable": float(desirable), "undesirable": float(len(examples) - desirable)}
         balanced = weights(settings.kto, **counts)
-        return Prepared(columns, np.tile(places, settings.epochs), lengths[order], counts | balanced, balanced)
+        counts |= {"prompts": float(prompts.max() + 1), "kl_pairs": float(len(order)), "kl_pairs_elsewhere": elsewhere}
+        return Prepared(
+            columns,
+            np.tile(places, settings.epochs),
+            lengths[order],
+            counts | balanced,
+            balanced,
+            _notes(elsewhere, len(order), len(examples), settings.kto.kl_batch),
+        )
 
     def arguments(self, common: dict[str, Any], settings: TrainSettings, prepared: Prepared) -> Any:
         """A mismatched pair may pass the cutoff, so trl cuts at it too."""
@@ -75,6 +85,34 @@ class Kto:
                 return reference_log_probs(self, dataset, batch_size)
 
         return ReadyKtoTrainer
+
+
+def number_prompts(examples: Sequence[Example]) -> np.ndarray:
+    """Each row's prompt as a number [rows], equal for equal tokens. Raises InputError when all are one."""
+    numbers: dict[bytes, int] = {}
+    found = np.array([numbers.setdefault(example.prompt.tobytes(), len(numbers)) for example in examples], np.int64)
+    if len(numbers) < 2:
+        raise InputError(
+            f"all {len(examples)} KTO rows have the same prompt",
+            rule="the reference point comes from pairs of a prompt and another prompt's response (KTO, section 4.1)",
+            remedy="give it rows of at least two prompts, and some times kto.kl_batch for a sound estimate; or use sft",
+        )
+    return found
+
+
+def _notes(elsewhere: int, pairs: int, rows: int, kl_batch: int) -> tuple[str, ...]:
+    notes = []
+    if rows < kl_batch:
+        notes.append(
+            f"{rows} rows are fewer than kto.kl_batch {kl_batch}: they are repeated within a batch, and no row is "
+            "paired with itself"
+        )
+    if elsewhere:
+        notes.append(
+            f"{elsewhere} of {pairs} mismatched pairs take their response from outside their batch, as more than half "
+            f"of its {kl_batch} rows have one prompt: the reference point is less exact"
+        )
+    return tuple(notes)
 
 
 def weights(kto: KtoSettings, desirable: float, undesirable: float) -> dict[str, float]:

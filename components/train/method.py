@@ -8,8 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from components.train.build_dataset import Example
-from components.train.order import Split
+from components.train.fill_config import adam_arguments
 from components.train.settings import TrainSettings
+from components.train.split import Split
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Prepared:
         lengths: tokens of each row of the data set, for the record.
         counts: what the manifest says about the data.
         extra: what the method itself needs to remember.
+        notes: what a person should know of how the rows were put together, for the log.
     """
 
     columns: dict[str, list[Any]]
@@ -29,6 +31,7 @@ class Prepared:
     lengths: np.ndarray
     counts: dict[str, float] = field(default_factory=dict)
     extra: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Method(Protocol):
@@ -61,6 +64,7 @@ def trainer_arguments(settings: TrainSettings, split: Split, steps: int, folder:
     return {
         "output_dir": str(folder),
         "deepspeed": config,
+        **adam_arguments(config),
         "accelerator_config": {"use_configured_state": True},
         "per_device_train_batch_size": split.micro_batch,
         "gradient_accumulation_steps": split.accumulation,

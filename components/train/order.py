@@ -1,39 +1,8 @@
 """In which order rows are learnt: fixed by the seed, and the same for any number of ranks."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from components.shared.errors import SettingsError
-from components.train.settings import TrainSettings
-
-
-@dataclass(frozen=True)
-class Split:
-    """How the rows of one optimizer step are split: ranks * micro_batch * accumulation = global_batch."""
-
-    ranks: int
-    micro_batch: int
-    accumulation: int
-
-    @property
-    def global_batch(self) -> int:
-        """Rows in one optimizer step."""
-        return self.ranks * self.micro_batch * self.accumulation
-
-
-def split_batch(settings: TrainSettings, ranks: int) -> Split:
-    """The largest micro-batch that the settings allow and that divides a rank's rows. Raises SettingsError."""
-    if settings.global_batch % ranks:
-        raise SettingsError(
-            f"global_batch {settings.global_batch} is not divisible by {ranks} ranks",
-            rule="an optimizer step has the same rows on any number of ranks",
-            remedy="choose a global_batch that the number of ranks divides",
-        )
-    rows = settings.global_batch // ranks
-    most = settings.kto.kl_batch // ranks if settings.method == "kto" else settings.micro_batch
-    micro_batch = max(size for size in range(1, rows + 1) if rows % size == 0 and size <= max(most, 1))
-    return Split(ranks, micro_batch, rows // micro_batch)
+from components.train.split import Split
 
 
 def shuffled(rows: int, global_batch: int, seed: int, epoch: int) -> np.ndarray:
@@ -61,9 +30,40 @@ def dealt(order: np.ndarray, lengths: np.ndarray, split: Split, group: int) -> n
     return forwards.transpose(0, 2, 1).reshape(-1)
 
 
-def mismatched(order: np.ndarray, kl_batch: int) -> np.ndarray:
-    """For each place in the order, the row whose response is paired with its prompt: the one before it in its group.
+def mismatched(order: np.ndarray, kl_batch: int, prompts: np.ndarray, seed: int) -> tuple[np.ndarray, int]:
+    """For each place in the order, the row whose response is paired with its prompt; and how many are from elsewhere.
 
-    The KTO paper (section 4.1) estimates the reference point from such mismatched pairs of one batch.
+    The KTO paper (section 4.1) estimates the reference point from mismatched pairs of one batch, so a pair never shares
+    its prompt, let alone its row. Within a group of `kl_batch` places the responses are the group's own: those of the
+    place before, or, where two neighbours share a prompt, those of places sorted by prompt and moved on by the largest
+    number that share one. Where more than half of a group share a prompt, the places left over take responses of rows
+    outside their group.
+
+    Args:
+        order: row numbers, a multiple of `kl_batch`.
+        kl_batch: places of a group.
+        prompts: for each row, the number of its prompt; at least two prompts.
+        seed: of the draws from outside a group.
     """
-    return np.roll(order.reshape(-1, kl_batch), 1, axis=1).reshape(-1)
+    groups = order.reshape(-1, kl_batch)
+    partners = np.roll(groups, 1, axis=1)
+    for number in np.flatnonzero((prompts[groups] == prompts[partners]).any(axis=1)):
+        partners[number] = _rearranged(groups[number], prompts)
+    clashes = np.argwhere(prompts[groups] == prompts[partners])
+    draws = np.random.default_rng([seed, len(order)])
+    others: dict[int, np.ndarray] = {}
+    for group, place in clashes:
+        prompt = int(prompts[groups[group, place]])
+        if prompt not in others:
+            others[prompt] = np.flatnonzero(prompts != prompt)
+        partners[group, place] = draws.choice(others[prompt])
+    return partners.reshape(-1), len(clashes)
+
+
+def _rearranged(group: np.ndarray, prompts: np.ndarray) -> np.ndarray:
+    """Partners among a group's rows: no two of one prompt, unless more than half of the group share it."""
+    by_prompt = np.argsort(prompts[group], kind="stable")
+    largest = np.unique(prompts[group], return_counts=True)[1].max()
+    partners = np.empty_like(group)
+    partners[by_prompt] = np.roll(group[by_prompt], -largest)
+    return partners

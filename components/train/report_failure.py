@@ -25,7 +25,7 @@ def reported(task: str, marker: Path) -> Iterator[None]:
             if os.environ.get(DEBUG_VARIABLE):
                 traceback.print_exc()
             say(task, f"FAILED {known}")
-        raise SystemExit(known.exit_code) from None
+        raise SystemExit(known.job_exit_code) from None
 
 
 def explained(error: Exception) -> TutelageError:
@@ -49,6 +49,7 @@ def explained(error: Exception) -> TutelageError:
         return JobError(
             "lost the connection to another process of the training",
             remedy="see that process's own message; one that is killed without a message mostly ran out of memory",
+            temporary=True,
         )
     return JobError(f"unexpected {type(error).__name__}: {text}", remedy=f"{DEBUG_VARIABLE}=1 shows the traceback")
 

@@ -30,11 +30,11 @@ from components.train.load_model import adapter_config, end_tokens, fetch_start,
 from components.train.losses import LOSSES_FILE, StepBook, loss_counts, loss_records
 from components.train.method import Method, Prepared, trainer_arguments
 from components.train.mirror import Mirror
-from components.train.order import split_batch
 from components.train.ranks import Ranks, barrier, join_ranks, leave_ranks, prepare_environment
 from components.train.record_steps import background_checkpoints, engine_watch, mend_optimizer, recorded
 from components.train.report_failure import reported
 from components.train.save_model import gather_weights, upload_folder, write_model
+from components.train.split import split_batch
 
 FAILED_MARKER = "failed"
 
@@ -131,6 +131,8 @@ class Training:
             say(self.job.task, line)
         prepared = self.method.prepare(examples.kept, self.settings, self.split)
         prepared.counts.update(examples.counts)
+        for note in prepared.notes if self.ranks.is_main else ():
+            say(self.job.task, note)
         return tokenizer, prepared
 
     def _make_trainer(

@@ -116,8 +116,8 @@ class TrainSettings(Settings):
     deepspeed: ZeroSettings = Field(ZeroSettings(), description="ZeRO, when deepspeed_config is left out")
     deepspeed_config: str | dict[str, Any] | None = Field(
         None,
-        description="your own ds_config.json: its path, its URI or its content, used unchanged. What it fixes must "
-        "agree with these settings; 'auto' takes their value",
+        description="your own ds_config.json: its path, its URI or its content. What it leaves out or calls 'auto' "
+        "takes these settings' value, and what it fixes must agree with them; the rest is used unchanged",
     )
     kto: KtoSettings = Field(KtoSettings(), description="used by method kto")
     checkpoint_steps: int = Field(100, ge=0, description="optimizer steps between checkpoints; 0 makes none")

@@ -11,9 +11,10 @@ import numpy as np
 from components.shared.rows import SftRow
 from components.train.build_dataset import Example, columns_with_labels
 from components.train.method import Prepared
-from components.train.order import Split, dealt, shuffled
+from components.train.order import dealt, shuffled
 from components.train.run_training import preload_libraries, run_program
 from components.train.settings import TrainSettings
+from components.train.split import Split
 
 
 class Sft:

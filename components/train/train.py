@@ -9,7 +9,7 @@ from components.shared.output import Output
 from components.shared.shards import count_rows, read_rows
 from components.shared.store import absolute, join
 from components.train.checkpoint import forget
-from components.train.deepspeed_config import with_config_read
+from components.train.deepspeed_config import filled_in, with_config_read
 from components.train.job_file import JOB_FILE, RESULT_FILE, TrainJob, TrainResult, read_result, write_file
 from components.train.settings import METHODS, TrainSettings
 
@@ -44,6 +44,8 @@ def train_model(root: str, task: str, settings: TrainSettings, dataset: Manifest
             rule=f"method {settings.method} learns from the part {settings.method}/ of the select step's output",
             remedy="look at the select step's report, and loosen what it asks of a response",
         )
+    if filled := filled_in(settings):
+        say(task, f"deepspeed_config leaves out, filled in from the settings: {', '.join(map(str, filled))}")
     # A wrong input shows in its first row, before processes and models are started.
     next(read_rows(root, dataset, METHODS[settings.method], part=settings.method))
     job_file = TrainJob(
@@ -114,4 +116,7 @@ def summarise(task: str, manifest: Manifest) -> str:
     if "kl" in counts:
         rewards = f"{counts['desirable_reward']:+.3f}, {counts['undesirable_reward']:+.3f}"
         lines.append(f"| rewards, desirable and undesirable | {rewards} (KL {counts['kl']:.3f}) |")
+    if counts.get("kl_pairs_elsewhere"):
+        elsewhere = f"{counts['kl_pairs_elsewhere']:,.0f} of {counts['kl_pairs']:,.0f}"
+        lines.append(f"| mismatched pairs with a response from outside their batch | {elsewhere} |")
     return "\n".join(lines) + "\n"

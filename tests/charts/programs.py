@@ -28,7 +28,7 @@ def built(program: Program) -> str:
 def run(program: Program, *arguments: str, folder: Path = CHARTS) -> subprocess.CompletedProcess[str]:
     """Run a program in a folder, with what it says on both outputs in `stdout`."""
     command = [built(program), *arguments]
-    return subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
 
 
 def template(chart: str, *arguments: str, release: str = "teacher", namespace: str = "ai") -> list[Object]:

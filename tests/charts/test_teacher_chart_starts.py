@@ -19,6 +19,7 @@ from components.models.teacher import Request, Sampling, TeacherSettings, open_t
 from components.shared.errors import TeacherError
 from components.shared.rows import Message
 from tests.charts.programs import Object, template
+from tests.deadlines import SECONDS
 
 VALUES = "--values=teacher/ci/minimal-values.yaml"
 MODEL = "demo-teacher"
@@ -109,7 +110,7 @@ def test_the_products_own_client_is_answered_as_the_model_answers(pod: Pod) -> N
 def test_the_probes_path_answers(pod: Pod) -> None:
     _ask(pod)
     path = _containers()[1]["readinessProbe"]["httpGet"]["path"]
-    with urllib.request.urlopen(f"http://127.0.0.1:{pod.port}{path}") as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{pod.port}{path}", timeout=SECONDS) as response:
         assert response.status == 200
 
 

@@ -210,7 +210,9 @@ def test_jobs_wait_in_the_queue_that_the_chart_makes(tmp_path: Path) -> None:
 
 def images_of(objects: list[Object]) -> list[str]:
     command = [sys.executable, "-m", "pipelines.cli", "images"]
-    done = subprocess.run(command, input=yaml.safe_dump_all(objects), capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        command, input=yaml.safe_dump_all(objects), capture_output=True, text=True, cwd=ROOT, timeout=600
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

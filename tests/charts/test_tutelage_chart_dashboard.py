@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import free_port
+from tests.deadlines import ended, next_line
 
 DASHBOARD = Path(__file__).parents[2] / "charts" / "tutelage" / "files" / "jobs.json"
 METRIC = re.compile(r"\bray_[a-z_]+\b")
@@ -69,15 +70,15 @@ def ray_metrics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         metrics = f"http://127.0.0.1:{ports['metrics-export-port']}/metrics"
         wait_until_served(metrics, folder / "log")
         driver = subprocess.Popen([sys.executable, "-c", DRIVER], env=connected, stdout=subprocess.PIPE)
-        assert driver.stdout is not None and driver.stdout.readline().strip() == b"works"
+        assert next_line(driver.stdout, SECONDS).strip() == b"works", "the driver ended"
         yield metrics
     finally:
         if driver is not None:
             driver.kill()
-            driver.wait()
+            ended(driver)
         ray.send_signal(signal.SIGTERM)
         ray.wait(60)
-        subprocess.run(["rm", "-rf", f"/tmp/{os.getpid()}-ray"])
+        subprocess.run(["rm", "-rf", f"/tmp/{os.getpid()}-ray"], timeout=600)
 
 
 def wait_until_served(url: str, log: Path) -> None:

@@ -45,7 +45,7 @@ class Cluster:
         built = KUBERNETES.file("kubectl")
         program = str(built) if built.exists() else shutil.which("kubectl") or "kubectl"
         command = [program, f"--kubeconfig={self.kubeconfig}", *arguments]
-        done = subprocess.run(command, input=text, capture_output=True, text=True)
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=600)
         if check and done.returncode:
             raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
         return done.stdout if check else done.stdout + done.stderr

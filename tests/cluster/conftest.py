@@ -22,6 +22,7 @@ from tests.cluster.node.places import CERTIFICATES, HOST_ADDRESS, KUBECONFIG, ST
 from tests.cluster.node.storage import ENDPOINT, storage_keys
 from tests.cluster.storage import VARIABLES, Storage, named_storage
 from tests.cluster.training import TrainRun
+from tests.deadlines import ended
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -142,7 +143,7 @@ def empty_registry(own_node: Cluster) -> Iterator[str]:
         process = subprocess.Popen(["nsenter", network, *server], cwd=empty, stderr=subprocess.DEVNULL)
         yield f"localhost:{port}"
         process.kill()
-        process.wait()
+        ended(process)
 
 
 @pytest.fixture

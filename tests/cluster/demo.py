@@ -47,6 +47,6 @@ def compile_demo(namespace: Namespace, placement: Path, folder: Path, changes: d
     changed.write_text(yaml.safe_dump(recipe))
     where = ["--placement", str(placement), "--store", f"{namespace.store}/demo", "--output", str(compiled)]
     command = [sys.executable, "-m", "pipelines.cli", "compile", str(changed), *where]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return compiled

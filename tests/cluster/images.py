@@ -36,6 +36,6 @@ def build_and_load() -> None:
 
 
 def _run(command: list[str], given: str = "") -> str:
-    done = subprocess.run(command, input=given, capture_output=True, text=True)
+    done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, f"{' '.join(command)}:\n{done.stderr[-3000:]}"
     return done.stdout

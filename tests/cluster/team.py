@@ -32,7 +32,7 @@ class Team(Namespace):
         """Run helm in it; what it says on both outputs."""
         access = [f"--kubeconfig={self.cluster.kubeconfig}", f"--namespace={self.name}"]
         command = [built(HELM), *access, *arguments]
-        done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
         assert bool(done.returncode) == fails, f"helm {' '.join(arguments[:2])}:\n{done.stdout}"
         return done.stdout
 

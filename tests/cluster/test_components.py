@@ -3,7 +3,7 @@
 import pytest
 
 from tests.cluster.kubeflow.run import TaskFailedError
-from tests.cluster.training import TrainRun
+from tests.cluster.training import TrainRun, continued_from
 
 
 def test_killed_component_pod_is_retried_and_finds_its_job(training: TrainRun) -> None:
@@ -16,6 +16,17 @@ def test_killed_component_pod_is_retried_and_finds_its_job(training: TrainRun) -
     assert run.wait(second) == "Succeeded", run.log(second)
     (after,) = training.jobs()
     assert after["metadata"]["uid"] == job["metadata"]["uid"], "one job, not two"
+
+
+def test_step_tries_again_within_its_pod_where_argo_starts_none_again(training: TrainRun) -> None:
+    """Its job lost a pod more often than it may be restarted; with OnError the step's own end would be final."""
+    run = training.begin(restarts=0).run
+    pod = training.start_and_wait_for_checkpoint()
+    victim = next(name for each in training.pods_of_jobs() if "-node-0-1" in (name := each["metadata"]["name"]))
+    training.namespace.kubectl("delete", "pod", victim, "--grace-period=0", "--force", "--wait=false")
+    training.wait_for("retry 1 of 2 in this pod", pod)
+    assert run.wait(pod) == "Succeeded", run.log(pod)
+    assert continued_from(run.log(pod)) >= 5 and len(training.jobs()) == 1
 
 
 def test_component_that_starts_twice_makes_one_job(training: TrainRun) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster.access import S3_SECRET, Namespace
+from tests.cluster.access import S3_SECRET, STEP_ACCOUNT, Namespace
 from tests.cluster.demo import RECIPE, ROOT, placement_for
 from tests.cluster.storage import Storage
 
@@ -36,7 +36,7 @@ class Doctor:
         where = ["--placement", str(self.placement), "--store", f"{self.namespace.store}/demo"]
         command = [sys.executable, "-m", "pipelines.cli", "doctor", "--cluster", str(RECIPE), *where]
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
         lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
         found = {line[3:].partition(": ")[0]: line.startswith("ok") for line in lines}
         return done.returncode, done.stdout + done.stderr, found
@@ -59,4 +59,6 @@ def test_what_is_missing_is_named(doctor: Doctor) -> None:
     assert code == 1
     bad = " ".join(name for name, good in found.items() if not good)
     assert S3_SECRET in bad and "tutelage" in bad, text
+    assert "right to trainjobs.trainer.kubeflow.org" in bad, "the administrator who asks has it, the steps do not"
+    assert f"service account {doctor.namespace.name}/{STEP_ACCOUNT} may not create" in text
     assert "trainingruntime.yaml" in text

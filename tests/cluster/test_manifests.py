@@ -170,7 +170,7 @@ class TestInstall:
 
         def run(*parts: str) -> str:
             command = ["bash", str(K8S / "kind" / "install.sh"), *parts]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
             assert done.returncode == 0, done.stdout + done.stderr
             return done.stdout
 

@@ -174,4 +174,4 @@ def _kubectl(cluster: Cluster) -> list[str]:
 
 
 def _output(command: list[str]) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=3600).stdout

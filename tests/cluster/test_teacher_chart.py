@@ -32,7 +32,7 @@ class Release:
         """Run helm; what it says on both outputs is in `stdout`."""
         access = [f"--kubeconfig={self.namespace.cluster.kubeconfig}", f"--namespace={self.namespace.name}"]
         command = [built(HELM), *access, *arguments]
-        return subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
 
     def install(self, *arguments: str, chart: Path = CHARTS / "teacher") -> None:
         """Install it with the cluster's images, or upgrade it to this."""

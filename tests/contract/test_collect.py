@@ -1,10 +1,14 @@
 """The face of collect: what the component takes and hands over, and what it refuses."""
 
+import bz2
 import csv
+import gzip
 import json
+import lzma
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 
 from components.collect.collect import collect_data
@@ -13,7 +17,7 @@ from components.collect.settings import CollectSettings
 from components.shared.errors import EmptyDataError, InputError
 from components.shared.manifest import parse_manifest
 from components.shared.rows import Instruction, Question, Rejected
-from components.shared.shards import read_rows
+from components.shared.shards import read_bytes, read_rows
 
 DEMO = "package:pipelines/demo/instructions"
 DEMO_FILES = ("alpaca.jsonl", "chat.jsonl", "prompts.jsonl", "questions.csv", "sharegpt.json")
@@ -155,6 +159,110 @@ def test_source_that_gives_nothing(source: dict[str, Any], error: type[Exception
     settings = {"sources": [{"name": "a", "uri": str(tmp_path / source["uri"])}]}
     with pytest.raises(error, match=said):
         collect_data(str(tmp_path / "store"), CollectSettings.model_validate(settings))
+
+
+def collected(root: Path, **source: Any) -> tuple[list[Instruction], dict[str, Any]]:
+    """One source's rows, and its part of the report."""
+    settings = {"sources": [{"name": "a", **source}], "max_rejected_share": 1}
+    manifest = collect_data(str(root), CollectSettings.model_validate(settings)).dataset
+    (report,) = json.loads(read_bytes(str(root), manifest, "report.json"))["sources"]
+    return list(read_rows(str(root), manifest, Instruction)), report
+
+
+def test_a_source_whose_rows_are_all_bad_says_why(tmp_path: Path) -> None:
+    """Also where all of them may be rejected."""
+    uri = write_jsonl(tmp_path / "a.jsonl", {"prompt": "", "response": "b"}, b"{", {"prompt": "a"})
+    with pytest.raises(EmptyDataError, match=r"source 'a': 3 of 3 records are rejected: 1 empty-instruction") as caught:
+        collected(tmp_path / "store", uri=uri)
+    assert "a/a.jsonl line 3 (lacks 'response' or 'completion'" in str(caught.value)
+    listed = caught.value.remedy.rpartition("listed in ")[2]
+    assert any(Path(listed).iterdir()), "the rejected rows can be looked at"
+
+
+def test_a_bad_source_beside_a_good_one_is_logged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sources = [
+        {"name": "good", "uri": write_jsonl(tmp_path / "good.jsonl", *GOOD)},
+        {"name": "bad", "uri": write_jsonl(tmp_path / "bad.jsonl", {"text": "a"})},
+    ]
+    settings = CollectSettings.model_validate({"sources": sources, "max_rejected_share": 1})
+    assert collect_data(str(tmp_path / "store"), settings).dataset.counts["rows_bad"] == 0
+    assert "source 'bad': 1 of 1 records are rejected: 1 unknown-shape" in capsys.readouterr().err
+
+
+def test_fields_that_nothing_reads_are_reported_by_source(
+    tmp_path: Path, settings: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{**GOOD[0], "id": 1, "messages[].x": "", "context": "c"}, {**GOOD[1], "id": 2}]
+    settings["sources"][0]["uri"] = write_jsonl(tmp_path / "more.jsonl", *rows)
+    _, given = run(tmp_path, settings)
+    assert "source 'good': fields that nothing reads: id (2), context (1)" in capsys.readouterr().err
+    assert given["metrics"].logged["ignored_fields_good"] == 2 and given["metrics"].logged["ignored_fields_mixed"] == 0
+    assert "| good | jsonl | prompt_response | 2 | 0 |  | id 2, context 1 |" in Path(given["summary"].path).read_text()
+    _, report = collected(tmp_path / "other", uri=settings["sources"][0]["uri"])
+    assert report["ignored_fields"] == {"id": 2, "context": 1}
+
+
+def test_labels_reach_the_rows_and_the_report(tmp_path: Path, settings: dict[str, Any]) -> None:
+    rows = [{"prompt": f"a{n}", "completion": "b", "label": n > 0} for n in range(3)]
+    settings["sources"][0]["uri"] = uri = write_jsonl(tmp_path / "kto.jsonl", *rows)
+    found, report = collected(tmp_path / "other", uri=uri)
+    assert [row.desirable for row in found] == [False, True, True]
+    assert report["labels"] == {"desirable": 2, "undesirable": 1}
+    _, given = run(tmp_path, settings)
+    assert given["metrics"].logged["labelled_desirable"] == 2 and given["metrics"].logged["labelled_undesirable"] == 1
+    assert "2 responses are labelled desirable, 1 undesirable." in Path(given["summary"].path).read_text()
+
+
+def test_files_that_are_not_read_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").mkdir()
+    write_jsonl(tmp_path / "data" / "train.jsonl", GOOD[0])
+    write_jsonl(tmp_path / "data" / "test.jsonl", GOOD[1])
+    (tmp_path / "data" / "notes.txt").write_text("notes")
+    rows, report = collected(tmp_path / "store", uri=str(tmp_path / "data"))
+    assert [row.instruction for row in rows] == [GOOD[0]["prompt"]]
+    assert report["unread"] == {"notes.txt": "no known format", "test.jsonl": "split test"}
+    assert "files that are not read: notes.txt (no known format), test.jsonl (split test)" in capsys.readouterr().err
+
+
+PACKERS: dict[str, Any] = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": lambda data: pyarrow.compress(data, codec="zstd", asbytes=True),
+}
+
+
+def test_packed_files_beside_plain_ones_are_read(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    write_jsonl(tmp_path / "data" / "a.jsonl", GOOD[0])
+    for number, (suffix, pack) in enumerate(PACKERS.items(), start=1):
+        (tmp_path / "data" / f"{suffix}.jsonl.{suffix}").write_bytes(pack(json.dumps(GOOD[number]).encode()))
+        line = f"question;answer\n{number};{suffix}\n"
+        (tmp_path / "data" / f"{suffix}.csv.{suffix}").write_bytes(pack(line.encode()))
+        (tmp_path / "data" / f"{suffix}.json.{suffix}").write_bytes(pack(json.dumps({"data": GOOD[:1]}).encode()))
+    rows, report = collected(tmp_path / "store", uri=str(tmp_path / "data"))
+    assert (len(rows), report["files"], report["rejected"], report["unread"]) == (13, 13, {}, {})
+    assert {row.response for row in rows if row.source.startswith("a/") and ".csv." in row.source} == set(PACKERS)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "rows.csv", "rows.tsv"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "gb18030"])
+def test_text_that_is_no_utf8(encoding: str, name: str, tmp_path: Path) -> None:
+    row = {"prompt": "问题一?", "response": "答案"}
+    comma = "\t" if name.endswith("tsv") else ","
+    text = (
+        f"prompt{comma}response\n" + comma.join(row.values())
+        if name[5] in "ct"
+        else json.dumps(row, ensure_ascii=False)
+    )
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    uri = str(tmp_path / name)
+    named = {"encoding": encoding} if encoding == "gb18030" else {}
+    assert [row.instruction for row in collected(tmp_path / "store", uri=uri, **named)[0]] == ["问题一?"]
+    if named:
+        with pytest.raises(EmptyDataError, match=r"invalid-unicode.*byte 0xce at .*valid as gb18030") as caught:
+            collected(tmp_path / "store", uri=uri)
+        assert "name the `encoding` (such as gb18030" in caught.value.remedy
 
 
 def test_wrong_settings_end_with_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,6 +115,14 @@ def test_every_row_is_kept_with_its_labels_or_dropped_with_its_evidence(tmp_path
     }
 
 
+def test_labels_stay_with_their_rows(tmp_path: Path, teacher: Teacher) -> None:
+    root = str(tmp_path)
+    labels = [True, False, None]
+    rows = [instruction(f"sum of {n} and {n * 7}", desirable=label) for n, label in enumerate(labels, start=10)]
+    manifest = curate_instructions(root, SETTINGS, *inputs(root, rows))
+    assert [row.desirable for row in read_rows(root, manifest, Labelled)] == labels
+
+
 def test_duplicates_and_overlap_never_reach_the_teacher(tmp_path: Path, teacher: Teacher) -> None:
     root = str(tmp_path)
     curate_instructions(root, SETTINGS, *inputs(root))

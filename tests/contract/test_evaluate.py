@@ -14,6 +14,7 @@ from components.evaluate import evaluation
 from components.evaluate.component import evaluate
 from components.evaluate.evaluate import evaluate_models, read_table
 from components.evaluate.settings import EvaluateSettings
+from components.evaluate.summarise import summarise
 from components.shared.errors import InputError, ModelError
 from components.shared.manifest import Manifest, find_manifest, parse_manifest
 from components.shared.output import Output
@@ -179,6 +180,31 @@ def test_long_prompts_lose_their_beginning_and_are_counted(tmp_path: Path, model
     manifest = run(tmp_path, output.finish(Question.content), {"base": models["base"]})
     assert manifest.counts["truncated_prompts"] == 1
     assert manifest.counts["base_demo"] == 1.0, "what is kept ends where the answer begins"
+
+
+def imported(root: Path, rows: list[Question]) -> Manifest:
+    output = Output(str(root / "store"), "collect", 1, Settings(), {})
+    output.write_rows("rows/00000", rows)
+    return output.finish(Question.content)
+
+
+def test_other_readings_stand_beside_the_score(tmp_path: Path, models: dict[str, str]) -> None:
+    rows = [Question(benchmark="gsm8k", id=answer, question="?", answer=answer) for answer in ("1", "2")]
+    wanted = [{"name": "gsm8k", "few_shot": 0, "max_tokens": 4}]
+    manifest = run(tmp_path, imported(tmp_path, rows), {"base": models["base"]}, benchmarks=wanted)
+    (base,) = read_table(str(tmp_path / "store"), manifest).variants
+    assert [(score.metric, score.value) for score in base.scores] == [("exact_match", 0.5)]
+    assert [(score.metric, score.value, score.count) for score in base.readings] == [("strict_match", 0.0, 2)]
+    assert manifest.counts["base_gsm8k_strict_match"] == 0.0
+    assert "**gsm8k**, strict_match: base 0.0" in summarise(str(tmp_path / "store"), manifest)
+
+
+def test_too_few_worked_examples_are_refused_before_a_model_is_loaded(tmp_path: Path, models: dict[str, str]) -> None:
+    broken = Path(shutil.copytree(models["sft"], tmp_path / "broken"))
+    (broken / "model.safetensors").write_bytes(b"not a tensor")
+    rows = [Question(benchmark="mmlu", subject="law", id="1", question="?", choices=("a", "b"), answer="B")]
+    with pytest.raises(InputError, match="few_shot of mmlu is 5, and subject 'law' of mmlu has 0 worked examples"):
+        run(tmp_path, imported(tmp_path, rows), {"base": str(broken)}, benchmarks=[{"name": "mmlu", "few_shot": 5}])
 
 
 def test_without_base_nothing_is_asked(tmp_path: Path, benchmarks: Manifest, models: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ from components.publish.settings import Gate, PublishSettings
 from components.shared.errors import DamagedError, ExistsError, InputError, ModelError, NotFoundError, SettingsError
 from components.shared.manifest import MANIFEST, Manifest, Parent, load_manifest
 from components.shared.output import Output
-from components.shared.rows import Comparison, ComparisonTable, Instruction, Rejected, Score, Variant
+from components.shared.rows import Comparison, ComparisonTable, Instruction, PartScores, Rejected, Score, Variant
 from components.shared.settings import Settings
 
 WEIGHTS = bytes(range(256)) * 100
@@ -30,6 +30,7 @@ class Run:
     def __init__(self, folder: Path, p_value: float = 0.001) -> None:
         self.root = str(folder / "store")
         self.p_value = p_value
+        self.collected: dict[str, Any] | None = None
 
     def output(self, step: str, inputs: dict[str, Manifest | Parent], **settings: Any) -> Output:
         fields: Any = {name: (type(value), value) for name, value in settings.items()}
@@ -42,6 +43,8 @@ class Run:
         output = self.output("collect", {})
         output.write_rows("rows/00000", [Instruction(id="1", source="demo/a.jsonl", line=1, instruction="?")])
         output.write_rows("rejected/00000", [Rejected(source="demo/a.jsonl", line=2, reason="no-json")])
+        if self.collected is not None:
+            output.write_json("report.json", self.collected)
         return output.finish(Instruction.content, {"rows": 1})
 
     def model(self, weights: str = "model.safetensors") -> Manifest:
@@ -64,14 +67,23 @@ class Run:
         return output.finish("comparison/1", {"variants": 2})
 
     def table(self, trained: Manifest) -> ComparisonTable:
-        def scores(value: float) -> tuple[Score, ...]:
-            return (Score(benchmark="quiz", metric="exact_match", value=value, standard_error=0.02, count=500),)
+        def scores(value: float, count: int = 500) -> tuple[Score, ...]:
+            return (Score(benchmark="quiz", metric="exact_match", value=value, standard_error=0.02, count=count),)
 
-        gain = Comparison(benchmark="quiz", difference=0.2, standard_error=0.03, p_value=self.p_value)
-        base = Variant(name="base", reference=STUDENT.address, digest=STUDENT.digest, scores=scores(0.4))
+        def part(value: float, *gains: Comparison) -> PartScores:
+            return PartScores(scores=scores(value, 250), against_base=gains)
+
+        def gain(value: float) -> Comparison:
+            return Comparison(benchmark="quiz", difference=value, standard_error=0.03, p_value=self.p_value)
+
+        base = Variant(
+            name="base", reference=STUDENT.address, digest=STUDENT.digest, scores=scores(0.4), selection=part(0.38),
+            confirmation=part(0.42),
+        )  # fmt: skip
         sft = Variant(
-            name="sft", reference=trained.address, digest=trained.digest, scores=scores(0.6), against_base=(gain,)
-        )
+            name="sft", reference=trained.address, digest=trained.digest, scores=scores(0.6), against_base=(gain(0.2),),
+            selection=part(0.61, gain(0.23)), confirmation=part(0.59, gain(0.17)),
+        )  # fmt: skip
         return ComparisonTable(base="base", variants=(base, sft))
 
     def write(self) -> Manifest:
@@ -94,9 +106,39 @@ def test_the_winner_is_promoted_with_weights_tokenizer_card_and_lineage(run: Run
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
     card = (folder / "README.md").read_text()
     assert card.startswith("---\nlicense: apache-2.0\nlibrary_name: transformers\n")
-    assert "| quiz | exact_match | 500 | 60.0 ± 2.0 | 40.0 ± 2.0 | +20.0 | 0.001 |" in card
+    assert "| quiz | exact_match | 250 | 59.0 ± 2.0 | 42.0 ± 2.0 | +17.0 | 0.001 |" in card
+    assert "value: 0.59\n" in card
     latest = json.loads(run.path("models/tiny", "latest.json").read_text())
     assert latest["address"] == release.address
+
+
+def test_the_report_shows_the_part_that_chose_and_the_part_that_decided(run: Run) -> None:
+    manifest = publish_best(run.root, PublishSettings(gate=Gate(max_loss={"quiz": 0.05})), run.write())
+    (verdict,) = read_report(run.root, manifest).gate.verdicts
+    assert verdict.selection is not None and verdict.confirmation is not None
+    assert (verdict.selection.score, verdict.confirmation.score, verdict.gain) == (0.61, 0.59, 0.17)
+    page = read_page(run.root, manifest)
+    table = page[page.index('id="gate-table"') :]
+    for text in (
+        "61.0<small>250 questions",
+        "+23.0",
+        "59.0<small>250 questions",
+        "+17.0<small>+11.1 to +22.9",
+        "chosen",
+    ):
+        assert text in table
+    assert "+12.0" in table[table.index('id="losses-table"') :], "the lower bound of the loss"
+    assert manifest.counts["base_score"] == 0.42
+
+
+def test_too_few_questions_end_in_a_report_and_not_in_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = run.model()
+    table = run.table(trained)
+    bare = [variant.model_copy(update={"selection": PartScores(scores=())}) for variant in table.variants]
+    monkeypatch.setattr(run, "table", lambda _: table.model_copy(update={"variants": tuple(bare)}))
+    manifest = publish_best(run.root, PublishSettings(), run.compare(trained))
+    assert "the selection part of quiz has 0 questions" in read_page(run.root, manifest)
+    assert not run.path("models").exists()
 
 
 def test_the_lineage_names_every_ancestor_with_digest_and_settings(run: Run) -> None:
@@ -227,6 +269,19 @@ def test_what_a_run_does_not_have_is_null_and_not_invented(run: Run) -> None:
     assert {step.task for step in report.steps} >= {"collect", "train sft", "evaluate base", "evaluate sft", "compare"}
 
 
+def test_what_collect_did_not_read_is_shown_by_source(run: Run) -> None:
+    left = {"ignored_fields": {"context": 3, "id": 1200, "<b>": 2}, "unread": {"test.jsonl": "split test"}}
+    whole = {"name": "whole", "ignored_fields": {}, "unread": {}}
+    run.collected = {"sources": [{"name": "chats", **left}, whole]}
+    manifest = publish_best(run.root, PublishSettings(), run.write())
+    data = read_report(run.root, manifest).data
+    assert {name: found.model_dump() for name, found in data.not_read.items()} == {
+        "chats": {"fields": left["ignored_fields"], "files": left["unread"]}
+    }
+    page = read_page(run.root, manifest)
+    assert "id 1,200, context 3, &lt;b&gt; 2" in page and "test.jsonl (split test)" in page
+
+
 def test_names_cannot_break_the_page(run: Run) -> None:
     settings = PublishSettings(title="<script>alert('x')</script>", run_name='"><img src=x>')
     page = read_page(run.root, publish_best(run.root, settings, run.write()))
@@ -258,7 +313,8 @@ def test_everything_works_on_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 class Metrics:
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
         self.logged: dict[str, float] = {}
 
     def log_metric(self, metric: str, value: float) -> None:
@@ -271,16 +327,16 @@ def artifact(folder: Path, name: str) -> Any:
 
 def test_the_component_hands_over_the_page_the_metrics_and_the_summary(run: Run, tmp_path: Path) -> None:
     comparison, release, report = (artifact(tmp_path, name) for name in ("comparison", "release", "report"))
-    summary, metrics = artifact(tmp_path, "summary"), Metrics()
+    summary, metrics = artifact(tmp_path, "summary"), Metrics(tmp_path / "metrics")
     Path(comparison.path).parent.mkdir()
     Path(comparison.path).write_text(run.write().model_dump_json())
     settings = PublishSettings(name="tiny").model_dump(mode="json")
     uri = publish.python_func(run.root, settings, comparison, release, report, metrics, summary)
     assert uri == f"{run.root}/{release.metadata['address']}"
     assert Path(report.path).read_text().lstrip().startswith("<!DOCTYPE html>")
-    assert "**sft is promoted: 60.0 % on quiz" in Path(summary.path).read_text()
+    assert "**sft is promoted: 59.0 % on quiz" in Path(summary.path).read_text()
     assert metrics.logged["promoted"] == 1.0
-    assert metrics.logged["winner_score"] == 0.6
+    assert metrics.logged["winner_score"] == 0.59
 
 
 def test_wrong_settings_end_the_component_with_code_2(run: Run, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_the_component_hands_over_rows_verdicts_metrics_and_a_summary(tmp_path: 
     Path(responses.path).write_text(stored(tmp_path, sums(12)).model_dump_json())
     dataset, summary = artifact(tmp_path / "out" / "dataset"), artifact(tmp_path / "out" / "summary")
     logged: dict[str, float] = {}
-    metrics = SimpleNamespace(log_metric=logged.__setitem__)
+    metrics = SimpleNamespace(path=str(tmp_path / "metrics"), log_metric=logged.__setitem__)
     uri = select.python_func(
         str(tmp_path), settings(model), responses=responses, dataset=dataset, metrics=metrics, summary=summary
     )
@@ -276,6 +276,28 @@ def test_rows_that_a_scorers_template_refuses_are_dropped_counted_and_reported(
     assert verdicts[1].best is None and "template-refused" in verdicts[1].flags
     with pytest.raises(EmptyDataError, match=r"template-refused 1.*the first refusal: row 'row-2'.*'system'"):
         chosen(tmp_path / "all", [rows[1]], settings(str(model)))
+
+
+def test_labelled_rows_alone_make_a_kto_set(tmp_path: Path, model: str) -> None:
+    """Also where none of them may be imitated, so that there is no SFT row."""
+    rows = [
+        answered(number, f"Say {number}", {"original": f"word {number}"}).model_copy(
+            update={"desirable": number % 2 == 0}
+        )
+        for number in range(1, 7)
+    ]
+    manifest = chosen(tmp_path, rows, settings(model))
+    kto = list(read_rows(str(tmp_path), manifest, KtoRow, "kto"))
+    assert [(row.id, row.label, row.origin) for row in kto] == [(row.id, row.desirable, "original") for row in rows]
+    sft = [row.id for row in read_rows(str(tmp_path), manifest, SftRow, "sft")]
+    assert sft == [row.id for row in rows if row.desirable]
+    assert (manifest.counts["kto_rows"], manifest.counts["kto_labelled_alone"], manifest.counts["sft_rows"]) == (
+        6,
+        6,
+        3,
+    )
+    bad = chosen(tmp_path / "bad", [row for row in rows if not row.desirable], settings(model))
+    assert (count_rows(bad, "sft"), count_rows(bad, "kto")) == (0, 3)
 
 
 @pytest.mark.parametrize("learn_reasoning", [False, True])

@@ -58,7 +58,7 @@ def test_the_component_hands_over_the_address_and_a_second_call_finds_it(tmp_pat
     root = tmp_path / "store"
     (tmp_path / "in.json").write_text(written(root, labelled(5)).model_dump_json())
     logged: dict[str, float] = {}
-    metrics = SimpleNamespace(log_metric=logged.__setitem__)
+    metrics = SimpleNamespace(path=str(tmp_path / "metrics"), log_metric=logged.__setitem__)
 
     def call(name: str) -> tuple[str, Any]:
         responses, summary = artifact(tmp_path / name / "manifest"), artifact(tmp_path / name / "summary.md")

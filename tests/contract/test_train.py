@@ -200,6 +200,10 @@ def test_no_rows_are_an_error(bench: Bench, capsys: pytest.CaptureFixture[str]) 
         ({"learning_rate": -1}, "learning_rate = -1"),
         ({"epoch": 3}, "epoch = 3"),
         ({"deepspeed_config": {"zero_optimization": {"stage": 1}}}, "ZeRO stage 1"),
+        (
+            {"deepspeed_config": {"zero_optimization": {"stage": 2}, "gradient_clipping": 0.1}},
+            "gradient_clipping is 0.1, but max_grad_norm makes it 1.0",
+        ),
     ],
 )
 def test_wrong_settings_end_with_code_2(
@@ -209,6 +213,17 @@ def test_wrong_settings_end_with_code_2(
         bench.run(**settings)
     assert ended.value.code == 2
     assert message in failed(capsys)
+    assert bench.runner.jobs == []
+
+
+def test_what_a_ds_config_leaves_out_is_in_the_log(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    own = {"zero_optimization": {"stage": 2}, "optimizer": {"type": "AdamW"}}
+    bench.run(deepspeed_config=own, learning_rate=3e-5, weight_decay=0.1)
+    log = capsys.readouterr().err
+    assert "deepspeed_config leaves out, filled in from the settings: " in log
+    for text in ("gradient_clipping: 1.0 (max_grad_norm)", "lr: 3e-05 (learning_rate)", "weight_decay: 0.1"):
+        assert text in log
+    assert len(bench.runner.jobs) == 1
 
 
 def test_pickled_weights_are_refused_unless_asked_for(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,7 +56,9 @@ class BuildKit:
 
     def _buildx(self, *arguments: str) -> None:
         environment = {**os.environ, **BASES, **self.site, "BUILDX_CONFIG": str(self.folder / "buildx")}
-        ran = subprocess.run([BUILDX.file(), *arguments], cwd=ROOT, env=environment, text=True, capture_output=True)
+        ran = subprocess.run(
+            [BUILDX.file(), *arguments], cwd=ROOT, env=environment, text=True, capture_output=True, timeout=3600
+        )
         assert ran.returncode == 0, ran.stderr[-3000:]
 
     def connect(self, socket: Path) -> None:
@@ -88,7 +90,9 @@ def buildkit(folder: Path) -> Iterator[BuildKit]:
 def ask_build(expression: str) -> Any:
     """What a function of build.py returns; it is a program that imports its neighbours, no module of a package."""
     program = f"import build, json, pathlib; print(json.dumps({expression}))"
-    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT / "images", text=True, capture_output=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT / "images", text=True, capture_output=True, timeout=3600
+    )
     assert ran.returncode == 0, ran.stderr[-3000:]
     return json.loads(ran.stdout)
 
@@ -106,5 +110,5 @@ def _layout(variable: str, folder: Path) -> Path:
     reference = ask_build({"BASE": "build.debian_base()", "UV": "build.uv_image()"}[variable])
     layout = folder / variable.lower()
     push = ["buildah", "push", "--quiet", "--format", "oci", reference, f"oci:{layout}:base"]
-    subprocess.run(push, check=True, capture_output=True)
+    subprocess.run(push, check=True, capture_output=True, timeout=3600)
     return layout

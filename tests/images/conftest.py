@@ -32,7 +32,7 @@ def images() -> dict[str, Image]:
         pytest.skip("needs root: mounting an image, and running it as another user")
     if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
         pytest.skip(f"needs {', '.join(missing)}: apt-get install {' '.join(missing)}")
-    built = subprocess.run([sys.executable, str(BUILD), "--debian"], capture_output=True, text=True)
+    built = subprocess.run([sys.executable, str(BUILD), "--debian"], capture_output=True, text=True, timeout=3600)
     assert built.returncode == 0, built.stderr[-3000:]
     lines = [line.split() for line in built.stdout.splitlines()]
     return {reference.split("/")[-1].split(":")[0]: Image(reference, Path(layout)) for reference, layout in lines}

@@ -26,7 +26,7 @@ class Container:
         name = f"tutelage-test-{uuid.uuid4().hex[:12]}"
         bundle = self._folder / name
         bundle.mkdir()
-        subprocess.run(["runc", "spec", "--bundle", str(bundle)], check=True)
+        subprocess.run(["runc", "spec", "--bundle", str(bundle)], check=True, timeout=3600)
         written = bundle / "config.json"
         written.write_text(json.dumps(self._confined(json.loads(written.read_text()), command, variables)))
         run = ["runc", "run", "--bundle", str(bundle), name]
@@ -69,4 +69,6 @@ class Container:
 
 
 def _buildah(*command: str) -> str:
-    return subprocess.run(["buildah", *command], check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["buildah", *command], check=True, capture_output=True, text=True, timeout=3600
+    ).stdout.strip()

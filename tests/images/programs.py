@@ -11,7 +11,7 @@ MODULES = {
     "components.train.sft": ("train",),
     "components.train.kto": ("train",),
     "components.models.place_model": ("launcher", "train"),
-    "components.select.checks.math_worker": ("train",),
+    "components.rewards.checks.math_worker": ("train",),
     "components.shared.sandbox_program": ("train",),
     "pipelines.cli": ("launcher", "ray", "train"),
     "pipelines.try_cluster": ("launcher",),
@@ -22,7 +22,7 @@ MODULES = {
 ELSEWHERE = ("pipelines.run_pipeline", "pipelines.demo.")
 """Programs that no pod runs: a run on one machine, and the demo's makers."""
 
-SPOKEN_TO = ("components.select.checks.math_worker", "components.shared.sandbox_program", "pipelines.try_job")
+SPOKEN_TO = ("components.rewards.checks.math_worker", "components.shared.sandbox_program", "pipelines.try_job")
 """Programs that only another process starts, which talks with them: they are imported."""
 
 COMMANDS = {

@@ -75,7 +75,9 @@ def test_baked_again_it_has_the_same_layers(baked: Path, daemon: BuildKit) -> No
 def test_what_the_script_for_kind_bakes_is_what_dockers_own_store_can_hold() -> None:
     script = (ROOT / "k8s" / "kind" / "up.sh").read_text()
     (words,) = re.findall(r"docker buildx (bake .*)", script)
-    ran = subprocess.run([built(BUILDX), *shlex.split(words), "--print"], cwd=ROOT, capture_output=True, text=True)
+    ran = subprocess.run(
+        [built(BUILDX), *shlex.split(words), "--print"], cwd=ROOT, capture_output=True, text=True, timeout=3600
+    )
     assert ran.returncode == 0, ran.stderr
     targets = json.loads(ran.stdout)["target"]
     assert set(targets) == {"launcher", "ray", "train"}

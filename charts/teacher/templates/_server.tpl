@@ -118,7 +118,7 @@ args:
 httpGet:
   path: /health
   port: http
-  scheme: {{ ternary "HTTPS" "HTTP" (ne .Values.tls.secret "") }}
+  scheme: {{ ternary "HTTPS" "HTTP" (not (empty .Values.tls.secret)) }}
 {{- end }}
 
 {{- define "teacher.resources" -}}

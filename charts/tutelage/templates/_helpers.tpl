@@ -34,7 +34,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 mirror images take no reference with both. */}}
 {{- define "tutelage.image" -}}
 {{- $image := index .root.Values.images .name }}
-{{- $registry := .root.Values.global.imageRegistry | default $image.registry | trimSuffix "/" }}
+{{- $registry := .root.Values.global.imageRegistry | default $image.registry | default "" | trimSuffix "/" }}
 {{- $repository := ternary (printf "%s/%s" $registry $image.repository) $image.repository (ne $registry "") }}
 {{- if $image.digest }}
 {{- printf "%s@%s" $repository $image.digest }}

@@ -3,7 +3,7 @@
 {{- if .Values.certificateAuthority.bundle }}
 {{- include "tutelage.fullname" . }}-certificates
 {{- else }}
-{{- .Values.certificateAuthority.configMap }}
+{{- .Values.certificateAuthority.configMap | default "" }}
 {{- end }}
 {{- end }}
 

@@ -1,27 +1,35 @@
 """CSV and TSV with a header. A record's number counts the rows after the header; blank lines are not rows.
 
+What parts the fields is what the suffix means, unless the header shows another one: `;` where Excel writes decimal
+commas, tabs, `|`.
+
 A row whose quotes do not match would swallow those after it: the lines it took are then read again without its first,
 so that it costs only itself.
 """
 
 import csv
+import itertools
 from collections import deque
 from collections.abc import Iterator
 
+from components.collect.encodings import AUTO, EXAMPLES, valid_in
 from components.collect.files import DataFile
+from components.collect.formats.delimiters import delimiter_of, named_delimiter
 from components.collect.formats.format import Format
 from components.collect.records import Broken, Found, Reason, Record, oversize, shorten
 from components.collect.streams import split_lines
+from components.shared.errors import InputError
+from components.shared.log import say
 
 
 def read_csv(file: DataFile, limit: int) -> Found:
-    """Stream the rows of a file whose fields are parted by commas."""
-    return read_rows(file.chunks(), limit, ",")
+    """Stream the rows of a file whose fields are parted by commas. Raises InputError for a header of no use."""
+    return read_rows(file, limit, ",")
 
 
 def read_tsv(file: DataFile, limit: int) -> Found:
-    """Stream the rows of a file whose fields are parted by tabs."""
-    return read_rows(file.chunks(), limit, "\t")
+    """Stream the rows of a file whose fields are parted by tabs. Raises InputError for a header of no use."""
+    return read_rows(file, limit, "\t")
 
 
 class TooLongError(Exception):
@@ -60,21 +68,67 @@ class Lines:
         return line.decode("utf-8", "surrogateescape") + "\n"
 
 
-def read_rows(chunks: Iterator[bytes], limit: int, delimiter: str) -> Found:
+def read_rows(file: DataFile, limit: int, expected: str) -> Found:
     """Stream the records of delimited text; columns that a short row lacks are absent from its fields."""
     csv.field_size_limit(limit)
-    lines = Lines(split_lines(chunks, limit))
-    header: list[str] | None = None
-    number = 0
-    for row in _rows(csv.reader(lines, delimiter=delimiter, strict=True), lines, limit):
-        if header is None:
-            if isinstance(row, Broken):
-                yield Broken(1, row.reason, f"the header: {row.detail}")
-                return
-            header = [name.strip() for name in row]
-            continue
-        number += 1
+    raw = split_lines(file.text_chunks(), limit)
+    delimiter, raw = _delimiter(file, raw, expected)
+    lines = Lines(raw)
+    rows = _rows(csv.reader(lines, delimiter=delimiter, strict=True), lines, limit)
+    first = next(rows, None)
+    if first is None:
+        return
+    header = _header(file, first)
+    for number, row in enumerate(rows, start=1):
         yield Broken(number, row.reason, row.detail) if isinstance(row, Broken) else _record(number, header, row)
+
+
+def _delimiter(file: DataFile, raw: Iterator[bytes | None], expected: str) -> tuple[str, Iterator[bytes | None]]:
+    """What parts the fields, and the lines from the header on."""
+    first = next((line for line in raw if line is None or line.strip()), b"")
+    text = (first or b"").decode("utf-8", "replace")
+    named = named_delimiter(text)
+    if named is not None:
+        return named, raw
+    found = delimiter_of(text, expected)
+    if found != expected:
+        say("collect", f"{file.uri}: its header parts the fields by {found!r}, so the rows are read that way")
+    return found, raw if first == b"" else itertools.chain([first], raw)
+
+
+def _header(file: DataFile, row: list[str] | Broken) -> list[str]:
+    """The columns' names. Raises InputError: without them no row can be read."""
+    if isinstance(row, Broken):
+        # The csv module's words for a carriage return that no line feed follows.
+        only_returns = row.detail.startswith("new-line character")
+        raise InputError(
+            f"{file.uri}: the header cannot be read: "
+            + ("its lines end with a carriage return alone, as on an old Mac" if only_returns else row.detail),
+            rule="the first line names the columns; its quotes match",
+            remedy="end the lines with a line feed: `tr '\\r' '\\n'`" if only_returns else "repair the first line",
+        )
+    names = [name.strip() for name in row]
+    raw = "".join(names).encode("utf-8", "surrogateescape")
+    if not _is_unicode(names):
+        raise InputError(
+            f"{file.uri}: the header is no {'UTF-8' if file.encoding == AUTO else file.encoding}: it has {raw[:40]!r}",
+            rule="text is UTF-8, or UTF-16 with a byte order mark, unless the source names its encoding",
+            remedy=f"name the source's `encoding`, such as {EXAMPLES}{valid_in(raw)}",
+        )
+    twice = sorted({name for name in names if names.count(name) > 1 and name})
+    if twice:
+        raise InputError(
+            f"{file.uri}: the header names {', '.join(twice)} twice", remedy="give every column a name of its own"
+        )
+    return names
+
+
+def _is_unicode(names: list[str]) -> bool:
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _rows(reader: Iterator[list[str]], lines: Lines, limit: int) -> Iterator[list[str] | Broken]:

@@ -11,8 +11,8 @@ from components.collect.records import Found
 class Format:
     """How the records of a file are read.
 
-    `suffixes` are the names' ends that mean this format (each also with `.gz`). `read` streams the file's records;
-    its second argument is the number of bytes that one record may take.
+    `suffixes` are the names' ends that mean this format (each also with the end of a packed file). `read` streams the
+    file's records; its second argument is the number of bytes that one record may take.
     """
 
     name: str

@@ -1,54 +1,61 @@
-"""A JSON file that is one array of objects, read as a stream.
+"""An array of objects in a JSON file, read as a stream.
 
 The array is split at its own commas and brackets and each element is parsed by itself, so that a broken element costs
 only itself (a streaming parser such as ijson ends at the first fault) and memory holds one element. A raw newline
 inside a string is no JSON: there the string is taken as ended, which brings the splitter back in step after a missing
-quote. A `.json` file that does not begin with `[` is read as JSON lines, which many published files really are.
+quote.
 """
 
 import itertools
 import re
 from collections.abc import Iterator
 
-from components.collect.files import DataFile
-from components.collect.formats import jsonl
-from components.collect.formats.format import Format
-from components.collect.records import Broken, Found, Reason, oversize, parse_object
-from components.collect.streams import BOM
+from components.collect.records import Broken, Found, Reason, oversize, parse_object, shorten
 from components.shared.errors import InputError
 
 OUTSIDE = re.compile(rb'["\[\]{},]')
 INSIDE = re.compile(rb'["\\\n]')
+HEAD = 512
+"""Bytes of an element that are kept of one that is too long."""
 
 
-def read_json(file: DataFile, limit: int) -> Found:
-    """Stream the elements of the file's array; a record's number is its place in the array.
+def read_array(chunks: Iterator[bytes], uri: str, limit: int, ends_file: bool = True) -> Found:
+    """Stream the elements of an array whose `[` was read already; a record's number is its place in the array.
 
     Raises:
-        InputError: a missing bracket makes the rest of the file unreadable.
+        InputError: a missing or superfluous bracket makes the rest of the file unreadable. After the array nothing
+            may follow if it `ends_file`.
     """
-    chunks = file.chunks()
-    head = b""
-    while not (start := head.removeprefix(BOM).lstrip()) and (chunk := next(chunks, b"")):
-        head += chunk
-    if not start.startswith(b"["):
-        yield from jsonl.read_chunks(itertools.chain([head], chunks), limit)
-        return
     splitter = ArraySplitter(limit)
     number = 0
-    for chunk in itertools.chain([start[1:]], chunks):
+    for chunk in chunks:
         for element in splitter.feed(chunk):
             number += 1
             yield oversize(number, limit) if element is None else parse_object(number, element)
+        if splitter.ended:
+            break
     if not splitter.ended:
-        yield _cut_off(file, number + 1, splitter.held, limit)
+        yield _cut_off(uri, number + 1, splitter.held, limit)
+    elif ends_file:
+        require_nothing_more(itertools.chain([splitter.rest], chunks), uri, f"the array's end after {number} records")
 
 
-def _cut_off(file: DataFile, number: int, lost: int, limit: int) -> Broken:
+def require_nothing_more(chunks: Iterator[bytes], uri: str, end: str) -> None:
+    """Refuse a file in which something follows what should end it. Raises InputError."""
+    for chunk in chunks:
+        if text := chunk.strip():
+            raise InputError(
+                f"{uri}: after {end} follows {shorten(text[:80].decode('utf-8', 'replace'))!r}",
+                rule="a JSON file is one array, one object, or JSON lines",
+                remedy="remove the superfluous bracket before it, or write the file as JSON lines",
+            )
+
+
+def _cut_off(uri: str, number: int, lost: int, limit: int) -> Broken:
     """The last, unfinished element; what is longer than one record may hide many, which may not pass unseen."""
     if lost > limit:
         raise InputError(
-            f"{file.uri}: record {number} has no end, and the {lost} bytes after its beginning cannot be told apart",
+            f"{uri}: record {number} has no end, and the {lost} bytes after its beginning cannot be told apart",
             rule="a JSON file is one array whose brackets are balanced",
             remedy="repair the record, or write the file as JSON lines, where a broken row costs only itself",
         )
@@ -58,15 +65,21 @@ def _cut_off(file: DataFile, number: int, lost: int, limit: int) -> Broken:
 
 
 class ArraySplitter:
-    """Finds the elements of a JSON array in chunks of bytes that begin after its `[`.
+    """Finds the elements of a JSON array in chunks of bytes that begin after its `[`, or the members of an object.
 
-    `held` is the number of bytes since the last element's end, `ended` whether the array's `]` was seen.
+    `held` is the number of bytes since the last element's end, `ended` whether the closing bracket was seen, `rest`
+    what follows it in the last chunk. `start` is the place of the current element's first byte among all bytes fed,
+    and `head` its first bytes.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, closer: bytes = b"]") -> None:
         self.ended = False
         self.held = 0
+        self.start = 0
+        self.head = b""
+        self.rest = b""
         self._limit = limit
+        self._closer = closer
         self._depth = 0
         self._in_string = False
         self._escaped = False
@@ -85,7 +98,9 @@ class ArraySplitter:
                 self._keep(chunk[start : match.start()])
                 yield from self._take()
                 start = position
-        if not self.ended:
+        if self.ended:
+            self.rest = chunk[position:]
+        else:
             self._keep(chunk[start:])
 
     def _ends_element(self, byte: bytes) -> bool:
@@ -99,12 +114,14 @@ class ArraySplitter:
         elif self._depth > 0:
             self._depth -= 1
         else:
-            # A `}` too many belongs to a broken element; only `]` ends the array.
-            self.ended = byte == b"]"
+            # The other bracket, one too many, belongs to a broken element; only the array's own ends it.
+            self.ended = byte == self._closer
         return self.ended
 
     def _keep(self, piece: bytes) -> None:
         self.held += len(piece)
+        if len(self.head) < HEAD:
+            self.head += piece[: HEAD - len(self.head)]
         self._pieces.append(piece)
         if self.held > self._limit:
             self._pieces.clear()
@@ -118,6 +135,5 @@ class ArraySplitter:
             yield None
         elif element.strip() or not self.ended:
             yield element
-
-
-FORMAT = Format("json", (".json",), read_json)
+        self.start += held + 1
+        self.head = b""

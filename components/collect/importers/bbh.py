@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from components.collect.importers.importer import Importer, Member, need
+from components.collect.unpack import PACKED
 from components.shared.rows import Question
 
 
@@ -23,4 +24,4 @@ def read(benchmark: str, member: Member, match: re.Match[str]) -> Iterator[Quest
         )
 
 
-IMPORTER = Importer("bbh", re.compile(r"(?:^|/)(?P<task>[^/]+)\.json(\.gz)?$"), read)
+IMPORTER = Importer("bbh", re.compile(rf"(?:^|/)(?P<task>[^/]+)\.json{PACKED}$"), read)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from components.collect.importers.importer import Importer, Member, need
+from components.collect.unpack import PACKED
 from components.shared.rows import Question
 
 
@@ -19,4 +20,4 @@ def read(benchmark: str, member: Member, match: re.Match[str]) -> Iterator[Quest
         )
 
 
-IMPORTER = Importer("demo", re.compile(r"\.jsonl(\.gz)?$"), read)
+IMPORTER = Importer("demo", re.compile(rf"\.jsonl{PACKED}$"), read)

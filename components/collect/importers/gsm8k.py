@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from components.collect.importers.importer import Importer, Member, need
 from components.collect.records import BadRowError
 from components.collect.shapes.gsm8k import final_answer
+from components.collect.unpack import PACKED
 from components.shared.rows import Question
 
 
@@ -25,4 +26,4 @@ def read(benchmark: str, member: Member, match: re.Match[str]) -> Iterator[Quest
         yield Question(benchmark=benchmark, id=identity, question=question, answer=answer, extra={"solution": worked})
 
 
-IMPORTER = Importer("gsm8k", re.compile(r"(?:^|/)(?!train)[^/]*\.jsonl(\.gz)?$"), read)
+IMPORTER = Importer("gsm8k", re.compile(rf"(?:^|/)(?!train)[^/]*\.jsonl{PACKED}$"), read)

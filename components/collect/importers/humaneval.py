@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from components.collect.importers.importer import Importer, Member, need
+from components.collect.unpack import PACKED
 from components.shared.rows import Question
 
 
@@ -22,4 +23,4 @@ def read(benchmark: str, member: Member, match: re.Match[str]) -> Iterator[Quest
         )
 
 
-IMPORTER = Importer("humaneval", re.compile(r"\.jsonl(\.gz)?$"), read)
+IMPORTER = Importer("humaneval", re.compile(rf"\.jsonl{PACKED}$"), read)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 from components.collect.importers.importer import Importer, Member, need
+from components.collect.unpack import PACKED
 from components.shared.rows import Question
 
 RULES = ("instruction_id_list", "kwargs")
@@ -27,4 +28,4 @@ def read(benchmark: str, member: Member, match: re.Match[str]) -> Iterator[Quest
         )
 
 
-IMPORTER = Importer("ifeval", re.compile(r"\.jsonl(\.gz)?$"), read)
+IMPORTER = Importer("ifeval", re.compile(rf"\.jsonl{PACKED}$"), read)

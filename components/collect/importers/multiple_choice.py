@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from components.collect.importers.importer import Member, require_letter
+from components.collect.unpack import PACKED
 from components.shared.rows import Question
 
 Split = Literal["test", "dev"]
@@ -53,4 +54,6 @@ def _explanation(rest: list[str]) -> dict[str, str]:
 
 def csv_path(*splits: str) -> re.Pattern[str]:
     """The pattern of `SPLIT/SUBJECT_SPLIT.csv` and `SPLIT/SUBJECT.csv` at any depth."""
-    return re.compile(rf"(?:^|/)(?P<split>{'|'.join(splits)})/(?P<subject>[^/]+?)(?:_(?:{'|'.join(splits)}))?\.csv$")
+    return re.compile(
+        rf"(?:^|/)(?P<split>{'|'.join(splits)})/(?P<subject>[^/]+?)(?:_(?:{'|'.join(splits)}))?\.csv{PACKED}$"
+    )

@@ -1,9 +1,20 @@
-"""Alpaca rows: instruction, input (may be empty or absent), output."""
+"""Alpaca rows: instruction, input (may be empty or absent), output; earlier exchanges in `history`."""
 
 from collections.abc import Iterator
 
+from components.collect.shapes.history import history_of
 from components.collect.shapes.reading import Reading
-from components.collect.shapes.shape import Draft, Fields, Shape, joined, reply, require_instruction, text
+from components.collect.shapes.shape import (
+    SYSTEM,
+    Draft,
+    Fields,
+    Shape,
+    joined,
+    reply,
+    require_instruction,
+    system_of,
+    text,
+)
 
 
 def recognises(fields: Fields) -> bool:
@@ -15,11 +26,8 @@ def read(fields: Fields, reading: Reading) -> Iterator[Draft]:
     """Read one row; the input follows the instruction after the source's separator."""
     instruction = require_instruction(text(fields, "instruction"))
     given = text(fields, "input") if fields.get("input") is not None else ""
-    yield Draft(joined(instruction, given, reading), reply(fields, reading, "output"), _system(fields))
+    asked, answered = joined(instruction, given, reading), reply(fields, reading, "output")
+    yield Draft(asked, answered, system_of(fields), history_of(fields))
 
 
-def _system(fields: Fields) -> str:
-    return text(fields, "system") if fields.get("system") is not None else ""
-
-
-SHAPE = Shape("alpaca", recognises, read)
+SHAPE = Shape("alpaca", recognises, read, frozenset({"instruction", "input", "output", *SYSTEM, "history"}))

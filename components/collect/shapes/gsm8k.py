@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterator
 
 from components.collect.records import BadRowError, Reason
+from components.collect.shapes.history import history_of
 from components.collect.shapes.reading import Reading
-from components.collect.shapes.shape import Draft, Fields, Shape, text
+from components.collect.shapes.shape import SYSTEM, Draft, Fields, Shape, system_of, text
 from components.shared.rows import Check
 
 MARK = "####"
@@ -26,7 +27,8 @@ def read(fields: Fields, reading: Reading) -> Iterator[Draft]:
     """Read one problem."""
     worked = text(fields, "answer")
     response = CALCULATOR.sub("", worked) if reading.calculator == "removed" else worked
-    yield Draft(text(fields, "question"), response, check=Check(kind="math", answer=final_answer(worked)))
+    check = Check(kind="math", answer=final_answer(worked))
+    yield Draft(text(fields, "question"), response, system_of(fields), history_of(fields), check)
 
 
 def final_answer(worked: str) -> str:
@@ -37,4 +39,4 @@ def final_answer(worked: str) -> str:
     return answer.strip().replace(",", "")
 
 
-SHAPE = Shape("gsm8k", recognises, read)
+SHAPE = Shape("gsm8k", recognises, read, frozenset({"question", "answer", *SYSTEM, "history"}))

@@ -1,9 +1,15 @@
-"""Rows of a prompt and its response (or completion)."""
+"""Rows of a prompt and its response (or completion): texts, or lists of messages as trl has them.
+
+https://huggingface.co/docs/trl/dataset_formats
+"""
 
 from collections.abc import Iterator
+from typing import Any
 
+from components.collect.shapes.history import history_of
 from components.collect.shapes.reading import Reading
-from components.collect.shapes.shape import Draft, Fields, Shape, first_present, reply, text
+from components.collect.shapes.shape import SYSTEM, Draft, Fields, Shape, first_present, reply, system_of, text
+from components.collect.shapes.turns import is_conversation, read_conversation, turns_of
 
 RESPONSES = ("response", "completion")
 
@@ -15,7 +21,19 @@ def recognises(fields: Fields) -> bool:
 
 def read(fields: Fields, reading: Reading) -> Iterator[Draft]:
     """Read one row."""
-    yield Draft(text(fields, "prompt"), reply(fields, reading, *RESPONSES))
+    name = first_present(fields, RESPONSES) or RESPONSES[0]
+    if is_conversation(fields.get("prompt")) or is_conversation(fields.get(name)):
+        turns = _turns(fields, "prompt", "user") + (_turns(fields, name, "assistant") if fields.get(name) else [])
+        yield read_conversation(turns, system_of(fields), reading, "messages")
+        return
+    yield Draft(text(fields, "prompt"), reply(fields, reading, *RESPONSES), system_of(fields), history_of(fields))
 
 
-SHAPE = Shape("prompt_response", recognises, read)
+def _turns(fields: Fields, name: str, role: str) -> list[dict[str, Any]]:
+    """The turns under a name; a plain text is one of the role's."""
+    if is_conversation(fields.get(name)):
+        return turns_of(fields[name], name)
+    return [{"role": role, "content": text(fields, name)}]
+
+
+SHAPE = Shape("prompt_response", recognises, read, frozenset({"prompt", *RESPONSES, *SYSTEM, "history"}))

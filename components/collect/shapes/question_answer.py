@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from components.collect.shapes.history import history_of
 from components.collect.shapes.reading import Reading
-from components.collect.shapes.shape import Draft, Fields, Shape, reply, text
+from components.collect.shapes.shape import SYSTEM, Draft, Fields, Shape, reply, system_of, text
 
 
 def recognises(fields: Fields) -> bool:
@@ -13,7 +14,7 @@ def recognises(fields: Fields) -> bool:
 
 def read(fields: Fields, reading: Reading) -> Iterator[Draft]:
     """Read one row."""
-    yield Draft(text(fields, "question"), reply(fields, reading, "answer"))
+    yield Draft(text(fields, "question"), reply(fields, reading, "answer"), system_of(fields), history_of(fields))
 
 
-SHAPE = Shape("question_answer", recognises, read)
+SHAPE = Shape("question_answer", recognises, read, frozenset({"question", "answer", *SYSTEM, "history"}))

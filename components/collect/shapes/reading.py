@@ -16,6 +16,10 @@ class Reading(Settings):
     input_separator: str = Field(
         "\n", description="what stands between an instruction and its input (a line break in LLaMA-Factory)"
     )
+    labels: Literal["read", "ignored"] = Field(
+        "read",
+        description="labels of responses (label, kto_tag, thumbs: true or false) are evidence for select; ignored: not",
+    )
     calculator: Literal["removed", "kept"] = Field(
         "removed", description="calculator annotations <<48/2=24>> in GSM8K answers"
     )

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from components.collect.records import BadRowError, Reason
-from components.collect.shapes.messages import require_turns
 from components.collect.shapes.reading import Reading
-from components.collect.shapes.shape import Draft, Fields, Shape, joined, reply, require_instruction, text
+from components.collect.shapes.shape import Draft, Fields, Shape, joined, present, reply, require_instruction, text
+from components.collect.shapes.turns import turns_of
 
 
 def recognises(fields: Fields) -> bool:
@@ -16,7 +16,7 @@ def recognises(fields: Fields) -> bool:
 def read(fields: Fields, reading: Reading) -> Iterator[Draft]:
     """Read one task; it is taken whole or rejected whole."""
     instruction = require_instruction(text(fields, "instruction"))
-    instances = require_turns(fields, "instances")
+    instances = turns_of(present(fields, "instances"), "instances")
     if not instances:
         raise BadRowError(Reason.missing_field, "'instances' is empty")
     for instance in instances:
@@ -24,4 +24,4 @@ def read(fields: Fields, reading: Reading) -> Iterator[Draft]:
         yield Draft(joined(instruction, given, reading), reply(instance, reading, "output"))
 
 
-SHAPE = Shape("seed_tasks", recognises, read)
+SHAPE = Shape("seed_tasks", recognises, read, frozenset({"instruction", "instances"}))

@@ -10,17 +10,22 @@ from components.shared.rows import Check, Message
 
 Fields = Mapping[str, Any]
 SHOWN = 12
+SYSTEM = ("system", "system_prompt")
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What a shape reads from a record: an instruction before it is checked and numbered."""
+    """What a shape reads from a record: an instruction before it is checked and numbered.
+
+    `ignored` names fields within the record's lists that say something and are not read, as `messages[].name`.
+    """
 
     instruction: str
     response: str
     system: str = ""
     history: tuple[Message, ...] = ()
     check: Check | None = None
+    ignored: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -28,12 +33,13 @@ class Shape:
     """How a record becomes instructions.
 
     `recognises` says from a record's fields whether it has this shape (they need not be right). `read` yields its
-    instructions, mostly one; it raises BadRowError when the record is not right.
+    instructions, mostly one; it raises BadRowError when the record is not right. `fields` are the names it reads.
     """
 
     name: str
     recognises: Callable[[Fields], bool]
     read: Callable[[Fields, Reading], Iterator[Draft]]
+    fields: frozenset[str]
 
 
 def first_present(fields: Fields, names: tuple[str, ...]) -> str | None:
@@ -43,14 +49,29 @@ def first_present(fields: Fields, names: tuple[str, ...]) -> str | None:
 
 def text(fields: Fields, *names: str) -> str:
     """The text under the first of the names that is present. Raises BadRowError: none is, or it is no text."""
-    name = first_present(fields, names)
-    if name is None or fields[name] is None:
-        present = ", ".join(list(fields)[:SHOWN])
-        raise BadRowError(Reason.missing_field, f"lacks {' or '.join(map(repr, names))}; has {present or 'nothing'}")
-    value = fields[name]
-    if not isinstance(value, str):
-        raise BadRowError(Reason.wrong_type, f"{name!r} is {type(value).__name__}, a text is wanted")
-    return value
+    for name in names:
+        if name in fields:
+            value = fields[name]
+            if isinstance(value, str):
+                return value
+            if value is not None:
+                raise BadRowError(Reason.wrong_type, f"{name!r} is {type(value).__name__}, a text is wanted")
+            break
+    has = ", ".join(list(fields)[:SHOWN])
+    raise BadRowError(Reason.missing_field, f"lacks {' or '.join(map(repr, names))}; has {has or 'nothing'}")
+
+
+def present(fields: Fields, name: str) -> Any:
+    """The value under a name. Raises BadRowError when it is absent or null."""
+    return text(fields, name) if fields.get(name) is None else fields[name]
+
+
+def system_of(fields: Fields) -> str:
+    """The system prompt beside a row, empty where there is none. Raises BadRowError when it is no text."""
+    for name in SYSTEM:
+        if fields.get(name):
+            return text(fields, name)
+    return ""
 
 
 def reply(fields: Fields, reading: Reading, *names: str) -> str:

@@ -2,38 +2,21 @@
 
 from collections.abc import Iterator
 
-from components.collect.shapes.messages import ROLES, from_turns, require_turns, role_of
 from components.collect.shapes.reading import Reading
-from components.collect.shapes.shape import Draft, Fields, Shape, text
-from components.shared.rows import Message, Role
+from components.collect.shapes.shape import SYSTEM, Draft, Fields, Shape, present, system_of
+from components.collect.shapes.turns import SPEAKER, looks_like_turns, read_conversation, turns_of
 
-SPEAKERS: dict[str, Role] = {
-    **ROLES,
-    "human": "user",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "model": "assistant",
-    "bot": "assistant",
-}
+NAME = "conversations"
 
 
 def recognises(fields: Fields) -> bool:
     """Whether the record holds a list of conversation turns."""
-    return isinstance(fields.get("conversations"), list)
+    return NAME in fields and (isinstance(fields[NAME], list) or looks_like_turns(fields[NAME], *SPEAKER))
 
 
 def read(fields: Fields, reading: Reading) -> Iterator[Draft]:
     """Read one conversation; turns may also be written {role, content}."""
-    turns = [_turn(turn) for turn in require_turns(fields, "conversations")]
-    system = fields.get("system")
-    if isinstance(system, str) and system and not (turns and turns[0].role == "system"):
-        turns.insert(0, Message(role="system", content=system))
-    yield from_turns(turns, reading)
+    yield read_conversation(turns_of(present(fields, NAME), NAME), system_of(fields), reading, NAME)
 
 
-def _turn(turn: Fields) -> Message:
-    speaker = "from" if "from" in turn else "role"
-    return Message(role=role_of(dict(turn), speaker, SPEAKERS), content=text(turn, "value", "content"))
-
-
-SHAPE = Shape("sharegpt", recognises, read)
+SHAPE = Shape("sharegpt", recognises, read, frozenset({NAME, *SYSTEM}))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from components.evaluate.benchmarks.benchmark import Shot
-from components.evaluate.extract_choice import LETTERS, chosen_letter
+from components.rewards.choices.read_choice import LETTERS, read_choice
 from components.shared.rows import Question
 
 
@@ -14,7 +14,7 @@ def listed(question: Question, mark: str = ". ") -> str:
 
 def score_choice(question: Question, reply: str) -> float:
     """1 when the reply chooses the answer's letter."""
-    return float(chosen_letter(reply, question.choices) == question.answer.strip().upper())
+    return float(read_choice(reply, question.choices) == question.answer.strip().upper())
 
 
 def shots_of(prompt: Callable[[Question], str]) -> Callable[[str, Sequence[Question]], list[Shot]]:

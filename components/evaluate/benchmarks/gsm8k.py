@@ -3,15 +3,23 @@
 Cobbe et al., "Training verifiers to solve math word problems", arXiv 2110.14168. The worked examples are the first of
 the eight of Wei et al., "Chain-of-thought prompting elicits reasoning in large language models", arXiv 2201.11903,
 as lm-evaluation-harness ships them (task gsm8k_cot).
+
+`exact_match` reads the number as a person would (rewards/read_number.py). `strict_match` is the reading of that
+protocol: the number right after the first "The answer is", written as in the worked examples.
 """
 
+import re
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import cache
 
 from components.evaluate.benchmarks.benchmark import Benchmark, Shot
-from components.evaluate.extract_number import same_number, stated_number
 from components.evaluate.shipped_tasks import shipped_samples
+from components.rewards.numbers.numerals import fraction
+from components.rewards.numbers.read_number import read_number, same_number
 from components.shared.rows import Question
+
+STRICT = re.compile(r"The answer is (-?[0-9.,]+)\.")
 
 
 def _prompt(question: Question) -> str:
@@ -32,17 +40,28 @@ def _shots(subject: str, dev: Sequence[Question]) -> list[Shot]:
 
 
 def _score(question: Question, reply: str) -> float:
-    return float(same_number(stated_number(reply), question.answer))
+    return float(same_number(read_number(reply), read_number(question.answer)))
+
+
+def _score_strictly(question: Question, reply: str) -> float:
+    found = STRICT.search(reply)
+    return float(found is not None and same_number(_plain(found[1]), _plain(question.answer)))
+
+
+def _plain(number: str) -> Fraction | None:
+    return fraction(number.replace(",", "").rstrip("."))
 
 
 BENCHMARK = Benchmark(
     name="gsm8k",
     metric="exact_match",
-    protocol="4-shot chain of thought; the number after 'the answer is', else the last number, compared by value",
+    protocol="4-shot chain of thought; the number that is stated as the answer, else the last one, compared by value",
     few_shot=4,
     max_tokens=512,
     prompt=_prompt,
     score=_score,
+    readings={"strict_match": _score_strictly},
     shots=_shots,
+    stop=("\nQ:", "\n\nQuestion:"),
     files="GSM8K's test.jsonl",
 )

@@ -4,17 +4,11 @@ Chen et al., "Evaluating large language models trained on code", arXiv 2107.0337
 so pass@1 is the share of problems whose tests pass.
 """
 
-import re
-import textwrap
-
 from components.evaluate.benchmarks.benchmark import Benchmark
+from components.rewards.programs.write_program import program_of
 from components.shared.errors import InputError
 from components.shared.rows import Question
 from components.shared.sandbox import Limits, run_python
-
-# Where a body that goes on from the prompt ends: the paper's stop sequences.
-BODY_ENDS = re.compile(r"\n(?=class |def |# |if |print)")
-FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
 def _prompt(question: Question) -> str:
@@ -25,10 +19,7 @@ def _prompt(question: Question) -> str:
 
 
 def program(question: Question, reply: str) -> str:
-    """The source that is run: the reply as a solution, then the tests.
-
-    A reply that defines the function stands after what the prompt defines before it (imports, helpers); any other
-    is taken as the function's body. Code is what stands between the first pair of fences, else the whole reply.
+    """The source that is run: the reply's function, or its body for the one that the prompt begins; then the tests.
 
     Raises:
         InputError: the question has no tests or names no function.
@@ -40,22 +31,7 @@ def program(question: Question, reply: str) -> str:
             rule="extra holds tests and entry_point",
             remedy="import HumanEval's original file with the collect step",
         )
-    return f"{solution(question.question, entry_point, reply)}\n\n{tests}\n\ncheck({entry_point})\n"
-
-
-def solution(prompt: str, entry_point: str, reply: str) -> str:
-    """The module that prompt and reply make together."""
-    fenced = FENCE.search(reply)
-    code = fenced[1] if fenced else reply
-    if re.search(rf"^def {re.escape(entry_point)}\b", code, re.MULTILINE):
-        before = prompt[: prompt.rfind(f"def {entry_point}")]
-        return f"{before}{code}"
-    return f"{prompt.rstrip()}\n{_as_body(code)}"
-
-
-def _as_body(code: str) -> str:
-    body = BODY_ENDS.split("\n" + code.strip("\n"))[0].strip("\n")
-    return body if body.startswith((" ", "\t")) else textwrap.indent(body, "    ")
+    return program_of(reply, tests, entry_point, question.question)
 
 
 def _run(question: Question, reply: str, limits: Limits) -> float:

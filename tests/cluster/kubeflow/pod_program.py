@@ -1,4 +1,4 @@
-"""Runs in a component's pod in the place of Kubeflow's launcher, with nothing but Python and boto3.
+"""Runs in a component's pod in the place of Kubeflow's launcher and Argo's emissary, with nothing but Python and boto3.
 
 It does what the launcher does: fetches input artifacts to where kfp's executor looks for them, runs the component's own
 command with the executor's input, uploads the artifacts that the command left, and says what came out. On SIGTERM it
@@ -67,6 +67,7 @@ def pump(reader):
 
 
 def main():
+    Path("/var/run/argo/template").write_text(os.environ.pop("KUBEFLOW_TEMPLATE"))
     executor_input = json.loads(os.environ["KUBEFLOW_EXECUTOR_INPUT"])
     for artifact in artifacts(executor_input, "inputs"):
         transfer("download", artifact["uri"])

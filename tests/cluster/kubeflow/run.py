@@ -1,7 +1,28 @@
 """Kubeflow Pipelines' back end, as far as a test of components needs it: the real one cannot run here.
 
-Tasks run one after the other, each in a pod with the container, command and executor input of the compiled pipeline.
-Retries, cancel, pod loss and the deletion of a run are dealt as the real back end was seen to deal them.
+Tasks run each in a pod with the container, command and executor input of the compiled pipeline. Retries, cancel, pod
+loss and the deletion of a run are dealt as KFP 2.17.0 with its default install (Argo 4.0.5) was seen to deal them; with
+`policy="OnFailure"` as 2.16.1 (Argo 3.7.8):
+
+- `OnError`: a pod that is lost is started again, under another name and with the next `KFP_RETRY_INDEX`; one that exits
+  with a code is not, whatever the task's retries are.
+- `OnFailure`: the other way round.
+- A pod finds the strategy that holds for it, defaults merged in, where Argo's emissary leaves it:
+  `/var/run/argo/template`.
+- A failed task hands over nothing: no artifact, no parameter and no error. What it said is in its pod's log and
+  termination message alone. Whatever its own exit code was, the container's is 1.
+- A cancelled run runs its exit handler.
+
+It differs from the real one in this:
+
+- Tasks run one after the other, and there are no drivers: nothing is cached, and no condition or loop is evaluated.
+- No Argo: a ConfigMap stands for the Workflow, and `pod_program.py` for Kubeflow's launcher and Argo's emissary, in one
+  container without the sidecar `wait`. An eviction or OOM kill of the whole pod counts as a failure, as Argo counts it.
+- A retry waits a second, not the strategy's backoff, and no longest time is kept.
+- Artifacts and parameters pass through the log and this process: there is no metadata store, no API, no UI, no
+  `executor-logs` artifact, and no way to start a run but from the compiled file, so no version references
+  (tests/unit/pipelines/stand_in.py answers with those).
+- Service accounts, rights, quotas and the order of 403 and 404 are the real API server's.
 """
 
 import contextlib
@@ -11,7 +32,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kubernetes import client
 from kubernetes.client.rest import ApiException
@@ -25,6 +46,9 @@ DONE = "KUBEFLOW-DONE "
 KILL_COMMAND = "workflows.argoproj.io/kill-cmd-main"
 POLL_SECONDS = 0.5
 BACKOFF_SECONDS = 1.0
+Policy = Literal["OnError", "OnFailure", "Always"]
+RETRIED: dict[Policy, set[str]] = {"OnError": {"Gone"}, "OnFailure": {"Failed"}, "Always": {"Gone", "Failed"}}
+"""How a pod has ended that is started again."""
 
 
 class TaskFailedError(AssertionError):
@@ -47,7 +71,9 @@ class Run:
         root: str,
         parameters: dict[str, Any],
         service_account: str = STEP_ACCOUNT,
+        policy: Policy = "OnError",
     ) -> None:
+        self.policy: Policy = policy
         self.core, self.namespace = core, namespace
         defaults, self.tasks = read_compiled(compiled)
         self.parameters = {**defaults, **parameters}
@@ -83,8 +109,8 @@ class Run:
             log = self.logs[pod] = self.log(pod)
             if phase == "Succeeded":
                 return _outcome(log, self._given(task))
-            if phase == "Gone" or (self.cancelled.is_set() and not task.always):
-                break  # a pod that is deleted while it runs is not tried again
+            if phase not in RETRIED[self.policy] or (self.cancelled.is_set() and not task.always):
+                break
             time.sleep(BACKOFF_SECONDS)
         raise TaskFailedError(task.name, log)
 
@@ -94,7 +120,7 @@ class Run:
 
     def start_pod(self, task: Task, attempt: int = 0) -> str:
         """Start the pod of an attempt; returns its name."""
-        pod = task_pod(task, self.place, self._given(task), attempt)
+        pod = task_pod(task, self.place, self._given(task), attempt, self.policy)
         self.core.create_namespaced_pod(self.namespace, pod)
         name = str(pod["metadata"]["name"])
         self.pods.append(name)

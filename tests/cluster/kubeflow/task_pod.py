@@ -8,8 +8,8 @@ from typing import Any
 from tests.cluster.kubeflow.compiled import Task
 
 PROGRAM = (Path(__file__).parent / "pod_program.py").read_text()
-WRITABLE = ("/s3", "/minio", "/gcs", "/.local", "/.cache", "/.config")
-"""Where Kubeflow mounts empty folders, since the executor writes there."""
+WRITABLE = ("/s3", "/minio", "/gcs", "/.local", "/.cache", "/.config", "/var/run/argo")
+"""Where Kubeflow mounts empty folders, since the executor writes there; and Argo its own."""
 OUTPUT_FILE = "/tmp/kfp_outputs/output_metadata.json"
 
 Object = dict[str, Any]
@@ -53,8 +53,16 @@ def executor_input(task: Task, place: Place, parameters: Object, artifacts: Obje
     }
 
 
-def task_pod(task: Task, place: Place, given: Object, attempt: int) -> Object:
-    """The pod of one attempt. `given` is the executor's input."""
+def task_pod(task: Task, place: Place, given: Object, attempt: int, policy: str) -> Object:
+    """The pod of one attempt.
+
+    Args:
+        task: what the pipeline says of it.
+        place: where the run's pods live.
+        given: the executor's input.
+        attempt: how many pods there were before.
+        policy: the retry policy that Argo's controller merges into every template; OnFailure is its own default.
+    """
     name = f"{place.run}-{task.name}-{attempt}"
     meta = task.platform.get("podMetadata", {})
     labels = {"pipeline/runid": place.run, "workflows.argoproj.io/workflow": place.workflow["name"]}
@@ -74,18 +82,30 @@ def task_pod(task: Task, place: Place, given: Object, attempt: int) -> Object:
             "terminationGracePeriodSeconds": 30,
             "nodeSelector": task.platform.get("nodeSelector", {}).get("labels", {}),
             "imagePullSecrets": [{"name": _name(s, "secretName")} for s in task.platform.get("imagePullSecret", [])],
-            "containers": [_container(task, given, attempt)],
+            "containers": [_container(task, given, attempt, _template(task, policy))],
             "volumes": [volume for volume, _ in _volumes(task)],
             **_security_of_pod(task),
         },
     }
 
 
-def _container(task: Task, given: Object, attempt: int) -> Object:
+def _template(task: Task, policy: str) -> Object:
+    """Argo's template of a pod, as far as the pod reads it."""
+    asked = task.spec.get("retryPolicy")
+    if not asked:
+        return {"name": "system-container-impl"}
+    backoff = {"duration": asked["backoffDuration"], "maxDuration": asked["backoffMaxDuration"]}
+    merged = {"retryPolicy": policy} if policy != "OnFailure" else {}
+    strategy = {"limit": str(task.retries), "backoff": backoff, **merged}
+    return {"name": "system-container-impl", "retryStrategy": strategy}
+
+
+def _container(task: Task, given: Object, attempt: int, template: Object) -> Object:
     text = json.dumps(given)
     arguments = [text if argument == "{{$}}" else argument for argument in task.executor.get("args", [])]
     plain = {
         "KUBEFLOW_EXECUTOR_INPUT": text,
+        "KUBEFLOW_TEMPLATE": json.dumps(template),
         "KFP_RETRY_INDEX": str(attempt),
         "HOME": "/",
         **{item["name"]: item["value"] for item in task.executor.get("env", [])},

@@ -81,7 +81,9 @@ def _build(program: Program) -> None:
 def _go(command: list[str], folder: Path, program: Program) -> None:
     environment = {**os.environ, "GOCACHE": str(BUILD_CACHE), "GOTOOLCHAIN": "local", "GOFLAGS": ""}
     environment["CGO_ENABLED"] = "0" if program.static else os.environ.get("CGO_ENABLED", "1")
-    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=3600
+    )
     if done.returncode:
         raise NodeError(f"{program.name} {program.version} does not build: {done.stdout.decode()[-1500:]}")
 

@@ -30,7 +30,9 @@ def run(
     words = [str(word) for word in command]
     try:
         whole = {**os.environ, **(environment or {})}
-        done = subprocess.run(words, input=text, cwd=folder, env=whole, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            words, input=text, cwd=folder, env=whole, capture_output=True, text=True, check=True, timeout=3600
+        )
     except FileNotFoundError as error:
         raise NodeError(f"{words[0]} is not there: {error.strerror}") from error
     except subprocess.CalledProcessError as error:

@@ -49,11 +49,34 @@ def as_parquet(path: Path, count: int) -> None:
             writer.write_table(pyarrow.Table.from_pylist(list(rows(4_000)), schema))
 
 
+def as_wrapped_json(path: Path, count: int) -> None:
+    with path.open("w") as file:
+        file.write('{"version": 1, "data": ')
+        file.writelines(("[" if not place else ",") + json.dumps(row) for place, row in enumerate(rows(count)))
+        file.write('], "license": "mit"}')
+
+
+def as_zstd(path: Path, count: int) -> None:
+    with pyarrow.CompressedOutputStream(str(path), "zstd") as file:
+        for row in rows(count):
+            file.write((json.dumps(row) + "\n").encode())
+
+
+def as_arrow(path: Path, count: int) -> None:
+    schema = pyarrow.schema([("question", pyarrow.string()), ("answer", pyarrow.string())])
+    with pyarrow.OSFile(str(path), "wb") as file, pyarrow.ipc.new_stream(file, schema) as out:
+        for _ in range(count // 4_000):
+            out.write_table(pyarrow.Table.from_pylist(list(rows(4_000)), schema))
+
+
 WRITERS: dict[str, Callable[[Path, int], None]] = {
     "jsonl": as_jsonl,
     "json": as_json,
     "csv": as_csv,
     "parquet": as_parquet,
+    "wrapped.json": as_wrapped_json,
+    "jsonl.zst": as_zstd,
+    "arrow": as_arrow,
 }
 
 
@@ -64,7 +87,7 @@ def test_three_times_the_rows_take_the_same_memory(kind: str, tmp_path: Path) ->
         path = tmp_path / f"{count}.{kind}"
         WRITERS[kind](path, count)
         command = [sys.executable, "-c", PROGRAM, str(path), str(tmp_path / "store")]
-        ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3])
+        ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3], timeout=600)
         assert ended.returncode == 0, ended.stderr
         collected, peak = map(int, ended.stdout.split())
         assert collected == count

@@ -2,10 +2,12 @@
 
 import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 import pyarrow
 import pytest
+from datasets import Dataset
 from pyarrow import parquet
 
 from components.collect.collect import collect_data
@@ -57,6 +59,23 @@ def test_same_bytes_in_a_folder_have_the_same_address(bucket: str, tmp_path: Any
     local = settings(bucket, "raw").model_dump(mode="json")
     local["sources"][0]["uri"] = str(tmp_path / "raw")
     assert collect_data(str(tmp_path / "other"), CollectSettings.model_validate(local)).dataset.digest == in_s3.digest
+
+
+def test_packed_saved_and_split_files_of_a_bucket(bucket: str, tmp_path: Path) -> None:
+    store = open_store(bucket)
+    lines = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+    packed = pyarrow.compress(lines, codec="zstd", asbytes=True)
+    for key in ("split/train.jsonl.zst", "split/test.jsonl.zst", "split/README.md"):
+        store.write(key, packed)
+    Dataset.from_list(ROWS).save_to_disk(str(tmp_path / "saved"), num_shards=2)
+    for path in (tmp_path / "saved").iterdir():
+        store.upload(path, f"saved/{path.name}")
+    root = f"{bucket}/tutelage"
+    collected = collect_data(root, settings(bucket, "split", "saved")).dataset
+    rows = list(read_rows(root, collected, Instruction))
+    assert [row.response for row in rows] == [row["response"] for row in ROWS] * 2
+    assert {row.source for row in rows[:300]} == {"s0/train.jsonl.zst"}
+    assert collected.counts["unread_files"] == 4, "the test set, the README, and what describes the saved data set"
 
 
 def test_what_is_not_there(bucket: str, tmp_path: Any) -> None:

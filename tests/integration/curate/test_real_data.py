@@ -64,3 +64,33 @@ def test_training_questions_of_gsm8k_are_told_from_its_test_questions(data: Path
     wrong = sum(row < len(training) for row in found)
     assert wrong / len(training) <= 0.005
     assert len(found) - wrong == len(copies)
+
+
+STEMS = (
+    "i want to test the ability of students to read a passage",
+    "determine if the following two sentences paraphrase each other",
+    "read the passage below and choose the right answer",
+    "extract the answer to the following question from the movie plot if",
+    "would you recommend the following article to a politician",
+    "condense the article down to the essentials",
+    "given the options below select the most suitable answer",
+)
+
+
+def test_templates_that_rows_and_questions_share_are_no_overlap(data: Path) -> None:
+    lines = (data / "instructions" / "t0_tasks.jsonl").read_text().split("\n")[:800]
+    rows = [json.loads(line) for line in lines]
+    training, heldout = rows[:600], [row["prompt"] for row in rows[600:]]
+    questions = [
+        Question(benchmark="t0", id=str(number), question=text, answer="") for number, text in enumerate(heldout)
+    ]
+    index = OverlapIndex(questions, longest=13, minimum=3, common=10)
+    found = index.search([(tokenise(row["prompt"]), tokenise(row["response"])) for row in training])
+    print(f"{len(found)} of {len(training)} rows of the same templates overlap")
+    # What is left shares a passage of its own with a held-out row: templates are filled from the same articles.
+    assert len(found) / len(training) <= 0.12
+    stems = [overlap.passage for overlap in found.values() if overlap.passage.startswith(STEMS)]
+    assert all(len(passage.split()) > 40 for passage in stems)
+    edited = [" ".join(word for place, word in enumerate(text.split()) if place % 20 != 19) for text in heldout]
+    leaks = index.search([(tokenise(f"Please: {text.upper()}"), []) for text in [*heldout, *edited]])
+    assert len(leaks) >= 0.99 * 2 * len(heldout)

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.deadlines import ended
+
 PROGRAM = """
 import sys, time
 from components.curate import curate as work, labels
@@ -59,7 +61,7 @@ def test_no_label_that_was_kept_is_asked_again(tmp_path: Path) -> None:
     while len(asked(first)) < 45 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    ended(process)
     done = asked(first)
     assert 45 <= len(done) < 200
 

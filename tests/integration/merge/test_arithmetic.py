@@ -109,5 +109,7 @@ def _digest_elsewhere(root: Path, models: dict[str, str], settings: dict[str, ob
         f"print(merge_models({str(root)!r}, MergeSettings.model_validate({settings!r}), {models!r}).digest)"
     )
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True, timeout=600
+    )
     return done.stdout.strip().splitlines()[-1]

@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.deadlines import line_with, rest_of
 
 ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "pipelines" / "recipes" / "demo.yaml"
@@ -59,15 +60,11 @@ class CommandLine:
     def kill_when(self, said: str, *arguments: str) -> None:
         """Start a command and end it with SIGKILL once it has said something."""
         process = self.start(*arguments)
-        assert process.stderr is not None
-        deadline = time.monotonic() + SECONDS
-        for line in process.stderr:
-            if said in line or time.monotonic() > deadline:
-                break
-        else:
-            pytest.fail(f"never said {said!r}")
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        try:
+            line_with(process.stderr, said, SECONDS)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            rest_of(process)
 
     @property
     def log(self) -> str:

@@ -130,11 +130,13 @@ def test_a_disk_that_is_full(command_line: CommandLine) -> None:
 
     small = command_line.folder / "small"
     small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], capture_output=True, timeout=600
+    )
     if mounted.returncode:
         pytest.skip("needs the right to mount a tmpfs")
     try:
         text = failure(command_line, lambda recipe: None, store=str(small / "store"))
     finally:
-        subprocess.run(["umount", str(small)], check=True)
+        subprocess.run(["umount", str(small)], check=True, timeout=600)
     assert "space" in text.lower()

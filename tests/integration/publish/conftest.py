@@ -17,6 +17,7 @@ from components.shared.rows import (
     ComparisonTable,
     Dropped,
     Instruction,
+    PartScores,
     Rejected,
     Score,
     Scores,
@@ -194,6 +195,7 @@ class Run:
                 Variant(
                     name=name, reference=address, digest=model.digest,
                     scores=self.scores(name), against_base=self.differences(name),
+                    selection=self.part(name), confirmation=self.part(name),
                 )
             )  # fmt: skip
         output = self.output("evaluate", {"correction": "holm"}, evaluations)
@@ -208,6 +210,10 @@ class Run:
             )
             for (benchmark, count), value in zip(BENCHMARKS.items(), SCORES[name], strict=True)
         )  # fmt: skip
+
+    def part(self, name: str) -> PartScores:
+        halves = (score.model_copy(update={"count": score.count // 2}) for score in self.scores(name))
+        return PartScores(scores=tuple(halves), against_base=self.differences(name))
 
     def differences(self, name: str) -> tuple[Comparison, ...]:
         if name == "base":

@@ -8,6 +8,7 @@ import pytest
 
 from components.shared.errors import ExistsError, NotFoundError
 from components.shared.store import Entry, Store, open_store
+from tests.deadlines import SECONDS, joined
 
 BIG = 12 << 20
 
@@ -41,7 +42,7 @@ def test_of_many_conditional_writers_one_wins(root: str) -> None:
     stores, winners, gate = [open_store(root) for _ in range(8)], [], threading.Barrier(8)
 
     def write(number: int) -> None:
-        gate.wait()
+        gate.wait(SECONDS)
         try:
             stores[number].write("key", str(number).encode(), only_if_absent=True)
             winners.append(number)
@@ -51,8 +52,7 @@ def test_of_many_conditional_writers_one_wins(root: str) -> None:
     threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    joined(*threads)
     assert len(winners) == 1
     assert stores[0].read("key") == str(winners[0]).encode()
 
@@ -136,5 +136,5 @@ def test_readers_never_see_half_an_object(root: str) -> None:
         data = reader.read("key")
         assert len(data) == 300_000 and len(set(data)) == 1
         seen += 1
-    thread.join()
+    joined(thread)
     assert seen > 3

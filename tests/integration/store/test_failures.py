@@ -250,7 +250,7 @@ class TestFolder:
         mount = 'mount -t tmpfs -o size=256k tmpfs "$1" && exec "$2" -c "$3" "$1" "$4"'
         command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, "sh", str(disk)]
         command += [sys.executable, program, str(tmp_path / "source")]
-        ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3])
+        ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3], timeout=600)
         if "unshare" in ended.stderr or "mount:" in ended.stderr:
             pytest.skip(f"needs a mount namespace: {ended.stderr.strip()}")
         assert ended.returncode == 0, ended.stderr

@@ -15,6 +15,7 @@ from components.shared.output import Output
 from components.shared.rows import Rejected
 from components.shared.settings import Settings
 from components.shared.store import Store, open_store
+from tests.deadlines import SECONDS, ended, joined, next_line
 
 HOLDER = """
 import sys, time
@@ -31,10 +32,12 @@ def holder(root: str) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds the lease."""
     command = [sys.executable, "-c", HOLDER, root]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3])
-    assert process.stdout is not None and process.stdout.readline() == "held\n"
-    yield process
-    process.kill()
-    process.wait()
+    try:
+        assert next_line(process.stdout) == "held\n"
+        yield process
+    finally:
+        process.kill()
+        ended(process)
 
 
 def foreign(token: str = "theirs", age: float = 0.0) -> lease.Lease:
@@ -82,12 +85,12 @@ def test_killed_holder_is_followed_at_once(store: Store, holder: subprocess.Pope
 
 def test_of_many_takers_one_wins(root: str, holder: subprocess.Popen[str]) -> None:
     holder.kill()
-    holder.wait()
+    ended(holder)
     together, most, failed, gate, lock = 0, 0, [], threading.Barrier(6), threading.Lock()
 
     def take() -> None:
         nonlocal together, most
-        gate.wait()
+        gate.wait(SECONDS)
         try:
             with lease.hold(open_store(root), wait_seconds=60):
                 with lock:
@@ -102,8 +105,7 @@ def test_of_many_takers_one_wins(root: str, holder: subprocess.Popen[str]) -> No
     threads = [threading.Thread(target=take) for _ in range(6)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    joined(*threads)
     assert most == 1 and not failed
     assert names(open_store(root)) == []
 
@@ -163,7 +165,7 @@ def test_living_holder_of_another_machine_is_noticed(store: Store, monkeypatch: 
     renewed.start()
     with pytest.raises(LeaseError, match="elsewhere"), lease.hold(store):
         pytest.fail("two writers")
-    renewed.join()
+    joined(renewed)
 
 
 def test_renewal_keeps_a_long_writer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from components.shared.rows import Answered, Dropped
 from components.shared.shards import read_rows
 from components.synthesize.settings import SynthesizeSettings
 from components.synthesize.synthesize import STEP, VERSION, summarise, synthesize_responses
+from tests.deadlines import ended
 
 Instructions = Callable[[int], Manifest]
 WAIT_SECONDS = 240.0  # starting Ray takes long on a busy machine
@@ -139,7 +140,7 @@ def test_a_killed_run_asks_again_only_for_what_is_missing(
     wait_until(lambda: len(list(store.glob("replies/teacher/*.gz"))) >= 3)
     below = descendants(process.pid)
     process.kill()
-    process.wait()
+    ended(process)
     wait_until(lambda: not any(alive(each) for each in below))
     first = stub.counts()
     assert 120 <= first.total() < 400

@@ -27,6 +27,7 @@ from components.shared.manifest import Manifest
 from components.train.checkpoint import whole_steps
 from components.train.settings import TrainSettings
 from tests.conftest import free_port
+from tests.deadlines import rest_of
 
 pytestmark = pytest.mark.timeout(1500)
 WAIT_SECONDS = 500.0
@@ -74,7 +75,7 @@ def kill_after_two_checkpoints(root: str, running: "subprocess.Popen[str]") -> F
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)
-        _, told = running.communicate()
+        _, told = rest_of(running)
         print(told)
     wait_for_ranks(store.uri)
     return store

@@ -55,10 +55,30 @@ def test_the_users_ds_config_trains_without_a_compiler(bench: Any, tmp_path: Pat
     (tmp_path / "bin").mkdir()
     bare = {"PATH": str(tmp_path / "bin"), "CC": "none", "CXX": "none", "TORCH_EXTENSIONS_DIR": str(tmp_path)}
     launch = {"processes_per_node": 2, "environment": bare}
-    manifest = bench.train(deepspeed_config=str(tmp_path / "ds_config.json"), launch=launch)
+    manifest = bench.train(deepspeed_config=str(tmp_path / "ds_config.json"), launch=launch, scheduler="linear")
     assert manifest.counts["steps"] == 12
     assert manifest.counts["loss_last"] < manifest.counts["loss_first"]
     assert manifest.settings["deepspeed_config"] == DS_CONFIG
+
+
+def test_a_sparse_ds_config_trains_as_the_settings_do_without_one(
+    bench: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Clipping, learning rate and batches come from the settings, whatever the file leaves out.
+
+    Without weight decay, which DeepSpeed's optimizer applies to norms too and transformers' does not.
+    """
+    own = {"zero_optimization": {"stage": 2}, "optimizer": {"type": "AdamW"}}
+    # AdamW's steps hardly depend on the gradients' scale until they are as small as its epsilon, 1e-8 each.
+    clipped = {"max_grad_norm": 1e-6}
+    shutil.copytree(bench.root, tmp_path / "other")
+    sparse = bench.train(root=str(tmp_path / "other"), deepspeed_config=own, **clipped)
+    assert "gradient_clipping: 1e-06 (max_grad_norm)" in capsys.readouterr().err
+    with_file = [record["loss"] for record in bench.losses(sparse, str(tmp_path / "other"))]
+    plain = [record["loss"] for record in bench.losses(bench.train(**clipped))]
+    unclipped = [record["loss"] for record in bench.losses(bench.train())]
+    assert with_file == pytest.approx(plain, rel=1e-4)
+    assert plain[-1] > unclipped[-1] * 1.01, "the clipping has an effect that can be seen"
 
 
 def test_adapters_are_merged_and_the_rest_stays(bench: Any) -> None:

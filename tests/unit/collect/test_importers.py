@@ -1,7 +1,9 @@
 """Each importer on a few lines in the form that the original has."""
 
+import bz2
 import gzip
 import json
+import lzma
 import re
 import zipfile
 from collections.abc import Iterator
@@ -74,6 +76,20 @@ def test_humaneval_packed(tmp_path: Path) -> None:
     _, (question,) = imported(tmp_path, lines(tmp_path / "HumanEval.jsonl.gz", HUMANEVAL), "humaneval")
     assert question.id == "HumanEval/0" and question.question == "def f():\n" and question.answer == "    return 1\n"
     assert question.extra == {"tests": HUMANEVAL["test"], "entry_point": "f"}
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [("bz2", bz2.compress), ("xz", lzma.compress), ("gz", gzip.compress)])
+def test_packed_originals_in_folders_and_zips(suffix: str, pack: Any, tmp_path: Path) -> None:
+    data = pack(json.dumps(HUMANEVAL).encode())
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / f"HumanEval.jsonl.{suffix}").write_bytes(data)
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.writestr(f"HumanEval.jsonl.{suffix}", data)
+    for uri in (tmp_path / "set", tmp_path / "set.zip"):
+        assert [question.id for question in imported(tmp_path, uri, "humaneval")[1]] == ["HumanEval/0"]
+    (tmp_path / "mmlu" / "test").mkdir(parents=True)
+    (tmp_path / "mmlu" / "test" / f"anatomy_test.csv.{suffix}").write_bytes(pack(b"q,a,b,c,d,A\n"))
+    assert imported(tmp_path, tmp_path / "mmlu", "mmlu")[1][0].subject == "anatomy"
 
 
 def test_ifeval(tmp_path: Path) -> None:
@@ -189,6 +205,38 @@ def test_damaged_zip(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(InputError, match="damaged zip"):
         imported(tmp_path, path, "mmlu")
+
+
+def test_zip_that_a_mac_packed(tmp_path: Path) -> None:
+    """Its hidden members have the names of the files, and hold what is no CSV."""
+    apple = "\0\5\x16\7\0\2\0\0Mac OS X"
+    hidden = {
+        "__MACOSX/._data": apple,
+        "__MACOSX/test/._logical.csv": apple,
+        "test/._logical.csv": apple,
+        ".DS_Store": apple,
+        "test/.git/logical.csv": apple,
+    }
+    plain = imported(tmp_path, packed(tmp_path / "plain.zip", CMMLU), "cmmlu")[1]
+    assert len(plain) == 2
+    assert imported(tmp_path, packed(tmp_path / "mac.zip", CMMLU | hidden), "cmmlu")[1] == plain
+    assert imported(tmp_path, unpacked(tmp_path / "mac", CMMLU | hidden), "cmmlu")[1] == plain
+
+
+def test_member_that_cannot_be_unpacked_is_named(tmp_path: Path) -> None:
+    path = packed(tmp_path / "mmlu.zip", {"data/test/anatomy_test.csv": "q,a,b,c,d,A\n"})
+    data = bytearray(path.read_bytes())
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(mark) + place] |= 1  # the flag of a member that wants a password
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"anatomy_test\.csv cannot be unpacked: .*password"):
+        imported(tmp_path, path, "mmlu")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_other_unicode(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "gsm8k_test.jsonl").write_bytes((json.dumps(GSM8K) + "\n").encode(encoding))
+    assert imported(tmp_path, tmp_path / "gsm8k_test.jsonl", "gsm8k")[1][0].answer == "1009"
 
 
 def test_wrong_files(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ LONG = (
     "into boxes of six and gave two boxes to her brother, who lost one of them on the way to school. How many clips "
     "did Natalia sell altogether in April and May, and how many clips are still in the boxes that her brother has?"
 )
+THAI = "เมื่อวานนี้ฉันเดินทางไปเที่ยวกับเพื่อนสนิทที่จังหวัดเชียงใหม่และได้กินอาหารอร่อยมากมาย"
 
 
 def kept(*texts: str, distance: int = 3, short_tokens: int = 32, numbers: bool = True) -> list[int]:
@@ -55,6 +56,11 @@ def test_the_same_question_in_another_look_is_a_near_duplicate(text: str, change
         ("计算12加7等于多少", "计算12加8等于多少"),
         (LONG, LONG.replace("48", "84")),
         (LONG, LONG.replace("six", "6")),
+        ("दिन में क्या करते हैं?", "दान में क्या करते हैं?"),
+        ("คนไปป่ากับใคร", "คนไปป้ากับใคร"),
+        ("مَن كَتَبَ هذا؟", "مَن كُتُب هذا؟"),
+        # Some 25 words in 60 letters: one tone mark is another word, and too little for the simhash.
+        (f"เล่าเรื่องป่าให้ฟัง {THAI}", f"เล่าเรื่องป้าให้ฟัง {THAI}"),
     ],
 )
 def test_another_question_of_the_same_form_is_no_near_duplicate(one: str, other: str) -> None:

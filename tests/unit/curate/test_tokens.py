@@ -1,3 +1,5 @@
+import random
+
 import numpy as np
 import pytest
 
@@ -19,10 +21,65 @@ from components.curate.tokens import TokenHasher, grams, is_number, spell, token
         ("costs $5 (10%)", ["costs", "$", "5", "10", "%"]),
         ("“...” — !!", []),
         ("def add_one(x1):", ["def", "add_one", "x1"]),
+        ("दिन और दान", ["दिन", "और", "दान"]),
+        ("கல்வி, গ্রাম", ["கல்வி", "গ্রাম"]),
+        ("ป่า", ["ป่", "า"]),
+        ("ភាសាខ្មែរ", ["ភា", "សា", "ខ្", "មែ", "រ"]),
+        ("كَتَبَ كُتُب", ["كَتَبَ", "كُتُب"]),
+        ("שָׁלוֹם צה״ל", ["שָׁלוֹם", "צה״ל"]),
+        ("L’été, col·lecció", ["l'été", "col·lecció"]),
+        ("ọ́já", ["ọ́já"]),
+        ("東京タワー 人々", ["東", "京", "タ", "ワ", "ー", "人", "々"]),
+        ("한국어", ["한", "국", "어"]),
+        ("１２ १२", ["12", "१२"]),
+        ("x² ﬁn", ["x2", "fin"]),
     ],
 )
 def test_tokens(text: str, tokens: list[str]) -> None:
     assert tokenise(text) == tokens
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("दिन", "दान"),
+        ("कल", "काल"),
+        ("ป่า", "ป้า"),
+        ("ໄກ່", "ໄກ້"),
+        ("កា", "កី"),
+        ("မာ", "မီ"),
+        ("كَتَبَ", "كُتُب"),
+        ("שָׁם", "שֵׁם"),
+        ("মন", "মান"),
+        ("à̱", "á̱"),
+    ],
+)
+def test_words_that_differ_by_a_mark_are_different_tokens(one: str, other: str) -> None:
+    assert tokenise(one) != tokenise(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("é", "e\u0301"),  # composed and decomposed
+        ("한", "\u1112\u1161\u11ab"),
+        ("क़", "क\u093c"),
+        ("น้ำ", "น้\u0e4dา"),
+        ("می\u200cخواهم", "میخواهم"),  # with and without a joiner
+        ("co\u00adoperate", "cooperate"),  # soft hyphen
+        ("\ufeffWord", "word"),
+        ("STRASSE", "straße"),
+    ],
+)
+def test_spellings_that_unicode_calls_equal_are_equal_tokens(one: str, other: str) -> None:
+    assert tokenise(one) == tokenise(other)
+
+
+def test_plain_ascii_has_the_same_tokens_in_company() -> None:
+    draws = random.Random(0)
+    for _ in range(500):
+        text = "".join(draws.choices([chr(code) for code in range(32, 127)], k=40))
+        assert tokenise(f"{text} é")[:-1] == tokenise(text)
 
 
 def test_a_sum_and_a_difference_are_different_tokens() -> None:

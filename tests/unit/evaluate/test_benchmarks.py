@@ -4,8 +4,10 @@ import pytest
 
 from components.evaluate.benchmarks.humaneval import program
 from components.evaluate.benchmarks.registry import BENCHMARKS
+from components.evaluate.score import score_samples
+from components.rewards.checks.choice_check import ChoiceChecker
 from components.shared.errors import InputError
-from components.shared.rows import Question
+from components.shared.rows import Check, Question, Sample
 from components.shared.sandbox import Limits
 
 LIMITS = Limits(cpu_seconds=2, wall_seconds=5)
@@ -57,6 +59,59 @@ def test_gsm8k_compares_values() -> None:
     assert score(row, "The answer is 1081") == 0
 
 
+def test_gsm8k_is_read_by_the_papers_protocol_too() -> None:
+    rows = [question("gsm8k", id=str(number), answer="18") for number in range(4)]
+    replies = ["The answer is 18.", "The answer is 9 * 2 = 18.", "<think>The answer is 18.</think>#### 18", "17"]
+    benchmark = BENCHMARKS["gsm8k"]
+    samples = [
+        Sample(benchmark="gsm8k", id=row.id, output=reply, score=score(row, reply))
+        for row, reply in zip(rows, replies, strict=True)
+    ]
+    whole, strict = score_samples(benchmark, rows, samples)
+    assert (whole.metric, whole.value) == ("exact_match", 0.75)
+    assert (strict.metric, strict.value, strict.benchmark, strict.count) == ("strict_match", 0.25, "gsm8k", 4)
+    for (_, reply), answer in zip(benchmark.shots("", [])[:4], ("6", "5", "39", "8"), strict=True):
+        assert benchmark.read_as("strict_match", question("gsm8k", answer=answer), reply) == 1
+
+
+def test_gsm8k_stops_before_a_second_question() -> None:
+    assert "\nQ:" in BENCHMARKS["gsm8k"].stop
+    reply = "The answer is 5.\n\nProblem: Tom has 3 cats. The answer is 3."
+    assert score(question("gsm8k", answer="5"), reply) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "right", "wrong"),
+    [
+        (question("gsm8k", answer="8"), "The answer is 8.", "The answer is 7."),
+        (question("mmlu", answer="B", choices=("a", "b", "c", "d")), "B", "The answer is C."),
+        (question("ceval", answer="B", choices=("a", "b", "c", "d")), "答案是B", "答案是C"),
+        (question("bbh", answer="(A)"), "So the answer is (A).", "So the answer is (B)."),
+        (question("demo", answer="4"), "4", "5"),
+        (
+            question("ifeval", extra={"instruction_id_list": '["punctuation:no_comma"]', "kwargs": "[{}]"}),
+            "No commas.",
+            "One, two.",
+        ),
+        (
+            question("humaneval", question="def one():\n", extra={"tests": "assert one() == 1", "entry_point": "one"}),
+            "    return 1",
+            "    return 2",
+        ),
+    ],
+)
+def test_reasoning_is_no_part_of_an_answer(row: Question, right: str, wrong: str) -> None:
+    assert score(row, f"<think>\n{wrong}\n</think>\n{right}") == 1
+    assert score(row, f"<think>\n{right}\n</think>\n{wrong}") == 0
+    assert score(row, f"<think>\n{right}") == 0, "it was truncated before its answer"
+
+
+def test_choices_are_read_as_select_reads_them() -> None:
+    row = question("mmlu", answer="B", choices=("red", "green", "blue", "grey"))
+    reply = "The answer is B. Option A is incorrect because it is warm."
+    assert score(row, reply) == 1 and ChoiceChecker().passes(Check(kind="choice", answer="B"), reply)
+
+
 def test_bbh_has_three_worked_examples_for_a_task_and_reads_its_answers() -> None:
     examples = BENCHMARKS["bbh"].shots("boolean_expressions", [])
     assert len(examples) == 3
@@ -106,6 +161,8 @@ ADD = {
         ("", 0),
         ("```python\ndef add(a, b):\n    while True: pass\n```", 0),
         ("```python\nimport sys\ndef add(a, b):\n    sys.exit(0)\n```", 0),
+        ("```bash\npython add.py\n```\n```python\ndef add(a, b):\n    return a + b\n```", 1),
+        ("```python\ndef add(a, b):\n    return a + b\n\nprint(add(int(input()), 1))\n```", 1),
     ],
 )
 def test_humaneval_runs_replies(reply: str, points: float) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from components.evaluate.questions import read_questions, spread
+from components.evaluate.questions import read_questions, spread, worked_examples
 from components.evaluate.settings import BenchmarkSettings, EvaluateSettings
 from components.shared.errors import InputError
 from components.shared.manifest import Manifest
@@ -52,9 +52,51 @@ def test_repeated_ids_are_refused(tmp_path: Path) -> None:
         read_questions(str(tmp_path), manifest, [BenchmarkSettings(name="mmlu")])
 
 
+def test_fewer_worked_examples_than_asked_for_are_refused(tmp_path: Path) -> None:
+    dev = [row(f"dev{number}", split="dev") for number in range(3)]
+    manifest = imported(tmp_path, [*dev, row("1"), row("2", subject="art"), row("3", subject="law")])
+    with pytest.raises(InputError) as caught:
+        read_questions(str(tmp_path), manifest, [BenchmarkSettings(name="mmlu", few_shot=5)])
+    assert caught.value.problem == (
+        "few_shot of mmlu is 5, and subject 'law' of mmlu has 3 worked examples, as 1 other subjects"
+    )
+    assert "few_shot of mmlu to at most 0" in caught.value.remedy and "dev" in caught.value.remedy
+    with pytest.raises(InputError, match=r"subject 'art' of mmlu has 0 worked examples\n"):
+        read_questions(str(tmp_path), manifest, [BenchmarkSettings(name="mmlu", few_shot=3)])
+
+
+def test_as_many_worked_examples_as_asked_for_are_given(tmp_path: Path) -> None:
+    dev = [row(f"dev{number}", question=f"D{number}", split="dev") for number in range(3)]
+    manifest = imported(tmp_path, [*dev, row("1")])
+    settings = BenchmarkSettings(name="mmlu", few_shot=2)
+    found = read_questions(str(tmp_path), manifest, [settings])["mmlu"]
+    assert ["D0" in user or "D1" in user for user, _ in worked_examples(settings, found, "law")] == [True, True]
+    assert worked_examples(BenchmarkSettings(name="mmlu"), found, "law") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "few_shot", "subject", "problem"),
+    [
+        ("gsm8k", 9, "", "benchmark 'gsm8k' has 8 worked examples"),
+        ("bbh", None, "no_such_task", "few_shot of bbh is 3, and subject 'no_such_task' of bbh has 0"),
+        ("bbh", 4, "boolean_expressions", "has 3 worked examples"),
+        ("ceval", 1, "law", "subject 'law' of ceval has 0 worked examples"),
+        ("cmmlu", 1, "law", "subject 'law' of cmmlu has 0 worked examples"),
+    ],
+)
+def test_every_benchmark_counts_its_worked_examples(
+    tmp_path: Path, name: str, few_shot: int | None, subject: str, problem: str
+) -> None:
+    manifest = imported(tmp_path, [row("1", benchmark=name, subject=subject)])
+    with pytest.raises(InputError, match=problem):
+        read_questions(str(tmp_path), manifest, [BenchmarkSettings(name=name, few_shot=few_shot)])
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"benchmarks": [{"name": "humaneval", "few_shot": 3}]}, "humaneval has no worked examples"),
+        ({"benchmarks": [{"name": "ifeval", "few_shot": 1}]}, "ifeval has no worked examples"),
         ({"benchmarks": [{"name": "mmlu-pro"}]}, "no benchmark 'mmlu-pro'; allowed: gsm8k, mmlu, cmmlu, ceval"),
         ({"benchmarks": []}, "at least 1 item"),
         ({"benchmarks": [{"name": "demo"}, {"name": "demo"}]}, "demo more than once"),

@@ -29,7 +29,9 @@ def key_of(checkout: Path, base: str = "debian", image: str = "train") -> str:
     )
     command = [sys.executable, "-B", "-c", program]
     environment = {**os.environ, "TMPDIR": str(checkout)}
-    ran = subprocess.run(command, cwd=checkout / "images", env=environment, check=True, capture_output=True, text=True)
+    ran = subprocess.run(
+        command, cwd=checkout / "images", env=environment, check=True, capture_output=True, text=True, timeout=3600
+    )
     return ran.stdout.strip()
 
 
@@ -79,5 +81,7 @@ def test_the_layouts_of_an_image_are_not_those_of_its_variant(tmp_path: Path) ->
     (cache / "ray-0123456789abcdef.spdx.json").touch()
     command = [sys.executable, "-B", "-c", "import build; print(*(path.name for path in build.layouts('ray')))"]
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    ran = subprocess.run(command, cwd=ROOT / "images", env=environment, check=True, capture_output=True, text=True)
+    ran = subprocess.run(
+        command, cwd=ROOT / "images", env=environment, check=True, capture_output=True, text=True, timeout=3600
+    )
     assert ran.stdout.split() == ["ray-0123456789abcdef"]

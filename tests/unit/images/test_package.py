@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parents[3]
 def test_the_package_holds_every_file_of_the_repository() -> None:
     patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["*"]
     listed = ["git", "ls-files", "components", "pipelines"]
-    files = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    files = subprocess.run(
+        listed, cwd=ROOT, check=True, capture_output=True, text=True, timeout=3600
+    ).stdout.splitlines()
     missing = [file for file in files if not any(fnmatch(Path(file).name, kind) for kind in ("*.py", *patterns))]
     assert files and not missing

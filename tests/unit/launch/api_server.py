@@ -1,5 +1,13 @@
 """A stand-in for the API server: an HTTP server on loopback that lists, watches, creates, patches, deletes and streams
-logs as the real one does, and misbehaves when it is told to."""
+logs as the real one does, answers discovery, and misbehaves when a test says so.
+
+As in the real one, rights come before existence: an account whose Role does not name a kind gets 403 for it, served or
+not. An administrator gets the 404.
+
+It differs from the real one in this: one namespace, whichever is asked for; one account, and one Role, which grants
+every verb on the kinds in `granted`, less `denied`; kinds without schemas or validation; selectors of equality alone;
+merge patches alone; no OpenAPI; no operators and no garbage collector but for a job's pods, which go with it.
+"""
 
 import copy
 import json
@@ -17,6 +25,13 @@ from components.launch.kind import Object
 from components.launch.moments import moment, written
 
 SPEED = 100.0
+ACCOUNT = "system:serviceaccount:team:pipeline-runner"
+GROUPS = {
+    "rayjobs": "ray.io/v1",
+    "trainjobs": "trainer.kubeflow.org/v1alpha1",
+    "pytorchjobs": "kubeflow.org/v1",
+    "plainjobs": "plain.test/v1",
+}
 
 
 class FastClock(Clock):
@@ -51,8 +66,13 @@ class ApiServer:
         self.oldest = 0
         self.token = ""
         self.denied: set[tuple[str, str]] = set()
-        self.refused: dict[str, tuple[int, str]] = {}
+        # By verb, or by verb and kind.
+        self.refused: dict[str | tuple[str, str], tuple[int, str]] = {}
         self.served = {"pods", "events", "plainjobs", "rayjobs", "trainjobs"}
+        # Kinds that the account's Role names; None: those that are served, as the chart writes it.
+        self.granted: set[str] | None = None
+        self.administrator = False
+        self.discoverable = True
         self.status = 0
         self.epoch = 0
         # The garbage collector waits for pods that never end.
@@ -162,7 +182,6 @@ class _Handler(BaseHTTPRequestHandler):
         body: Any = json.loads(self.rfile.read(length)) if length else None
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         parts = url.path.strip("/").split("/")
-        plural, name = self._place(parts)
         api.requests.append((self.command, self.path))
         try:
             if api.status == -1:
@@ -172,10 +191,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self._refuse(api.status, "the server is currently unable to handle the request")
             elif api.token and self.headers.get("Authorization", "").lower() != f"bearer {api.token}".lower():
                 self._refuse(401, "Unauthorized")
-            elif plural not in api.served:
-                self._send(404, b"404 page not found\n")
-            elif self._allowed(plural, name, query):
-                self._answer(plural, name, query, body)
+            elif "namespaces" not in parts:
+                self._discover(url.path)
+            else:
+                self._serve_objects(*self._place(parts), query, body)
         except OSError:
             self.close_connection = True
 
@@ -183,18 +202,39 @@ class _Handler(BaseHTTPRequestHandler):
         rest = parts[parts.index("namespaces") + 2 :]
         return rest[0], "/".join(rest[1:])
 
+    def _serve_objects(self, plural: str, name: str, query: dict[str, str], body: Any) -> None:
+        """Rights before existence."""
+        if not self._allowed(plural, name, query):
+            return
+        if plural not in self.api.served:
+            self._send(404, b"404 page not found\n")
+        else:
+            self._answer(plural, name, query, body)
+
+    def _discover(self, path: str) -> None:
+        """The kinds of a group's version."""
+        kinds = [plural for plural in self.api.served if path == f"/apis/{GROUPS.get(plural)}"]
+        if not self.api.discoverable:
+            self._refuse(403, f'forbidden: User "{ACCOUNT}" cannot get path "{path}"', "Forbidden")
+        elif kinds:
+            self._json(200, {"kind": "APIResourceList", "resources": [{"name": plural} for plural in kinds]})
+        else:
+            self._send(404, b"404 page not found\n")
+
     def _allowed(self, plural: str, name: str, query: dict[str, str]) -> bool:
-        verb = self.verbs[self.command]
+        api, verb = self.api, self.verbs[self.command]
         if self.command == "GET" and not name:
             verb = "watch" if "watch" in query else "list"
         resource = f"{plural}/log" if name.endswith("/log") else plural
-        if (verb, resource) in self.api.denied:
-            user = "system:serviceaccount:team:pipeline-runner"
-            said = f'User "{user}" cannot {verb} resource "{resource}" in API group "" in the namespace "team"'
-            self._refuse(403, f"{plural} is forbidden: {said}")
+        granted = api.served if api.granted is None else api.granted
+        if not api.administrator and (plural not in granted or (verb, resource) in api.denied):
+            group = GROUPS.get(plural, "").split("/")[0]
+            said = f'cannot {verb} resource "{resource}" in API group "{group}" in the namespace "{api.namespace}"'
+            self._refuse(403, f'{plural}.{group} is forbidden: User "{ACCOUNT}" {said}', "Forbidden")
             return False
-        if verb in self.api.refused:
-            self._refuse(*self.api.refused[verb])
+        refused = api.refused.get(verb) or api.refused.get((verb, plural))
+        if refused:
+            self._refuse(*refused)
             return False
         return True
 

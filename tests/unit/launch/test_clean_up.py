@@ -7,13 +7,17 @@ import pytest
 
 from components.clean_up.component import clean_up
 from components.launch import connect
+from components.launch.clean_up import delete_unfinished
+from components.launch.cluster import Cluster
 from components.launch.kind import MANAGED_BY, RUN_LABEL
 from components.launch.marks import TTL_ANNOTATION
 from components.launch.moments import written
-from tests.unit.launch.api_server import ApiServer
+from components.shared.errors import JobError
+from tests.unit.launch.api_server import GROUPS, ApiServer, FastClock
 
 RUNNING = {"jobDeploymentStatus": "Running", "jobStatus": "RUNNING"}
 COMPLETE = {"type": "Complete", "status": "True"}
+JOBS = ("rayjobs", "trainjobs", "pytorchjobs")
 
 
 @pytest.fixture(autouse=True)
@@ -31,11 +35,10 @@ def left(api: ApiServer, plural: str, name: str, status: dict[str, Any], *, run:
 
 
 def names(api: ApiServer) -> set[str]:
-    return {one["metadata"]["name"] for plural in ("rayjobs", "trainjobs") for one in api.all(plural)}
+    return {one["metadata"]["name"] for plural in JOBS for one in api.all(plural)}
 
 
 def test_unfinished_jobs_of_the_run_are_deleted(api: ApiServer) -> None:
-    """The cluster serves no PyTorchJob: it has none to delete."""
     left(api, "rayjobs", "synthesize-1", RUNNING)
     left(api, "trainjobs", "train-1", {})
     left(api, "trainjobs", "train-of-another-run", {}, run="run-2")
@@ -69,6 +72,104 @@ def test_outside_of_a_run_nothing_unfinished_is_touched(api: ApiServer, monkeypa
     monkeypatch.delenv("KFP_POD_NAME")
     left(api, "rayjobs", "synthesize-1", RUNNING, run="")
     assert clean_up.python_func() == 0
+
+
+@pytest.mark.parametrize("administrator", [False, True])
+@pytest.mark.parametrize(
+    "served", [set(), {"rayjobs"}, {"trainjobs"}, {"pytorchjobs"}, {"rayjobs", "pytorchjobs"}, set(JOBS)]
+)
+def test_kinds_that_the_cluster_does_not_serve_have_no_jobs(
+    api: ApiServer, served: set[str], administrator: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The chart's Role names no kind that is not served, so that asking for its jobs is answered by 403, not by 404."""
+    api.served, api.administrator = {"pods", "events", *served}, administrator
+    for plural in served:
+        left(api, plural, f"of-{plural}", {})
+    assert clean_up.python_func() == len(served)
+    assert names(api) == set() and "may not" not in capsys.readouterr().err
+
+
+def test_a_group_that_serves_other_kinds_alone_has_no_jobs_of_ours(api: ApiServer) -> None:
+    """As kubeflow.org/v1 of another operator, or ray.io/v1 without RayJobs."""
+    api.served = {"pods", "rayservices"}
+    GROUPS["rayservices"] = "ray.io/v1"
+    try:
+        assert clean_up.python_func() == 0
+    finally:
+        del GROUPS["rayservices"]
+
+
+@pytest.mark.parametrize("plural", JOBS)
+def test_a_kind_that_may_not_be_listed_keeps_no_other_from_being_cleaned_up(
+    api: ApiServer, plural: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.served |= {"pytorchjobs"}
+    api.granted = api.served - {plural}
+    for each in JOBS:
+        left(api, each, f"of-{each}", {})
+    with pytest.raises(SystemExit) as ended:
+        clean_up.python_func()
+    assert ended.value.code == 1
+    assert names(api) == {f"of-{plural}"}
+    said = capsys.readouterr().err
+    assert f"service account team/pipeline-runner may not list {plural}" in said and "k8s/base/role.yaml" in said
+    assert sum(said.count(f"may not list {each}") for each in JOBS) == 1
+
+
+def test_everything_that_cannot_be_deleted_is_named_in_the_end(
+    api: ApiServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A missing right, an operator whose webhook refuses, and jobs of a kind that is all right."""
+    api.served |= {"pytorchjobs"}
+    api.denied.add(("delete", "rayjobs"))
+    api.refused["list", "pytorchjobs"] = (400, "conversion webhook for kubeflow.org/v1 failed")
+    ended = written(api.clock.now() - 7200)
+    left(api, "rayjobs", "ray-1", RUNNING)
+    left(api, "rayjobs", "ray-2", RUNNING)
+    left(api, "trainjobs", "train-1", {})
+    left(api, "trainjobs", "train-2", {"conditions": [{**COMPLETE, "lastTransitionTime": ended}]}, ttl="3600")
+    with pytest.raises(SystemExit):
+        clean_up.python_func()
+    said = capsys.readouterr().err
+    assert names(api) == {"ray-1", "ray-2"}
+    assert "RayJob team/ray-1" in said and "RayJob team/ray-2" in said and "conversion webhook" in said
+
+
+def test_a_clean_up_that_the_api_server_interrupts_may_be_tried_again(api: ApiServer) -> None:
+    """As within its pod; what was deleted before stays deleted."""
+
+    class Faster(FastClock):
+        """The minutes for which a silent server is asked again are over at once."""
+
+        def now(self) -> float:
+            return super().now() * 50
+
+    left(api, "rayjobs", "ray-1", RUNNING)
+    left(api, "trainjobs", "train-1", {})
+    api.refused["list", "trainjobs"] = (503, "the operator's webhook is not there yet")
+    with pytest.raises(JobError) as caught:
+        delete_unfinished(Cluster("team"), "run-1", Faster())
+    assert caught.value.temporary and "deleted: RayJob team/ray-1" in caught.value.problem
+    api.refused.clear()
+    assert delete_unfinished(Cluster("team"), "run-1", FastClock()) == ["TrainJob team/train-1"]
+
+
+def test_without_discovery_a_refused_kind_counts_as_one_that_is_there(
+    api: ApiServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where nobody says that a kind is not served, its jobs may be there."""
+    api.discoverable = False
+    left(api, "trainjobs", "train-1", {})
+    with pytest.raises(SystemExit):
+        clean_up.python_func()
+    assert names(api) == set() and "may not list pytorchjobs" in capsys.readouterr().err
+
+
+def test_the_run_is_known_without_the_right_to_its_pod(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUTELAGE_RUN", "run-1")
+    api.denied.add(("get", "pods"))
+    left(api, "trainjobs", "train-1", {})
+    assert clean_up.python_func() == 1
 
 
 def test_missing_right_is_named(api: ApiServer, capsys: pytest.CaptureFixture[str]) -> None:

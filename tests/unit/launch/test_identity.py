@@ -96,7 +96,9 @@ def secure(api: ApiServer, tmp_path: Path, kubeconfig: Path) -> Iterator[Path]:
     certificate, key = tmp_path / "ca.crt", tmp_path / "ca.key"
     subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2", "-nodes"]
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", *subject]
-    subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    subprocess.run(
+        [*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True, timeout=600
+    )
     server = HTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"api": api}))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

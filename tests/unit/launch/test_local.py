@@ -79,6 +79,13 @@ def test_wrong_settings_keep_their_exit_code(tmp_path: Path) -> None:
     assert raised.value.exit_code == 2
 
 
+@pytest.mark.parametrize(("code", "temporary"), [(75, True), (1, False), (2, False), (137, False)])
+def test_a_job_says_by_its_exit_code_that_its_failure_may_pass(tmp_path: Path, code: int, temporary: bool) -> None:
+    with pytest.raises(JobError) as raised:
+        run_locally(job(tmp_path, f"import sys; sys.exit({code})"))
+    assert raised.value.temporary is temporary
+
+
 def test_a_job_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     program = f"import os, time; open('{tmp_path}/pid', 'w').write(str(os.getpid())); time.sleep(600)"
     with pytest.raises(JobError, match="ran past its 3 s"):

@@ -1,6 +1,7 @@
 """A job on a cluster comes to its end: once, whatever happens to its pods, to the step or to the API server."""
 
 import os
+import re
 import signal
 import threading
 import time
@@ -111,6 +112,30 @@ def test_failure_names_the_pod_that_failed_first(bench: Bench) -> None:
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("code", "reason", "temporary"),
+    [
+        (75, "", True),
+        (1, "", False),
+        (2, "", False),
+        (137, "Evicted", True),
+        (137, "", True),
+        (137, "OOMKilled", False),
+    ],
+)
+def test_a_failure_that_may_pass_is_told_from_others(bench: Bench, code: int, reason: str, temporary: bool) -> None:
+    def fail() -> None:
+        bench.pod("pod-0")
+        end = {"exitCode": code, "reason": reason, "finishedAt": written(bench.api.clock.now())}
+        bench.pod("pod-0", "Failed", {"terminated": end}, **({"reason": reason} if reason == "Evicted" else {}))
+        bench.state("failed")
+
+    bench.operator(fail)
+    with pytest.raises(JobError) as caught:
+        bench.run(restarts=0)
+    assert caught.value.temporary is temporary, caught.value.problem
+
+
 def test_operators_words_where_no_pod_tells(bench: Bench) -> None:
     bench.operator(lambda: bench.state("failed", reason="ValidationFailed", message="the image has no ray"))
     with pytest.raises(JobError, match="ValidationFailed: the image has no ray"):
@@ -146,14 +171,20 @@ def test_no_room_is_told_at_once_and_fails_after_start_seconds(bench: Bench, cap
     assert words in capsys.readouterr().err and bench.there() is None
 
 
-def test_quota_is_named(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("refused", "remedy"),
+    [
+        ("exceeded quota: gpus", "raise the quota gpus"),
+        ('error looking up service account team/t: serviceaccount "t" not found', "create -n .* serviceaccount t"),
+    ],
+)
+def test_a_refusal_of_the_pods_is_named_with_its_own_remedy(bench: Bench, refused: str, remedy: str) -> None:
     event = {"involvedObject": {"kind": "Job", "name": f"{NAME}-node-0"}, "type": "Warning", "reason": "FailedCreate"}
     meta = {"name": "event-1"}
-    bench.operator(
-        lambda: bench.api.put("events", {"metadata": meta, **event, "message": "exceeded quota: gpus"}) and None
-    )
-    with pytest.raises(JobError, match=r"did not start within 60 s: Job .*: FailedCreate: exceeded quota: gpus"):
+    bench.operator(lambda: bench.api.put("events", {"metadata": meta, **event, "message": refused}) and None)
+    with pytest.raises(JobError, match=rf"did not start within 60 s: Job .*: FailedCreate: {refused}") as failed:
         bench.run(start_seconds=60.0)
+    assert re.search(remedy, failed.value.remedy)
 
 
 def test_queue_does_not_count_as_running(bench: Bench, capsys: Capture) -> None:

@@ -17,6 +17,7 @@ from components.synthesize import synthesize
 from components.synthesize.settings import SynthesizeSettings
 from components.train import train
 from components.train.settings import TrainSettings
+from tests.deadlines import joined
 
 ON_CLUSTER = {"launcher": "RayJob"}
 
@@ -63,7 +64,7 @@ def test_train_takes_what_the_pod_before_it_made(tmp_path: Path, monkeypatch: py
     output = Output(root, "train", train.VERSION, settings, {"dataset": dataset, "start": train.as_parent(str(model))})
     first = first_pod(output, ends_well=True)
     manifest = train.train_model(root, "train-sft", settings, dataset, str(model))
-    first.join()
+    joined(first)
     assert manifest.content == "made-by-the-first/1"
 
 
@@ -76,7 +77,7 @@ def test_synthesize_takes_what_the_pod_before_it_made(tmp_path: Path, monkeypatc
     monkeypatch.setattr(synthesize, "run_job", lambda job: pytest.fail("a second job"))
     first = first_pod(Output(root, "synthesize", synthesize.VERSION, settings, {"dataset": dataset}), ends_well=True)
     manifest = synthesize.synthesize_responses(root, settings, dataset)
-    first.join()
+    joined(first)
     assert manifest.content == "made-by-the-first/1"
 
 
@@ -87,7 +88,7 @@ def test_pod_that_died_is_followed_when_its_lease_has_lapsed(tmp_path: Path, mon
     began = time.monotonic()
     with output.writing(Launch.model_validate(ON_CLUSTER).wait_seconds):
         assert 0.5 < time.monotonic() - began < 10
-    first.join()
+    joined(first)
 
 
 def test_on_one_machine_a_second_run_is_refused(tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def test_on_one_machine_a_second_run_is_refused(tmp_path: Path) -> None:
     first = first_pod(output, ends_well=True)
     with pytest.raises(LeaseError), output.writing(Launch().wait_seconds):
         pytest.fail("two writers")
-    first.join()
+    joined(first)
 
 
 def made(root: str, name: str, rows: list[SftRow] | list[Labelled]) -> Manifest:

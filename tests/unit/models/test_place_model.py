@@ -17,7 +17,7 @@ TEACHER = "package:pipelines/demo/teacher"
 def _place(*arguments: str, cache: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "components.models.place_model", *arguments]
     environment = {**os.environ, CACHE_VARIABLE: str(cache)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
 
 
 def test_a_packaged_model_is_copied_so_that_an_image_without_tutelage_reads_it(tmp_path: Path) -> None:

@@ -1,6 +1,19 @@
-"""Stand-ins over loopback HTTP: Kubeflow Pipelines' API server, and the API server of a Kubernetes.
+"""A stand-in for the API server of Kubeflow Pipelines, over loopback HTTP, as far as the command line asks it.
 
-The clients that talk to them are the real ones; what answers is not.
+The client that talks to it is the real one. It answers as KFP 2.17.0 was seen to:
+
+- A failed task or run carries no error: `task_details[].error` and `run.error` are absent, whatever went wrong.
+- A run that was started in the UI or by a schedule (`by_reference`) has a `pipeline_version_reference` and no
+  `pipeline_spec`; the spec comes from the version.
+- A cancelled run is CANCELING, then FAILED like any other, never CANCELED: `state_history` alone tells them apart.
+
+It differs from the real one in this:
+
+- One experiment, and at most one run, whose state moves on each time it is asked for instead of with time.
+- Nothing runs: a test says which tasks there are and in which states. The real one also lists `root`, each `-driver`,
+  `executor` and group, with ids of pods and child tasks; here they are listed where a test adds them.
+- Every login may do everything, unless the test names a token or a cookie.
+- No pages of lists, no artifacts, no metadata store, no logs.
 """
 
 import json
@@ -57,7 +70,10 @@ def served(answer: Callable[[Request], Answer]) -> Iterator[str]:
 
 @dataclass
 class Kubeflow:
-    """Kubeflow Pipelines with one experiment and at most one run, which goes from state to state as it is asked for."""
+    """Kubeflow Pipelines with one experiment and at most one run, which goes from state to state as it is asked for.
+
+    `by_reference`: the run is answered as one that was started in the UI or by a schedule.
+    """
 
     several_users: bool = False
     token: str = ""
@@ -66,9 +82,11 @@ class Kubeflow:
     page: bool = False
     states: list[str] = field(default_factory=lambda: ["SUCCEEDED"])
     tasks: dict[str, str] = field(default_factory=dict)
-    error: str = ""
+    by_reference: bool = False
     run: dict[str, Any] | None = None
+    experiment: dict[str, Any] = field(default_factory=dict)
     terminated: bool = False
+    history: list[str] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
 
     def __call__(self, request: Request) -> Answer:
@@ -86,30 +104,63 @@ class Kubeflow:
     def _answer(self, request: Request, what: str) -> Answer:
         if what == "healthz":
             return 200, {"multi_user": True} if self.several_users else {}
-        if what == "experiments":
-            experiment = {"experiment_id": "e1", "display_name": "tutelage"}
-            return 200, experiment if request.method == "POST" else {}
+        if what.startswith("experiments"):
+            return self._answer_of_experiment(request, what)
         if what == "runs" and request.method == "POST":
             self.run = {**request.body, "run_id": "run-1"}
             return 200, self.run
-        if self.run and what == "runs/run-1:terminate":
-            self.terminated = True
+        return self._answer_of_run(what) if self.run else (404, {"error": f"no {what}"})
+
+    def _answer_of_experiment(self, request: Request, what: str) -> Answer:
+        if request.method == "POST":
+            if request.body.get("namespace") and not self.several_users:
+                return 400, {"error": "no namespace in single-user mode"}
+            self.experiment = {**request.body, "experiment_id": "e1", "display_name": "tutelage"}
+        return 200, self.experiment if request.method == "POST" or what == "experiments/e1" else {}
+
+    def _answer_of_run(self, what: str) -> Answer:
+        assert self.run is not None
+        if what == "runs/run-1:terminate":
+            self.terminated, self.states = True, ["CANCELING", "FAILED"]
             return 200, {}
-        if self.run and what == "runs/run-1":
+        if what == "runs/run-1":
             return 200, self._run_now()
+        if what == "pipelines/pipeline-1/versions/version-1":
+            return 200, {**VERSION, "display_name": "1", "pipeline_spec": self.run["pipeline_spec"]}
         return 404, {"error": f"no {what}"}
 
     def _run_now(self) -> dict[str, Any]:
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        begin, end = "2026-01-01T00:00:00Z", "2026-01-01T00:00:07Z"
-        details = [
-            {
-                "display_name": name,
-                "state": state,
-                "start_time": begin,
-                "end_time": end,
-                "error": {"message": self.error},
-            }
-            for name, state in self.tasks.items()
-        ]
-        return {**(self.run or {}), "state": state, "run_details": {"task_details": details}}
+        self.history += [state] if state not in self.history[-1:] else []
+        run = {**(self.run or {})}
+        if self.by_reference:
+            del run["pipeline_spec"]
+            run["pipeline_version_reference"] = VERSION
+        details = [_detail(name, state) for name, state in self.tasks.items()]
+        return {
+            **run,
+            "state": state,
+            "state_history": _statuses(self.history),
+            "run_details": {"task_details": details},
+        }
+
+
+VERSION = {"pipeline_id": "pipeline-1", "pipeline_version_id": "version-1"}
+BEGIN, END = "2026-01-01T00:00:00Z", "2026-01-01T00:00:07Z"
+
+
+def _detail(name: str, state: str) -> dict[str, Any]:
+    return {
+        "run_id": "run-1",
+        "task_id": f"task-{name}",
+        "display_name": name,
+        "create_time": BEGIN,
+        "start_time": BEGIN,
+        "end_time": END,
+        "state": state,
+        "state_history": _statuses([state]),
+    }
+
+
+def _statuses(states: list[str]) -> list[dict[str, Any]]:
+    return [{"update_time": BEGIN, "state": state} for state in states]

@@ -120,3 +120,27 @@ def test_a_jobs_own_pods_win_and_mappings_are_put_together(tmp_path: Path) -> No
     assert sft.pods.node_selector == {"pool": "all"} and sft.pods.image == "of-train"
     assert kto.launcher == "PyTorchJob" and kto.pods.image == "own" and kto.pods.user == 7
     assert moved.synthesize.launch.launcher == "local", "nothing is said of it"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'labels: {team: "' + "a" * 64 + '"}',
+        "labels: {a/b/c: team}",
+        "node_selector: {pool: -gpu}",
+        "namespace: a.b",
+        "service_account: Editor",
+        "priority_class: a..b",
+    ],
+)
+def test_what_kubernetes_would_refuse_as_a_label_or_a_name_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
+    path = placed(tmp_path, f"pods:\n  {line}\n")
+    assert f"{path}:2: pods.{line.partition(':')[0]}" in refusal(DEMO, path)
+
+
+def test_a_queue_is_the_value_of_a_label(tmp_path: Path) -> None:
+    path = placed(tmp_path, f"jobs:\n  train:\n    launcher: TrainJob\n    pods: {{queue: {'q' * 64}}}\n")
+    assert f"{path}:4: jobs.train.pods.queue" in refusal(DEMO, path)
+    read_recipe(
+        DEMO, placement=placed(tmp_path, f"jobs: {{train: {{launcher: TrainJob, pods: {{queue: {'q' * 63}}}}}}}\n")
+    )

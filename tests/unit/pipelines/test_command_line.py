@@ -15,7 +15,9 @@ DEMO = ROOT / "pipelines" / "recipes" / "demo.yaml"
 
 
 def tutelage(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, "-m", "pipelines.cli", *arguments], capture_output=True, text=True, cwd=ROOT)
+    return subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", *arguments], capture_output=True, text=True, cwd=ROOT, timeout=600
+    )
 
 
 def test_schemas_say_what_every_key_means() -> None:

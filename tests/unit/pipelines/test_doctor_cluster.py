@@ -11,7 +11,7 @@ import yaml
 
 from components.launch.rights import RIGHTS
 from pipelines import cluster_pod
-from pipelines.doctor import Finding
+from pipelines.doctor import Finding, print_findings
 from pipelines.doctor_cluster import examine_cluster
 from pipelines.read_recipe import read_recipe
 from tests.unit.pipelines.stand_in import Answer, Kubeflow, Request, served
@@ -35,10 +35,17 @@ class Kubernetes:
     )
     overrides: str = "runtimePatches"
     missing_verbs: set[tuple[str, str]] = field(default_factory=set)
+    """Of the steps' account; the person may do everything but what `ways` leaves out."""
+    login: str = "me"
+    ways: set[str] = field(default_factory=lambda: {"localsubjectaccessreviews", "subjectaccessreviews", "impersonate"})
+    accounts: set[str] = field(default_factory=lambda: {"default", "default-editor"})
+    asked_about: set[str] = field(default_factory=set)
     secrets: dict[str, dict[str, str]] = field(
         default_factory=lambda: {"tutelage-s3": {"access-key": "aGlkZGVu", "secret-key": "aGlkZGVu"}}
     )
     forbidden: set[str] = field(default_factory=set)
+    controller: dict[str, str] | None = None
+    """What Argo's controller is configured with, in namespace kubeflow."""
     pod_status: dict[str, Any] = field(default_factory=lambda: SUCCEEDED)
     log: str = "write, read, list, conditional put and delete work"
     nodes: list[dict[str, Any]] = field(default_factory=list)
@@ -51,8 +58,8 @@ class Kubernetes:
             return 200, dict.fromkeys(VERSION_KEYS, "") | {"gitVersion": "v1.34.4"}
         if parts[0] == "openapi":
             return 200, self._openapi()
-        if "selfsubjectaccessreviews" in parts:
-            return 201, self._review(request.body)
+        if "reviews" in parts[-1]:
+            return self._review(parts[-1], request)
         if parts[-1] == "nodes":
             return (403, status("nodes is forbidden")) if "nodes" in self.forbidden else (200, {"items": self.nodes})
         if parts[0] == "apis" and "namespaces" not in parts:
@@ -64,9 +71,17 @@ class Kubernetes:
         kind = {"group": "trainer.kubeflow.org", "version": "v1alpha1", "kind": "TrainJob"}
         return {"components": {"schemas": {"TrainJob": {**spec, "x-kubernetes-group-version-kind": [kind]}}}}
 
-    def _review(self, body: Any) -> dict[str, Any]:
-        asked = body["spec"]["resourceAttributes"]
-        return {**body, "status": {"allowed": (asked["verb"], asked["resource"]) not in self.missing_verbs}}
+    def _review(self, kind: str, request: Request) -> Answer:
+        as_other = request.headers.get("impersonate-user", "")
+        if (as_other and "impersonate" not in self.ways) or (not kind.startswith("self") and kind not in self.ways):
+            return 403, status(f'{kind} is forbidden: User "{self.login}" cannot do that')
+        if kind == "selfsubjectreviews":
+            return 201, {**request.body, "status": {"userInfo": {"username": self.login}}}
+        who = as_other or request.body["spec"].get("user") or self.login
+        asked = request.body["spec"]["resourceAttributes"]
+        self.asked_about.add(who)
+        allowed = who == "me" or (asked["verb"], asked["resource"]) not in self.missing_verbs
+        return 201, {**request.body, "status": {"allowed": allowed}}
 
     def _discover(self, group: str, version: list[str]) -> Answer:
         if group not in self.groups:
@@ -77,16 +92,34 @@ class Kubernetes:
 
     def _objects(self, request: Request, rest: list[str]) -> Answer:
         plural, name = rest[0], "/".join(rest[1:])
+        group = request.path.split("/")[2]
+        if request.path.startswith("/apis/") and plural not in self.groups.get(group, []):
+            return self._unserved(plural, group)
         if plural in self.forbidden:
             user = 'User "me" cannot get resource' if request.method == "GET" else 'User "me" cannot create resource'
             return 403, status(f'{plural} is forbidden: {user} "{plural}" in API group ""')
         if plural == "pods":
             return self._pods(request, name)
-        if plural == "trainingruntimes":
-            return 200, {"metadata": {"name": name}}
-        if plural == "secrets" and name in self.secrets:
-            return 200, {"metadata": {"name": name}, "data": self.secrets[name]}
-        return 404, {**status(f'{plural} "{name}" not found'), "reason": "NotFound"}
+        found = self._there(plural, name, "/namespaces/kubeflow/" in request.path)
+        return (
+            (404, {**status(f'{plural} "{name}" not found'), "reason": "NotFound"}) if found is None else (200, found)
+        )
+
+    def _unserved(self, plural: str, group: str) -> Answer:
+        """Rights before existence: a service account's Role names what is served; an administrator may do all."""
+        if self.login == "me":
+            return 404, "404 page not found"
+        said = f'User "{self.login}" cannot get resource "{plural}" in API group "{group}" in the namespace "team"'
+        return 403, status(f"{plural}.{group} is forbidden: {said}")
+
+    def _there(self, plural: str, name: str, in_kubeflow: bool) -> dict[str, Any] | None:
+        meta = {"metadata": {"name": name}}
+        if plural == "configmaps" and in_kubeflow and name == "workflow-controller-configmap":
+            return None if self.controller is None else {**meta, "data": self.controller}
+        if plural == "secrets":
+            return {**meta, "data": self.secrets[name]} if name in self.secrets else None
+        there = plural == "trainingruntimes" or (plural == "serviceaccounts" and name in self.accounts)
+        return meta if there else None
 
     def _pods(self, request: Request, name: str) -> Answer:
         if request.method == "POST":
@@ -177,6 +210,15 @@ def test_a_kind_that_is_not_served_names_its_operator(kubernetes: Kubernetes) ->
     assert "only v1alpha1" in examined()["RayJob"].text
 
 
+@pytest.mark.parametrize("login", ["me", "system:serviceaccount:team:default-editor"])
+def test_an_object_of_a_kind_that_is_not_served_names_its_operator(kubernetes: Kubernetes, login: str) -> None:
+    """An account with rights to what is served alone is told 403 of the rest, which is no missing right."""
+    kubernetes.login = login
+    del kubernetes.groups["trainer.kubeflow.org"]
+    missing = examined()["TrainingRuntime tutelage"]
+    assert not missing.good and "Kubeflow Trainer" in missing.remedy and "has no TrainingRuntime" in missing.text
+
+
 def test_each_missing_verb_is_named(kubernetes: Kubernetes) -> None:
     kubernetes.missing_verbs = {("delete", "rayjobs"), ("watch", "rayjobs"), ("get", "pods")}
     found = examined()
@@ -184,6 +226,145 @@ def test_each_missing_verb_is_named(kubernetes: Kubernetes) -> None:
     assert "k8s/base/role.yaml" in found["right to rayjobs.ray.io"].remedy
     assert "may not get in" in found["right to pods"].text
     assert "right to pytorchjobs.kubeflow.org" not in found, "the recipe has none"
+
+
+RAYJOBS = "right to rayjobs.ray.io"
+
+
+@pytest.mark.parametrize("way", ["localsubjectaccessreviews", "subjectaccessreviews", "impersonate"])
+def test_the_rights_are_those_of_the_account_that_the_steps_run_as(kubernetes: Kubernetes, way: str) -> None:
+    """A person who may do everything asks about an account that may not, in whichever way is open to the person."""
+    kubernetes.ways, kubernetes.missing_verbs = {way}, {("create", "rayjobs")}
+    wrong = examined()[RAYJOBS]
+    assert not wrong.good and "service account team/default-editor may not create in namespace team" in wrong.text
+    assert "bind it to service account team/default-editor" in wrong.remedy
+    assert kubernetes.asked_about == {"system:serviceaccount:team:default-editor"}
+
+
+@pytest.mark.parametrize(
+    ("accounts", "named", "account"),
+    [
+        ({"default", "default-editor"}, "", "default-editor"),
+        ({"default", "pipeline-runner"}, "", "pipeline-runner"),
+        ({"default"}, "", "default-editor"),
+        ({"default-editor", "tutelage"}, "tutelage", "tutelage"),
+    ],
+)
+def test_the_account_is_the_placements_else_kubeflows_own(
+    kubernetes: Kubernetes, accounts: set[str], named: str, account: str, tmp_path: Path
+) -> None:
+    kubernetes.accounts = accounts
+    placement = yaml.safe_load(SMALL.read_text()) | ({"service_account": named} if named else {})
+    (tmp_path / "placement.yaml").write_text(yaml.safe_dump(placement))
+    recipe = read_recipe(DEMO, check_files=False, placement=tmp_path / "placement.yaml", store="s3://bucket/demo")
+    right = {finding.what: finding for finding in examine_cluster(recipe)}[RAYJOBS]
+    assert right.good and f"service account team/{account} may create" in right.text
+
+
+def test_jobs_in_another_namespace_are_run_by_the_account_of_the_steps_own(
+    kubernetes: Kubernetes, tmp_path: Path
+) -> None:
+    placement = yaml.safe_load(SMALL.read_text())
+    placement["pods"]["namespace"] = "gpus"
+    (tmp_path / "placement.yaml").write_text(yaml.safe_dump(placement))
+    recipe = read_recipe(DEMO, check_files=False, placement=tmp_path / "placement.yaml", store="s3://bucket/demo")
+    kubernetes.missing_verbs = {("create", "rayjobs")}
+    right = {finding.what: finding for finding in examine_cluster(recipe)}[RAYJOBS]
+    assert "service account team/default-editor may not create in namespace gpus" in right.text
+
+
+def test_a_person_who_may_not_ask_about_others_is_told_that_nothing_was_checked(kubernetes: Kubernetes) -> None:
+    kubernetes.ways, kubernetes.missing_verbs = set(), {("create", "rayjobs")}
+    found = examined()
+    assert RAYJOBS not in found, "the person's own rights say nothing"
+    unknown = found["rights of the steps"]
+    assert unknown.good and unknown.text.startswith("not checked: this login may not ask")
+    assert "service account team/default-editor" in unknown.text and "k8s/base/role.yaml" in unknown.text
+    assert kubernetes.asked_about == set()
+
+
+def test_the_steps_own_account_may_always_ask_about_itself(kubernetes: Kubernetes) -> None:
+    """With a token of `kubectl create token default-editor`, or in a notebook of the profile."""
+    kubernetes.ways, kubernetes.login = set(), "system:serviceaccount:team:default-editor"
+    kubernetes.missing_verbs = {("create", "rayjobs")}
+    assert "team/default-editor may not create" in examined()[RAYJOBS].text
+
+
+def test_where_one_of_kubeflows_accounts_asks_the_steps_run_as_that(kubernetes: Kubernetes) -> None:
+    """It may not look accounts up, which is all that tells an installation for one user from one for many."""
+    kubernetes.ways, kubernetes.forbidden = set(), {"serviceaccounts"}
+    kubernetes.login = "system:serviceaccount:team:pipeline-runner"
+    assert "service account team/pipeline-runner may create" in examined()[RAYJOBS].text
+
+
+def test_an_account_that_cannot_be_looked_up_is_taken_for_the_profiles(kubernetes: Kubernetes) -> None:
+    kubernetes.forbidden = {"serviceaccounts"}
+    assert "team/default-editor may create" in examined()[RAYJOBS].text
+
+
+DEFAULTS = """
+spec:
+  ttlStrategy: {secondsAfterCompletion: 3600}
+  templateDefaults:
+    retryStrategy: {limit: '2', retryPolicy: OnError}
+"""
+
+
+@pytest.mark.parametrize("key", ["workflowDefaults", "config"])
+def test_a_controller_that_starts_no_failed_step_again_is_warned_of(
+    kubernetes: Kubernetes, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the default install of KFP 2.17 does. Steps try again by themselves, so it is no fault."""
+    whole = yaml.safe_dump({"workflowDefaults": yaml.safe_load(DEFAULTS)})
+    kubernetes.controller = {key: DEFAULTS if key == "workflowDefaults" else whole}
+    found = examined()["retries"]
+    assert found.good and found.warning
+    assert "kubeflow/workflow-controller-configmap say retryPolicy OnError" in found.text
+    assert "within its pod" in found.text and "templateDefaults.retryStrategy" in found.remedy
+    assert print_findings(iter([found]))
+    said = capsys.readouterr().out
+    assert said.startswith("-- retries: ") and "do: " in said
+
+
+@pytest.mark.parametrize(
+    "controller",
+    [
+        {},
+        {"workflowDefaults": ""},
+        {"workflowDefaults": "spec: {}"},
+        {"workflowDefaults": DEFAULTS.replace("OnError", "Always")},
+        {"workflowDefaults": DEFAULTS.replace("OnError", "OnFailure")},
+        {"config": "parallelism: 10"},
+    ],
+)
+def test_a_controller_that_starts_failed_steps_again_is_well(
+    kubernetes: Kubernetes, controller: dict[str, str]
+) -> None:
+    kubernetes.controller = controller
+    found = examined()["retries"]
+    assert found.good and not found.warning and "started again" in found.text
+
+
+@pytest.mark.parametrize(
+    ("controller", "said"),
+    [
+        (None, "no ConfigMap"),
+        ({"workflowDefaults": "a: [b"}, "no workflowDefaults in YAML"),
+        ({"config": "text"}, "YAML"),
+    ],
+)
+def test_a_controller_of_which_nothing_is_known_is_no_fault(
+    kubernetes: Kubernetes, controller: dict[str, str] | None, said: str
+) -> None:
+    kubernetes.controller = controller
+    found = examined()["retries"]
+    assert found.good and found.text.startswith("not checked") and said in found.text
+
+
+def test_a_controller_that_may_not_be_looked_at_is_no_fault(kubernetes: Kubernetes) -> None:
+    kubernetes.forbidden = {"configmaps"}
+    found = examined()["retries"]
+    assert found.good and found.text.startswith("not checked: ") and "may not get configmaps" in found.text
 
 
 def test_a_missing_secret_and_a_missing_key_say_how_to_make_them(kubernetes: Kubernetes) -> None:
@@ -248,7 +429,8 @@ def test_kubeflow_is_tried_where_it_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_cluster_out_of_reach_ends_the_examination(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    (only,) = examine_cluster(None)
+    namespace, only = examine_cluster(None)
+    assert namespace.what == "namespace"
     assert not only.good and "KUBECONFIG" in only.remedy
 
 

@@ -79,7 +79,7 @@ spec: {{versions: [{{schema: {{properties: {{image: {{default: "no:1"}}}}, image
 
 def images(*arguments: str, given: str = "") -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "pipelines.cli", "images", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, input=given)
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, input=given, timeout=3600)
 
 
 def test_every_kind_that_runs_pods_is_looked_through() -> None:

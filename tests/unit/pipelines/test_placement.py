@@ -95,6 +95,25 @@ def test_tasks_are_retried_after_hours_and_never_cached_by_kubeflow(tmp_path: Pa
         assert task["retryPolicy"]["backoffMaxDuration"] == f"{7 * 24 * 3600}s"
 
 
+def test_every_step_knows_how_often_it_may_be_tried_again(tmp_path: Path) -> None:
+    """For where Kubeflow starts no pod again that failed: the same number, and the same time."""
+    placement = Placement(
+        tasks={
+            "default": TaskPlacement(retries=5, retry_for_seconds=3600),
+            "select": TaskPlacement(retries=0),
+        }
+    )
+    pipeline = compiled(tmp_path, placement)
+    for name, task in pipeline["root"]["dag"]["tasks"].items():
+        environment = environment_of(pipeline, f"exec-{name}")
+        asked = environment.get("TUTELAGE_RETRIES"), environment.get("TUTELAGE_RETRY_FOR_SECONDS")
+        if name == "select":
+            assert asked == (None, None) and "retryPolicy" not in task
+        else:
+            assert asked == ("5", "3600") and task["retryPolicy"]["maxRetryCount"] == 5
+            assert task["retryPolicy"]["backoffDuration"] == "30s" and task["retryPolicy"]["backoffFactor"] == 2
+
+
 def test_no_package_is_installed_at_run_time(tmp_path: Path) -> None:
     assert "pip install" not in str(compiled(tmp_path, Placement()))
 
@@ -134,7 +153,8 @@ def test_what_holds_for_all_pods_reaches_every_step(tmp_path: Path) -> None:
         assert asked["nodeSelector"]["labels"] == {"pool": "batch"}
         assert asked["tolerations"][0]["tolerationSeconds"] == "30"
         assert asked["nodeAffinity"]
-        assert asked["podMetadata"] == {"annotations": {"a": "b"}, "labels": {"team": "nlp"}}
+        assert asked["podMetadata"]["annotations"] == {"a": "b"}
+        assert asked["podMetadata"]["labels"].items() >= {"team": "nlp"}.items()
         assert asked["securityContext"]["runAsUser"] == "4711"
         mounted = asked["configMapAsVolume"][0]
         environment = environment_of(pipeline, name)
@@ -180,7 +200,7 @@ def test_the_command_that_cancels_a_step_signals_the_component_alone(tmp_path: P
         deadline = time.monotonic() + 60
         while not (file.exists() and file.read_text()) and time.monotonic() < deadline:
             time.sleep(0.05)
-        subprocess.run(json.loads(KILL_COMMAND.replace(PID_FILE, str(file)) % signal.SIGTERM), check=True)
+        subprocess.run(json.loads(KILL_COMMAND.replace(PID_FILE, str(file)) % signal.SIGTERM), check=True, timeout=600)
         assert process.wait(30) == -signal.SIGTERM
     finally:
         process.kill()

@@ -14,6 +14,7 @@ from rich.console import Console
 from components.shared.errors import NotFoundError, TutelageError
 from pipelines.run_folder import RunFolder, TaskState, Tracker
 from pipelines.show_progress import Lines, describe_activity, states_table
+from tests.deadlines import ended, next_line
 
 GONE = 2**22 + 1  # above the largest process number that Linux gives
 
@@ -85,12 +86,12 @@ def test_two_processes_cannot_run_the_same_recipe(tmp_path: Path) -> None:
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     try:
-        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        assert next_line(holder.stdout) == "held\n"
         with pytest.raises(TutelageError, match="running already"), RunFolder("demo", tmp_path).locked():
             pass
     finally:
         holder.kill()
-        holder.wait()
+        ended(holder)
     with RunFolder("demo", tmp_path).locked():
         pass
 

@@ -157,3 +157,73 @@ def test_a_row_that_a_scorers_template_refuses_is_dropped(score: str) -> None:
     choice = choose(row(), found, settings())
     assert (choice.best, choice.worst) == (None, None)
     assert choice.flags == ("template-refused", "nothing-desirable") and found.refused.startswith("row '1'")
+    assert choice.kto == () == choose(labelled(False, "a", "b", "c"), found, settings()).kto
+
+
+def labelled(label: bool | None, *texts: str, **changed: Any) -> Answered:
+    given = {"texts": texts} if len(texts) == 3 else {}
+    labelled_row = row(**given).model_copy(update={"desirable": label, "check": None, **changed})
+    if len(texts) == 1:
+        original = labelled_row.responses[0].model_copy(update={"text": texts[0]})
+        labelled_row = labelled_row.model_copy(update={"responses": (original,), "response": texts[0]})
+    return labelled_row
+
+
+def unchecked(**changed: Any) -> Evidence:
+    return evidence(checks=(None, None, None), means=(-0.1, -0.1, -0.1), **changed)
+
+
+def alone(mean: float = -0.1, **changed: Any) -> Evidence:
+    return evidence(checks=(None,), groups=(0,), means=(mean,), tokens=(2,), **{"safe": (1.0,), **changed})
+
+
+class TestLabels:
+    """Labels that the original responses came with are evidence."""
+
+    def test_without_one_the_order_of_origins_decides(self) -> None:
+        first = settings().ties[0]
+        choice = choose(labelled(None, "a", "b", "c"), unchecked(), settings())
+        assert choice.best is not None and ORIGINS[choice.best] == first and choice.worst is None and choice.kto == ()
+
+    def test_labelled_undesirable_is_the_worst_and_never_the_best(self) -> None:
+        likely = evidence(checks=(None, None, None), means=(-0.01, -0.1, -0.1))
+        choice = choose(labelled(False, "a", "b", "c"), likely, settings())
+        assert choice.best in {1, 2} and choice.worst == 0
+        assert choice.kto == ((choice.best, True), (0, False))
+
+    def test_the_same_text_of_another_origin_has_the_same_label(self) -> None:
+        choice = choose(labelled(False, "a", " a\n", "c"), unchecked(), settings())
+        assert choice.best == 2 and choice.worst in {0, 1}
+        choice = choose(labelled(False, "a", "a", "a"), unchecked(), settings())
+        assert choice.best is None and choice.kto == ((0, False),)
+
+    def test_labelled_desirable_goes_before_its_equals_and_is_not_the_worst(self) -> None:
+        for ties in (ORIGINS, ORIGINS[::-1]):
+            assert choose(labelled(True, "a", "b", "c"), unchecked(), settings(ties=list(ties))).best == 0
+        unlikely = evidence(checks=(None, None, None), means=(-5.0, -0.1, -0.1))
+        assert choose(labelled(None, "a", "b", "c"), unlikely, settings()).worst == 0
+        choice = choose(labelled(True, "a", "b", "c"), unlikely, settings())
+        assert choice.best in {1, 2} and choice.worst is None and choice.kto == ((0, True),)
+
+    def test_a_check_outranks_the_label(self) -> None:
+        wrong = labelled(True, "4", "5", "6", check=Check(kind="exact", answer="5"))
+        choice = choose(wrong, evidence(checks=(0.0, 1.0, 0.0)), settings())
+        assert choice.best == 1 and choice.worst in {0, 2} and len(choice.kto) == 2
+
+    @pytest.mark.parametrize("label", [True, False])
+    def test_alone_it_is_a_kto_row(self, label: bool) -> None:
+        choice = choose(labelled(label, "a"), alone(), settings())
+        assert choice.best == (0 if label else None) and choice.worst is None and choice.kto == ((0, label),)
+
+    def test_alone_with_too_low_a_total_it_is_no_demonstration(self) -> None:
+        choice = choose(labelled(True, "a"), alone(-9.0), settings(minimum_total=0.9))
+        assert choice.best is None and choice.kto == ((0, True),)
+
+    def test_what_is_unsafe_is_not_desirable_whatever_its_label(self) -> None:
+        assert choose(labelled(True, "a"), alone(safe=(0.0,)), settings()).kto == ()
+        assert choose(labelled(False, "a"), alone(safe=(0.0,)), settings()).kto == ((0, False),)
+        dropped = choose(labelled(False, "a"), alone(request=0.0), settings(unsafe="drop"))
+        assert dropped.kto == ()
+
+    def test_empty_responses_take_no_part(self) -> None:
+        assert choose(labelled(True, " "), alone(), settings()).kto == ()

@@ -5,6 +5,7 @@ import subprocess
 import time
 
 from components.shared import lease
+from tests.deadlines import ended
 
 
 def mine(**changes: object) -> lease.Lease:
@@ -22,9 +23,9 @@ def test_lapsed_lease_is_dead_wherever_its_holder_is() -> None:
 
 
 def test_process_that_ended() -> None:
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    assert mine(process=ended.pid).is_dead()
+    process = subprocess.Popen(["true"])
+    ended(process)
+    assert mine(process=process.pid).is_dead()
 
 
 def test_number_that_another_process_has_now() -> None:

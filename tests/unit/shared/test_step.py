@@ -56,6 +56,7 @@ def test_hand_over_and_back(manifest: Manifest, tmp_path: Path) -> None:
     assert read_artifact(artifact) == manifest
     assert artifact.metadata == {"address": manifest.address, "digest": manifest.digest}
     assert metrics.logged == {"rows": 3.0, "share": 0.5}
+    assert json.loads(Path(metrics.path).read_text()) == metrics.logged, "the file that the artifact announces"
     assert Path(summary.path).read_text() == "# 中"
 
 

@@ -13,6 +13,7 @@ from components.shared import sandbox
 from components.shared.errors import SandboxError
 from components.shared.sandbox import Limits, Outcome, run_python
 from components.shared.sandbox_filter import filter_program
+from tests.deadlines import ended
 
 QUICK = Limits(cpu_seconds=1, wall_seconds=5)
 SECRET = "TUTELAGE_TEST_SECRET"
@@ -118,7 +119,7 @@ assert ctypes.CDLL(None).ptrace(16, {bystander.pid}, 0, 0) == -1
         assert bystander.poll() is None
     finally:
         bystander.kill()
-        bystander.wait()
+        ended(bystander)
 
 
 def test_memory_is_limited() -> None:
@@ -311,7 +312,7 @@ try:
 except PermissionError:
     print("refused")
 """
-    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False, timeout=600)
     assert done.stdout == "refused\n", done.stderr
     assert list(tmp_path.iterdir()) == []
 

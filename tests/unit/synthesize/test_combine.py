@@ -66,6 +66,21 @@ def test_counts_and_shards_say_what_was_written(tmp_path: Path) -> None:
     assert (counts["responses_student"], counts["failed_student"], counts["cut_short_student"]) == (2, 1, 2)
 
 
+def test_labels_stay_with_their_rows(tmp_path: Path) -> None:
+    assignment, _, replies = prepared(tmp_path)
+    for shards in replies.values():
+        answer(shards)
+    facts = {"source": "s", "line": 1, "type": "t", "primary": "p", "secondary": "q", "response": "own"}
+    labels = [True, False, None]
+    output = Output(str(tmp_path), "curate", 2, Made(), {})
+    rows = [Labelled(id=f"r{n}", instruction=f"say {n}", desirable=label, **facts) for n, label in enumerate(labels)]
+    output.write_rows("rows/00000", rows)
+    combine(assignment, output.finish("labelled/1"))
+    store = open_store(str(tmp_path)).at("synthesize/x/rows")
+    lines = [line for shard in store.list() for line in gzip.decompress(store.read(shard.key)).splitlines()]
+    assert [Answered.model_validate_json(line).desirable for line in lines] == labels
+
+
 def test_the_same_replies_give_the_same_bytes(tmp_path: Path) -> None:
     assignment, dataset, replies = prepared(tmp_path)
     for shards in replies.values():

@@ -17,6 +17,7 @@ from components.shared.store import Store
 from components.train.checkpoint import fetch_newest, folder_key, forget, part_key, random_state_name, whole_steps
 from components.train.mirror import Mirror
 from components.train.ranks import Ranks
+from tests.deadlines import next_line
 
 REPOSITORY = Path(__file__).parents[3]
 WEIGHTS = "global_step/weights.pt"
@@ -181,8 +182,7 @@ def test_sigterm_lets_the_upload_that_is_under_way_end_and_begins_no_other(tmp_p
     """A pod that is evicted has half a minute; the checkpoint after it stays out, whole or not there."""
     given = [sys.executable, "-c", SLOW_UPLOAD, str(tmp_path / "store"), str(tmp_path / "run")]
     with subprocess.Popen(given, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "uploaded\n"
+        assert next_line(process.stdout) == "uploaded\n"
         os.kill(process.pid, signal.SIGTERM)
         time.sleep(0.1)
         os.kill(process.pid, signal.SIGTERM)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from components.shared.errors import SettingsError
-from components.train.order import Split, dealt, mismatched, shuffled, split_batch
+from components.train.order import dealt, mismatched, shuffled
 from components.train.settings import TrainSettings
+from components.train.split import Split, split_batch
 
 LENGTHS = np.random.default_rng(0).integers(5, 200, size=100)
 
@@ -49,7 +50,41 @@ def test_ranks_work_on_about_equal_lengths() -> None:
 
 def test_mismatched_pairs_stay_in_their_group() -> None:
     order = np.array([7, 3, 9, 1, 4, 8])
-    assert mismatched(order, 3).tolist() == [9, 7, 3, 8, 1, 4]
+    partners, elsewhere = mismatched(order, 3, prompts=np.arange(10), seed=0)
+    assert partners.tolist() == [9, 7, 3, 8, 1, 4]
+    assert elsewhere == 0
+
+
+@pytest.mark.parametrize("rows_of_a_prompt", [1, 2, 3, 4])
+def test_no_pair_shares_its_prompt_and_a_groups_responses_are_its_own(rows_of_a_prompt: int) -> None:
+    prompts = np.arange(96) // rows_of_a_prompt
+    order = shuffled(96, 32, seed=5, epoch=0)
+    partners, elsewhere = mismatched(order, 8, prompts, seed=0)
+    assert elsewhere == 0
+    assert (prompts[order] != prompts[partners]).all()
+    for group, own in zip(partners.reshape(-1, 8), order.reshape(-1, 8), strict=True):
+        assert sorted(group) == sorted(own)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "kl_batch", "elsewhere"),
+    [
+        ([0, 0, 1], 4, 2),  # fewer rows than a group: one of them comes twice
+        ([0, 1], 8, 0),
+        ([0, 0, 0, 0, 0, 0, 0, 1], 8, 6),
+        ([0, 0, 1, 1], 4, 0),
+        ([0, 0, 0, 1, 2, 2, 2, 2], 2, None),
+    ],
+)
+def test_where_a_prompt_fills_more_than_half_of_a_group_responses_come_from_elsewhere(
+    prompts: list[int], kl_batch: int, elsewhere: int | None
+) -> None:
+    numbers = np.array(prompts)
+    order = np.resize(np.arange(len(prompts)), -(-len(prompts) // kl_batch) * kl_batch)
+    partners, found = mismatched(order, kl_batch, numbers, seed=0)
+    assert (numbers[order] != numbers[partners]).all()
+    assert found == elsewhere or elsewhere is None
+    assert partners.tolist() == mismatched(order, kl_batch, numbers, seed=0)[0].tolist()
 
 
 def test_the_micro_batch_is_the_largest_that_divides() -> None:

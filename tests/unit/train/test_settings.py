@@ -48,11 +48,17 @@ def test_settings_of_another_method_do_not_change_the_address() -> None:
     assert settings(method="kto", kto={"beta": 0.2}).key_material() != settings(method="kto").key_material()
 
 
-def test_the_users_ds_config_is_used_unchanged(tmp_path: Path) -> None:
+def test_the_users_ds_config_is_completed_and_otherwise_used_unchanged(tmp_path: Path) -> None:
     own = {"zero_optimization": {"stage": 3, "stage3_max_live_parameters": 1e9}, "train_batch_size": "auto"}
     (tmp_path / "ds_config.json").write_text(json.dumps(own))
     read = with_config_read(settings(deepspeed_config=str(tmp_path / "ds_config.json")))
-    assert engine_config(read, on_cpu=False) == own
+    assert read.deepspeed_config == own
+    assert engine_config(read, on_cpu=False) == own | {
+        "train_micro_batch_size_per_gpu": "auto",
+        "gradient_accumulation_steps": "auto",
+        "gradient_clipping": "auto",
+        "bf16": {"enabled": "auto"},
+    }
     assert zero_stage(read) == 3
 
 
@@ -98,6 +104,6 @@ def test_on_a_cpu_torch_updates_what_deepspeed_would_compile() -> None:
     own = {"zero_optimization": {"stage": 2}, "optimizer": {"type": "AdamW", "params": {"lr": "auto"}}}
     given = settings(deepspeed_config=own)
     config = engine_config(given, on_cpu=True)
-    assert config["optimizer"]["params"] == {"lr": "auto", "torch_adam": True}
+    assert config["optimizer"]["params"] == {"lr": "auto", "weight_decay": "auto", "torch_adam": True}
     assert config["zero_force_ds_cpu_optimizer"] is False
     assert given.deepspeed_config == own

@@ -1,0 +1,52 @@
+"""Earlier exchanges beside an instruction: LLaMA-Factory's `history`, pairs of a question and its answer, or turns."""
+
+from typing import Any
+
+from components.collect.records import BadRowError, Reason
+from components.collect.shapes.beyond_text import is_empty
+from components.collect.shapes.shape import Fields
+from components.collect.shapes.turns import SPEAKER, decoded, is_conversation, message_of, turns_of
+from components.shared.rows import Message
+
+PAIRS = (
+    ("user", "assistant"),
+    ("human", "assistant"),
+    ("prompt", "response"),
+    ("query", "response"),
+    ("question", "answer"),
+    ("instruction", "output"),
+    ("input", "output"),
+)
+"""Names under which a pair is written as an object."""
+
+
+def history_of(fields: Fields) -> tuple[Message, ...]:
+    """The earlier exchanges, oldest first. Raises BadRowError when they are not whole."""
+    if fields.get("history") is None:
+        return ()
+    value = decoded(fields["history"], "history")
+    if is_empty(value):
+        return ()
+    if is_conversation(value):
+        turns = [message_of(turn) for turn in turns_of(value, "history")]
+    elif isinstance(value, list):
+        turns = [message for exchange in value for message in _exchange(exchange)]
+    else:
+        raise BadRowError(Reason.wrong_type, f"'history' is {type(value).__name__}, a list of exchanges is wanted")
+    wanted = ("user", "assistant")
+    if len(turns) % 2 or any(turn.role != wanted[place % 2] for place, turn in enumerate(turns)):
+        order = ", ".join(turn.role for turn in turns)
+        raise BadRowError(Reason.wrong_turns, f"history is {order}: user and assistant must take turns")
+    if not all(turn.content.strip() for turn in turns):
+        raise BadRowError(Reason.wrong_turns, "an earlier message is empty")
+    return tuple(turns)
+
+
+def _exchange(value: Any) -> tuple[Message, Message]:
+    """One question and its answer."""
+    pair = value
+    if isinstance(value, dict) and not any(name in value for name in SPEAKER):
+        pair = next(([value[asked], value[told]] for asked, told in PAIRS if asked in value and told in value), None)
+    if not (isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
+        raise BadRowError(Reason.wrong_turns, f"{value!r} in 'history' is no pair of a question and its answer")
+    return Message(role="user", content=pair[0]), Message(role="assistant", content=pair[1])

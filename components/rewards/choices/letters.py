@@ -1,0 +1,132 @@
+"""Where letters of choices stand in a plain text."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from components.rewards.choices import cues
+
+_NEAR = 240
+"""Characters before and after a letter that are looked at: a sentence without an end would cost its length's square."""
+
+_END_OF_SENTENCE = re.compile(r"(?<=[.!?。！？;；\n])")
+_NO_END = re.compile(r"(?:\d|\b(?:e\.g|i\.e|etc|vs|cf|no|fig|dr|mr|mrs|ans))\.$", re.IGNORECASE)
+_LETTER = re.compile(
+    r"(?<![A-Za-z0-9_°+^&.])(?<![A-Za-z]')(?<!\d )([A-Ja-j])"
+    r"(?![A-Za-z0-9_]|'[A-Za-z]|-[A-Za-z0-9]|\.[A-Za-z0-9]|[+#^=]|\s+[=+^]|\s*\(x\))"
+)
+_RUN = re.compile(r"(?<![A-Za-z0-9])([A-J]{2,4})(?=\s*(?:选?项|都|均|不|错|正确|全|三|两|四))")
+_JOINT = re.compile(
+    r"[\s\"')\]]*(?:,\s*(?:and|or)|[,、/&]|and|or|nor|和|与|或者?|及|以及|还是|跟)[\s\"'(\[]*"
+    r"(?:options?|choices?|answers?|选项)?[\s\"'(\[]*",
+    re.IGNORECASE,
+)
+_SINGULAR = re.compile(
+    r"[\"')\]]*\s*(?:is|was|has|does|isn't|doesn't|lacks|fails|seems|looks|would|can|must|should|it)\b", re.IGNORECASE
+)
+_OPTION = re.compile(r"\b(?:options?|choices?|answers?)\s*[\"'(\[]*$", re.IGNORECASE)
+_BEGINS = re.compile(r"\s*(?:[.):\]]\s+\S|、|[.)\]]?\s*$|is (?:correct|right)\b)")
+_SMALL = re.compile(r"[\"')\]]*\s*(?:[.,;:!)\]]|$|\b(?:because|since|as it|is (?:correct|right|the))\b)")
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Letters that stand together (`A and D`).
+
+    Attributes:
+        names: the letters, capital.
+        start: where the first stands in the text.
+        before, after: what stands around them in their sentence.
+    """
+
+    names: str
+    start: int
+    before: str
+    after: str
+
+
+def find_letters(text: str) -> Iterator[Letters]:
+    """Every group of letters that are those of choices, in order."""
+    place = 0
+    for sentence in _sentences(text):
+        for names, start, end in _groups(sentence):
+            before, after = sentence[max(0, start - _NEAR) : start], sentence[end : end + _NEAR]
+            if _is_choice(names, before, after):
+                yield Letters(names.upper(), place + start, before, after)
+        place += len(sentence)
+
+
+def has_letter(text: str) -> bool:
+    """Whether a letter stands in the text, capital or small."""
+    return bool(_LETTER.search(text.upper()))
+
+
+def _sentences(text: str) -> Iterator[str]:
+    """Sentences with what ends them; `e.g.` and decimals end none."""
+    held = ""
+    for part in _END_OF_SENTENCE.split(text):
+        held += part
+        if not _NO_END.search(held):
+            yield held
+            held = ""
+    if held:
+        yield held
+
+
+def _groups(sentence: str) -> Iterator[tuple[str, int, int]]:
+    """Letters with where they begin and end; those that are joined by `and`, `or` or commas come as one."""
+    runs = [(run[1], run.start(1), run.end(1)) for run in _RUN.finditer(sentence)]
+    found = [*_LETTER.finditer(sentence)]
+    index = 0
+    while index < len(found):
+        last = index
+        while last + 1 < len(found) and _are_joined(sentence, found[last], found[last + 1]):
+            last += 1
+        if last > index and _stands_apart(sentence, found[index : last + 1]):
+            last -= 1
+        members = found[index : last + 1]
+        runs.append(("".join(one[1] for one in members), members[0].start(1), members[-1].end(1)))
+        index = last + 1
+    yield from sorted(runs, key=lambda run: run[1])
+
+
+def _are_joined(sentence: str, one: re.Match[str], following: re.Match[str]) -> bool:
+    if one[1].isupper() != following[1].isupper() or (following[1] == "I" and sentence[following.end() :][:1] == " "):
+        return False
+    return bool(_JOINT.fullmatch(sentence, one.end(), following.start()))
+
+
+def _stands_apart(sentence: str, members: list[re.Match[str]]) -> bool:
+    """Whether the last letter after a mere comma begins a clause of its own: `B, C is too dark`; `not A, B`."""
+    joint = sentence[members[-2].end() : members[-1].start()]
+    if "," not in joint or re.search(r"\b(?:and|or)\b", joint):
+        return False
+    alone = len(members) == 2 and re.search(r"\bnot\s+[\"'(]*$", sentence[: members[0].start()], re.IGNORECASE)
+    return bool(alone or _SINGULAR.match(sentence, members[-1].end()))
+
+
+def _is_choice(names: str, before: str, after: str) -> bool:
+    """Whether letters are those of choices, not an article, a pronoun, a unit or a name."""
+    if len(names) > 1:
+        return names.isupper() or (names.islower() and bool(_OPTION.search(before)))
+    if cues.NAMES.search(before):
+        return False
+    bracketed = bool(re.search(r"[(\[]\s*$", before) and re.match(r"\s*[)\]]", after))
+    named = bool(cues.STATES.search(before) or _OPTION.search(before))
+    if names.islower():
+        return bracketed or _is_small_choice(names, before, after, named)
+    if names == "I":
+        return bracketed or (named and not re.match(r"\s+[a-z']", after)) or not (before + after).strip(" .")
+    return (
+        names != "A"
+        or bracketed
+        or bool(re.search(r"\b(?:option|choice)\s*$", before, re.IGNORECASE))
+        or (not cues.ARTICLE.match(after))
+    )
+
+
+def _is_small_choice(name: str, before: str, after: str, named: bool) -> bool:
+    """Whether a small letter is one of a choice: it begins the sentence as such (`c. blue`), or follows a statement."""
+    if not before.strip(" \"'([-") and _BEGINS.match(after):
+        return True
+    return named and (name != "a" or bool(_SMALL.match(after))) and not after.startswith(" bit")

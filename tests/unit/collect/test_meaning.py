@@ -1,0 +1,387 @@
+"""Fields that change what a row says are read, or the row is rejected, or they are counted: none goes silently."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from components.collect.normalise import normalise
+from components.collect.records import BadRowError, Reason, Record
+from components.collect.settings import Source
+from components.collect.shapes.registry import SHAPES, shape_of
+from components.shared.rows import Instruction, Message
+
+Row = dict[str, Any]
+TURNS = [{"role": "user", "content": "Ask"}, {"role": "assistant", "content": "Reply"}]
+LONGER = [
+    {"role": "system", "content": "S"},
+    *TURNS,
+    {"role": "user", "content": "2"},
+    {"role": "assistant", "content": "3"},
+]
+SHAREGPT = [{"from": "human", "value": "Ask"}, {"from": "gpt", "value": "Reply"}]
+CALLS = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+EVERY_SHAPE: dict[str, Row] = {
+    "alpaca": {"instruction": "Ask", "input": "", "output": "Reply"},
+    "messages": {"messages": TURNS},
+    "sharegpt": {"conversations": SHAREGPT},
+    "prompt_response": {"prompt": "Ask", "completion": "Reply"},
+    "question_answer": {"question": "Ask", "answer": "Reply"},
+    "gsm8k": {"question": "Ask", "answer": "Reply\n#### 3"},
+    "seed_tasks": {"instruction": "Ask", "instances": [{"input": "", "output": "Reply"}]},
+}
+every_shape = pytest.mark.parametrize("shape", EVERY_SHAPE)
+
+
+def test_every_shape_is_tested() -> None:
+    assert set(EVERY_SHAPE) == set(SHAPES)
+
+
+def read(fields: Row, **source: Any) -> tuple[Instruction, Counter[str]]:
+    ignored: Counter[str] = Counter()
+    settings = Source.model_validate({"name": "test", "uri": "x", **source})
+    (row,) = normalise(Record(7, fields), shape_of(fields), settings, "test/file.jsonl", 1000, ignored=ignored)
+    return row, ignored
+
+
+def one(fields: Row, **source: Any) -> Instruction:
+    return read(fields, **source)[0]
+
+
+def refused(fields: Row, **source: Any) -> BadRowError:
+    with pytest.raises(BadRowError) as caught:
+        read(fields, **source)
+    return caught.value
+
+
+def turns(*, last: Row | None = None, first: Row | None = None) -> list[Row]:
+    return [{**TURNS[0], **(first or {})}, {**TURNS[1], **(last or {})}]
+
+
+class TestHistory:
+    """Earlier exchanges."""
+
+    EARLIER = (
+        Message(role="user", content="1"),
+        Message(role="assistant", content="2"),
+        Message(role="user", content="3"),
+        Message(role="assistant", content="4"),
+    )
+
+    @pytest.mark.parametrize("shape", ["alpaca", "prompt_response", "question_answer", "gsm8k"])
+    @pytest.mark.parametrize(
+        "history",
+        [
+            [["1", "2"], ["3", "4"]],
+            [("1", "2"), ("3", "4")],
+            '[["1", "2"], ["3", "4"]]',
+            "[['1', '2'], ['3', '4']]",
+            [{"prompt": "1", "response": "2"}, {"prompt": "3", "response": "4"}],
+            [{"role": role, "content": text} for role, text in zip(("user", "assistant") * 2, "1234", strict=True)],
+            [{"from": role, "value": text} for role, text in zip(("human", "gpt") * 2, "1234", strict=True)],
+            {"role": ["user", "assistant"] * 2, "content": list("1234")},
+        ],
+    )
+    def test_forms(self, shape: str, history: Any) -> None:
+        row, ignored = read({**EVERY_SHAPE[shape], "history": history})
+        assert row.history == self.EARLIER and row.instruction == "Ask" and not ignored
+        assert [message.content for message in row.prompt()] == ["1", "2", "3", "4", "Ask"]
+
+    @pytest.mark.parametrize("history", [None, [], "", "[]", [[]]])
+    def test_none(self, history: Any) -> None:
+        row, ignored = read({**EVERY_SHAPE["alpaca"], "history": history})
+        assert row.history == () and not ignored
+
+    @pytest.mark.parametrize(
+        ("history", "reason"),
+        [
+            ([["1"]], Reason.wrong_turns),
+            ([["1", "2", "3"]], Reason.wrong_turns),
+            ([["1", None]], Reason.wrong_turns),
+            ([["1", " "]], Reason.wrong_turns),
+            (["1", "2"], Reason.wrong_turns),
+            ([{"role": "user", "content": "1"}], Reason.wrong_turns),
+            ([{"x": "1"}], Reason.wrong_turns),
+            ("as we said before", Reason.wrong_type),
+            (3, Reason.wrong_type),
+            ("[[", Reason.broken_json),
+        ],
+    )
+    def test_a_row_whose_history_is_not_whole_is_rejected(self, history: Any, reason: Reason) -> None:
+        assert refused({**EVERY_SHAPE["alpaca"], "history": history}).reason == reason
+
+    @every_shape
+    def test_where_it_is_not_read_it_is_counted(self, shape: str) -> None:
+        row, ignored = read({**EVERY_SHAPE[shape], "history": [["1", "2"]]})
+        assert bool(row.history) != bool(ignored)
+
+
+class TestSystem:
+    """A system prompt beside the row."""
+
+    @pytest.mark.parametrize("name", ["system", "system_prompt"])
+    @every_shape
+    def test_is_read_or_counted(self, shape: str, name: str) -> None:
+        row, ignored = read({**EVERY_SHAPE[shape], name: "Be kind."})
+        assert (row.system == "Be kind." and not ignored) or (shape == "seed_tasks" and ignored == {name: 1})
+        assert read({**EVERY_SHAPE[shape], name: ""})[0].system == ""
+
+    def test_that_in_the_conversation_counts(self) -> None:
+        assert one({"messages": LONGER, "system": "other"}).system == "S"
+
+
+class TestLabels:
+    """Whether somebody found the response good."""
+
+    @every_shape
+    @pytest.mark.parametrize("label", [True, False])
+    def test_every_shape_has_them(self, shape: str, label: bool) -> None:
+        for name in ("label", "kto_tag"):
+            row, ignored = read({**EVERY_SHAPE[shape], name: label})
+            assert row.desirable is label and not ignored
+        assert one(EVERY_SHAPE[shape]).desirable is None
+
+    @pytest.mark.parametrize(
+        ("fields", "label"),
+        [
+            ({"label": "true"}, True),
+            ({"label": "False"}, False),
+            ({"label": 1}, True),
+            ({"label": 0}, False),
+            ({"label": 1.0}, True),
+            ({"label": "0"}, False),
+            ({"kto_tag": "false"}, False),
+            ({"desirable": False}, False),
+            ({"thumbs": "up"}, True),
+            ({"thumbs": "👎"}, False),
+            ({"thumbs_up": False}, False),
+            ({"feedback": "Thumbs_Down"}, False),
+            ({"feedback": -1}, False),
+            ({"feedback": 1}, True),
+            ({"label": True, "kto_tag": True}, True),
+        ],
+    )
+    def test_spellings(self, fields: Row, label: bool) -> None:
+        row, ignored = read({"prompt": "a", "completion": "b", **fields})
+        assert row.desirable is label and not ignored
+
+    @pytest.mark.parametrize(
+        "fields", [{"label": "negative"}, {"label": 7}, {"label": 2.5}, {"feedback": "too long"}, {"thumbs": 0}]
+    )
+    def test_what_labels_something_else_is_counted(self, fields: Row) -> None:
+        row, ignored = read({"prompt": "a", "completion": "b", **fields})
+        assert row.desirable is None and ignored == dict.fromkeys(fields, 1)
+
+    def test_empty_labels(self) -> None:
+        row, ignored = read({"prompt": "a", "completion": "b", "label": None, "kto_tag": ""})
+        assert row.desirable is None and not ignored
+
+    def test_contradiction(self) -> None:
+        error = refused({"prompt": "a", "completion": "b", "label": True, "kto_tag": False})
+        assert error.reason == Reason.contradictory_labels and "label: True" in error.detail
+
+    def test_are_ignored_where_the_source_says_so(self) -> None:
+        row, ignored = read({"prompt": "a", "completion": "b", "label": False}, labels="ignored")
+        assert row.desirable is None and ignored == {"label": 1}
+
+    def test_a_response_that_is_labelled_bad_is_no_reference(self) -> None:
+        good, bad = ({"prompt": "a", "completion": "b", "label": label} for label in (True, False))
+        assert one(good, check={"kind": "exact"}).check is not None
+        assert one(bad, check={"kind": "exact"}).check is None
+        assert one({**EVERY_SHAPE["gsm8k"], "label": False}).check is None
+        kept = one({**bad, "gold": "c"}, check={"kind": "exact", "field": "gold"}).check
+        assert kept is not None and kept.answer == "c"
+
+    def test_a_row_without_a_response_has_none(self) -> None:
+        assert one({"prompt": "a", "completion": "", "label": True}, response_required=False).desirable is None
+
+    def test_pairs_are_rejected_by_name(self) -> None:
+        error = refused({"prompt": "a", "chosen": "b", "rejected": "c"})
+        assert error.reason == Reason.unknown_shape and "prompt, completion and label" in error.detail
+        row, ignored = read({"prompt": "a", "messages": TURNS, "chosen": TURNS, "rejected": TURNS})
+        assert row.response == "Reply" and set(ignored) == {"prompt", "chosen", "rejected"}
+
+
+class TestMarks:
+    """Messages that are not to be learnt."""
+
+    @pytest.mark.parametrize(
+        "mark",
+        [
+            {"weight": 0},
+            {"weight": 0.0},
+            {"weight": "0"},
+            {"loss": False},
+            {"train": False},
+            {"trainable": 0},
+            {"mask": True},
+        ],
+    )
+    def test_answer(self, mark: Row) -> None:
+        error = refused({"messages": turns(last=mark)})
+        assert error.reason == Reason.not_learnt and next(iter(mark)) in error.detail
+        spoken = [SHAREGPT[0], {**SHAREGPT[1], **mark}]
+        assert refused({"conversations": spoken}).reason == Reason.not_learnt
+        asked = [{"role": "user", "content": "a"}]
+        assert refused({"prompt": asked, "completion": turns(last=mark)[1:]}).reason == Reason.not_learnt
+
+    @pytest.mark.parametrize("mark", [{"weight": 1}, {"weight": None}, {"loss": True}, {"mask": False}])
+    def test_answer_that_is_learnt(self, mark: Row) -> None:
+        row, ignored = read({"messages": turns(last=mark)})
+        assert row.response == "Reply" and not ignored
+
+    def test_earlier_messages_are_never_learnt(self) -> None:
+        earlier = [{**turn, "weight": 0} for turn in LONGER[:3]]
+        row, ignored = read({"messages": [*earlier, *LONGER[3:]]})
+        assert row.response == "3" and len(row.history) == 2 and not ignored
+
+    def test_other_weights_are_counted(self) -> None:
+        assert read({"messages": turns(last={"weight": 0.5})})[1] == {"messages[].weight": 1}
+        assert read({"prompt": "a", "completion": "b", "weight": 0.5})[1] == {"weight": 1}
+
+    def test_row_of_no_weight(self) -> None:
+        assert refused({"prompt": "a", "completion": "b", "weight": 0}).reason == Reason.not_learnt
+
+
+class TestBeyondText:
+    """Images, sound and tools."""
+
+    @every_shape
+    @pytest.mark.parametrize(
+        ("fields", "reason"),
+        [
+            ({"tools": [{"type": "function"}]}, Reason.needs_tools),
+            ({"tools": '[{"name": "f"}]'}, Reason.needs_tools),
+            ({"functions": [{"name": "f"}]}, Reason.needs_tools),
+            ({"tool_calls": CALLS}, Reason.needs_tools),
+            ({"images": ["a.png"]}, Reason.needs_media),
+            ({"image": {"bytes": b"x", "path": None}}, Reason.needs_media),
+            ({"videos": ["a.mp4"]}, Reason.needs_media),
+            ({"audio": "a.wav"}, Reason.needs_media),
+        ],
+    )
+    def test_row(self, shape: str, fields: Row, reason: Reason) -> None:
+        error = refused({**EVERY_SHAPE[shape], **fields})
+        assert error.reason == reason and repr(next(iter(fields))) in error.detail
+
+    @every_shape
+    @pytest.mark.parametrize("empty", [None, [], "", "[]", {}, [None], {"bytes": None, "path": None}])
+    def test_columns_that_say_nothing(self, shape: str, empty: Any) -> None:
+        row, ignored = read({**EVERY_SHAPE[shape], "tools": empty, "images": empty, "audio": empty})
+        assert row.instruction == "Ask" and not ignored
+
+    @pytest.mark.parametrize("place", ["first", "last"])
+    @pytest.mark.parametrize(
+        ("extra", "reason"),
+        [
+            ({"tool_calls": CALLS}, Reason.needs_tools),
+            ({"function_call": {"name": "f", "arguments": "{}"}}, Reason.needs_tools),
+            ({"tool_calls": CALLS, "content": None}, Reason.needs_tools),
+            ({"images": ["a.png"]}, Reason.needs_media),
+        ],
+    )
+    def test_message(self, extra: Row, reason: Reason, place: str) -> None:
+        assert refused({"messages": turns(**{place: extra})}).reason == reason
+
+    def test_call_in_an_earlier_message(self) -> None:
+        called = [*turns(last={"tool_calls": CALLS}), *TURNS]
+        assert refused({"messages": called}).reason == Reason.needs_tools
+
+    @pytest.mark.parametrize("placeholder", ["<image>", "<video>", "<audio>"])
+    def test_placeholder_whose_field_is_empty(self, placeholder: str) -> None:
+        fields = {"prompt": f"{placeholder}\nWhat is it?", "completion": "b"}
+        assert refused({**fields, "images": []}).reason == Reason.needs_media
+        assert one(fields).instruction.startswith(placeholder), "without such a field it is text, such as a tag"
+
+    def test_parts_that_are_no_text_are_named(self) -> None:
+        parts = [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "x"}}]
+        error = refused({"messages": turns(first={"content": parts})})
+        assert error.reason == Reason.wrong_type and "image_url" in error.detail
+
+
+class TestIgnored:
+    """Everything else that nothing reads is counted."""
+
+    @every_shape
+    def test_fields(self, shape: str) -> None:
+        row, ignored = read({**EVERY_SHAPE[shape], "id": 0, "source": "x", "tags": [], "context": "c", "score": 0.0})
+        assert row.instruction == "Ask" and ignored == {"id": 1, "source": 1, "context": 1, "score": 1}
+
+    @pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "name", "refusal"])
+    def test_fields_of_messages(self, name: str) -> None:
+        row, ignored = read({"messages": turns(last={name: "because"})})
+        assert row.response == "Reply" and ignored == {f"messages[].{name}": 1}
+        spoken = [SHAREGPT[0], {**SHAREGPT[1], name: "because"}]
+        assert read({"conversations": spoken})[1] == {f"conversations[].{name}": 1}
+        assert not read({"messages": turns(last={name: None})})[1]
+
+    def test_field_of_the_check_is_read(self) -> None:
+        assert not read({"prompt": "a", "response": "b", "gold": "c"}, check={"kind": "exact", "field": "gold"})[1]
+
+
+class TestConversations:
+    """Forms in which a conversation is written."""
+
+    @pytest.mark.parametrize("name", ["messages", "conversations"])
+    @pytest.mark.parametrize(
+        "written",
+        [
+            TURNS,
+            json.dumps(TURNS),
+            "  " + json.dumps(TURNS, indent=1),
+            str(TURNS),
+            [json.dumps(turn) for turn in TURNS],
+            {"role": ["user", "assistant"], "content": ["Ask", "Reply"]},
+            {"role": ["user", "assistant"], "content": ["Ask", "Reply"], "name": [None, None]},
+            [{**turn, "tool_calls": None, "name": None} for turn in TURNS],
+        ],
+    )
+    def test_forms(self, name: str, written: Any) -> None:
+        row, ignored = read({name: written})
+        assert (row.instruction, row.response) == ("Ask", "Reply") and not ignored
+
+    def test_lists_of_sharegpt(self) -> None:
+        assert one({"conversations": {"from": ["human", "gpt"], "value": ["Ask", "Reply"]}}).response == "Reply"
+        assert one({"conversations": json.dumps(SHAREGPT)}).response == "Reply"
+
+    @pytest.mark.parametrize(
+        ("written", "reason"),
+        [
+            ('[{"role": "user"', Reason.broken_json),
+            ("[" * 10_000, Reason.broken_json),
+            ("[print('run')]", Reason.broken_json),
+            ({"role": ["user", "assistant"], "content": ["Ask"]}, Reason.wrong_turns),
+            ('["a"]', Reason.wrong_type),
+        ],
+    )
+    def test_broken_forms(self, written: Any, reason: Reason) -> None:
+        assert refused({"messages": written}).reason == reason
+
+    @pytest.mark.parametrize("name", ["completion", "response"])
+    @pytest.mark.parametrize(
+        ("prompt", "completion"),
+        [
+            (TURNS[:1], TURNS[1:]),
+            (TURNS[:1], "Reply"),
+            ("Ask", TURNS[1:]),
+            (json.dumps(TURNS[:1]), json.dumps(TURNS[1:])),
+            ({"role": ["user"], "content": ["Ask"]}, {"role": ["assistant"], "content": ["Reply"]}),
+        ],
+    )
+    def test_conversational_prompt_and_completion(self, prompt: Any, completion: Any, name: str) -> None:
+        row = one({"prompt": prompt, name: completion})
+        assert (row.instruction, row.response, row.history) == ("Ask", "Reply", ())
+
+    def test_longer_prompt_with_a_label(self) -> None:
+        row = one({"prompt": LONGER[:4], "completion": LONGER[4:], "label": False})
+        assert (row.system, row.instruction, row.response, row.desirable) == ("S", "2", "3", False)
+        assert row.history == (Message(role="user", content="Ask"), Message(role="assistant", content="Reply"))
+
+    def test_prompt_that_is_a_text_stays_one(self) -> None:
+        for text in ("[1, 2, 3]: sort it", '["a"]', '[{"x": 1}]', "[] or {}?"):
+            assert one({"prompt": text, "completion": "b"}).instruction == text
+
+    def test_prompt_without_a_completion(self) -> None:
+        assert refused({"prompt": TURNS[:1], "completion": []}).reason == Reason.missing_field
+        assert one({"prompt": TURNS[:1], "completion": []}, response_required=False).response == ""
