@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Set
 from typing import Any
 
 from components.models.conversation.chat_template import ChatTemplate
-from components.models.conversation.thought_tags import is_thought_tag
+from components.shared.thought import is_thought_tag
 
 _PROBES = (("system", "user", "assistant", "user"), ("user", "assistant", "user"), ("user",))
 """Conversations that show what a template writes around turns; the first one that it takes is used."""

@@ -3,26 +3,16 @@
 import re
 from dataclasses import dataclass
 
-from components.shared.thought import split_thought
+from components.shared.thought import opens_thought, split_thought
 
 TAG = r"<[^<>\s]+>|\[[^\[\]\s]+\]|◁[^◁▷\s]+▷"
 _FIRST = re.compile(rf"\s*({TAG})")
 _LAST = re.compile(rf"({TAG})(\s*)\Z")
 
 
-def opens_thought(tag: str) -> bool:
-    """Whether a tag opens a thought."""
-    return split_thought(f"{tag}a").unfinished
-
-
 def closes_thought(tag: str) -> bool:
     """Whether a tag closes a thought."""
     return bool(split_thought(f"a{tag}b").reasoning)
-
-
-def is_thought_tag(token: str) -> bool:
-    """Whether a token is a tag that opens or closes a thought."""
-    return bool(re.fullmatch(TAG, token)) and (opens_thought(token) or closes_thought(token))
 
 
 def holds_thought(text: str) -> bool:
