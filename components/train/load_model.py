@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from components.models.end_tokens import end_ids_in
 from components.models.load_weights import load_causal_model
 from components.models.reference import local_model
 from components.models.stored_model import read_folder
@@ -71,13 +72,7 @@ def freeze_other_towers(model: Any) -> int:
 
 def end_tokens(folder: Path, tokenizer: Any) -> frozenset[int]:
     """Ids that end a response: the tokenizer's, and those at which the model's generation stops."""
-    from transformers import GenerationConfig
-
-    ids = {tokenizer.eos_token_id} - {None}
-    if (folder / "generation_config.json").exists():
-        found = GenerationConfig.from_pretrained(folder).eos_token_id
-        ids |= set(found) if isinstance(found, list) else {found} - {None}
-    return frozenset(ids)
+    return end_ids_in(folder) | ({tokenizer.eos_token_id} - {None})
 
 
 def adapter_config(lora: LoraSettings | None, model: Any) -> Any:

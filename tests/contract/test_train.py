@@ -76,10 +76,13 @@ class Runner:
         write_file(given.store, RESULT_FILE, result_of(shards))
 
 
+ROW_COUNTS = [
+    *("rows", "rows_truncated", "rows_dropped", "rows_refused", "rows_with_control_text", "rows_without_thought")
+]
+
+
 def result_of(shards: list[Any]) -> TrainResult:
-    counts = dict.fromkeys(
-        ("rows", "rows_truncated", "rows_dropped", "steps", "loss_first", "loss_last", "tokens", "parameters"), 1.0
-    )
+    counts = dict.fromkeys((*ROW_COUNTS, "steps", "loss_first", "loss_last", "tokens", "parameters"), 1.0)
     counts |= {"parameters_trained": 1.0, "ranks": 2.0, "peak_memory_mib": 900.0, "seconds_train": 1.0}
     return TrainResult.model_validate({"shards": shards, "counts": counts, "cost": {"seconds": 3.0}})
 
