@@ -19,7 +19,8 @@ from tests.deadlines import ended, next_line
 DASHBOARD = Path(__file__).parents[2] / "charts" / "tutelage" / "files" / "jobs.json"
 METRIC = re.compile(r"\bray_[a-z_]+\b")
 LABELS_OF_PROMETHEUS = {"namespace", "pod", "tutelage_dev_job"}
-SECONDS = 90.0
+SECONDS = 300.0
+"""How long Ray may take to start, and to export each metric: minutes where other tests run beside it."""
 PORTS = ("port", "metrics-export-port", "dashboard-port", "ray-client-server-port", "dashboard-agent-listen-port")
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}  # as KubeRay starts it
 DRIVER = """
