@@ -13,7 +13,7 @@ from components.rewards.mathematics.quantities import number, quantity
 from components.rewards.numbers.numerals import digits_for_words
 from components.shared.thought import answer_of
 
-_BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
+_BRACE = re.compile(r"(?P<box>\\f?box(?:ed)?\s*\{)|\\.|[{}]", re.DOTALL)
 _BETWEEN_BOXES = re.compile(
     r"[\s$\\,;.()\[\]]*(?:and|or|和|或)?[\s$\\,;()\[\]]*(?:[A-Za-z](?:_\{?\d\}?)?\s*=\s*)?[\s$\\()\[\]]*", re.IGNORECASE
 )
@@ -88,18 +88,18 @@ def read_statement(reply: str) -> Statement:
 
 
 def _boxes(text: str) -> list[tuple[int, int, str | None]]:
-    """Every box with where it begins and ends, and its content; None for one that is never closed."""
+    """Every outermost box with where it begins and ends, and its content; None for one that is never closed."""
     found: list[tuple[int, int, str | None]] = []
-    for opening in _BOX.finditer(text):
-        depth, place = 1, opening.end()
-        while place < len(text) and depth:
-            depth += {"{": 1, "}": -1}.get(text[place], 0) if text[place - 1] != "\\" else 0
-            place += 1
-        content = text[opening.end() : place - 1] if not depth else None
-        if found and (last := found[-1])[2] is not None and opening.start() < last[1]:
-            continue
-        found.append((opening.start(), place, content))
-    return found
+    open_ones: list[re.Match[str]] = []
+    for mark in _BRACE.finditer(text):
+        if mark[0].endswith("{") and not mark[0].startswith("\\{"):
+            open_ones.append(mark)
+        elif mark[0] == "}" and open_ones:
+            opening = open_ones.pop()
+            if opening["box"] and not any(outer["box"] for outer in open_ones):
+                found.append((opening.start(), mark.end(), text[opening.end() : mark.start()]))
+    unclosed = next((opening for opening in open_ones if opening["box"]), None)
+    return [*found, (unclosed.start(), len(text), None)] if unclosed else found
 
 
 def _last_boxes(text: str, boxes: list[tuple[int, int, str]]) -> str:
@@ -115,7 +115,8 @@ def _last_boxes(text: str, boxes: list[tuple[int, int, str]]) -> str:
 
 
 def _last_marker(text: str) -> re.Match[str] | None:
-    found = [marker for marker in _MARKER.finditer(text) if text[marker.end() :].strip()]
+    end = len(text.rstrip())
+    found = [marker for marker in _MARKER.finditer(text) if marker.end() < end]
     return found[-1] if found else None
 
 

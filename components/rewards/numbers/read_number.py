@@ -61,6 +61,9 @@ _STATED = re.compile(
     r"|答案(?![^。\n]{0,3}不)(?:应该|应当|应|就)?(?:是|为|等于|:|：|=)*",
     re.IGNORECASE,
 )
+_LAST_STATEMENTS, _LONGEST_SENTENCE, _LONGEST_END = 20, 400, 4000
+"""What is looked at of a reply that repeats itself: statements, characters of each, characters of its end."""
+_ANY_NUMBER = re.compile(rf"\d|{_CHINESE_DIGIT}|{NUMBER_WORDS.pattern}", re.IGNORECASE)
 _PLURAL = re.compile(r"\banswers\b", re.IGNORECASE)
 _ALSO = re.compile(r"\b(?:so|thus|hence|therefore|in total|which gives|making|for a total of)\b", re.IGNORECASE)
 _NOT_BUT = re.compile(
@@ -75,17 +78,17 @@ def read_number(reply: str) -> Fraction | None:
     """The number that a reply states as its answer; None when it states none."""
     text = plain(_first_solution(answer_of(reply)))
     found = [*_STATED.finditer(text)]
-    for statement in reversed(found):
+    for statement in reversed(found[-_LAST_STATEMENTS:]):
         value = _stated(text, statement)
         if value is not None:
             return value
-    return _last_number(_NOT_BUT.sub(" ", text))
+    return _last_number(_NOT_BUT.sub(" ", text[-_LONGEST_END:]))
 
 
 def _first_solution(text: str) -> str:
     """The text up to another question that it goes on to ask, once it has said a number."""
     for found in RUN_ON.finditer(text):
-        if NUMBER.search(plain(text[: found.start()])):
+        if _ANY_NUMBER.search(text, 0, found.start()):
             return text[: found.start()]
     return text
 
@@ -126,7 +129,7 @@ def _chinese_digits(found: re.Match[str]) -> str:
 
 def _stated(text: str, statement: re.Match[str]) -> Fraction | None:
     """The number of one statement: within its sentence, or at the beginning of the next line."""
-    rest = text[statement.end() :].lstrip(" :=：\n\t#")
+    rest = text[statement.end() : statement.end() + _LONGEST_SENTENCE].lstrip(" :=：\n\t#")
     sentence = _SENTENCE_ENDS.split(rest, maxsplit=1)[0]
     sentence = _NOT_BUT.sub(" ", sentence)
     if _PLURAL.search(statement[0]) and _ALSO.search(sentence):

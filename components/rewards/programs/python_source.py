@@ -5,6 +5,9 @@ import re
 import textwrap
 import warnings
 
+_TRIES = 60
+"""Lines that are given up, one after the other, to find the part of a text that is Python."""
+
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -34,7 +37,9 @@ def names_of(node: ast.stmt) -> set[str]:
 
 def beginning_that_parses(code: str) -> str:
     """The code up to the first line that Python cannot read."""
-    while code.strip():
+    for _ in range(_TRIES):
+        if not code.strip():
+            break
         tree, line = _tree_or_line(code)
         if tree is not None:
             return code

@@ -17,8 +17,8 @@ from components.shared.thought import answer_of
 _CODE_BEGINS = re.compile(r"(?:from|import|def|async def|class|@|[A-Za-z_]\w*\s*(?::[^=]+)?=[^=])")
 # Where a body that goes on from the prompt ends: the stop sequences of Chen et al., arXiv 2107.03374, section 2.
 _BODY_ENDS = re.compile(r"\n(?=class |def |# |if |print)")
-_FARTHEST = 60
-"""Lines before a definition in which code that belongs to it may begin."""
+_FARTHEST, _LONGEST, _DRAFTS = 60, 400, 5
+"""Among prose: lines before a definition in which its code may begin, lines of it, and definitions that are tried."""
 
 
 def read_code(reply: str, entry_point: str = "", prompt: str = "") -> str:
@@ -77,9 +77,9 @@ def _loose_code(text: str, name: str) -> str:
     """Code among prose that defines the name: the last such definition, with the code right around it."""
     lines = [line for line in text.split("\n") if not FENCE_LINE.match(line)]
     heads = [n for n, line in enumerate(lines) if re.match(rf"\s*(?:async )?(?:def|class) {re.escape(name)}\b", line)]
-    for head in reversed(heads):
+    for head in heads[: -1 - _DRAFTS : -1]:
         for first in _starts(lines, head):
-            rest = "\n".join(lines[first:])
+            rest = "\n".join(lines[first : head + _LONGEST])
             code = beginning_that_parses(textwrap.dedent(rest)) or beginning_that_parses(_moved_left(rest))
             if defines(code, name):
                 return code
