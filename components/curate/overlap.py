@@ -8,9 +8,9 @@ overlaps when what is covered weighs at least `share` of the question (0.7, as P
 2022, section 8), or as much as `passage` words that no other question has (50, the length of an exact copy in Lee et
 al. 2022).
 
-A shorter question counts when all of it stands in the row in one piece, and not cut out of a longer list of numbers
+A shorter question counts when the row holds all of it in one piece, and not cut out of a longer list of numbers
 (`Sort 3, 9, 1` in `Sort 3, 9, 1, 7`). Of a shorter multiple-choice question the stem alone says little (`Which of the
-following is true?`), so its right choice, or two of its choices, have to stand in the row too; so it is for a longer
+following is true?`), so its right choice, or two of its choices, have to be in the row too; so it is for a longer
 one that has no words of its own. A question with very few words, or one that many other questions begin
 or end with, counts only when it is the whole instruction.
 """
@@ -163,7 +163,7 @@ class OverlapIndex:
         words, total = float(weights[covered].sum()), float(weights.sum())
         choices = self._questions.choices.get(question)
         if choices is not None and not self._questions.own[part].any():
-            fits = bool(covered.all()) and choices.stand_in(text.padded())
+            fits = bool(covered.all()) and choices.are_in(text.padded())
         else:
             fits = words > 0 and (words >= self._share * total or words >= self._passage)
         if not fits:
@@ -182,7 +182,7 @@ class OverlapIndex:
             return None
         choices, padded = self._questions.choices, text.padded()
         owners = self._short[tokens].owners(value)[0].tolist()
-        fits = (each for each in owners if each not in choices or choices[each].stand_in(padded))
+        fits = (each for each in owners if each not in choices or choices[each].are_in(padded))
         question = next(fits, None)
         if question is None:
             return None
@@ -206,7 +206,7 @@ class OverlapIndex:
         return indexes
 
     def _find_boilerplate(self, common: int) -> frozenset[int]:
-        """Hashes of shorter questions that stand in more than `common` different questions."""
+        """Hashes of shorter questions that are part of more than `common` different questions."""
         batch = self._questions.batch
         sequences = Sequences(batch.hashes, self._questions.sixths, batch.left())
         kinds = self._questions.kinds[batch.texts()]
@@ -219,7 +219,7 @@ class OverlapIndex:
 
 
 def _covered(hashes: Hashes, shares: Sixths, text: _Text) -> Mask:
-    """[tokens] Which of a question's tokens stand in short runs that the text holds too."""
+    """[tokens] Which of a question's tokens are in short runs that the text holds too."""
     ours = Sequences(hashes, shares, len(hashes) - np.arange(len(hashes))).of_words(SHORT_RUN)
     theirs = Sequences(text.hashes, text.sixths, len(text.hashes) - np.arange(len(text.hashes))).of_words(SHORT_RUN)
     return ours.covered(ours.valid & np.isin(ours.hashes, theirs.hashes[theirs.valid]))

@@ -2,7 +2,7 @@
 
 A run of words that many questions hold is a template's stem (`Read the passage and choose the right answer`) or a
 passage that they share, and says little about which question was copied. So a word weighs 1 / k², k being the number
-of different questions that hold the run in which it stands: an inverse document frequency, squared as in the cosine of
+of different questions that hold the run that it is in: an inverse document frequency, squared as in the cosine of
 tf-idf vectors. In more than `common` questions it is boilerplate and weighs nothing. A question that is listed twice
 counts once.
 """
@@ -39,8 +39,8 @@ class Choices:
         right = texts[place] if 0 <= place < len(texts) and texts[place].strip() else None
         return cls(texts=tuple(text for text in dict.fromkeys(texts) if text.strip()), right=right)
 
-    def stand_in(self, text: str) -> bool:
-        """Whether the right choice or two choices stand in the padded token text."""
+    def are_in(self, text: str) -> bool:
+        """Whether the right choice or two choices are in the padded token text."""
         if self.right is not None and self.right in text:
             return True
         return sum(choice in text for choice in self.texts) >= 2
@@ -52,7 +52,7 @@ class QuestionWords:
 
     `kinds` [questions] tells different questions apart. By token: `batch` holds the hashes, `sixths` what each counts
     as, `runs` the runs of words, `held` how many different questions hold the run that begins there, `own` whether no
-    other question holds a run in which it stands, and `weights` its words (a share of one in scripts without spaces)
+    other question holds a run that it is in, and `weights` its words (a share of one in scripts without spaces)
     times 1 / k².
     """
 
@@ -165,7 +165,7 @@ def _held(runs: Runs, kinds: Hashes) -> Positions:
 
 
 def _most_held(runs: Runs, held: Positions) -> Positions:
-    """[tokens] The most questions that hold one of the runs in which a token stands."""
+    """[tokens] The most questions that hold one of the runs that a token is in."""
     most = np.ones(len(held), np.int64)
     begins = np.flatnonzero(runs.valid)
     for offset in range(int(runs.lengths[begins].max(initial=0))):

@@ -25,7 +25,7 @@ REMOVED = {"bfloat16": "bf16", "fp16": "precision: bf16 or fp32", "amp": "bf16",
 class Key:
     """A key of the file, as its path, which the settings decide.
 
-    `value` is what the settings make of it, None where only the number of rows that fit tells; `stands_for` what an
+    `value` is what the settings make of it, None where it depends on the number of rows that fit; `filled` what an
     absent key becomes: "auto", or the value where transformers knows no "auto". `required` keys are filled in.
     """
 
@@ -125,7 +125,7 @@ def _keys(config: dict[str, Any], settings: TrainSettings) -> Iterator[Key]:
         yield Key(("optimizer", "params", "lr"), "learning_rate", settings.learning_rate)
         yield Key(("optimizer", "params", "weight_decay"), "weight_decay", settings.weight_decay)
     elif _offloads_optimizer(config):
-        # DeepSpeed refuses any optimizer but its own there, unless told otherwise.
+        # DeepSpeed refuses any optimizer but its own there, unless this is off.
         yield Key(("zero_force_ds_cpu_optimizer",), "torch's AdamW, without an optimizer block", False, filled=False)
     if "scheduler" in config:
         yield from _schedule_keys(config["scheduler"].get("type"), settings)
