@@ -62,7 +62,7 @@ def choose_files(uri: str, wanted: Wanted) -> Chosen:
     if not files:
         raise nothing_there(uri, visible)
     taken = {file.name for file in files}
-    unread = {file.name: _what(file.name) for file in visible if file.name not in taken}
+    unread = {file.name: _what(file.name, wanted) for file in visible if file.name not in taken}
     _require_readable(uri, wanted, [file for file in unread if plain_name(file).endswith(UNREADABLE)])
     unread |= {file.name: "hidden" for file in present if _is_hidden_data(file.name, wanted)}
     files, caches = saved_files(visible, files)
@@ -80,8 +80,12 @@ def _data_files(visible: list[DataFile], wanted: Wanted) -> list[DataFile]:
     return [file for file in rows if not PurePosixPath(file.name).name.lower().startswith(DOCUMENTS)]
 
 
-def _what(name: str) -> str:
-    return "describes the data" if PurePosixPath(name).name in ABOUT else "no known format"
+def _what(name: str, wanted: Wanted) -> str:
+    """Why a file is not one of data."""
+    own = PurePosixPath(name).name
+    if own in ABOUT or own.lower().startswith(DOCUMENTS):
+        return "describes the data"
+    return "not of the named format" if wanted.any_name else "no known format"
 
 
 def _is_hidden_data(name: str, wanted: Wanted) -> bool:

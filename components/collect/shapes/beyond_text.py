@@ -21,13 +21,16 @@ WEIGHT = "weight"
 
 def is_empty(value: Any) -> bool:
     """Whether a field says nothing: null, an empty text or list, also as JSON, or only such values inside."""
-    if isinstance(value, str):
-        return value.strip().lower() in EMPTY_TEXTS
-    if isinstance(value, dict):
-        return all(is_empty(item) for item in value.values())
-    if isinstance(value, (list, tuple)):
-        return all(is_empty(item) for item in value)
-    return value is None
+    waiting = [value]
+    while waiting:  # no recursion: a file may nest deeper than Python's stack
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting.extend(item.values())
+        elif isinstance(item, (list, tuple)):
+            waiting.extend(item)
+        elif item is not None and not (isinstance(item, str) and item.strip().lower() in EMPTY_TEXTS):
+            return False
+    return True
 
 
 def require_text_alone(fields: Mapping[str, Any], what: str) -> None:

@@ -73,7 +73,7 @@ def test_clone_without_configurations(tmp_path: Path) -> None:
     chosen = choose(folder(tmp_path, CLONE))
     assert names(chosen) == CLONE[2:4]
     assert chosen.unread == {
-        "README.md": "no known format",
+        "README.md": "describes the data",
         "data/test-00000-of-00001.parquet": "split test",
         "validation.jsonl": "split validation",
     }

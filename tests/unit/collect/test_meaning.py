@@ -316,6 +316,14 @@ class TestIgnored:
         assert read({"conversations": spoken})[1] == {f"conversations[].{name}": 1}
         assert not read({"messages": turns(last={name: None})})[1]
 
+    def test_deep_nesting_in_a_field(self) -> None:
+        for deepest in (1, None):
+            nested: Any = deepest
+            for _ in range(5000):
+                nested = [{"a": nested}]
+            row, ignored = read({"prompt": "a", "response": "b", "deep": nested})
+            assert row.instruction == "a" and bool(ignored) == (deepest is not None)
+
     def test_field_of_the_check_is_read(self) -> None:
         assert not read({"prompt": "a", "response": "b", "gold": "c"}, check={"kind": "exact", "field": "gold"})[1]
 
