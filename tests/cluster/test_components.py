@@ -2,6 +2,8 @@
 
 import pytest
 
+from components.shared.store import ATTEMPTS_VARIABLE
+from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.kubeflow.run import TaskFailedError
 from tests.cluster.training import TrainRun, continued_from
 
@@ -27,6 +29,18 @@ def test_step_tries_again_within_its_pod_where_argo_starts_none_again(training: 
     training.wait_for("retry 1 of 2 in this pod", pod)
     assert run.wait(pod) == "Succeeded", run.log(pod)
     assert continued_from(run.log(pod)) >= 5 and len(training.jobs()) == 1
+
+
+def test_step_whose_store_is_away_tries_again_within_its_pod(training: TrainRun, s3_proxy: FaultProxy) -> None:
+    run = training.begin(endpoint=s3_proxy.endpoint).run
+    task = run.task("collect")
+    # A patient client would sit the outage out by itself.
+    next(one for one in task.executor["env"] if one["name"] == ATTEMPTS_VARIABLE)["value"] = "1"
+    with s3_proxy.unavailable():
+        pod = run.start_pod(task)
+        training.wait_for("retry 1 of 2 in this pod, in 30 s", pod)
+    assert run.wait(pod) == "Succeeded", run.log(pod)
+    assert s3_proxy.requests_refused > 0 and "FAILED" not in run.log(pod)
 
 
 def test_component_that_starts_twice_makes_one_job(training: TrainRun) -> None:
