@@ -46,6 +46,10 @@ _EXPRESSION = re.compile(
     r"(?:(?:\\[A-Za-z]+|(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])|\d+(?:\.\d+)?|[-+*/^=()\[\]{}_<>|,!.])\s*)+"
 )
 _PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{2,}(?:'[a-z]+)?|[\u4e00-\u9fff]")
+_REFUTED = re.compile(
+    r"\b(?:not|n't|rather than|instead of|down from|up from|unlike)\s+[-+]?[$€£¥]?\d[\d.,/:%]*(?<![.,])", re.IGNORECASE
+)
+"""Numbers that are named as what the answer is not."""
 _LONGEST_BARE = 60
 
 
@@ -191,7 +195,7 @@ def _unmarked(text: str) -> Statement:
         )
         stated = in_sentence if not is_words(in_sentence) else plain_math(parts[-1][1])
         return Statement(stated.strip(" .,;。"), False, sentence)
-    plain = plain_math(text)
+    plain = _REFUTED.sub(" ", plain_math(text))
     return Statement(_last_value(plain) or _last_value(digits_for_words(plain)), False, sentence)
 
 

@@ -74,10 +74,22 @@ def common_factors(one: str, other: str) -> tuple[Fraction, Fraction] | None:
     """
     if not one or not other or one == other:
         return Fraction(1), Fraction(1)
-    if one in _SIZES and other in _SIZES:
-        return (_SIZES[one][1], _SIZES[other][1]) if _SIZES[one][0] == _SIZES[other][0] else None
+    first, second = _kind_and_size(one), _kind_and_size(other)
+    if first and second:
+        return (first[1], second[1]) if first[0] == second[0] else None
     shared = set(one.split()) & set(other.split())
     return (Fraction(1), Fraction(1)) if shared else None
+
+
+def _kind_and_size(unit: str) -> tuple[str, Fraction] | None:
+    """A unit's kind and size; of a power those of its base, raised (`foot^2`); None where the table lacks it."""
+    if unit in _SIZES:
+        return _SIZES[unit]
+    base, _, power = unit.partition("^")
+    if base not in _SIZES or power not in {"2", "3"}:
+        return None
+    kind, size = _SIZES[base]
+    return f"{kind}^{power}", size ** int(power)
 
 
 def _one_unit(word: str) -> str:

@@ -16,6 +16,16 @@ def maths() -> Iterator[MathChecker]:
 
 
 RIGHT = [
+    ("$5.50", "It costs \\$5.50 and not \\$6."),
+    ("12", "The price is \\$12, down from \\$15."),
+    ("15", "\\$12 + \\$3 = \\$15"),
+    ("144 square inches", "1 square foot"),
+    ("7:15", "7:15 pm"),
+    ("75%", "3/4"),
+    ("5 kg", "5000 g"),
+    ("17", "The answer is 17 out of 20."),
+    (r"\frac{2}{3}", "2/3 of the cake"),
+    ("infinitely many solutions", "There are infinitely many solutions."),
     (r"12\pi", r"Therefore, the area is $12\pi$ square units."),
     (r"12\pi", r"Therefore, the area is $12 \pi \text{ cm}^2$."),
     ("6", r"So the number of ways is $\binom{4}{2} = 6$."),
@@ -212,6 +222,14 @@ RIGHT = [
 ]  # fmt: skip
 
 WRONG = [
+    ("6", "It costs \\$5.50 and not \\$6."),
+    ("7:15 am", "7:15 pm"),
+    ("12 cm^2", "12 cm"),
+    ("12 cm", "12 inches"),
+    ("75", "0.75"),
+    ("27, 64", "The cubes are 64."),
+    (r"-\sqrt{5}", r"\boxed{\sqrt{5}}"),
+    ("8", r"\boxed{8}</think>The answer is 9."),
     ("x=3, y=4", r"\boxed{x = 4, y = 3}"),
     ("0.333", "1/3"),
     (r"\frac{1}{3}", "0.3333"),
