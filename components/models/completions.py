@@ -1,10 +1,11 @@
 """Conversations and the answers to score, as token ids: one prompt with its branches."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from components.shared.errors import InputError
+from components.models.conversation.chat_template import Refusal
+from components.models.conversation.encoder import ConversationEncoder, Encoded
 from components.shared.rows import Message
 
 Pair = tuple[tuple[Message, ...], str]
@@ -31,52 +32,37 @@ class Branches:
         return [Branches(self.prompt, [completion]) for completion in self.completions]
 
 
+@dataclass(frozen=True)
+class Completion:
+    """A pair as token ids; `control_text` where the row's text spells a control token, which is encoded as text."""
+
+    branches: Branches
+    control_text: bool
+
+
 class CompletionMaker:
-    """Turns pairs into token ids for one model.
+    """Turns pairs into token ids for one model, as training and generation do (components/models/conversation).
 
     Args:
         tokenizer: with a chat template.
         context: most tokens of a prompt and one completion together.
+        reference: the model's, for messages.
+        end_ids: ids that end an answer, from the model's generation config.
     """
 
-    def __init__(self, tokenizer: Any, context: int) -> None:
+    def __init__(self, tokenizer: Any, context: int, reference: str = "", end_ids: Set[int] = frozenset()) -> None:
         self.tokenizer, self.context = tokenizer, context
+        self._encoder = ConversationEncoder(tokenizer, reference or str(tokenizer.name_or_path), end_ids)
 
-    def make(self, pairs: Sequence[Pair]) -> list[Branches]:
-        """One with a single completion for each pair. Raises InputError when the chat template refuses one."""
-        if not pairs:
-            return []
-        texts = [self._texts(messages, answer) for messages, answer in pairs]
-        # The template writes the special tokens itself; a second one at the beginning would be wrong.
-        prompts = self.tokenizer([prompt for prompt, _ in texts], add_special_tokens=False)["input_ids"]
-        completions = self.tokenizer([completion for _, completion in texts], add_special_tokens=False)["input_ids"]
-        return [self._cut(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
+    def make(self, pairs: Sequence[Pair]) -> list[Completion | Refusal]:
+        """One for each pair, or why the chat template refuses it. Raises ModelError without an end token."""
+        encoded = self._encoder.answered(pairs)
+        return [one if isinstance(one, Refusal) else self._cut(one) for one in encoded]
 
-    def _texts(self, messages: Sequence[Message], answer: str) -> tuple[str, str]:
-        """The prompt's text and the completion's, by the chat template."""
-        from jinja2.exceptions import TemplateError
-
-        turns = [message.model_dump() for message in messages]
-        render = self.tokenizer.apply_chat_template
-        try:
-            prompt: str = render(turns, tokenize=False, add_generation_prompt=True)
-            whole: str = render([*turns, {"role": "assistant", "content": answer}], tokenize=False)
-        except TemplateError as error:
-            raise InputError(
-                f"the chat template refuses a conversation: {error}",
-                rule="roles alternate as the model's template asks",
-                remedy="use a model whose template takes these conversations",
-            ) from error
-        end: str = self.tokenizer.eos_token or ""
-        # Some templates write something else for a past turn than for the one to be generated.
-        completion = whole[len(prompt) :] if whole.startswith(prompt + answer) else answer + end
-        # What follows the end of the turn (a line break in some templates) is not the model's to say.
-        head, mark, _ = completion.rpartition(end) if end else (completion, "", "")
-        return prompt, head + mark if mark else completion
-
-    def _cut(self, prompt: list[int], completion: list[int]) -> Branches:
-        completion = completion[: self.context - 1]
-        return Branches(prompt[-(self.context - len(completion)) :], [completion])
+    def _cut(self, encoded: Encoded) -> Completion:
+        completion = encoded.completion[: self.context - 1]
+        prompt = encoded.prompt[-(self.context - len(completion)) :]
+        return Completion(Branches(prompt, [completion]), encoded.control_text)
 
 
 def group(single: Sequence[Branches], longest: int) -> list[list[int]]:

@@ -10,13 +10,15 @@ that it would have alone, and an attention mask hides them from one another (as 
 """
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.models.completions import Branches, CompletionMaker, Pair, group
+from components.models.completions import Branches, Completion, CompletionMaker, Pair, group
+from components.models.conversation.chat_template import Refusal
+from components.models.end_tokens import end_ids_of
 from components.models.prompts import load_tokenizer
 from components.models.reference import local_model
 from components.shared.errors import ModelError
@@ -43,10 +45,14 @@ PROBE_NATS, PROBE_ROUNDINGS = 0.01, 64
 
 @dataclass(frozen=True)
 class LogProbability:
-    """Of one completion: the sum over its tokens of ln p(token | what is before), in nats, and their number."""
+    """Of one completion: the sum over its tokens of ln p(token | what is before), in nats, and their number.
+
+    With `control_text`, prompt or answer spells a control token, which is encoded as text.
+    """
 
     total: float
     tokens: int
+    control_text: bool = False
 
     @property
     def mean(self) -> float:
@@ -62,10 +68,14 @@ class LikelihoodModel:
         tokenizer: with a chat template.
         context: most tokens of prompt and completion together.
         batch_tokens: tokens of one batch, padding included; None: what suits the device.
+        reference: the model's, for messages.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, context: int, batch_tokens: int | None = None) -> None:
-        self.model, self.maker = model, CompletionMaker(tokenizer, context)
+    def __init__(
+        self, model: Any, tokenizer: Any, context: int, batch_tokens: int | None = None, reference: str = ""
+    ) -> None:
+        self.model = model
+        self.maker = CompletionMaker(tokenizer, context, reference, end_ids_of(model))
         suitable = CPU_BATCH_TOKENS if model.device.type == "cpu" else GPU_BATCH_TOKENS
         self.batch_tokens = suitable if batch_tokens is None else batch_tokens
         self._keeps_last = "logits_to_keep" in inspect.signature(model.forward).parameters
@@ -85,17 +95,24 @@ class LikelihoodModel:
         folder = local_model(reference)
         tokenizer = load_tokenizer(folder, reference)
         model = load_model(folder, reference)
-        return cls(model, tokenizer, context_tokens(model, tokenizer), batch_tokens)
+        return cls(model, tokenizer, context_tokens(model, tokenizer), batch_tokens, reference)
 
-    def log_probabilities(self, pairs: Sequence[Pair]) -> list[LogProbability]:
-        """One for each pair, in their order; equal pairs are computed once.
+    def log_probabilities(self, pairs: Sequence[Pair]) -> list[LogProbability | Refusal]:
+        """One for each pair, in their order, or why the chat template refuses it; equal pairs are computed once.
 
         Raises:
-            InputError: the chat template refuses a conversation.
-            ModelError: not even one pair fits into memory.
+            ModelError: not even one pair fits into memory, or the tokenizer has no end token.
         """
         distinct = list(dict.fromkeys(pairs))
-        single = self.maker.make(distinct)
+        made = dict(zip(distinct, self.maker.make(distinct), strict=True))
+        found: dict[Pair, LogProbability | Refusal] = {
+            pair: one for pair, one in made.items() if isinstance(one, Refusal)
+        }
+        found |= self._scored({pair: one for pair, one in made.items() if isinstance(one, Completion)})
+        return [found[pair] for pair in pairs]
+
+    def _scored(self, completions: Mapping[Pair, Completion]) -> dict[Pair, LogProbability]:
+        distinct, single = list(completions), [one.branches for one in completions.values()]
         longest = MOST_SHARED_TOKENS if self.shares_prompts else 0
         groups = group(single, longest)
         items = [Branches(single[one[0]].prompt, [single[index].completions[0] for index in one]) for one in groups]
@@ -104,8 +121,9 @@ class LikelihoodModel:
             for batch in self._batches(items):
                 totals = iter(self._totals([items[number] for number in batch]))
                 for index in (index for number in batch for index in groups[number]):
-                    found[distinct[index]] = LogProbability(next(totals), len(single[index].completions[0]))
-        return [found[pair] for pair in pairs]
+                    tokens, control_text = len(single[index].completions[0]), completions[distinct[index]].control_text
+                    found[distinct[index]] = LogProbability(next(totals), tokens, control_text)
+        return found
 
     def close(self) -> None:
         """Drop the model."""
@@ -263,7 +281,7 @@ def _places(items: list[Branches], kept: int, device: "torch.device") -> _Places
 
 def mean_log_probabilities(
     folder: Path | str, pairs: Sequence[Pair], batch_tokens: int | None = None
-) -> list[LogProbability]:
+) -> list[LogProbability | Refusal]:
     """Log-probabilities of completions under the model in a folder: load, score, drop. Raises ModelError."""
     model = LikelihoodModel.load(str(folder), batch_tokens)
     try:

@@ -1,11 +1,13 @@
 """Conversations as token ids, by the model's own chat template, cut to fit its context."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from components.models.conversation.chat_template import Refusal
+from components.models.conversation.encoder import ConversationEncoder, Encoded
 from components.models.teacher import Reply, Request
 from components.shared.errors import ModelError, SettingsError
 from components.shared.log import say
@@ -28,41 +30,47 @@ class PromptMaker:
         context: most tokens of prompt and answer together.
         reference: the model's, for messages.
         template_options: what the chat template is given besides the messages, such as `enable_thinking`.
+        end_ids: ids at which the model's generation stops.
     """
 
     def __init__(
-        self, tokenizer: Any, context: int, reference: str, template_options: Mapping[str, Any] | None = None
+        self,
+        tokenizer: Any,
+        context: int,
+        reference: str,
+        template_options: Mapping[str, Any] | None = None,
+        *,
+        end_ids: Set[int] = frozenset(),
     ) -> None:
         self.tokenizer, self.context, self.reference = tokenizer, context, reference
-        self.template_options = dict(template_options or {})
-        self.truncated = 0
+        self._encoder = ConversationEncoder(tokenizer, reference, end_ids, template_options)
+        self.truncated = self.control_text = 0
 
     def make(self, requests: list[Request], max_tokens: int) -> tuple[list[Prompt], list[Reply]]:
         """Prompts of the requests, and error replies for those that the chat template refuses.
 
-        Prompts that leave less than `max_tokens` of the context are cut from the left, and counted in `truncated`.
+        Prompts that leave less than `max_tokens` of the context are cut from the left, and counted in `truncated`;
+        those whose text spells a control token, which is encoded as text, in `control_text`.
 
         Raises:
             SettingsError: `max_tokens` leaves no room for a prompt.
         """
-        from jinja2.exceptions import TemplateError
-
         room = self._room(max_tokens)
-        keys, texts, refused = [], [], []
-        for request in requests:
-            messages = [message.model_dump() for message in request.messages]
-            try:
-                texts.append(
-                    self.tokenizer.apply_chat_template(
-                        messages, tokenize=False, add_generation_prompt=True, **self.template_options
-                    )
-                )
-                keys.append(request.key)
-            except TemplateError as error:
-                refused.append(Reply(key=request.key, text=f"chat template: {error}", finish="error"))
-        # The template writes the special tokens itself; a second one at the beginning would be wrong.
-        encoded = self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-        return [self._cut(key, ids, room) for key, ids in zip(keys, encoded, strict=True)], refused
+        prompts: list[Prompt] = []
+        refused: list[Reply] = []
+        encoded = self._encoder.prompts([request.messages for request in requests])
+        for request, one in zip(requests, encoded, strict=True):
+            if isinstance(one, Refusal):
+                refused.append(Reply(key=request.key, text=str(one), finish="error", refused=True))
+            else:
+                self._note(request.key, one)
+                prompts.append(self._cut(request.key, one.prompt, room))
+        return prompts, refused
+
+    def _note(self, key: str, encoded: Encoded) -> None:
+        if encoded.control_text and self.control_text == 0:
+            say("teacher", f"{self.reference}: row {key!r} spells a control token in its text; it is encoded as text")
+        self.control_text += encoded.control_text
 
     def _room(self, max_tokens: int) -> int:
         room = self.context - max_tokens

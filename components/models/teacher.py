@@ -109,6 +109,8 @@ class Reply(BaseModel):
 
     `reasoning` is what the model thought before the answer, which `text` never holds. `leaked`: control tokens at the
     end of the answer (or the header of its turn) were cut. `mended`: it held what no UTF-8 can hold, now replaced.
+
+    With `refused`, the model was never asked: its chat template refuses the conversation.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -121,6 +123,12 @@ class Reply(BaseModel):
     finish: Literal["stop", "length", "error"] = "stop"
     leaked: bool = False
     mended: bool = False
+    refused: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether another try may give an answer: a refusal stays one."""
+        return self.finish == "error" and not self.refused
 
 
 class Usage(BaseModel):
@@ -139,6 +147,7 @@ class Usage(BaseModel):
     tokens_in: int = 0
     tokens_out: int = 0
     truncated: int = 0
+    control_text: int = 0
     reasoned: int = 0
     leaked: int = 0
     mended: int = 0

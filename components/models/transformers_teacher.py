@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.models.end_tokens import end_ids_of
 from components.models.prompts import Prompt, PromptMaker, load_tokenizer, unloadable
 from components.models.read_tokens import begins_in_thought, decode_answers, hidden_ids
 from components.models.reference import local_model
@@ -33,7 +34,9 @@ class TransformersTeacher:
         self, model: Any, tokenizer: Any, reference: str, batch: int, template_options: Mapping[str, Any] | None = None
     ) -> None:
         self.model, self.tokenizer, self.reference, self.batch = model, tokenizer, reference, batch
-        self.prompts = PromptMaker(tokenizer, context_tokens(model, tokenizer), reference, template_options)
+        self.prompts = PromptMaker(
+            tokenizer, context_tokens(model, tokenizer), reference, template_options, end_ids=end_ids_of(model)
+        )
         self.end_ids = _end_ids(model, tokenizer)
         self.hidden_ids = hidden_ids(tokenizer) | frozenset(self.end_ids)
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_ids[0]
@@ -70,7 +73,8 @@ class TransformersTeacher:
 
     def usage(self) -> Usage:
         """What was asked and answered; a row of a batch is busy until its answer ends."""
-        return self._usage.model_copy(update={"truncated": self.prompts.truncated})
+        counted = {"truncated": self.prompts.truncated, "control_text": self.prompts.control_text}
+        return self._usage.model_copy(update=counted)
 
     def close(self) -> None:
         """Drop the model."""

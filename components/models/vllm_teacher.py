@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from components.models.end_tokens import end_ids_in
 from components.models.finish_reasons import Ending, ending_of
 from components.models.prompts import Prompt, PromptMaker, load_tokenizer
 from components.models.read_tokens import begins_in_thought
@@ -64,7 +65,13 @@ class VllmTeacher:
                 remedy="see vLLM's log above; use more or larger GPUs (gpus_per_actor), or backend 'transformers'",
             ) from error
         options = engine.llm_engine.vllm_config
-        prompts = PromptMaker(tokenizer, options.model_config.max_model_len, settings.model, settings.template_options)
+        prompts = PromptMaker(
+            tokenizer,
+            options.model_config.max_model_len,
+            settings.model,
+            settings.template_options,
+            end_ids=end_ids_in(folder),
+        )
         return cls(engine, SamplingParams, prompts, options.scheduler_config.max_num_seqs)
 
     def answer(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Reply]:
@@ -79,7 +86,8 @@ class VllmTeacher:
 
     def usage(self) -> Usage:
         """What was asked and answered; a slot is one of the engine's sequences."""
-        return self._usage.model_copy(update={"truncated": self.prompts.truncated})
+        counted = {"truncated": self.prompts.truncated, "control_text": self.prompts.control_text}
+        return self._usage.model_copy(update=counted)
 
     def close(self) -> None:
         """Drop the engine and what it holds on the GPUs."""

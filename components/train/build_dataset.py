@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from components.models.conversation.chat_template import REMEDY, Refusal
+from components.models.conversation.encoder import ConversationEncoder, Encoded
 from components.shared.errors import EmptyDataError, ModelError
 from components.shared.rows import Message
 from components.train.settings import TrainSettings
@@ -43,11 +45,24 @@ class Example:
 
 @dataclass
 class Examples:
-    """All examples of a training, and how many rows were cut or left out."""
+    """All examples of a training, and how many rows were cut, left out, refused or encoded with care.
+
+    Attributes:
+        kept: one for each row that is learnt.
+        truncated: rows that were cut at the cutoff.
+        dropped: rows that were left out: too long, or without a response.
+        refused: rows that the chat template refuses; `refusal` tells of the first.
+        control_text: rows of `kept` whose text spells a control token; it is encoded as text.
+        without_thought: rows of `kept` whose response lost its thought, since the prompt has closed it already.
+    """
 
     kept: list[Example] = field(default_factory=list)
     truncated: int = 0
     dropped: int = 0
+    refused: int = 0
+    control_text: int = 0
+    without_thought: int = 0
+    refusal: str = ""
 
     @property
     def lengths(self) -> np.ndarray:
@@ -57,14 +72,32 @@ class Examples:
     @property
     def counts(self) -> dict[str, float]:
         """What the manifest says about the rows."""
-        return {"rows": len(self.kept), "rows_truncated": self.truncated, "rows_dropped": self.dropped}
+        return {
+            "rows": len(self.kept),
+            "rows_truncated": self.truncated,
+            "rows_dropped": self.dropped,
+            "rows_refused": self.refused,
+            "rows_with_control_text": self.control_text,
+            "rows_without_thought": self.without_thought,
+        }
+
+    def remarks(self) -> list[str]:
+        """Lines for the log, one for each thing that happened to rows."""
+        said = {
+            f"too long: {self.truncated} rows cut, {self.dropped} rows left out": self.truncated + self.dropped,
+            f"{self.refused} rows left out, the first: {self.refusal}": self.refused,
+            f"{self.control_text} rows spell a control token in their text; it is encoded as text": self.control_text,
+            f"{self.without_thought} responses are learnt without their thought: the chat template's prompt has closed "
+            "the thought": self.without_thought,
+        }
+        return [line for line, count in said.items() if count]
 
 
 def build_examples(template: "Template", rows: Iterable[PromptAndCompletion], settings: TrainSettings) -> Examples:
     """Tokenize all rows; every example has at least one response token. Tokens are held in memory, 4 bytes each.
 
     Raises:
-        ModelError: the chat template refuses a conversation.
+        ModelError: the tokenizer has no end token.
         EmptyDataError: no row is left.
     """
     examples: Examples = Examples()
@@ -72,96 +105,74 @@ def build_examples(template: "Template", rows: Iterable[PromptAndCompletion], se
     for row in rows:
         chunk.append(row)
         if len(chunk) == CHUNK:
-            _add(examples, template, chunk, settings)
+            _add_all(examples, template, chunk, settings)
             chunk = []
-    _add(examples, template, chunk, settings)
+    _add_all(examples, template, chunk, settings)
     if not examples.kept:
-        raise EmptyDataError(
-            f"no row is left to train on: {examples.dropped} have a prompt of {settings.cutoff} tokens or more, or "
-            "no response",
-            remedy="raise the cutoff, or look at the select step's rows",
-        )
+        raise _nothing_left(examples, settings)
     return examples
 
 
-def _add(examples: Examples, template: "Template", chunk: list[PromptAndCompletion], settings: TrainSettings) -> None:
-    pairs = template.encode([(row.prompt, row.completion) for row in chunk])
-    for row, (prompt, completion) in zip(chunk, pairs, strict=True):
-        room = settings.cutoff - len(prompt)
-        too_long = len(completion) > room
-        if not row.completion.strip() or room < 1 or (too_long and settings.over_long == "drop"):
-            examples.dropped += 1
-            continue
-        examples.truncated += too_long
-        desirable = bool(getattr(row, "label", True))
-        examples.kept.append(Example(array("i", prompt), array("i", completion[:room]), desirable))
+def _nothing_left(examples: Examples, settings: TrainSettings) -> EmptyDataError:
+    reasons = []
+    if examples.dropped:
+        reasons.append(f"{examples.dropped} have a prompt of {settings.cutoff} tokens or more, or no response")
+    if examples.refused:
+        reasons.append(f"{examples.refused} are refused, the first: {examples.refusal}")
+    return EmptyDataError(
+        f"no row is left to train on: {'; '.join(reasons) or 'there were none'}",
+        remedy=REMEDY if examples.refused else "raise the cutoff, or look at the select step's rows",
+    )
+
+
+def _add_all(
+    examples: Examples, template: "Template", chunk: list[PromptAndCompletion], settings: TrainSettings
+) -> None:
+    for row, encoded in zip(chunk, template.encode([(row.prompt, row.completion) for row in chunk]), strict=True):
+        if isinstance(encoded, Refusal):
+            examples.refused += 1
+            examples.refusal = examples.refusal or encoded.about(row.id)
+        else:
+            _add(examples, row, encoded, settings)
+
+
+def _add(examples: Examples, row: PromptAndCompletion, encoded: Encoded, settings: TrainSettings) -> None:
+    room = settings.cutoff - len(encoded.prompt)
+    too_long = len(encoded.completion) > room
+    # A completion that is nothing but its end token teaches to say nothing.
+    empty = not row.completion.strip() or len(encoded.completion) < 2
+    if empty or room < 1 or (too_long and settings.over_long == "drop"):
+        examples.dropped += 1
+        return
+    examples.truncated += too_long
+    examples.control_text += encoded.control_text
+    examples.without_thought += encoded.without_thought
+    desirable = bool(getattr(row, "label", True))
+    examples.kept.append(Example(array("i", encoded.prompt), array("i", encoded.completion[:room]), desirable))
 
 
 class Template:
     """A model's chat template, as training needs it.
 
-    The prompt is rendered as it is for generation, and the response is what the template makes of it up to and with
-    the end token: the model learns exactly what it sees and says when it answers. Whether the template marks
-    generations makes no difference.
+    Prompt and response are encoded as in every other step (components/models/conversation): the prompt is what
+    generation is given, and the response what the template makes of it up to and with the end token. The model learns
+    exactly what it sees and says when it answers. Whether the template marks generations makes no difference.
     """
 
-    def __init__(self, tokenizer: Any, end_tokens: Set[int] = frozenset()) -> None:
+    def __init__(self, tokenizer: Any, end_tokens: Set[int] = frozenset(), reference: str = "") -> None:
         """`end_tokens` are ids that also end a response, from the model's generation config. Raises ModelError."""
+        reference = reference or str(tokenizer.name_or_path)
         if not getattr(tokenizer, "chat_template", None):
             raise ModelError(
-                f"the model at {tokenizer.name_or_path!r} has no chat template",
+                f"the model at {reference!r} has no chat template",
                 rule="rows are conversations, and the template says how the model reads one",
                 remedy="start from an instruction-tuned model, or put a chat_template.jinja into the model's folder",
             )
-        if tokenizer.eos_token_id is None:
-            raise ModelError(
-                f"the tokenizer at {tokenizer.name_or_path!r} has no end token (eos_token)",
-                rule="a response ends with a token that stops the generation",
-                remedy="set eos_token in tokenizer_config.json",
-            )
-        self._tokenizer = tokenizer
-        self._end_tokens = {tokenizer.eos_token_id, *end_tokens}
+        self._encoder = ConversationEncoder(tokenizer, reference, end_tokens)
 
-    def encode(self, pairs: Sequence[tuple[Sequence[Message], str]]) -> list[tuple[list[int], list[int]]]:
-        """Prompt ids and response ids (with the end token) of each pair."""
-        if not pairs:
-            return []
-        texts = [self._render(prompt, completion) for prompt, completion in pairs]
-        prompts = self._tokenizer([prompt for prompt, _ in texts], add_special_tokens=False)["input_ids"]
-        answers = self._tokenizer([answer for _, answer in texts], add_special_tokens=False)["input_ids"]
-        return [(prompt, self._ended(answer)) for prompt, answer in zip(prompts, answers, strict=True)]
-
-    def _render(self, prompt: Sequence[Message], completion: str) -> tuple[str, str]:
-        """The prompt's text, and the text of the response and what the template puts after it."""
-        messages = [message.model_dump() for message in prompt]
-        asked = self._apply(messages, add_generation_prompt=True)
-        whole = self._apply([*messages, {"role": "assistant", "content": completion}], add_generation_prompt=False)
-        if whole.startswith(asked):
-            return asked, whole[len(asked) :]
-        # Some templates render a last answer in another way than they ask for one (an empty thought, for example).
-        before, found, after = whole.rpartition(completion)
-        return asked, completion + after if found and before else completion
-
-    def _apply(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
-        try:
-            return str(
-                self._tokenizer.apply_chat_template(
-                    messages, tokenize=False, add_generation_prompt=add_generation_prompt
-                )
-            )
-        except Exception as error:  # a template is a program of its own: jinja2's errors, or what it raises itself
-            roles = ", ".join(message["role"] for message in messages)
-            raise ModelError(
-                f"the model's chat template fails on a conversation of {roles}: {error}",
-                remedy="use rows without the roles that it refuses, or another template",
-            ) from error
-
-    def _ended(self, answer: list[int]) -> list[int]:
-        """The response up to and with its end token; templates may put a line break after it, or no end token."""
-        for place in range(len(answer) - 1, -1, -1):
-            if answer[place] in self._end_tokens:
-                return answer[: place + 1]
-        return [*answer, self._tokenizer.eos_token_id]
+    def encode(self, pairs: Sequence[tuple[Sequence[Message], str]]) -> list[Encoded | Refusal]:
+        """Prompt ids and response ids (with the end token) of each pair, or why the template refuses it."""
+        return self._encoder.answered(pairs)
 
 
 def columns_with_labels(examples: Sequence[Example]) -> dict[str, list[Any]]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from components.models.end_tokens import end_ids_in
 from components.models.reference import local_model
 from components.shared.errors import ModelError
 from components.train.ranks import Ranks, barrier
@@ -48,13 +49,7 @@ def load_model(folder: Path, settings: TrainSettings) -> Any:
 
 def end_tokens(folder: Path, tokenizer: Any) -> frozenset[int]:
     """Ids that end a response: the tokenizer's, and those at which the model's generation stops."""
-    from transformers import GenerationConfig
-
-    ids = {tokenizer.eos_token_id} - {None}
-    if (folder / "generation_config.json").exists():
-        found = GenerationConfig.from_pretrained(folder).eos_token_id
-        ids |= set(found) if isinstance(found, list) else {found} - {None}
-    return frozenset(ids)
+    return end_ids_in(folder) | ({tokenizer.eos_token_id} - {None})
 
 
 def adapter_config(lora: LoraSettings | None) -> Any:

@@ -123,12 +123,12 @@ class Training:
 
     def _prepare_data(self, start: Path) -> tuple[Any, Prepared]:
         tokenizer = load_tokenizer(start, self.settings)
-        template = Template(tokenizer, end_tokens(start, tokenizer))
+        template = Template(tokenizer, end_tokens(start, tokenizer), self.job.start)
         dataset = load_manifest(self.job.root, self.job.dataset)
         rows = read_rows(self.job.root, dataset, self.method.row_type, part=self.method.part)
         examples = build_examples(template, rows, self.settings)
-        if self.ranks.is_main and (examples.truncated or examples.dropped):
-            say(self.job.task, f"too long: {examples.truncated} rows cut, {examples.dropped} rows left out")
+        for line in examples.remarks() if self.ranks.is_main else ():
+            say(self.job.task, line)
         prepared = self.method.prepare(examples.kept, self.settings, self.split)
         prepared.counts.update(examples.counts)
         for note in prepared.notes if self.ranks.is_main else ():

@@ -75,10 +75,13 @@ class Runner:
         write_file(given.store, RESULT_FILE, result_of(shards))
 
 
+ROW_COUNTS = [
+    *("rows", "rows_truncated", "rows_dropped", "rows_refused", "rows_with_control_text", "rows_without_thought")
+]
+
+
 def result_of(shards: list[Any]) -> TrainResult:
-    counts = dict.fromkeys(
-        ("rows", "rows_truncated", "rows_dropped", "steps", "loss_first", "loss_last", "tokens", "parameters"), 1.0
-    )
+    counts = dict.fromkeys((*ROW_COUNTS, "steps", "loss_first", "loss_last", "tokens", "parameters"), 1.0)
     counts |= {"parameters_trained": 1.0, "ranks": 2.0, "peak_memory_mib": 900.0, "seconds_train": 1.0}
     return TrainResult.model_validate({"shards": shards, "counts": counts, "cost": {"seconds": 3.0}})
 
@@ -103,7 +106,7 @@ class Bench:
         handed = artifact(self.folder, "dataset")
         Path(handed.path).write_text((dataset or self.selected).model_dump_json())
         model, summary, logged = artifact(self.folder, "model"), artifact(self.folder, "summary"), {}
-        metrics = SimpleNamespace(log_metric=logged.__setitem__)
+        metrics = SimpleNamespace(path=str(self.folder / "metrics"), log_metric=logged.__setitem__)
         values = SETTINGS | settings
         uri = train.python_func(self.root, "train-sft", values, handed, str(self.student), model, metrics, summary)
         return uri, SimpleNamespace(model=model, summary=Path(summary.path).read_text(), metrics=logged)

@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from components.models.likelihood import LikelihoodModel
+from components.models.conversation.chat_template import Refusal
+from components.models.likelihood import LikelihoodModel, LogProbability
 from components.models.reference import as_parent
 from components.select.measured import Measured
 from components.select.scorers.scorer import Measure, Scorer, is_scored, rounded
@@ -60,14 +61,21 @@ class LikelihoodMeasure:
         scored = [is_scored(response.text, response.finish) for row in rows for response in row.responses]
         found = iter(self.model.log_probabilities([pair for pair, one in zip(pairs, scored, strict=True) if one]))
         each = iter([next(found) if one else None for one in scored])
-        measured = []
-        for row in rows:
-            mine = [next(each) for _ in row.responses]
-            values = tuple(None if one is None else rounded(one.mean) for one in mine)
-            tokens = tuple(0 if one is None else one.tokens for one in mine)
-            measured.append(Measured(id=row.id, values=values, tokens=tokens))
-        return measured
+        return [_measured(row, [next(each) for _ in row.responses]) for row in rows]
 
     def close(self) -> None:
         """Drop the model."""
         self.model.close()
+
+
+def _measured(row: Answered, found: Sequence[LogProbability | Refusal | None]) -> Measured:
+    refused = next((one for one in found if isinstance(one, Refusal)), None)
+    if refused is not None:
+        return Measured.of_refused(row, refused)
+    likely = [one for one in found if not isinstance(one, Refusal)]
+    return Measured(
+        id=row.id,
+        values=tuple(None if one is None else rounded(one.mean) for one in likely),
+        tokens=tuple(0 if one is None else one.tokens for one in likely),
+        control_text=any(one is not None and one.control_text for one in likely),
+    )

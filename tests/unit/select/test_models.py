@@ -1,6 +1,7 @@
 """Log-probabilities, rewards and safety from models, against plain computations with a tiny one."""
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from components.models.likelihood import LikelihoodModel, mean_log_probabilities
+from components.models.conversation.chat_template import Refusal
+from components.models.conversation.encoder import Encoded
+from components.models.likelihood import LikelihoodModel, LogProbability, mean_log_probabilities
 from components.models.reference import as_parent
 from components.select.scorers.likelihood import Likelihood
 from components.select.scorers.model_perplexity import ModelPerplexity
 from components.select.scorers.reward_model import RewardModel
 from components.select.scorers.safety_classifier import SafetyClassifier
 from components.select.scorers.scorer import Scorer, opened
+from components.select.scorers.sequence_classifier import SequenceClassifier
 from components.shared.errors import ModelError, SettingsError
 from components.shared.rows import Answered, Message, Response
 from pipelines.demo.make_tokenizer import END, make_tokenizer, save_tokenizer
@@ -76,6 +80,11 @@ def measured(scorer: Scorer, *texts: str) -> Any:
         return measure.measure([row(*texts)])[0]
 
 
+def scored(found: list[LogProbability | Refusal]) -> list[LogProbability]:
+    assert all(isinstance(one, LogProbability) for one in found)
+    return [one for one in found if isinstance(one, LogProbability)]
+
+
 PAIRS = [
     (asked("2 + 2?"), "4"),
     (asked("Name the capital of France, and say why."), "Paris, for it is so."),
@@ -86,7 +95,7 @@ PAIRS = [
 
 
 def test_log_probabilities_are_those_of_single_plain_passes(folder: Path) -> None:
-    found = mean_log_probabilities(folder, PAIRS, batch_tokens=100)
+    found = scored(mean_log_probabilities(folder, PAIRS, batch_tokens=100))
     model, tokenizer = LlamaForCausalLM.from_pretrained(folder), make_tokenizer()
     for (messages, answer), one in zip(PAIRS, found, strict=True):
         prompt = tokenizer(f"<|user|>{messages[0].content}<|end|><|assistant|>")["input_ids"]
@@ -101,11 +110,11 @@ def test_log_probabilities_are_those_of_single_plain_passes(folder: Path) -> Non
 
 def test_equal_pairs_are_computed_once_and_batches_do_not_matter(folder: Path) -> None:
     model = LikelihoodModel.load(str(folder))
-    whole = model.log_probabilities(PAIRS)
+    whole = scored(model.log_probabilities(PAIRS))
     model.tokens_in = 0
     assert model.log_probabilities(PAIRS * 3) == whole * 3
     once = model.tokens_in
-    alone = [model.log_probabilities([pair])[0] for pair in PAIRS]
+    alone = [scored(model.log_probabilities([pair]))[0] for pair in PAIRS]
     assert model.tokens_in > 2 * once > 0
     assert [one.total for one in whole] == pytest.approx([one.total for one in alone], abs=1e-4)
     assert model.log_probabilities([]) == []
@@ -116,20 +125,20 @@ def test_answers_to_one_prompt_share_a_pass_over_it(folder: Path) -> None:
     shared, apart = LikelihoodModel.load(str(folder)), LikelihoodModel.load(str(folder))
     assert shared.shares_prompts
     apart.shares_prompts = False
-    expected = [one.total for one in apart.log_probabilities(pairs)]
-    assert [one.total for one in shared.log_probabilities(pairs)] == pytest.approx(expected, abs=1e-3)
+    expected = [one.total for one in scored(apart.log_probabilities(pairs))]
+    assert [one.total for one in scored(shared.log_probabilities(pairs))] == pytest.approx(expected, abs=1e-3)
     assert shared.tokens_in < 0.5 * apart.tokens_in
 
 
 def test_a_model_that_computes_otherwise_gets_single_passes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = [one.total for one in mean_log_probabilities(folder, PAIRS)]
+    expected = [one.total for one in scored(mean_log_probabilities(folder, PAIRS))]
     blind = torch.zeros((1, 1, 1, 1))
     monkeypatch.setattr(
         LikelihoodModel, "_mask", lambda _, branches: blind.expand(len(branches), 1, *branches.shape[1:] * 2)
     )
     model = LikelihoodModel.load(str(folder))
     assert not model.shares_prompts
-    assert [one.total for one in model.log_probabilities(PAIRS)] == pytest.approx(expected, abs=1e-3)
+    assert [one.total for one in scored(model.log_probabilities(PAIRS))] == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_model_with_a_window_gets_single_passes(tmp_path: Path) -> None:
@@ -144,7 +153,7 @@ def test_a_model_with_a_window_gets_single_passes(tmp_path: Path) -> None:
 
 def test_long_conversations_are_cut_to_the_context(folder: Path) -> None:
     model = LikelihoodModel.load(str(folder))
-    found = model.log_probabilities([(asked("x" * 1000), "y"), (asked("x"), "y" * 1000)])
+    found = scored(model.log_probabilities([(asked("x" * 1000), "y"), (asked("x"), "y" * 1000)]))
     assert found[0].tokens == 2 and found[1].tokens == CONTEXT - 1
     assert all(math.isfinite(one.total) for one in found)
 
@@ -204,3 +213,62 @@ def test_unknown_classes_are_refused_with_those_that_are_known(tmp_path: Path) -
     with pytest.raises(SettingsError, match="no class toxic") as caught:
         SafetyClassifier(model=model, unsafe_labels=("toxic",)).open()
     assert caught.value.allowed == ("safe", "unsafe")
+
+
+NO_SYSTEM = "{%- if messages[0].role == 'system' -%}{{- raise_exception('no system role') -}}{%- endif -%}"
+
+
+def refusing(folder: Path, copy: Path) -> str:
+    """A copy of a model whose chat template takes no system message."""
+    shutil.copytree(folder, copy)
+    template = copy / "chat_template.jinja"
+    template.write_text(NO_SYSTEM + template.read_text())
+    return str(copy)
+
+
+@pytest.mark.parametrize("kind", ["perplexity", "reward", "safety"])
+def test_rows_that_a_template_refuses_are_measured_without_values(folder: Path, tmp_path: Path, kind: str) -> None:
+    reward = classifier(tmp_path / "reward", num_labels=1)
+    model = refusing(folder if kind == "perplexity" else Path(reward), tmp_path / "refusing")
+    scorer: Scorer = {
+        "perplexity": lambda: ModelPerplexity(model=model),
+        "reward": lambda: RewardModel(model=model),
+        "safety": lambda: SafetyClassifier(model=model, unsafe_labels=("LABEL_0",)),
+    }[kind]()
+    fine, system = row("because", ""), row("because", "no").model_copy(update={"id": "row-7", "system": "Be brief."})
+    with opened(scorer) as measure:
+        one, two = measure.measure([fine, system])
+    assert one.values[0] is not None and one.values[1] is None and not one.refused
+    assert two.values == (None, None) and two.tokens == (0, 0)
+    assert all(part in two.refused for part in ("'row-7'", repr(model), "'system'", "no system role"))
+
+
+@pytest.mark.parametrize("templated", [True, False])
+def test_control_text_is_text_to_a_classifier(tmp_path: Path, templated: bool) -> None:
+    model = classifier(tmp_path, num_labels=1)
+    if not templated:
+        (tmp_path / "chat_template.jinja").unlink()
+    loaded = SequenceClassifier.load(model, 100)
+    answer = "no<|end|>"
+    (found,) = loaded.encode([[*asked("why?"), Message(role="assistant", content=answer)]])
+    assert isinstance(found, Encoded)
+    end = loaded.tokenizer.convert_tokens_to_ids(END)
+    assert found.prompt.count(end) == (2 if templated else 0)
+    assert loaded.tokenizer.decode(found.prompt).count(END) == (3 if templated else 1)
+
+
+def test_likelihood_of_control_text_is_that_of_text(folder: Path) -> None:
+    plain, spelt = scored(mean_log_probabilities(folder, [(asked("why?"), "no"), (asked("why?"), "no<|end|>")]))
+    assert (plain.tokens, spelt.tokens) == (3, 3 + len("<|end|>"))
+    assert (plain.control_text, spelt.control_text) == (False, True)
+
+
+def test_likelihood_ends_where_the_models_generation_does(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "other")
+    (tmp_path / "other" / "generation_config.json").write_text('{"eos_token_id": [4, 0]}')
+    template = tmp_path / "other" / "chat_template.jinja"
+    template.write_text(
+        template.read_text().replace("message['content'] + '<|end|>'", "message['content'] + '<|pad|>'")
+    )
+    (one,) = scored(mean_log_probabilities(tmp_path / "other", [(asked("why?"), "no")]))
+    assert one.tokens == 3, "the answer and the one end token that the template writes"

@@ -10,6 +10,7 @@ from components.train.build_dataset import Template, build_examples, columns_wit
 from components.train.settings import TrainSettings
 
 SETTINGS = TrainSettings(cutoff=64, precision="fp32")
+COUNTS = {"rows_refused": 0, "rows_with_control_text": 0, "rows_without_thought": 0}
 
 
 def sft_row(question: str, answer: str, system: str = "") -> SftRow:
@@ -58,10 +59,11 @@ def test_long_rows_are_cut_or_left_out_and_counted(tokenizer: Any, templates: di
     rows = [sft_row("Hi", "a" * 100), sft_row("b" * 100, "no room"), sft_row("Hi", "short"), sft_row("Hi", "  ")]
     cut = build_examples(Template(tokenizer), rows, SETTINGS)
     assert [len(example) for example in cut.kept] == [64, 12]
-    assert cut.counts == {"rows": 2, "rows_truncated": 1, "rows_dropped": 2}
+    assert cut.counts == COUNTS | {"rows": 2, "rows_truncated": 1, "rows_dropped": 2}
     assert tokenizer.eos_token_id not in cut.kept[0].completion
     dropped = build_examples(Template(tokenizer), rows, SETTINGS.model_copy(update={"over_long": "drop"}))
-    assert dropped.counts == {"rows": 1, "rows_truncated": 0, "rows_dropped": 3}
+    assert dropped.counts == COUNTS | {"rows": 1, "rows_truncated": 0, "rows_dropped": 3}
+    assert cut.remarks() == ["too long: 1 rows cut, 2 rows left out"]
 
 
 def test_every_example_has_a_response_token(tokenizer: Any, templates: dict[str, str]) -> None:
@@ -84,10 +86,46 @@ def test_a_model_without_a_template_is_refused(tokenizer: Any) -> None:
     assert "instruction-tuned" in raised.value.remedy
 
 
-def test_a_template_that_refuses_a_role_is_explained(tokenizer: Any) -> None:
+def test_rows_that_the_template_refuses_are_left_out_and_counted(tokenizer: Any, templates: dict[str, str]) -> None:
+    refusing = "{%- if messages[0].role == 'system' -%}{{- raise_exception('no system role') -}}{%- endif -%}"
+    tokenizer.chat_template = refusing + templates["plain"]
+    rows = [sft_row("Hi", "Ho"), sft_row("Hi", "Ho", system="Be brief."), sft_row("Hi", "Ho", system="Be kind.")]
+    examples = build_examples(Template(tokenizer, reference="some/model"), rows, SETTINGS)
+    assert examples.counts == COUNTS | {"rows": 1, "rows_truncated": 0, "rows_dropped": 0, "rows_refused": 2}
+    (line,) = examples.remarks()
+    assert line.startswith("2 rows left out, the first: row '1'")
+    assert "'some/model'" in line and "'system'" in line and "no system role" in line
+
+
+def test_rows_that_are_all_refused_are_an_error(tokenizer: Any) -> None:
     tokenizer.chat_template = "{{- raise_exception('no system role') -}}"
-    with pytest.raises(ModelError, match="of system, user: no system role"):
+    with pytest.raises(EmptyDataError, match=r"1 are refused, the first: row '1'.*no system role") as raised:
         build_examples(Template(tokenizer), [sft_row("Hi", "Ho", system="Be brief.")], SETTINGS)
+    assert "template" in raised.value.remedy
+
+
+def test_rows_that_spell_control_tokens_are_counted(tokenizer: Any, templates: dict[str, str]) -> None:
+    tokenizer.chat_template = templates["plain"]
+    rows = [sft_row("Hi", "no<|end|>"), sft_row("<|user|>", "no"), sft_row("Hi", "no")]
+    examples = build_examples(Template(tokenizer), rows, SETTINGS)
+    assert examples.counts["rows_with_control_text"] == 2 and "2 rows spell a control token" in examples.remarks()[0]
+    end = tokenizer.eos_token_id
+    assert [list(example.completion).count(end) for example in examples.kept] == [1, 1, 1]
+    assert [list(example.prompt).count(end) for example in examples.kept] == [1, 1, 1]
+
+
+def test_thoughts_that_have_no_place_are_counted(tokenizer: Any, templates: dict[str, str]) -> None:
+    empty = "<|assistant|><think>\\n\\n</think>\\n\\n"
+    tokenizer.chat_template = templates["thinking"].replace("<|assistant|>(no thought)", empty)
+    rows = [sft_row("Hi", "<think>\nWell.\n</think>\n\nHo"), sft_row("Hi", "<think>\nWell."), sft_row("Hi", "Ho")]
+    examples = build_examples(Template(tokenizer), rows, SETTINGS)
+    assert [tokenizer.decode(list(example.completion)) for example in examples.kept] == ["Ho<|end|>", "Ho<|end|>"]
+    assert examples.counts == COUNTS | {
+        "rows": 2,
+        "rows_truncated": 0,
+        "rows_dropped": 1,
+        "rows_without_thought": 1,
+    }
 
 
 def test_unicode_survives(tokenizer: Any, templates: dict[str, str]) -> None:
