@@ -203,6 +203,6 @@ def _counts(table: ComparisonTable, evaluations: Mapping[str, Manifest]) -> dict
         for score in variant.readings
     }
     distinct = {manifest.address: manifest for manifest in evaluations.values()}.values()
-    for name in ("questions", "truncated_prompts"):
+    for name in ("questions", "truncated_prompts", "control_text_prompts"):
         counts[name] = sum(manifest.counts[name] for manifest in distinct)
     return {"models": len(table.variants), **counts}

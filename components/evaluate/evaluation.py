@@ -1,6 +1,7 @@
 """One model's evaluation, at an address of its own, so that runs share it and a killed step goes on with the next."""
 
 import time
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ class Answered(BaseModel):
     tokens_in: int
     tokens_out: int
     truncated_prompts: int
+    control_text_prompts: int
 
 
 class Evaluation:
@@ -71,7 +73,11 @@ class Evaluation:
         """
         began = time.monotonic()
         with self._output.writing():
-            parts = [self._answered(benchmark) or self._ask(benchmark) for benchmark in self._settings.benchmarks]
+            done = {benchmark.name: self._answered(benchmark) for benchmark in self._settings.benchmarks}
+            self._require_askable(
+                [benchmark for benchmark in self._settings.benchmarks if done[benchmark.name] is None]
+            )
+            parts = [done[benchmark.name] or self._ask(benchmark) for benchmark in self._settings.benchmarks]
             self._output.write_json(SCORES, [score.model_dump() for part in parts for score in part.scores])
             cost = Cost(
                 seconds=round(time.monotonic() - began, 3),
@@ -79,6 +85,13 @@ class Evaluation:
                 tokens_out=sum(part.tokens_out for part in parts),
             )
             return self._output.finish(CONTENT, _counts(parts), cost)
+
+    def _require_askable(self, benchmarks: Sequence[BenchmarkSettings]) -> None:
+        """See that the chat template takes what is to be asked, before anything is. Raises ModelError."""
+        for benchmark in benchmarks:
+            from components.evaluate.harness import require_askable
+
+            require_askable(self._model, BENCHMARKS[benchmark.name], benchmark, self._questions[benchmark.name])
 
     def _answered(self, benchmark: BenchmarkSettings) -> Answered | None:
         """What an earlier attempt left of this benchmark."""
@@ -95,23 +108,39 @@ class Evaluation:
         from components.evaluate.harness import ask
 
         model, questions, kind = self._model, self._questions[benchmark.name], BENCHMARKS[benchmark.name]
-        before = (model.tokens_in, model.tokens_out, model.truncated_prompts)
+        before = _counted(model)
         model.progress = Progress(STEP, f"{self._name} on {benchmark.name}", len(questions.asked), "questions")
         samples = ask(model, kind, benchmark, questions, self._settings.sandbox)
         model.progress.finish()
-        after = (model.tokens_in, model.tokens_out, model.truncated_prompts)
-        tokens_in, tokens_out, truncated = (now - then for now, then in zip(after, before, strict=True))
-        if truncated:
-            say(STEP, f"{self._name} on {benchmark.name}: {truncated} prompts were too long and lost their beginning")
+        counted = {name: count - before[name] for name, count in _counted(model).items()}
+        self._remark(benchmark.name, counted)
         part = Answered(
             samples=self._output.write_rows(f"{SAMPLES}/{benchmark.name}/00000", samples),
             scores=tuple(score_samples(kind, questions.asked, samples)),
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
-            truncated_prompts=truncated,
+            **counted,
         )
         self._output.write_json(_name_of(benchmark), part)
         return part
+
+    def _remark(self, benchmark: str, counted: Mapping[str, int]) -> None:
+        """Say what was done to prompts."""
+        said = {
+            "were too long and lost their beginning": counted["truncated_prompts"],
+            "spell a control token in their text; it was encoded as text": counted["control_text_prompts"],
+        }
+        for what, count in said.items():
+            if count:
+                say(STEP, f"{self._name} on {benchmark}: {count} prompts {what}")
+
+
+def _counted(model: "LocalModel") -> dict[str, int]:
+    """What the model has read and written until now."""
+    return {
+        "tokens_in": model.tokens_in,
+        "tokens_out": model.tokens_out,
+        "truncated_prompts": model.truncated_prompts,
+        "control_text_prompts": model.control_text_prompts,
+    }
 
 
 def _name_of(benchmark: BenchmarkSettings) -> str:
@@ -122,4 +151,5 @@ def _counts(parts: list[Answered]) -> dict[str, float]:
     return {
         "questions": sum(part.samples.rows for part in parts),
         "truncated_prompts": sum(part.truncated_prompts for part in parts),
+        "control_text_prompts": sum(part.control_text_prompts for part in parts),
     }

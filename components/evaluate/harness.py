@@ -12,14 +12,17 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.evaluator import evaluate
 
 from components.evaluate.benchmarks.benchmark import Benchmark, Shot
-from components.evaluate.language_model import LocalModel
+from components.evaluate.language_model import LocalModel, refused_question
 from components.evaluate.questions import QuestionSet, worked_examples
 from components.evaluate.settings import BenchmarkSettings
+from components.models.conversation.chat_template import Refusal
 from components.shared.log import say
-from components.shared.rows import Question, Sample
+from components.shared.rows import Message, Question, Role, Sample
 from components.shared.sandbox import Limits
 
 PROGRAMS_AT_ONCE = min(os.cpu_count() or 1, 16)
+ROLES: tuple[Role, ...] = ("user", "assistant")
+"""Of a worked example's turns."""
 
 Judge = Callable[[Question, str], float]
 
@@ -50,6 +53,22 @@ def ask(
         for sample in (_sample(row, benchmark) for row in rows)
     }
     return [found[question.id] for question in questions.asked]
+
+
+def require_askable(lm: LocalModel, benchmark: Benchmark, settings: BenchmarkSettings, questions: QuestionSet) -> None:
+    """See that the model's chat template takes the turns of a benchmark: those of each subject's first question.
+
+    Raises:
+        ModelError: it does not.
+    """
+    for asked in _by_subject(benchmark.name, questions.asked).values():
+        first = asked[0]
+        worked = worked_examples(settings, questions, first.subject)
+        messages = [Message(role=role, content=text) for shot in worked for role, text in zip(ROLES, shot, strict=True)]
+        messages.append(Message(role="user", content=benchmark.prompt(first)))
+        rendered = lm.encoder.render(messages)
+        if isinstance(rendered, Refusal):
+            raise refused_question(rendered, f"{benchmark.name}/{first.id}")
 
 
 def answer_length(lm: LocalModel, benchmark: Benchmark, settings: BenchmarkSettings) -> int:

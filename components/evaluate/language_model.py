@@ -12,31 +12,73 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from components.evaluate.settings import EvaluationSettings
+from components.models.conversation.chat_template import Refusal
+from components.models.conversation.encoder import ConversationEncoder, Encoded
+from components.models.end_tokens import end_ids_of
 from components.models.threads import spare_threads
 from components.shared.errors import ModelError
 from components.shared.log import Progress
+from components.shared.rows import Message
 
 # What this process has, before a small model was content with one.
 THREADS = torch.get_num_threads()
+
+SHOWN_CHARACTERS = 60
+"""How much of a question an error shows."""
 
 
 class LocalModel(HFLM):
     """The harness' own transformers model, that counts what it reads and writes.
 
-    Two things are changed: where the only stop text is the model's own end of turn, `generate` stops by the token's id
-    (the harness decodes every row at every step to look for the text); and progress goes to Tutelage's log.
+    Three things are changed: prompts are tokenized as in every other step (the harness leaves special tokens to the
+    tokenizer, which may add some to those of the chat template); where the only stop text is the model's own end of
+    turn, `generate` stops by the token's id (the harness decodes every row at every step to look for the text); and
+    progress goes to Tutelage's log.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, batch: int) -> None:
+    def __init__(self, model: Any, tokenizer: Any, batch: int, name: str = "") -> None:
         super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batch)
+        self.encoder = ConversationEncoder(self.tokenizer, name, end_ids_of(model))
         self.tokens_in = 0
         self.tokens_out = 0
         self.truncated_prompts = 0
+        self.control_text_prompts = 0
         self.progress: Progress | None = None
+        self._conversations: dict[str, list[Message]] = {}
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """The prompt's text; the conversation behind it is kept for when the text is tokenized.
+
+        Raises:
+            ModelError: the chat template refuses it. The harness would leave the system message out, without a word.
+        """
+        assert add_generation_prompt, "no benchmark begins a reply itself"
+        messages = [Message(role=turn["role"], content=turn["content"]) for turn in chat_history]
+        rendered = self.encoder.render(messages)
+        if isinstance(rendered, Refusal):
+            raise refused_question(rendered, messages[-1].content[:SHOWN_CHARACTERS])
+        # Two conversations may render to one text, where one of them spells the control tokens of the other.
+        while self._conversations.get(rendered, messages) != messages:
+            rendered += "\0"
+        self._conversations[rendered] = messages
+        return rendered
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
         """The replies, in the order of the requests."""
-        return super().generate_until(requests, disable_tqdm=True)
+        replies = super().generate_until(requests, disable_tqdm=True)
+        self._conversations.clear()
+        return replies
+
+    def tok_encode(
+        self,
+        string: str,
+        add_special_tokens: bool | None = None,
+        left_truncate_len: int | None = None,
+        **options: Any,
+    ) -> list[int]:
+        """Ids of a prompt, or of another text; the template has written all special tokens, so none is added."""
+        ids = self._encoded(string).prompt
+        return ids[-left_truncate_len:] if left_truncate_len else ids
 
     def tok_batch_encode(
         self,
@@ -46,13 +88,23 @@ class LocalModel(HFLM):
         truncation: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Ids and mask, both (prompts, longest prompt); what is longer than `left_truncate_len` loses its start."""
-        ids, mask = super().tok_batch_encode(strings, padding_side, None, truncation)
-        lengths = mask.sum(dim=1)
-        self.tokens_in += int(lengths.sum())
+        encoded = [self._encoded(string) for string in strings]
+        rows = [one.prompt for one in encoded]
+        self.tokens_in += sum(map(len, rows))
+        self.control_text_prompts += sum(one.control_text for one in encoded)
         if left_truncate_len is not None:
-            self.truncated_prompts += int((lengths > left_truncate_len).sum())
-            ids, mask = ids[:, -left_truncate_len:], mask[:, -left_truncate_len:]
-        return ids, mask
+            self.truncated_prompts += sum(len(row) > left_truncate_len for row in rows)
+            rows = [row[-left_truncate_len:] for row in rows]
+        return _padded(rows, int(self.tokenizer.pad_token_id), padding_side)
+
+    def _encoded(self, string: str) -> Encoded:
+        messages = self._conversations.get(string)
+        if messages is None:
+            return Encoded(list(self.tokenizer(string, add_special_tokens=False)["input_ids"]))
+        (encoded,) = self.encoder.prompts([messages])
+        if isinstance(encoded, Refusal):
+            raise refused_question(encoded, messages[-1].content[:SHOWN_CHARACTERS])
+        return encoded
 
     def _model_generate(
         self, context: torch.Tensor, max_length: int, stop: list[str], **generation: Any
@@ -64,6 +116,28 @@ class LocalModel(HFLM):
         if self.progress is not None:
             self.progress.advance(len(rows))
         return rows
+
+
+def refused_question(refusal: Refusal, question: str) -> ModelError:
+    """The error of a question that a model's chat template refuses: models are compared on the same questions."""
+    return ModelError(
+        f"question {question!r}: {refusal}",
+        rule="every model is asked every question, so a question that one of them cannot be asked cannot be left out",
+        remedy="use a model whose chat template takes the benchmark's turns, or set few_shot to 0 to ask without "
+        "worked examples",
+    )
+
+
+def _padded(rows: list[list[int]], pad: int, side: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask of shape [rows, longest]."""
+    width = max(map(len, rows))
+    ids = torch.full((len(rows), width), pad)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for number, row in enumerate(rows):
+        place = slice(width - len(row), width) if side == "left" else slice(len(row))
+        ids[number, place] = torch.tensor(row)
+        mask[number, place] = 1
+    return ids, mask
 
 
 def load_model(folder: Path, name: str, settings: EvaluationSettings) -> LocalModel:
@@ -94,7 +168,7 @@ def load_model(folder: Path, name: str, settings: EvaluationSettings) -> LocalMo
     spare_threads(model)
     # A sampling temperature of the model's own would only warn: answers are greedy.
     model.generation_config.update(do_sample=False, temperature=None, top_p=None, top_k=None)
-    return LocalModel(model.to(device_of(settings)).eval(), tokenizer, settings.batch)
+    return LocalModel(model.to(device_of(settings)).eval(), tokenizer, settings.batch, name)
 
 
 def device_of(settings: EvaluationSettings) -> str:

@@ -61,7 +61,9 @@ def _p(value: float) -> str:
 
 
 def _warning(manifest: Manifest) -> list[str]:
-    truncated = int(manifest.counts.get("truncated_prompts", 0))
-    return (
-        ["", f"{truncated} prompts were longer than the models' context and lost their beginning."] if truncated else []
-    )
+    said = {
+        "prompts were longer than the models' context and lost their beginning.": "truncated_prompts",
+        "prompts spell a control token in their text, which was encoded as text.": "control_text_prompts",
+    }
+    counts = {what: int(manifest.counts.get(name, 0)) for what, name in said.items()}
+    return [line for what, count in counts.items() if count for line in ("", f"{count} {what}")]
