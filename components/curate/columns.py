@@ -20,6 +20,7 @@ class Reason(StrEnum):
     TOO_LONG = "too-long"
     EVALUATION_OVERLAP = "evaluation-overlap"
     NEAR_DUPLICATE = "near-duplicate"
+    REFUSED = "template-refused"
     UNLABELLED = "unlabelled"
     RARE_LABEL = "rare-label"
     OVER_CAP = "over-cap"

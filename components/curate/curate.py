@@ -17,6 +17,7 @@ from components.curate.overlap import OverlapIndex
 from components.curate.scan import scan
 from components.curate.settings import CurateSettings
 from components.curate.write import Curated, write_curated
+from components.models.conversation.chat_template import REMEDY
 from components.models.reference import as_parent
 from components.models.teacher import open_teacher
 from components.shared.errors import EmptyDataError
@@ -32,6 +33,7 @@ REMEDIES = {
     Reason.TOO_LONG: "raise maximum_characters",
     Reason.EVALUATION_OVERLAP: "collect instructions that are not taken from the evaluation sets",
     Reason.NEAR_DUPLICATE: "collect more varied instructions, or lower distance",
+    Reason.REFUSED: REMEDY,
     Reason.UNLABELLED: "make label_template suit the teacher",
     Reason.RARE_LABEL: "lower rare_below, count on label_level primary, or collect more instructions",
     Reason.OVER_CAP: "raise cap or cap_of_median",
@@ -150,6 +152,8 @@ class _Curation:
             label = labels.found.get(columns.ids[row])
             if label is not None:
                 column.put(row, label)
+            elif refusal := labels.refused.get(columns.ids[row]):
+                columns.drop(row, Reason.REFUSED, refusal)
             else:
                 columns.drop(row, Reason.UNLABELLED, labels.missing.get(columns.ids[row], "no reply") or "empty reply")
         return labels, column

@@ -14,8 +14,9 @@ from typing import ClassVar
 
 from components.curate.settings import INSTRUCTION_PLACE, CurateSettings
 from components.models.changes import Changes
+from components.models.conversation.chat_template import REMEDY
 from components.models.teacher import Reply, Request, Sampling, Teacher, TeacherSettings
-from components.shared.errors import TeacherError
+from components.shared.errors import EmptyDataError, TeacherError
 from components.shared.log import Progress, say
 from components.shared.manifest import Manifest, Parent
 from components.shared.output import Output
@@ -104,10 +105,14 @@ def label_prompt(instruction: Instruction, template: str, characters: int) -> tu
 
 @dataclass
 class Labels:
-    """Labels by row id, what the teacher said where there is none, and what all of it took."""
+    """Labels by row id, what the teacher said where there is none, and what all of it took.
+
+    `refused` has the rows whose prompt the teacher's chat template refuses, and why.
+    """
 
     found: dict[str, Label] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
     tokens_in: int = 0
     tokens_out: int = 0
 
@@ -143,6 +148,7 @@ def ask_labels(
 
     Raises:
         TeacherError: the teacher can't be reached, or too many replies hold no label.
+        EmptyDataError: the teacher's chat template refuses all of them.
     """
     assert settings.teacher is not None
     key = LabelKey(
@@ -225,8 +231,24 @@ class _Asking:
             for line in self._changes.in_words():
                 say(STEP, f"labels: {line}")
         self._progress.finish()
+        self._note_refused()
+
+    def _note_refused(self) -> None:
+        """Say how many rows the teacher's chat template refuses. Raises EmptyDataError when that is all of them."""
+        labels = self._kept.labels
+        if not labels.refused:
+            return
+        row, reason = next(iter(labels.refused.items()))
+        said = f"{len(labels.refused)} rows cannot be labelled, the first: row {row!r}: {reason}"
+        say(STEP, said)
+        if not labels.found and not labels.missing:
+            raise EmptyDataError(said, remedy=REMEDY)
 
     def _take(self, reply: Reply) -> None:
+        if reply.refused:
+            self._kept.labels.refused[reply.key] = reply.text
+            self._progress.advance()
+            return
         self._replies += 1
         self._changes.take(reply)
         label = parse_label(reply.text) if reply.finish != "error" else None

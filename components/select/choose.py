@@ -12,7 +12,8 @@ UNSAFE_REQUEST, UNSAFE_RESPONSE = "unsafe-request", "unsafe-response"
 CONTRADICTED = "reference-contradicted"
 FAILED, CUT_OFF = "failed-response", "cut-off-response"
 NOTHING_DESIRABLE, NO_CONTRAST = "nothing-desirable", "no-contrast"
-FLAGS = (UNSAFE_REQUEST, UNSAFE_RESPONSE, CONTRADICTED, FAILED, CUT_OFF, NOTHING_DESIRABLE, NO_CONTRAST)
+REFUSED = "template-refused"
+FLAGS = (REFUSED, UNSAFE_REQUEST, UNSAFE_RESPONSE, CONTRADICTED, FAILED, CUT_OFF, NOTHING_DESIRABLE, NO_CONTRAST)
 """Every flag of a verdict, in their order."""
 
 COMPARABLE = frozenset({"math", "exact", "choice"})
@@ -28,6 +29,22 @@ class Evidence:
     safety: Measured | None = None
     quality: Measured | None = None
     likelihood: Measured | None = None
+
+    @property
+    def measured(self) -> list[Measured]:
+        """What there is."""
+        found = (self.checks, self.perplexity, self.safety, self.quality, self.likelihood)
+        return [one for one in found if one is not None]
+
+    @property
+    def refused(self) -> str:
+        """Why a scorer's chat template refuses the row; empty where none does."""
+        return next((one.refused for one in self.measured if one.refused), "")
+
+    @property
+    def control_text(self) -> bool:
+        """Whether the row's text spells a control token of a scorer's model."""
+        return any(one.control_text for one in self.measured)
 
 
 @dataclass(frozen=True)
@@ -49,16 +66,18 @@ def choose(row: Answered, evidence: Evidence, settings: SelectSettings) -> Choic
 
     A label that the original response came with counts: one that is labelled undesirable is never the best and is known
     to be bad, one that is labelled desirable is not the worst, and goes before others of the same total.
+
+    Nothing is learnt from a row that a scorer's chat template refuses: its responses cannot be compared.
     """
     unsafe_request = _is_unsafe_request(evidence, settings)
     contradicted = not unsafe_request and is_contradicted(row, evidence, settings)
     checked = _verdicts(row, evidence, unsafe_request, contradicted and settings.reference.trust == "vote")
     scores = tuple(_scores(index, evidence, checked[index], settings) for index in range(len(row.responses)))
-    best = _best(row, scores, settings)
-    if unsafe_request and settings.unsafe == "drop":
-        best = None
+    dropped = bool(evidence.refused) or (unsafe_request and settings.unsafe == "drop")
+    best = None if dropped else _best(row, scores, settings)
     worst = None if best is None else _worst(row, scores, best, settings)
     present = {
+        REFUSED: bool(evidence.refused),
         UNSAFE_REQUEST: unsafe_request,
         UNSAFE_RESPONSE: any(not is_safe(one, settings.safe_from) for one in scores),
         CONTRADICTED: contradicted,
@@ -68,7 +87,6 @@ def choose(row: Answered, evidence: Evidence, settings: SelectSettings) -> Choic
         NO_CONTRAST: best is not None and worst is None,
     }
     flags = tuple(flag for flag in FLAGS if present[flag])
-    dropped = unsafe_request and settings.unsafe == "drop"
     return Choice(scores, best, worst, flags, () if dropped else _kto_rows(row, scores, best, worst, settings))
 
 

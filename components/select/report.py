@@ -3,9 +3,10 @@
 import bisect
 import json
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Any
 
-from components.select.choose import FLAGS, Choice
+from components.select.choose import FLAGS, REFUSED, Choice, Evidence
 from components.select.settings import SelectSettings
 from components.shared.manifest import Manifest
 from components.shared.rows import Answered, Scores
@@ -25,7 +26,8 @@ class Tally:
 
     def __init__(self, settings: SelectSettings) -> None:
         self.settings = settings
-        self.rows = 0
+        self.rows = self.control_text = 0
+        self.refusal = ""
         self.flags: Counter[str] = Counter()
         self.best: Counter[str] = Counter()
         self.reasoned = 0
@@ -35,9 +37,11 @@ class Tally:
         self.labelled_alone = 0
         self.histograms: dict[str, dict[str, list[int]]] = defaultdict(dict)
 
-    def add(self, row: Answered, choice: Choice) -> None:
+    def add(self, row: Answered, evidence: Evidence, choice: Choice) -> None:
         """Count one row."""
         self.rows += 1
+        self.control_text += evidence.control_text
+        self.refusal = self.refusal or evidence.refused
         self.flags.update(choice.flags)
         for response, scores in zip(row.responses, choice.scores, strict=True):
             self._add_scores(response.origin, scores)
@@ -56,6 +60,7 @@ class Tally:
         origins = {f"best_from_{origin}": self.best[origin] for origin in ORIGINS}
         facts = {
             "rows": self.rows,
+            "rows_with_control_text": self.control_text,
             "sft_rows": sft,
             "kto_rows": kto,
             "kto_labelled_alone": self.labelled_alone,
@@ -67,6 +72,8 @@ class Tally:
         """Everything, for `report.json`."""
         return {
             "rows": self.rows,
+            "rows_with_control_text": self.control_text,
+            "first_refusal": self.refusal,
             "formula": self.settings.formula.model_dump(mode="json"),
             "reasoning": {"best_with_reasoning": self.reasoned, "learnt": self.settings.learn_reasoning},
             "origins": {origin: self.best[origin] for origin in ORIGINS},
@@ -96,6 +103,16 @@ class Tally:
             size = len(PERPLEXITY_EDGES) + 1 if name == "perplexity" else BINS
             bins = self.histograms[name].setdefault(origin, [0] * size)
             bins[_bin(name, value)] += 1
+
+
+def remarks(report: Mapping[str, Any]) -> list[str]:
+    """What scorers did with rows besides scoring them, for the log and for Kubeflow's page."""
+    refused, control_text = report["flags"][REFUSED], report["rows_with_control_text"]
+    said = {
+        f"{refused} rows are left out, the first: {report['first_refusal']}": refused,
+        f"{control_text} rows spell a control token in their text; it was encoded as text": control_text,
+    }
+    return [line for line, count in said.items() if count]
 
 
 def balance(desirable: int, undesirable: int) -> dict[str, float]:
@@ -146,6 +163,8 @@ def summarise(root: str, manifest: Manifest) -> str:
         rate = report["checks"][origin]["pass_rate"]
         passed = "no checks" if rate is None else f"{rate:.1%}"
         lines.append(f"| {origin} | {report['origins'][origin]} | {report['undesirable_origins'][origin]} | {passed} |")
+    for line in remarks(report):
+        lines += ["", line]
     reasoning = report["reasoning"]
     if note := reasoning_in_words(reasoning["best_with_reasoning"], reasoning["learnt"]):
         lines += ["", note]

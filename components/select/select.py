@@ -6,7 +6,7 @@ from components.select.check_answers import CheckMeasure
 from components.select.choose import Choice, Evidence, choose
 from components.select.measure import Plan, chunks, measure_all, read_chunk
 from components.select.measured import Measured
-from components.select.report import Tally
+from components.select.report import Tally, remarks
 from components.select.scorers.scorer import Measure
 from components.select.scorers.verifier import CHECKS
 from components.select.settings import SelectSettings
@@ -91,16 +91,20 @@ def _write(root: str, settings: SelectSettings, responses: Manifest, output: Out
     rows = evidence_by_row(root, settings, responses, output, names)
     for row, evidence in track(rows, STEP, "choosing", count_rows(responses)):
         choice = choose(row, evidence, settings)
-        tally.add(row, choice)
+        tally.add(row, evidence, choice)
         _add_rows(writers, row, choice, settings.learn_reasoning)
     for writer in writers.values():
         writer.close()
-    output.write_json("report.json", tally.report())
+    report = tally.report()
+    output.write_json("report.json", report)
+    for line in remarks(report):
+        say(STEP, line)
     if note := tally.reasoning_in_words():
         say(STEP, note)
     if writers["sft"].rows == 0 and tally.labelled_alone == 0:
         raise EmptyDataError(
-            f"none of {tally.rows} rows has a response to learn from: {tally.flags_in_words()}",
+            f"none of {tally.rows} rows has a response to learn from: {tally.flags_in_words()}"
+            + (f"; the first refusal: {tally.refusal}" if tally.refusal else ""),
             rule=f"a best response is whole, safe, not known to be wrong, and has a total of {settings.minimum_total}",
             remedy="lower minimum_total, or see the scores in report.json at this step's address",
         )

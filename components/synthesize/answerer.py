@@ -24,6 +24,8 @@ class ChunkDone(BaseModel):
     """A finished chunk: its rows, how many failed (and why the first did), and the actor's usage until now.
 
     An empty answer of the teacher is a failed one: nothing can be learnt from it. A student may have nothing to say.
+
+    `refused` counts the rows that the model's chat template refuses; `refusal` tells of the first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +36,8 @@ class ChunkDone(BaseModel):
     failed: int
     reason: str
     usage: Usage
+    refused: int = 0
+    refusal: str = ""
 
 
 class Answerer:
@@ -69,10 +73,19 @@ class Answerer:
 
     @staticmethod
     def _done(origin: Origin, index: int, replies: list[Reply], usage: Usage) -> ChunkDone:
-        failed = [reply.text for reply in replies if reply.finish == "error"]
+        failed = [reply.text for reply in replies if reply.failed]
         failed += [EMPTY for reply in replies if origin == "teacher" and not reply.text.strip()]
-        reason = failed[0] if failed else ""
-        return ChunkDone(origin=origin, index=index, rows=len(replies), failed=len(failed), reason=reason, usage=usage)
+        refused = [f"row {reply.key!r}: {reply.text}" for reply in replies if reply.refused]
+        return ChunkDone(
+            origin=origin,
+            index=index,
+            rows=len(replies),
+            failed=len(failed),
+            reason=next(iter(failed), ""),
+            usage=usage,
+            refused=len(refused),
+            refusal=next(iter(refused), ""),
+        )
 
     def _open(self, origin: Origin) -> Teacher:
         """The teacher of this origin. Chunks of one origin may run in several threads at once, which share it."""

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
+from components.models.conversation.chat_template import REMEDY
 from components.models.teacher import Reply
-from components.shared.errors import DamagedError
+from components.shared.errors import DamagedError, EmptyDataError
 from components.shared.manifest import Manifest, Shard
 from components.shared.rows import Answered, Dropped, Labelled, Origin, Response
 from components.shared.shards import SUFFIX, describe, pack_rows, read_rows
@@ -29,17 +30,28 @@ class Result(BaseModel):
 
 
 def combine(assignment: Assignment, dataset: Manifest) -> Result:
-    """Write `rows/` (and `dropped/`, for rows without any response) from the finished replies."""
+    """Write `rows/` (and `dropped/`, for rows without any response) from the finished replies.
+
+    Raises:
+        EmptyDataError: no row has a response, for chat templates refuse them.
+        DamagedError: replies are gone.
+    """
     settings = assignment.settings
     store = open_store(assignment.root).at(assignment.address)
     replies = {origin: ReplyShards(store, origin) for origin in settings.asked}
     shards: list[Shard] = []
     counts: Counter[str] = Counter()
+    first = ""
     for index, rows in slices(read_rows(assignment.root, dataset, Labelled), settings.rows_per_shard):
         by_origin = {origin: _read_whole(shard, index, rows) for origin, shard in replies.items()}
         answered, dropped = _join(rows, by_origin, settings.origins)
         _count(counts, answered, dropped, by_origin)
+        first = first or next((row.evidence for row in dropped), "")
         shards += _write(store, f"rows/{index:05d}", answered) + _write(store, f"dropped/{index:05d}", dropped)
+    if not counts["rows"] and any(counts[f"refused_{origin}"] for origin in replies):
+        raise EmptyDataError(
+            f"none of {counts['rows_without_response']} rows has a response, the first: {first}", remedy=REMEDY
+        )
     return Result(shards=tuple(shards), counts=dict(counts))
 
 
@@ -97,7 +109,8 @@ def _count(
     for origin, by_key in replies.items():
         good = [reply for reply in by_key.values() if reply.finish != "error"]
         counts[f"responses_{origin}"] += len(good)
-        counts[f"failed_{origin}"] += len(by_key) - len(good)
+        counts[f"failed_{origin}"] += sum(reply.failed for reply in by_key.values())
+        counts[f"refused_{origin}"] += sum(reply.refused for reply in by_key.values())
         counts[f"empty_{origin}"] += sum(not reply.text.strip() for reply in good)
         counts[f"cut_short_{origin}"] += sum(reply.finish == "length" for reply in good)
         # Failed answers are paid for as well.

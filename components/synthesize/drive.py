@@ -79,6 +79,7 @@ class Work:
         self.last: dict[Origin, float] = {}
         self.usages: dict[Origin, dict[Any, Usage]] = {origin: {} for origin in self.settings.asked}
         self.failed: dict[Origin, int] = dict.fromkeys(self.settings.asked, 0)
+        self.refused: dict[Origin, int] = dict.fromkeys(self.settings.asked, 0)
         self.replies: dict[Origin, int] = dict.fromkeys(self.settings.asked, 0)
         self.reasons: dict[Origin, str] = {}
         self.progress: dict[Origin, Progress] = {}
@@ -169,6 +170,9 @@ class Work:
         self.progress[origin].advance(chunk.rows)
         self.keep_attempt()
         self.failed[origin] += chunk.failed
+        if chunk.refused and not self.refused[origin]:
+            say("synthesize", f"the {origin} does not answer rows that are refused, the first: {chunk.refusal}")
+        self.refused[origin] += chunk.refused
         self.replies[origin] += chunk.rows
         if chunk.failed:
             self.reasons.setdefault(origin, chunk.reason)

@@ -17,6 +17,7 @@ class Effort(BaseModel):
     requests: int = 0
     retries: int = 0
     truncated: int = 0
+    control_text: int = 0
     seconds: float = 0.0
     slots: int = 0
     busy_seconds: float = 0.0
@@ -64,6 +65,7 @@ def effort_of(usages: list[Usage], seconds: float) -> Effort:
         requests=sum(usage.requests for usage in usages),
         retries=sum(usage.retries for usage in usages),
         truncated=sum(usage.truncated for usage in usages),
+        control_text=sum(usage.control_text for usage in usages),
         seconds=seconds,
         slots=sum(usage.slots for usage in usages),
         busy_seconds=sum(usage.busy_seconds for usage in usages),

@@ -47,13 +47,16 @@ class ReplyShards:
         self.store.write(name, pack_rows(replies)[0])
 
     def finish(self, index: int, replies: Iterable[Reply]) -> None:
-        """Keep all replies to a chunk, in the order of its rows; failed ones apart."""
+        """Keep all replies to a chunk, in the order of its rows; failed ones apart.
+
+        A conversation that the chat template refuses is not asked again, so its reply is no failed one.
+        """
         replies = list(replies)
-        failed = [reply for reply in replies if reply.finish == "error"]
+        failed = [reply for reply in replies if reply.failed]
         # The failed ones first: once the good ones are there, the chunk counts as done.
         if failed:
             self.store.write(self._name("failed", index), pack_rows(failed)[0])
-        good = [reply for reply in replies if reply.finish != "error"]
+        good = [reply for reply in replies if not reply.failed]
         self.store.write(self._name("replies", index), pack_rows(good)[0])
         if not failed:
             self.store.delete(self._name("failed", index))

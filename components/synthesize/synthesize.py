@@ -36,7 +36,7 @@ def synthesize_responses(root: str, settings: SynthesizeSettings, dataset: Manif
         dataset: an output with Labelled rows in `rows/`.
 
     Raises:
-        EmptyDataError: no instructions.
+        EmptyDataError: no instructions, or none has a response, for chat templates refuse them.
         InputError: rows that are not Labelled.
         TeacherError: a teacher cannot be reached, or too many of its answers failed.
         ModelError: a local model cannot be loaded.
@@ -149,7 +149,7 @@ def _origin_report(
     settings: SynthesizeSettings, result: Result, attempts: list[Attempt], origin: Origin
 ) -> dict[str, Any]:
     model, effort = settings.model_of(origin), total_effort(attempts, origin)
-    counted = ("responses", "failed", "cut_short", "tokens_in", "tokens_out", *CHANGES, "empty")
+    counted = ("responses", "failed", "refused", "cut_short", "tokens_in", "tokens_out", *CHANGES, "empty")
     counts = {name: result.counts[f"{name}_{origin}"] for name in counted}
     return {
         "model": model.model,
@@ -157,6 +157,7 @@ def _origin_report(
         **counts,
         "retries": effort.retries,
         "prompts_cut": effort.truncated,
+        "prompts_with_control_text": effort.control_text,
         "seconds": round(effort.seconds, 3),
         "replies_per_second": round(effort.per_second, 3),
         "slots": effort.slots,
@@ -188,6 +189,7 @@ def _price(model: TeacherSettings, tokens_in: int, tokens_out: int) -> float:
 def _counts(result: Result, report: dict[str, Any]) -> dict[str, float]:
     rates = {"rows_per_second": report["rows_per_second"]}
     for origin, facts in report["origins"].items():
+        rates[f"prompts_with_control_text_{origin}"] = facts["prompts_with_control_text"]
         rates[f"replies_per_second_{origin}"] = facts["replies_per_second"]
         rates[f"slot_utilisation_{origin}"] = facts["slot_utilisation"]
     return {**{name: float(count) for name, count in result.counts.items()}, **rates}
@@ -219,13 +221,14 @@ def summarise(root: str, manifest: Manifest) -> str:
         f"**{report['rows']:,} rows** in {report['seconds']:.0f} s ({report['rows_per_second']:.1f} rows/s); "
         f"{report['responses_original']:,} came with a response; price {report['price']:.2f} {report['currency']}",
         "",
-        "| origin | model | responses | failed | cut short | tokens in | tokens out | replies/s | slots used | price |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| origin | model | responses | failed | refused | cut short | tokens in | tokens out | replies/s | slots used "
+        "| price |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, facts in report["origins"].items():
         lines.append(
             f"| {name} | {facts['model']} ({facts['backend']}) | {facts['responses']:,} | {facts['failed']:,} "
-            f"| {facts['cut_short']:,} | {facts['tokens_in']:,} | {facts['tokens_out']:,} "
+            f"| {facts['refused']:,} | {facts['cut_short']:,} | {facts['tokens_in']:,} | {facts['tokens_out']:,} "
             f"| {facts['replies_per_second']:.1f} | {facts['slot_utilisation']:.1%} of {facts['slots']} "
             f"| {facts['price']:.2f} |"
         )

@@ -10,6 +10,7 @@ import torch
 
 from components.select.component import select
 from components.select.measured import Measured
+from components.select.report import summarise
 from components.select.scorers import likelihood
 from components.select.select import select_responses
 from components.select.settings import SelectSettings
@@ -252,6 +253,29 @@ def test_a_judge_that_answers_rubbish_fails_the_step_and_keeps_what_is_done(tmp_
     assert "likelihood" in caught.value.remedy
     assert len(list(tmp_path.glob("select/*/scores/log-probability-*/*.gz"))) == 1
     assert not list(tmp_path.glob("select/*/manifest.json"))
+
+
+def test_rows_that_a_scorers_template_refuses_are_dropped_counted_and_reported(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = save_tiny_model(tmp_path / "model")
+    template = model / "chat_template.jinja"
+    refusing = "{%- if messages[0].role == 'system' -%}{{- raise_exception('no system role') -}}{%- endif -%}"
+    template.write_text(refusing + template.read_text())
+    rows = sums(4)
+    rows[1] = rows[1].model_copy(update={"system": "Be brief."})
+    rows[3] = rows[3].model_copy(update={"instruction": "What is <|end|>?"})
+    manifest = chosen(tmp_path, rows, settings(str(model)))
+    counts = manifest.counts
+    assert (counts["rows"], counts["sft_rows"], counts["flagged_template_refused"]) == (4, 3, 1)
+    assert counts["rows_with_control_text"] == 1
+    said = capfd.readouterr().err
+    assert "1 rows are left out, the first: row 'row-2': the chat template of" in said and "'system'" in said
+    assert "1 rows spell a control token" in summarise(str(tmp_path), manifest)
+    verdicts = list(read_rows(str(tmp_path), manifest, Verdict, part="verdicts"))
+    assert verdicts[1].best is None and "template-refused" in verdicts[1].flags
+    with pytest.raises(EmptyDataError, match=r"template-refused 1.*the first refusal: row 'row-2'.*'system'"):
+        chosen(tmp_path / "all", [rows[1]], settings(str(model)))
 
 
 def test_labelled_rows_alone_make_a_kto_set(tmp_path: Path, model: str) -> None:

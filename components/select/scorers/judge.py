@@ -141,6 +141,7 @@ class JudgeMeasure:
     def __init__(self, settings: Judge, teacher: Teacher, request_template: str) -> None:
         self.settings, self.teacher, self.request_template = settings, teacher, request_template
         self.replies = self.unreadable = 0
+        self.refused: dict[str, str] = {}
         self.changes = Changes()
         self.example = ""
 
@@ -150,8 +151,11 @@ class JudgeMeasure:
         ratings = self._ask(asked)
         self._check_share()
         found = {(one.row, one.response): rating for one, rating in zip(asked, ratings, strict=True)}
+        refused = {one.row: self.refused[one.prompt] for one in asked if one.prompt in self.refused}
         return [
-            Measured(
+            Measured.of_refused(row, f"row {row.id!r}: {refused[number]}")
+            if number in refused
+            else Measured(
                 id=row.id,
                 request=found.get((number, -1)),
                 values=tuple(found.get((number, index)) for index in range(len(row.responses))),
@@ -160,7 +164,9 @@ class JudgeMeasure:
         ]
 
     def close(self) -> None:
-        """Say how many replies were unreadable, and let go of the teacher."""
+        """Say how many replies were unreadable and how many prompts needed care, and let go of the teacher."""
+        if spelt := self.teacher.usage().control_text:
+            say("select", f"{spelt} of the judge's prompts spell a control token in their text; it was encoded as text")
         if self.unreadable:
             say(
                 "select",
@@ -191,7 +197,10 @@ class JudgeMeasure:
             self.changes.take(reply)
             rating = None if reply.finish == "error" else read_rating(reply.text, self.settings.scale)
             ratings[distinct[int(reply.key)]] = rating
-            self._count(rating, reply.text)
+            if reply.refused:
+                self.refused[distinct[int(reply.key)]] = reply.text
+            else:
+                self._count(rating, reply.text)
         return [ratings.get(one.prompt) for one in asked]
 
     def _count(self, rating: float | None, text: str) -> None:

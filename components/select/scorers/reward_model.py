@@ -8,6 +8,7 @@ from pydantic import Field
 
 from components.models.reference import as_parent
 from components.select.measured import Measured
+from components.select.scorers.classified import classify
 from components.select.scorers.scorer import Measure, Scorer, is_scored, rounded
 from components.select.scorers.sequence_classifier import SequenceClassifier
 from components.shared.errors import SettingsError
@@ -61,23 +62,14 @@ class RewardMeasure:
 
     def measure(self, rows: Sequence[Answered]) -> list[Measured]:
         """One for each row; a response that is none (failed or empty) has no value."""
-        texts = [
-            self.classifier.render([*row.prompt(), Message(role="assistant", content=response.text)])
-            for row in rows
-            for response in row.responses
+        asked = {
+            (number, index): [*row.prompt(), Message(role="assistant", content=response.text)]
+            for number, row in enumerate(rows)
+            for index, response in enumerate(row.responses)
             if is_scored(response.text, response.finish)
-        ]
-        logits = iter(self.classifier.logits(texts))
-        return [
-            Measured(
-                id=row.id,
-                values=tuple(
-                    rounded(next(logits)[0]) if is_scored(response.text, response.finish) else None
-                    for response in row.responses
-                ),
-            )
-            for row in rows
-        ]
+        }
+        found = classify(self.classifier, asked)
+        return [found.measured(row, number, lambda logits: rounded(logits[0])) for number, row in enumerate(rows)]
 
     def close(self) -> None:
         """Drop the model."""

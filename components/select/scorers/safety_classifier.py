@@ -9,6 +9,7 @@ from pydantic import Field
 
 from components.models.reference import as_parent
 from components.select.measured import Measured
+from components.select.scorers.classified import REQUEST, Place, classify
 from components.select.scorers.scorer import Measure, Scorer, is_scored, rounded
 from components.select.scorers.sequence_classifier import SequenceClassifier
 from components.shared.errors import SettingsError
@@ -60,33 +61,22 @@ class SafetyMeasure:
 
     def measure(self, rows: Sequence[Answered]) -> list[Measured]:
         """One for each row; a response that is none (failed or empty) has no value."""
-        texts = []
-        for row in rows:
-            texts.append(self.classifier.render([Message(role="user", content=row.instruction)]))
-            texts += [
-                self._text(row, response.text)
-                for response in row.responses
-                if is_scored(response.text, response.finish)
-            ]
-        safe = iter([self._safe(logits) for logits in self.classifier.logits(texts)])
-        return [
-            Measured(
-                id=row.id,
-                request=next(safe),
-                values=tuple(
-                    next(safe) if is_scored(response.text, response.finish) else None for response in row.responses
-                ),
-            )
-            for row in rows
-        ]
+        asked: dict[Place, Sequence[Message]] = {}
+        for number, row in enumerate(rows):
+            asked[number, REQUEST] = [Message(role="user", content=row.instruction)]
+            for index, response in enumerate(row.responses):
+                if is_scored(response.text, response.finish):
+                    asked[number, index] = self._messages(row, response.text)
+        found = classify(self.classifier, asked)
+        return [found.measured(row, number, self._safe) for number, row in enumerate(rows)]
 
     def close(self) -> None:
         """Drop the model."""
         self.classifier.close()
 
-    def _text(self, row: Answered, text: str) -> str:
+    def _messages(self, row: Answered, text: str) -> list[Message]:
         answer = Message(role="assistant", content=text)
-        return self.classifier.render([answer] if self.reads == "response" else [*row.prompt(), answer])
+        return [answer] if self.reads == "response" else [*row.prompt(), answer]
 
     def _safe(self, logits: list[float]) -> float:
         """From the classes' logits: independent classes each have a probability, others share one."""

@@ -1,9 +1,12 @@
 """Sequence classifiers of transformers over conversations: what the safety classifier and the reward model share."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from components.models.conversation.chat_template import Refusal
+from components.models.conversation.encoder import ConversationEncoder, Encoded
 from components.models.reference import local_model
 from components.shared.errors import ModelError
 from components.shared.rows import Message
@@ -18,10 +21,12 @@ class SequenceClassifier:
         model: a sequence classification model of transformers.
         tokenizer: its tokenizer.
         batch_tokens: tokens of one forward pass, padding included.
+        reference: the model's, for messages.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, batch_tokens: int) -> None:
+    def __init__(self, model: Any, tokenizer: Any, batch_tokens: int, reference: str = "") -> None:
         self.model, self.tokenizer, self.batch_tokens = model, tokenizer, batch_tokens
+        self.encoder = ConversationEncoder(tokenizer, reference)
         limits = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
         # Tokenizers without a limit carry a huge number as theirs.
         self.context = min((limit for limit in limits if limit and limit < 10**9), default=UNKNOWN_CONTEXT)
@@ -43,30 +48,34 @@ class SequenceClassifier:
             raise _unloadable(reference, folder, error) from error
         if model.config.pad_token_id is None:
             model.config.pad_token_id = tokenizer.pad_token_id or 0
-        return cls(model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer, batch_tokens)
+        return cls(model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer, batch_tokens, reference)
 
     @property
     def labels(self) -> list[str]:
         """The names of the classes, in the order of the logits."""
         return [str(self.model.config.id2label[index]) for index in range(self.model.config.num_labels)]
 
-    def render(self, messages: Sequence[Message]) -> str:
-        """A conversation as text: by the model's chat template, or turns parted by blank lines where it has none."""
-        if self.tokenizer.chat_template:
-            turns = [message.model_dump() for message in messages]
-            return str(self.tokenizer.apply_chat_template(turns, tokenize=False))
-        return "\n\n".join(message.content for message in messages)
+    def encode(self, conversations: Sequence[Sequence[Message]]) -> list[Encoded | Refusal]:
+        """Conversations as ids: by the model's chat template, or turns parted by blank lines where it has none.
 
-    def logits(self, texts: Sequence[str]) -> list[list[float]]:
-        """The classes' logits for each text, in the order of the texts; long texts lose their beginning."""
-        distinct = list(dict.fromkeys(texts))
-        encoded = self._encode(distinct)
-        order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
-        found: dict[str, list[float]] = {}
-        for batch in _batches(order, [len(row) for row in encoded], self.batch_tokens):
-            for index, row in zip(batch, self._forward([encoded[index] for index in batch]), strict=True):
+        Text that spells a control token is encoded as text. Long conversations lose their beginning.
+        """
+        if self.tokenizer.chat_template:
+            return [one if isinstance(one, Refusal) else self._cut(one) for one in self.encoder.whole(conversations)]
+        texts = ["\n\n".join(message.content for message in messages) for messages in conversations]
+        # Without a template no special token is written in the text, and those around it are the tokenizer's to add.
+        ids = self.tokenizer(texts, split_special_tokens=True)["input_ids"] if texts else []
+        return [self._cut(Encoded(list(row))) for row in ids]
+
+    def logits(self, conversations: Sequence[Encoded]) -> list[list[float]]:
+        """The classes' logits for each conversation, in their order."""
+        keys = [tuple(one.prompt) for one in conversations]
+        distinct = sorted(dict.fromkeys(keys), key=len)
+        found: dict[tuple[int, ...], list[float]] = {}
+        for batch in _batches(list(range(len(distinct))), [len(row) for row in distinct], self.batch_tokens):
+            for index, row in zip(batch, self._forward([distinct[index] for index in batch]), strict=True):
                 found[distinct[index]] = row
-        return [found[text] for text in texts]
+        return [found[key] for key in keys]
 
     def close(self) -> None:
         """Drop the model."""
@@ -76,14 +85,10 @@ class SequenceClassifier:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _encode(self, texts: list[str]) -> list[list[int]]:
-        if not texts:
-            return []
-        templated = bool(self.tokenizer.chat_template)
-        ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=not templated)["input_ids"]
-        return [row[-self.context :] for row in ids]
+    def _cut(self, encoded: Encoded) -> Encoded:
+        return replace(encoded, prompt=encoded.prompt[-self.context :])
 
-    def _forward(self, rows: list[list[int]]) -> list[list[float]]:
+    def _forward(self, rows: list[tuple[int, ...]]) -> list[list[float]]:
         import torch
 
         # Padding on the right: classifiers read the first token, or the last one that is no padding.

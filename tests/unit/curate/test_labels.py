@@ -7,7 +7,7 @@ from components.curate.labels import Label, Labels, ask_labels, label_prompt, pa
 from components.curate.settings import CurateSettings
 from components.models.settle_reply import why_empty
 from components.models.teacher import Reply, Request, Sampling, TeacherSettings
-from components.shared.errors import TeacherError
+from components.shared.errors import EmptyDataError, TeacherError
 from components.shared.manifest import Parent
 from components.shared.rows import Instruction
 
@@ -88,8 +88,10 @@ class Scripted:
                 raise KeyboardInterrupt
             self.asked.append(request.key)
             text = self.script.get(request.key, "science / physics")
-            finish = "error" if text.startswith("HTTP") else "stop"
-            yield Reply(key=request.key, text=text, tokens_in=10, tokens_out=2, finish=finish)  # type: ignore[arg-type]
+            refused = text.startswith("the chat template")
+            finish = "error" if text.startswith("HTTP") or refused else "stop"
+            facts = {"key": request.key, "text": text, "finish": finish, "refused": refused}
+            yield Reply.model_validate({**facts, "tokens_in": 10, "tokens_out": 2})
 
     def close(self) -> None:
         self.closed = True
@@ -162,6 +164,21 @@ def test_failed_requests_are_told_from_rubbish(tmp_path: Path) -> None:
     with pytest.raises(TeacherError, match=r"\(3 requests failed\)") as caught:
         ask(tmp_path, Scripted({f"id{number}": "HTTP 500" for number in range(20)}), 20)
     assert "request failed: HTTP 500" in caught.value.problem
+
+
+REFUSAL = "the chat template of 'tiny' refuses the role 'user' in a conversation of user: no"
+
+
+def test_rows_that_the_template_refuses_are_counted_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = {f"id{number}": REFUSAL for number in range(4)}
+    labels = ask(tmp_path, Scripted(script), 5)
+    assert set(labels.refused) == set(script) and not labels.missing, "four of five would be too many without a label"
+    assert f"4 rows cannot be labelled, the first: row 'id0': {REFUSAL}" in capsys.readouterr().err
+
+
+def test_rows_that_are_all_refused_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(EmptyDataError, match=r"3 rows cannot be labelled, the first: row 'id0'.*'tiny'.*'user'"):
+        ask(tmp_path, Scripted({f"id{number}": REFUSAL for number in range(3)}), 3)
 
 
 def test_why_a_request_failed_is_said_in_full(tmp_path: Path) -> None:

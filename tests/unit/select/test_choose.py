@@ -1,5 +1,6 @@
 """Which response is chosen, which is learnt against, and which flags are raised."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -147,6 +148,16 @@ def test_the_verifier_takes_the_verdict_by_vote() -> None:
     verified = Evidence(checks=found.checks, quality=found.checks, safety=found.safety, likelihood=found.likelihood)
     choice = choose(row(("5", "4", "6")), verified, settings(quality={"scorer": "verifier"}))
     assert [scores.quality for scores in choice.scores] == [0.0, 1.0, 0.0] and choice.best == 1
+
+
+@pytest.mark.parametrize("score", ["perplexity", "safety", "quality", "likelihood"])
+def test_a_row_that_a_scorers_template_refuses_is_dropped(score: str) -> None:
+    refused = Measured.of_refused(row(), "row '1': the chat template of 'm' refuses the role 'system'")
+    found = replace(evidence(), **{score: refused})
+    choice = choose(row(), found, settings())
+    assert (choice.best, choice.worst) == (None, None)
+    assert choice.flags == ("template-refused", "nothing-desirable") and found.refused.startswith("row '1'")
+    assert choice.kto == () == choose(labelled(False, "a", "b", "c"), found, settings()).kto
 
 
 def labelled(label: bool | None, *texts: str, **changed: Any) -> Answered:

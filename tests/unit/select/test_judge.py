@@ -25,7 +25,9 @@ class Scripted:
             prompt = request.messages[0].content
             self.prompts.append(prompt)
             text = next((reply for part, reply in self.replies.items() if part in prompt), "no comment")
-            yield Reply(key=request.key, text=text, finish="error" if text == "error" else "stop")
+            refused = text.startswith("the chat template")
+            finish = "error" if text == "error" or refused else "stop"
+            yield Reply.model_validate({"key": request.key, "text": text, "finish": finish, "refused": refused})
 
     def usage(self) -> Usage:
         return Usage()
@@ -95,3 +97,11 @@ def test_rubbish_is_counted_and_fails_above_its_share(reply: str, most: float, f
     with pytest.raises(TeacherError, match="10 of the judge's 20 replies") as caught:
         measure.measure(rows)
     assert "max_unreadable_share" in caught.value.rule
+
+
+def test_a_row_that_the_judges_template_refuses_is_no_unreadable_reply() -> None:
+    why = "the chat template of 'judge' refuses the role 'user' in a conversation of user: no"
+    measure = JudgeMeasure(QualityJudge(teacher=TEACHER), Scripted({"odd": why, "good": "Rating: 10"}), "")
+    found = measure.measure([row(number, "good", "odd" if number % 2 else "good too") for number in range(30)])
+    assert [one.values for one in found] == [(1.0, 1.0), (None, None)] * 15
+    assert found[1].refused == f"row '1': {why}" and not found[0].refused and measure.unreadable == 0

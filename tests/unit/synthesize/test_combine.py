@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.models.teacher import Reply
-from components.shared.errors import DamagedError
+from components.shared.errors import DamagedError, EmptyDataError
 from components.shared.manifest import Manifest
 from components.shared.output import Output
 from components.shared.rows import Answered, Labelled, Origin
@@ -96,6 +96,36 @@ def test_a_lost_reply_is_noticed_and_asked_again_by_the_next_run(tmp_path: Path)
     with pytest.raises(DamagedError, match="student to 1 rows"):
         combine(assignment, dataset)
     assert (replies["teacher"].done(), replies["student"].done()) == ({0, 1}, {0})
+
+
+def refuse(shards: ReplyShards, keys: frozenset[str]) -> None:
+    why = f"the chat template of {shards.origin!r} refuses the role 'system' in a conversation of system, user: no"
+    for index, chunk in enumerate((["r0", "r1"], ["r2"])):
+        given = [
+            Reply(key=key, text=why, finish="error", refused=True) if key in keys else Reply(key=key, text="yes")
+            for key in chunk
+        ]
+        shards.finish(index, given)
+
+
+def test_rows_that_a_template_refuses_are_counted_apart_from_failures(tmp_path: Path) -> None:
+    assignment, dataset, replies = prepared(tmp_path)
+    refuse(replies["teacher"], frozenset({"r0", "r1"}))
+    refuse(replies["student"], frozenset({"r0"}))
+    counts = combine(assignment, dataset).counts
+    assert (counts["rows"], counts["rows_without_response"]) == (2, 1)
+    assert (counts["refused_teacher"], counts["failed_teacher"], counts["responses_teacher"]) == (2, 0, 1)
+    assert replies["teacher"].done() == {0, 1}, "they are not asked again"
+
+
+def test_rows_that_are_all_refused_are_an_error(tmp_path: Path) -> None:
+    assignment, dataset, replies = prepared(tmp_path)
+    every = frozenset({"r0", "r1", "r2"})
+    for shards in replies.values():
+        refuse(shards, every)
+    settings = assignment.settings.model_copy(update={"origins": ("teacher", "student")})
+    with pytest.raises(EmptyDataError, match=r"none of 3 rows has a response, the first: .*'teacher' refuses the role"):
+        combine(assignment.model_copy(update={"settings": settings}), dataset)
 
 
 def test_reasoning_is_kept_apart_in_every_response(tmp_path: Path) -> None:
