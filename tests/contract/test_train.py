@@ -107,7 +107,7 @@ class Bench:
         handed = artifact(self.folder, "dataset")
         Path(handed.path).write_text((dataset or self.selected).model_dump_json())
         model, summary, logged = artifact(self.folder, "model"), artifact(self.folder, "summary"), {}
-        metrics = SimpleNamespace(log_metric=logged.__setitem__)
+        metrics = SimpleNamespace(path=str(self.folder / "metrics"), log_metric=logged.__setitem__)
         values = SETTINGS | settings
         uri = train.python_func(self.root, "train-sft", values, handed, str(self.student), model, metrics, summary)
         return uri, SimpleNamespace(model=model, summary=Path(summary.path).read_text(), metrics=logged)
