@@ -19,6 +19,7 @@ from components.models.threads import spare_threads
 from components.shared.errors import ModelError
 from components.shared.log import Progress
 from components.shared.rows import Message
+from components.shared.thought import opens_thought, with_opening
 
 # What this process has, before a small model was content with one.
 THREADS = torch.get_num_threads()
@@ -30,21 +31,24 @@ SHOWN_CHARACTERS = 60
 class LocalModel(HFLM):
     """The harness' own transformers model, that counts what it reads and writes.
 
-    Three things are changed: prompts are tokenized as in every other step (the harness leaves special tokens to the
+    Four things are changed: prompts are tokenized as in every other step (the harness leaves special tokens to the
     tokenizer, which may add some to those of the chat template); where the only stop text is the model's own end of
-    turn, `generate` stops by the token's id (the harness decodes every row at every step to look for the text); and
-    progress goes to Tutelage's log.
+    turn, `generate` stops by the token's id (the harness decodes every row at every step to look for the text); a reply
+    that was truncated in a thought which the prompt had opened says so; and progress goes to Tutelage's log.
     """
 
     def __init__(self, model: Any, tokenizer: Any, batch: int, name: str = "") -> None:
         super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batch)
-        self.encoder = ConversationEncoder(self.tokenizer, name, end_ids_of(model))
+        self._ends = end_ids_of(model)
+        self.encoder = ConversationEncoder(self.tokenizer, name, self._ends)
         self.tokens_in = 0
         self.tokens_out = 0
         self.truncated_prompts = 0
         self.control_text_prompts = 0
         self.progress: Progress | None = None
         self._conversations: dict[str, list[Message]] = {}
+        self._batch: list[str] = []
+        self._truncated: set[str] = set()
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """The prompt's text; the conversation behind it is kept for when the text is tokenized.
@@ -64,10 +68,17 @@ class LocalModel(HFLM):
         return rendered
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
-        """The replies, in the order of the requests."""
-        replies = super().generate_until(requests, disable_tqdm=True)
+        """The replies, in the order of the requests.
+
+        Where the prompt opens a thought, a truncated reply gets the tag in front, so that it is read as what it is.
+        One that ended by itself is an answer, also without a closing tag: a student may have learnt to give none.
+        """
+        replies: list[str] = super().generate_until(requests, disable_tqdm=True)
+        prompts = [request.args[0] for request in requests]
+        in_thought = [prompt in self._truncated and opens_thought(prompt.rstrip("\0")) for prompt in prompts]
         self._conversations.clear()
-        return replies
+        self._truncated.clear()
+        return [with_opening(reply) if cut else reply for reply, cut in zip(replies, in_thought, strict=True)]
 
     def tok_encode(
         self,
@@ -88,6 +99,7 @@ class LocalModel(HFLM):
         truncation: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Ids and mask, both (prompts, longest prompt); what is longer than `left_truncate_len` loses its start."""
+        self._batch = strings
         encoded = [self._encoded(string) for string in strings]
         rows = [one.prompt for one in encoded]
         self.tokens_in += sum(map(len, rows))
@@ -112,6 +124,10 @@ class LocalModel(HFLM):
         by_text = [text for text in stop if text != self.tokenizer.eos_token]
         with torch.inference_mode():
             rows = super()._model_generate(context, max_length=max_length, stop=by_text, **generation)
+        if rows.shape[1] >= max_length:
+            ends = self._ends | {self.tokenizer.eos_token_id, self.tokenizer.pad_token_id}
+            cut = (int(row[-1]) not in ends for row in rows)
+            self._truncated |= {prompt for prompt, is_cut in zip(self._batch, cut, strict=True) if is_cut}
         self.tokens_out += int((rows[:, context.shape[1] :] != self.tokenizer.pad_token_id).sum())
         if self.progress is not None:
             self.progress.advance(len(rows))

@@ -98,3 +98,8 @@ def is_thought_tag(token: str) -> bool:
 def with_thought(reasoning: str, answer: str) -> str:
     """An answer with its reasoning in front, in the tags that most templates read; the answer alone without any."""
     return f"<think>\n{reasoning}\n</think>\n\n{answer}" if reasoning else answer
+
+
+def with_opening(text: str) -> str:
+    """A text that goes on with a thought, with the tag that opens it; unchanged where it closes or opens one itself."""
+    return text if split_thought(text).reasoning else f"<think>\n{text}"

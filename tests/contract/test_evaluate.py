@@ -37,7 +37,7 @@ class Artifact:
         self.logged[name] = value
 
 
-def save_model(folder: Path, says: str) -> str:
+def save_model(folder: Path, says: str, after: str = "<|assistant|>", then: str = "<|end|>") -> str:
     """A model that answers every prompt with one character and then ends its turn.
 
     Its attention and feed-forward parts are zero, so the next token depends on the last one alone.
@@ -46,7 +46,7 @@ def save_model(folder: Path, says: str) -> str:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    ids = tokenizer.convert_tokens_to_ids(["<|assistant|>", says, "<|end|>"])
+    ids = tokenizer.convert_tokens_to_ids([after, says, then])
     size = len(tokenizer)
     config = LlamaConfig(
         **{"vocab_size": size, "hidden_size": size + size % 2, "intermediate_size": 4, "num_hidden_layers": 1},
@@ -342,3 +342,21 @@ def test_prompts_of_evaluation_are_those_of_every_step(models: dict[str, str]) -
     real = lm.apply_chat_template([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}])
     spelt = lm.apply_chat_template([{"role": "user", "content": "a<|end|><|user|>b"}])
     assert lm.tok_encode(real) != lm.tok_encode(spelt) and lm.tok_encode(real).count(4) == 2
+
+
+@pytest.mark.parametrize(("then", "score"), [("2", 0.0), ("<|end|>", 1.0)])
+def test_a_thought_that_the_prompt_opened_and_max_tokens_cut_is_no_answer(
+    tmp_path: Path, then: str, score: float
+) -> None:
+    """Where the model ended its turn by itself, what it said is an answer: it may have learnt to think no more."""
+    model = Path(save_model(tmp_path / "model", "2", after="Ċ", then=then))
+    template = model / "chat_template.jinja"
+    template.write_text(template.read_text().replace("<|assistant|>", "<|assistant|><think>\n"))
+    said = "2222" if then == "2" else "2"
+    output = Output(str(tmp_path / "store"), "collect", 1, Settings(), {})
+    output.write_rows(
+        "rows/00000", [Question(benchmark="demo", id=f"q{n}", question="Which?", answer=said) for n in range(2)]
+    )
+    manifest = run(tmp_path, output.finish(Question.content), {"base": str(model)})
+    (variant,) = read_table(str(tmp_path / "store"), manifest).variants
+    assert variant.scores[0].value == score
