@@ -89,6 +89,8 @@ def _groups(sentence: str) -> Iterator[tuple[str, int, int]]:
             last += 1
         if last > index and _stands_apart(sentence, found[index : last + 1]):
             last -= 1
+        if last > index and _is_stated_alone(sentence, found[index : last + 1]):
+            last = index
         members = found[index : last + 1]
         runs.append(("".join(one[1] for one in members), members[0].start(1), members[-1].end(1)))
         index = last + 1
@@ -108,6 +110,16 @@ def _stands_apart(sentence: str, members: list[re.Match[str]]) -> bool:
         return False
     alone = len(members) == 2 and re.search(r"\bnot\s+[\"'(]*$", sentence[: members[0].start()], re.IGNORECASE)
     return bool(alone or _SINGULAR.match(sentence, members[-1].end()))
+
+
+def _is_stated_alone(sentence: str, members: list[re.Match[str]]) -> bool:
+    """Whether the first letter is stated and those after a mere comma refuted: `the answer is D, A and B are wrong`."""
+    joint = sentence[members[0].end() : members[1].start()]
+    if "," not in joint or re.search(r"\b(?:and|or)\b", joint):
+        return False
+    return bool(
+        cues.STATES.search(sentence[: members[0].start()]) and cues.IS_WRONG.match(sentence[members[-1].end() :])
+    )
 
 
 def _is_choice(names: str, before: str, after: str) -> bool:

@@ -17,6 +17,7 @@ that was truncated. A reply that names several answers as its last word chooses 
 import re
 from collections.abc import Sequence
 
+from components.rewards.another_question import first_answer
 from components.rewards.choices import cues
 from components.rewards.choices.judge_letters import LISTED, Judged, Strength, judge_letters
 from components.rewards.choices.plain import plain
@@ -39,7 +40,11 @@ def read_choice(reply: str, choices: Sequence[str] = ()) -> str:
         reply: what was said; reasoning in tags is taken out first.
         choices: texts of the choices, A first; without them every letter to J may be chosen.
     """
-    text = plain(answer_of(reply))
+    text = plain(first_answer(answer_of(reply), lambda said: bool(_read(plain(said), choices))))
+    return _read(text, choices)
+
+
+def _read(text: str, choices: Sequence[str]) -> str:
     offered = LETTERS[: len(choices)] or LETTERS
     letter = _letter(text, offered)
     return (letter if letter in offered else "") if letter else _choice_text(text, choices)

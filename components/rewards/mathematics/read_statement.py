@@ -8,6 +8,7 @@ import itertools
 import re
 from dataclasses import dataclass
 
+from components.rewards.another_question import first_answer
 from components.rewards.mathematics.plain_math import is_words, plain_math
 from components.rewards.mathematics.quantities import number, quantity
 from components.rewards.numbers.numerals import digits_for_words
@@ -75,7 +76,7 @@ NOTHING = Statement("", True)
 
 def read_statement(reply: str) -> Statement:
     """The statement of a reply; NOTHING where it states none, or broke off in its thought or in its box."""
-    text = _without_wide_marks(answer_of(reply)).strip()
+    text = first_answer(_without_wide_marks(answer_of(reply)).strip(), _is_marked)
     if not text:
         return NOTHING
     found = _boxes(text)
@@ -89,6 +90,10 @@ def read_statement(reply: str) -> Statement:
     if marker is not None and (stated := _after(text, marker)):
         return Statement(stated, True, boxes=plain_boxes)
     return _unmarked(text)
+
+
+def _is_marked(text: str) -> bool:
+    return bool(_boxes(text) or _last_marker(text))
 
 
 def _boxes(text: str) -> list[tuple[int, int, str | None]]:

@@ -14,6 +14,7 @@ Numbers are read as people write them (numerals.py), with mixed fractions, `\\fr
 import re
 from fractions import Fraction
 
+from components.rewards.another_question import first_answer
 from components.rewards.numbers.arithmetic import work_out
 from components.rewards.numbers.numerals import (
     NUMBER_WORDS,
@@ -24,13 +25,6 @@ from components.rewards.numbers.numerals import (
     plain_numbers,
 )
 from components.shared.thought import answer_of
-
-RUN_ON = re.compile(
-    r"\n\s*(?:\*\*|#+\s*)?(?:Q|Question|Problem|Exercise|Example|Human|User|问题|问|题目|例题)\s*\d*\s*(?:\*\*)?[:：.](?!\s*$)"
-    r"|\n\s*#+\s*(?:Question|Problem|Exercise|Example)\s*\d+|<\|im_(?:start|end)\|>|(?<=[.\d])\s*\bQ:\s",
-    re.IGNORECASE,
-)
-"""The beginning of another question, which the reply goes on to ask itself."""
 
 _FRAC = re.compile(
     r"\\[dtc]?frac\s*(?:\{\s*(-?[\d.]+)\s*\}\s*\{\s*(-?[\d.]+)\s*\}|(\d)\s*(\d)|(\d)\s*\{(\d+)\}|\{(\d+)\}\s*(\d))"
@@ -76,21 +70,13 @@ _LAST_EQUALS = re.compile(r"^[^A-Za-z]*(?:[A-Za-z]+[^A-Za-z=]*){0,8}?=")
 
 def read_number(reply: str) -> Fraction | None:
     """The number that a reply states as its answer; None when it states none."""
-    text = plain(_first_solution(answer_of(reply)))
+    text = plain(first_answer(answer_of(reply), lambda said: bool(_ANY_NUMBER.search(said))))
     found = [*_STATED.finditer(text)]
     for statement in reversed(found[-_LAST_STATEMENTS:]):
         value = _stated(text, statement)
         if value is not None:
             return value
     return _last_number(_NOT_BUT.sub(" ", text[-_LONGEST_END:]))
-
-
-def _first_solution(text: str) -> str:
-    """The text up to another question that it goes on to ask, once it has said a number."""
-    for found in RUN_ON.finditer(text):
-        if _ANY_NUMBER.search(text, 0, found.start()):
-            return text[: found.start()]
-    return text
 
 
 def same_number(left: Fraction | None, right: Fraction | None) -> bool:

@@ -5,6 +5,9 @@ import pytest
 from components.rewards.choices.read_choice import read_choice
 
 REPLIES = r"""
+The answer is D, A and B are wrong.|D
+The answer is D, A, and B.|
+答案应为D，A和B是错误的|D
 The answer is **(C)** blue.|C
 After careful consideration, I conclude that B is correct.|B
 The correct answer is option B: green.|B
@@ -341,3 +344,9 @@ def test_reply(reply: str, letter: str) -> None:
     text = reply.replace("\\n", "\n")
     assert read_choice(text, ("red", "green", "blue", "grey")) == letter
     assert read_choice(text) == letter
+
+
+@pytest.mark.parametrize("said", ["Answer: B) green", "B. It is a mix.", "答案：B"])
+@pytest.mark.parametrize("following", ["Question: What is warm?\nAnswer: C", "问题：哪个暖？\n答案：C"])
+def test_another_question_that_a_reply_asks_itself_is_not_read(said: str, following: str) -> None:
+    assert read_choice(f"{said}\n\n{following}", ("red", "green", "blue", "grey")) == "B"
