@@ -40,6 +40,7 @@ class _Scanner:
         self._rows: list[int] = []
         self._searched: list[tuple[list[str], list[str]]] = []
         self._counted: list[list[str]] = []
+        self._desirable: list[bool | None] = []
         self._tokens = 0
 
     def take(self, row: Instruction) -> None:
@@ -62,6 +63,7 @@ class _Scanner:
         self._rows.append(number)
         self._searched.append((asked, response))
         self._counted.append(counted)
+        self._desirable.append(row.desirable)
         self._tokens += len(asked) + len(response)
         if self._tokens >= BATCH_TOKENS:
             self.flush()
@@ -71,7 +73,8 @@ class _Scanner:
         for place, overlap in found.items():
             self.columns.drop(self._rows[place], Reason.EVALUATION_OVERLAP, overlap.evidence)
         hashes = simhashes(self._hasher.batch(self._counted), self._settings.shingle)
-        for row, value, tokens in zip(self._rows, hashes, self._counted, strict=True):
+        short, numbers = self._settings.short_tokens, self._settings.numbers_distinguish
+        for row, value, tokens, label in zip(self._rows, hashes, self._counted, self._desirable, strict=True):
             self.columns.hashes[row] = int(value)
-            self.columns.guards[row] = guard(tokens, self._settings.short_tokens, self._settings.numbers_distinguish)
-        self._rows, self._searched, self._counted, self._tokens = [], [], [], 0
+            self.columns.guards[row] = guard(tokens, short, numbers, label)
+        self._rows, self._searched, self._counted, self._desirable, self._tokens = [], [], [], [], 0

@@ -47,15 +47,17 @@ def _count_bits(votes: Votes, hashes: Hashes, owners: Positions) -> None:
     votes[owners[starts]] += np.add.reduceat(bits, starts, axis=0, dtype=np.int32)
 
 
-def guard(tokens: Sequence[str], short_tokens: int, numbers_distinguish: bool) -> int:
+def guard(tokens: Sequence[str], short_tokens: int, numbers_distinguish: bool, desirable: bool | None = None) -> int:
     """What must be equal besides the simhash's distance: all tokens of a short text, the numbers of a longer one.
 
     A text is short below `short_tokens` words: in scripts whose tokens are smaller than words, that takes more tokens.
+    The label of the response counts too: the good and the bad response to one question are two pieces of evidence.
     """
+    label = "" if desirable is None else f"desirable {desirable} "
     if len(tokens) < short_tokens or sixths(tokens).sum() < short_tokens * WORD:
-        return digest("tokens " + " ".join(tokens))
+        return digest(f"{label}tokens " + " ".join(tokens))
     numbers = [token for token in tokens if is_number(token)] if numbers_distinguish else []
-    return digest("numbers " + " ".join(numbers))
+    return digest(f"{label}numbers " + " ".join(numbers))
 
 
 class Fillers:

@@ -24,6 +24,10 @@ TEACHER = TeacherSettings(backend="openai", model="tiny")
 SETTINGS = CurateSettings(teacher=TEACHER, label_template="Label: {instruction}", rare_below=2, cap_of_median=None)
 
 
+LABELLED = (("red", True), ("blue", False), ("orange", True), ("green", False))
+"""Responses to one question, good and bad."""
+
+
 class Teacher:
     """Labels by the first word; answers some instructions with what a test wants."""
 
@@ -128,6 +132,15 @@ def test_duplicates_and_overlap_never_reach_the_teacher(tmp_path: Path, teacher:
     curate_instructions(root, SETTINGS, *inputs(root))
     assert len(teacher.asked) == 12
     assert not any("France?" in text or "Please" in text for text in teacher.asked)
+
+
+def test_the_good_and_the_bad_response_to_one_question_both_stay(tmp_path: Path, teacher: Teacher) -> None:
+    root = str(tmp_path)
+    rows = [instruction("sum of every warm colour", response=said, desirable=label) for said, label in LABELLED]
+    manifest = curate_instructions(root, SETTINGS, *inputs(root, rows))
+    kept = [(row.response, row.desirable) for row in read_rows(root, manifest, Labelled)]
+    assert kept == [("red", True), ("blue", False)]
+    assert {reason for reason, _ in dropped(root, manifest).values()} == {"near-duplicate"}
 
 
 def test_a_second_call_returns_the_same_address_and_asks_nothing(tmp_path: Path, teacher: Teacher) -> None:
