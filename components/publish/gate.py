@@ -231,7 +231,7 @@ def _sentence(table: ComparisonTable, benchmark: str, verdicts: tuple[VariantVer
         return (
             f"{chosen.variant} is promoted: {100 * part.score:.1f} % on {benchmark}, {points(part.difference)} above "
             f"the base at {100 * base_score:.1f} % (95 % interval {100 * low:+.1f} to {100 * high:+.1f}, "
-            f"{part.questions} questions on which it was not chosen)."
+            f"on {part.questions} questions held out from the selection)."
         )
     best = chosen or max(verdicts, key=lambda v: (v.selection.score if v.selection else -1.0, v.variant), default=None)
     if best is None:

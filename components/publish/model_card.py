@@ -77,7 +77,7 @@ def _row(score: Score, winner: Variant, base: Variant) -> dict[str, str]:
 
 
 def _scores(variant: Variant) -> tuple[Score, ...]:
-    """Those of the questions on which nothing was chosen: the others flatter the winner."""
+    """Those of the confirmation part: the selection part flatters the winner."""
     return variant.confirmation.scores if variant.confirmation else ()
 
 

@@ -68,7 +68,7 @@ def test_the_best_on_the_selection_part_is_judged_on_the_confirmation_part() -> 
     assert sft.confirmation.interval == pytest.approx((0.18 - 0.0196, 0.18 + 0.0196), abs=1e-4)
     assert result.sentence == (
         "sft is promoted: 58.0 % on quiz, 18.0 points above the base at 40.0 % (95 % interval +16.0 to +20.0, "
-        "250 questions on which it was not chosen)."
+        "on 250 questions held out from the selection)."
     )
 
 
