@@ -4,14 +4,16 @@ The format of the headers: https://huggingface.co/docs/safetensors (8 bytes of l
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from components.models.hub_files import HubFiles
 from components.models.reference import is_hub_id, open_model
 from components.shared.errors import ModelError, NotFoundError
-from components.shared.store import Store, open_store
+from components.shared.log import say
+from components.shared.store import Entry, open_store
 
 CONFIG = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -19,6 +21,14 @@ SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 LONGEST_HEADER = 100_000_000
 """Bytes; the limit of the safetensors library."""
+
+
+class Readable(Protocol):
+    """What is asked of a store, or of a hub, to read a model's files."""
+
+    def list(self, prefix: str = "") -> Iterator[Entry]: ...
+    def read(self, key: str) -> bytes: ...
+    def read_chunks(self, key: str) -> Iterator[bytes]: ...
 
 
 @dataclass(frozen=True)
@@ -78,11 +88,32 @@ class StoredModel:
 
 
 def read_model(reference: str) -> StoredModel | None:
-    """A model's files where they are; None for a hub id, whose files are not here yet. Raises ModelError."""
+    """A model's files where they are; None for a hub id where the hub cannot be asked. Raises ModelError."""
     if is_hub_id(reference):
-        return None
+        return _read_hub(reference)
     store, part = open_model(reference)
     return _read_store(reference, store, part)
+
+
+def _read_hub(reference: str) -> StoredModel | None:
+    """A hub's model by its small files and its headers; None, which is logged, where the hub is out of reach."""
+    try:
+        from httpx2 import HTTPError  # what huggingface_hub asks with
+        from huggingface_hub import HfFileSystem
+        from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    except ModuleNotFoundError as error:
+        _note_unasked(reference, error)
+        return None
+    try:
+        return _read_store(reference, HubFiles(reference, HfFileSystem(skip_instance_cache=True)), "")
+    except (HfHubHTTPError, OfflineModeIsEnabled, HTTPError, OSError) as error:
+        _note_unasked(reference, error)
+        return None
+
+
+def _note_unasked(reference: str, error: Exception) -> None:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    say("models", f"{reference}: judged once a job has its files, since the hub cannot be asked from here: {reason}")
 
 
 def read_folder(folder: Path, reference: str = "") -> StoredModel:
@@ -98,7 +129,7 @@ def read_tensors(folder: Path, reference: str = "") -> dict[str, StoredTensor]:
 class _Files:
     """A model's files in a store, below `part`."""
 
-    def __init__(self, reference: str, store: Store, part: str) -> None:
+    def __init__(self, reference: str, store: Readable, part: str) -> None:
         self.reference, self.store, self.part = reference, store, part
         self.sizes = {entry.key.removeprefix(part): entry.bytes for entry in store.list(part)}
 
@@ -115,7 +146,7 @@ class _Files:
         return found
 
 
-def _read_store(reference: str, store: Store, part: str) -> StoredModel:
+def _read_store(reference: str, store: Readable, part: str) -> StoredModel:
     files = _Files(reference, store, part)
     try:
         config = _parse(files.read(CONFIG), reference, CONFIG)
@@ -154,7 +185,7 @@ def _require_listed(reference: str, listed: list[str], tensors: Mapping[str, Sto
         )
 
 
-def _read_head(store: Store, key: str, reference: str, size: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+def _read_head(store: Readable, key: str, reference: str, size: int) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Type and shape by name, from a file's first bytes."""
     data, length = b"", None
     for chunk in store.read_chunks(key):

@@ -1,6 +1,7 @@
 """Whether a training can start from a model: judged from its config.json, headers and tokenizer, without torch.
 
-The train step asks before it starts a job, so before GPUs are taken; a hub's model is judged when the job has it.
+The train step asks before it starts a job, so before GPUs are taken; a hub's model too where the hub can be asked, else
+when the job has it.
 """
 
 import re
@@ -27,7 +28,7 @@ PADDED_TABLES = frozenset(
 
 
 def check_start(reference: str, settings: TrainSettings, task: str) -> None:
-    """Judge a start where it is; a hub id, whose files are not here, passes.
+    """Judge a start where it is; a hub id passes where the hub cannot be asked, which is logged.
 
     Args:
         reference: the model's.

@@ -2,19 +2,16 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import pytest
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+from tests.hub_server import COMMIT, serve_hub
+
 FILES = {
     "README.md": b"---\nlicense: mit\n---\n",
     "train.jsonl": "".join(
@@ -38,72 +35,11 @@ print(json.dumps({"rows": rows, "parents": manifest.model_dump()["parents"], "ad
 """
 
 
-class Hub(BaseHTTPRequestHandler):
-    """As much of the hub's API as its clients need for a public data set of plain files."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        path = urlparse(self.path).path
-        if re.fullmatch(r"/api/datasets/owner/name(/revision/(main|v1|[0-9a-f]{40}))?", path):
-            siblings = [{"rfilename": name} for name in FILES]
-            self._answer({"id": "owner/name", "sha": COMMIT, "siblings": siblings, "private": False, "tags": []})
-        elif path.startswith(f"/api/datasets/owner/name/tree/{COMMIT}"):
-            self._answer([_entry(name) for name in FILES])
-        elif path.startswith(f"/datasets/owner/name/resolve/{COMMIT}/"):
-            self._file(path.rpartition("/")[2])
-        else:
-            self._refuse()
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        if urlparse(self.path).path == f"/api/datasets/owner/name/paths-info/{COMMIT}":
-            self._answer([_entry(name) for name in FILES if name in body])
-        else:
-            self._refuse()
-
-    def _file(self, name: str) -> None:
-        if name not in FILES:
-            self._refuse()
-            return
-        data, status = FILES[name], 200
-        if wanted := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
-            data = data[int(wanted[1]) : int(wanted[2]) + 1 if wanted[2] else None]
-            status = 206
-        self._send(status, data, {"ETag": f'"{name}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"})
-
-    def _answer(self, value: Any) -> None:
-        self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
-
-    def _refuse(self) -> None:
-        self._send(404, b"{}", {"X-Error-Code": "RepoNotFound" if "absent" in self.path else "EntryNotFound"})
-
-    def _send(self, status: int, data: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(data))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
-def _entry(name: str) -> dict[str, Any]:
-    return {"type": "file", "path": name, "size": len(FILES[name]), "oid": f"{abs(hash(name)):040x}"}
-
-
 @pytest.fixture(scope="module")
 def hub() -> Iterator[str]:
     """The endpoint of the stand-in."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with serve_hub("datasets", FILES) as hub:
+        yield hub.endpoint
 
 
 def collect(endpoint: str, home: Path, **source: Any) -> subprocess.CompletedProcess[str]:

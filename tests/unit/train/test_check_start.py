@@ -50,10 +50,6 @@ def test_a_complete_start_passes(start: Path) -> None:
     check_start(str(split_weights(start, 3)), settings(), "train")
 
 
-def test_a_hub_id_is_judged_in_the_job() -> None:
-    check_start("owner/name-that-is-nowhere", settings(), "train")
-
-
 @pytest.mark.parametrize(
     ("change", "named"),
     [
