@@ -1,11 +1,41 @@
 """Records from batches of columns (Parquet, Arrow)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-from components.collect.records import Broken, Reason, Record, shorten
+from components.collect.files import DataFile
+from components.collect.records import Broken, Found, Reason, Record, shorten
+from components.shared.errors import InputError
 
 BATCH_ROWS = 256
+
+
+def read_batches(file: DataFile, format_name: str, batches: Callable[[Path], Iterator[Any]]) -> Found:
+    """Stream the rows of a file of columns.
+
+    Args:
+        file: the file.
+        format_name: the format's, for messages.
+        batches: opens a local copy and gives its batches.
+
+    Raises:
+        InputError: this is no file of that format, or it is damaged.
+    """
+    import pyarrow
+
+    number = 0
+    with file.local_data() as path:
+        try:
+            for batch in batches(path):
+                for record in batch_records(batch, number):
+                    number = record.line
+                    yield record
+        except (pyarrow.ArrowException, OSError) as error:
+            raise InputError(
+                f"{file.uri} cannot be read as {format_name} after {number} rows: {shorten(str(error))}",
+                remedy="copy the file again, or name its real format in the source's `format`",
+            ) from error
 
 
 def batch_records(batch: Any, before: int) -> Iterator[Record | Broken]:

@@ -3,11 +3,14 @@
 A record's number is its row.
 """
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 from components.collect.files import DataFile
-from components.collect.formats.columns import BATCH_ROWS, batch_records
+from components.collect.formats.columns import BATCH_ROWS, read_batches
 from components.collect.formats.format import Format
-from components.collect.records import Found, shorten
-from components.shared.errors import InputError
+from components.collect.records import Found
 
 
 def read_parquet(file: DataFile, limit: int) -> Found:
@@ -16,22 +19,14 @@ def read_parquet(file: DataFile, limit: int) -> Found:
     Raises:
         InputError: this is no Parquet file, or it is damaged.
     """
-    import pyarrow
+    return read_batches(file, "Parquet", _batches)
+
+
+def _batches(path: Path) -> Iterator[Any]:
     from pyarrow import parquet
 
-    number = 0
-    with file.local_data() as path:
-        try:
-            with parquet.ParquetFile(path) as table:
-                for batch in table.iter_batches(batch_size=BATCH_ROWS):
-                    for record in batch_records(batch, number):
-                        number = record.line
-                        yield record
-        except (pyarrow.ArrowException, OSError) as error:
-            raise InputError(
-                f"{file.uri} cannot be read as Parquet after {number} rows: {shorten(str(error))}",
-                remedy="copy the file again, or name its real format in the source's `format`",
-            ) from error
+    with parquet.ParquetFile(path) as table:
+        yield from table.iter_batches(batch_size=BATCH_ROWS)
 
 
 FORMAT = Format("parquet", (".parquet",), read_parquet)
