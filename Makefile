@@ -5,10 +5,11 @@ RUN := .venv/bin
 # A site's own certificate authority is in the system's store.
 export UV_SYSTEM_CERTS := 1
 export PYTHONUNBUFFERED := 1
-# Without bytecode every start compiles its imports anew, which takes seconds.
+# Without bytecode every start compiles its imports again, which takes seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo demo-study images lock sbom test cluster-programs cluster-up cluster-down test-cluster lint format clean
+.PHONY: help install demo demo-study images lock sbom test test-quick test-integration test-serving test-all cluster-programs \
+  cluster-up cluster-down test-cluster test-cluster-shared test-cluster-alone test-images test-image-contents test-image-programs lint format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -30,7 +31,7 @@ demo: install ## teach the tiny student on this machine, and report
 demo-study: install ## the demo over five seeds: mean and standard deviation of every variant
 	$(RUN)/python -m benchmarks.demo_study
 
-images: ## build the images with buildah; IMAGES_FROM=--debian needs no registry
+images: ## build the images without Docker, by buildah; IMAGES_FROM=--debian needs no registry
 	python3 images/build.py $(IMAGES_FROM)
 
 lock: $(UV) ## write the images' lock files from uv.lock
@@ -39,9 +40,19 @@ lock: $(UV) ## write the images' lock files from uv.lock
 sbom: ## what each image holds, as SPDX beside its layout; builds what is not built
 	python3 images/build.py $(IMAGES_FROM) | python3 images/sbom.py
 
-test: install ## all tests that need no cluster and no GPU
+test: test-quick test-integration ## all tests that need no cluster and no GPU
+
+test-quick: install ## of those, the ones that take seconds each
 	$(RUN)/pytest tests/unit tests/contract tests/golden tests/charts tests/manifests -n 2
-	$(RUN)/pytest tests/integration
+
+test-integration: install ## of those, the ones with real Ray, torchrun, S3, browser, and data (TUTELAGE_TEST_DATA)
+	$(RUN)/pytest tests/integration -n 2
+
+test-serving: install ## real vLLM on CPUs, in an environment of its own (6 GB, fetched once)
+	$(RUN)/pytest tests/serving
+
+test-all: ## every test, on the cluster and on images too (root, Go, containerd)
+	$(MAKE) test test-serving cluster-up test-cluster test-images cluster-down
 
 cluster-programs: install ## build what the node and the tests of charts and manifests run, where it is missing
 	@$(RUN)/python -m tests.cluster.node build
@@ -52,10 +63,21 @@ cluster-up: install ## a real single-node Kubernetes with all operators, on this
 cluster-down: ## end that node; nothing of it is left but files
 	@$(RUN)/python -m tests.cluster.node down
 
-test-cluster: install ## the tests on the cluster that KUBECONFIG names, else on that node
-	$(RUN)/pytest tests/cluster -m "not alone" -n 3
+test-cluster: test-cluster-shared test-cluster-alone ## the tests on the cluster that KUBECONFIG names, else on that node
+
+test-cluster-shared: install
+	$(RUN)/pytest tests/cluster -m "not alone" -n 5
+
+test-cluster-alone: install
 	$(RUN)/pytest tests/cluster -m alone
-	$(RUN)/pytest tests/images
+
+test-images: test-image-contents test-image-programs ## what the images hold, and that what pods run starts in them
+
+test-image-contents: install
+	$(RUN)/pytest tests/images --ignore=tests/images/test_programs.py
+
+test-image-programs: install
+	$(RUN)/pytest tests/images/test_programs.py
 
 lint: install ## ruff, mypy, and whether uv.lock fits pyproject.toml
 	$(RUN)/ruff check .

@@ -34,7 +34,17 @@ def main(
 
 def run_seed(seed: int, work: Path) -> dict[str, object]:
     """Run the demo with one seed; return its report."""
-    command = [sys.executable, "-m", "pipelines.cli", "run", str(RECIPE), "--set", f"seed={seed}", "--work", str(work)]
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.cli.main",
+        "run",
+        str(RECIPE),
+        "--set",
+        f"seed={seed}",
+        "--work",
+        str(work),
+    ]
     subprocess.run(command, check=True)
     report: dict[str, object] = json.loads((work / "runs" / "demo" / "report.json").read_text())
     return report

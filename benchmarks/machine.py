@@ -1,4 +1,4 @@
-"""Says on what machine a number was measured."""
+"""Describes the machine on which a number was measured."""
 
 import os
 import platform

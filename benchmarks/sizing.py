@@ -3,23 +3,24 @@
 Nothing here is measured. Each function is one formula; docs/sizing.md says which were checked against a measurement.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 GIB = 2**30
 WEIGHT, GRADIENT, OPTIMIZER = 2, 2, 12
-"""Bytes a parameter: bf16, bf16, fp32 master weights with Adam's two moments (ZeRO, arXiv 1910.02054, section 3.1)."""
+"""Bytes per parameter: bf16, bf16, fp32 master weights with Adam's two moments (ZeRO, arXiv 1910.02054, 3.1)."""
 LOGIT = 2 + 4 + 4
-"""Bytes a logit: bf16, its fp32 copy, and that copy's gradient."""
+"""Bytes per logit: bf16, its fp32 copy, and that copy's gradient."""
 SFT_FLOPS, KTO_FLOPS = 2 + 4 + 2, 2 + 4 + 2 + 2
-"""Operations a parameter and token: forward, backward, recomputed forward; KTO also passes mismatched pairs forward."""
+"""Operations per parameter and token: forward, backward, recomputed forward; KTO also runs mismatched pairs forward."""
 H100_FLOPS, H100_BYTES_A_SECOND, H100_GIB = 989e12, 3.35e12, 79.0
 """NVIDIA H100 SXM: dense bf16, memory bandwidth, memory that a program sees."""
 UTILISATION = 0.35
-"""Share of the peak that a training is taken to reach: an assumption."""
+"""Share of the peak that a training is assumed to reach."""
 SERVED_SHARE, ENGINE_GIB = 0.92, 4.0
-"""vLLM 0.33's --gpu-memory-utilization, and what of it kernels, graphs and activations are taken to need on a GPU."""
-ROWS, CUTOFF = 4, 1024
+"""vLLM 0.33's --gpu-memory-utilization, and what of it kernels, graphs and activations are assumed to need on a GPU."""
+ROWS, MAX_LENGTH = 4, 1024
 """Rows of a micro batch and tokens of a row in the paper's recipe."""
 CONVERSATION = 2048
 """Tokens of a prompt with its answer that a teacher holds at once."""
@@ -82,7 +83,7 @@ def zero3(model: Model, ranks: int) -> float:
 
 def activations(model: Model) -> float:
     """Bytes of one GPU for a micro batch with gradient checkpointing: each layer's input, and the logits."""
-    tokens = ROWS * CUTOFF
+    tokens = ROWS * MAX_LENGTH
     return tokens * (model.layers * model.hidden * WEIGHT + model.vocabulary * LOGIT)
 
 
@@ -92,7 +93,7 @@ def checkpoint(model: Model) -> float:
 
 
 def gpu_minutes(model: Model, flops: int) -> float:
-    """Of an H100 for a million tokens, once."""
+    """Minutes of an H100 for one pass over a million tokens."""
     return model.parameters * flops * 1e6 / (H100_FLOPS * UTILISATION) / 60
 
 
@@ -113,6 +114,70 @@ def tokens_a_second(model: Model, gpus: int, at_once: int = 256) -> float:
     read = model.parameters * WEIGHT + batch * model.cache_bytes * CONVERSATION / 2
     seconds = max(read / H100_BYTES_A_SECOND, 2 * model.parameters * batch / H100_FLOPS) / gpus
     return batch / seconds
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one benchmark asks of a model.
+
+    Attributes:
+        name: of the benchmark, as its settings are by default.
+        questions: asked.
+        prompt: tokens of a prompt: characters / 4 in English, / 1.4 in Chinese.
+        shared: share of a prompt that the one before it has too, prompts being in the order of their texts.
+        reply: tokens of a reply on average: taken, not measured.
+        limit: tokens of the longest reply.
+    """
+
+    name: str
+    questions: int
+    prompt: int
+    shared: float
+    reply: int
+    limit: int
+
+
+LOADS = (
+    Load("gsm8k", 1_319, 380, 0.81, 150, 512),
+    Load("mmlu", 14_042, 145, 0.29, 10, 32),
+    Load("cmmlu", 11_582, 90, 0.27, 10, 32),
+    Load("ceval", 1_346, 110, 0.25, 10, 32),
+    Load("humaneval", 164, 140, 0.19, 200, 512),
+    Load("ifeval", 541, 60, 0.0, 300, 1_280),
+    Load("bbh", 6_511, 850, 0.88, 150, 512),
+)
+BATCH, AT_ONCE = 128, 256
+"""Prompts of a batch of transformers in an evaluation, and conversations that vLLM is taken to have in progress."""
+EAGER_LAYER_SECONDS, GRAPH_STEP_SECONDS = 1e-3, 3e-3
+"""What Python and kernel launches add to a token's step: by layer in transformers, by step with vLLM's CUDA graphs.
+Assumptions: below some billion parameters they are most of a step."""
+
+
+def step_seconds(model: Model, rows: int, tokens: float, overhead: float) -> float:
+    """One token for each row: read all weights and the rows' caches of `tokens` each, compute, and the overhead."""
+    read = model.parameters * WEIGHT + rows * model.cache_bytes * tokens
+    return max(overhead, read / H100_BYTES_A_SECOND, 2 * model.parameters * rows / H100_FLOPS)
+
+
+def prompt_seconds(model: Model, tokens: float) -> float:
+    """Reading prompts of so many tokens together, 2 P operations each."""
+    return 2 * model.parameters * tokens / (H100_FLOPS * UTILISATION)
+
+
+def seconds_in_batches(model: Model, load: Load) -> float:
+    """By transformers: every batch goes on until its longest reply ends, taken to be at the limit."""
+    batches = math.ceil(load.questions / BATCH)
+    step = step_seconds(model, BATCH, load.prompt + load.limit / 2, model.layers * EAGER_LAYER_SECONDS)
+    return batches * load.limit * step + prompt_seconds(model, load.questions * load.prompt)
+
+
+def seconds_in_vllm(model: Model, load: Load) -> float:
+    """By vLLM: a reply that ends makes room for the next, and what prompts share is read once."""
+    rows = min(AT_ONCE, load.questions)
+    step = step_seconds(model, rows, load.prompt + load.reply / 2, GRAPH_STEP_SECONDS)
+    # The last reply may be as long as the limit, with all others done.
+    steps = load.questions * load.reply / rows + load.limit
+    return steps * step + prompt_seconds(model, load.questions * load.prompt * (1 - load.shared))
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -148,7 +213,7 @@ def _training_row(model: Model) -> list[str]:
 
 def teacher_table() -> str:
     """GPUs and slots, by teacher."""
-    head = ["teacher", "weights, GiB", "cache a token, KiB", "H100", "conversations at once", "tokens/s, at most"]
+    head = ["teacher", "weights, GiB", "cache per token, KiB", "H100", "conversations at once", "tokens/s, at most"]
     return table(head, (_teacher_row(model) for model in MODELS[3:]))
 
 
@@ -167,7 +232,40 @@ def time_table() -> str:
     return table(["student", "SFT", "KTO"], rows)
 
 
-TABLES = {"training": training_table, "teacher": teacher_table, "time": time_table}
+def evaluation_table() -> str:
+    """Minutes of one H100 for each benchmark and for all, with a model of 0.5 billion parameters."""
+    model = MODELS[0]
+    ways = (seconds_in_batches, seconds_in_vllm)
+    head = ["benchmark", "questions", "prompt", "shared", "reply", "longest", "transformers, min", "vLLM, min"]
+    rows = [
+        [load.name, f"{load.questions:,}", str(load.prompt), f"{load.shared:.0%}", str(load.reply), f"{load.limit:,}"]
+        + [f"{way(model, load) / 60:.1f}" for way in ways]
+        for load in LOADS
+    ]
+    questions = f"{sum(load.questions for load in LOADS):,}"
+    sums = [f"{sum(way(model, load) for load in LOADS) / 60:.1f}" for way in ways]
+    return table(head, [*rows, ["all", questions, "", "", "", "", *sums]])
+
+
+def evaluation_by_size_table() -> str:
+    """Hours of one H100 for all benchmarks, by the model's size."""
+    rows = (
+        [
+            model.name,
+            *(f"{sum(way(model, load) for load in LOADS) / 3600:.2f}" for way in (seconds_in_batches, seconds_in_vllm)),
+        ]
+        for model in MODELS[:5]
+    )
+    return table(["model", "transformers, h", "vLLM, h"], rows)
+
+
+TABLES = {
+    "training": training_table,
+    "teacher": teacher_table,
+    "time": time_table,
+    "evaluation": evaluation_table,
+    "evaluation by size": evaluation_by_size_table,
+}
 """By the name that docs/sizing.md has them under."""
 
 

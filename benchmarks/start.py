@@ -1,15 +1,15 @@
-"""How long it takes until a person's command, or a component's pod, has imported what it needs.
+"""How long it takes until a user's command, or a component's pod, has imported what it needs.
 
     python -m benchmarks.start
 
-Prints processor seconds, the least of five starts of each.
+Prints processor seconds, the minimum of five starts of each.
 """
 
 import subprocess
 import sys
 from collections.abc import Sequence
 
-MODULES = ("kfp.dsl", "pipelines.distill", "pipelines.cli", "components.launch.run_on_cluster")
+MODULES = ("kfp.dsl", "pipelines.distill.graph", "pipelines.cli.main", "components.launch.follow.run_on_cluster")
 STARTS = 5
 PROBE = "import time; began = time.process_time(); import {module}; print(time.process_time() - began)"
 

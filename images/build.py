@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Build the images with buildah, each into an OCI layout in the cache.
+"""Build the images with buildah, for a machine without Docker: each into an OCI layout in the cache.
 
     images/build.py [--debian] [launcher] [ray] [train] [ray-vllm]
 
 Prints a line for each image: its reference, and the folder of its layout. The tag is the hash of what goes in, so that
-unchanged input costs nothing. Layouts share their layers as hard links, so that a change of code compresses and writes
-its own layer alone. Needs buildah; --debian also needs debootstrap, and root. Uses the standard library alone, since it
-runs before anything is installed.
+unchanged input costs nothing. Where there is Docker, `docker buildx bake` builds the same Dockerfile; this is for the
+tests' node, which has neither Docker nor a registry: buildah alone gives an image no name by its content, and would
+copy gigabytes of torch into every layout. Needs buildah; --debian also needs debootstrap, and root. Uses the standard
+library alone, since it runs before anything is installed.
 """
 
 import argparse
@@ -27,15 +28,16 @@ from lock import uv_program
 from oci_layout import write_layout
 
 ROOT = Path(__file__).resolve().parent.parent
-IMAGES = sorted(path.parent.name for path in (ROOT / "images").glob("*/Dockerfile"))
+DOCKERFILE = Path("images", "Dockerfile")
+IMAGES = sorted(path.parent.name for path in (ROOT / "images").glob("*/requirements.txt"))
 VARIANTS = {"ray-vllm": ("ray", {"LOCK": "requirements-vllm.txt"})}
-"""Images of another's Dockerfile, with its build arguments; built when they are named."""
+"""Images of another's target, with its build arguments; built when they are named."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tutelage" / "images"
 REGISTRY = "localhost/tutelage"
 CONTEXT = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-"""What a Dockerfile can copy."""
-SHARED = {"images/setuptools.txt", "images/torch.txt"}
-"""Files of this folder that more than one image is made of."""
+"""What the Dockerfile can copy."""
+SHARED = {str(DOCKERFILE), "images/setuptools.txt", "images/torch.txt"}
+"""Files of this folder that every image is made of."""
 EPOCH = os.environ.get("SOURCE_DATE_EPOCH", "315532800")
 """Timestamp of every file and image: 1980, so that equal input makes equal layers."""
 CACHED = ["--layers"]
@@ -68,11 +70,11 @@ def main() -> None:
             for name in chosen.images or IMAGES:
                 reference, layout = build(name, tree, arguments)
                 print(reference, layout, flush=True)
-        forget_steps()
+        prune_steps()
 
 
-def forget_steps() -> None:
-    """Drop what buildah remembers of builds whose images are gone: gigabytes for each change of a lock file."""
+def prune_steps() -> None:
+    """Remove buildah's cached steps of images that are gone: gigabytes for each change of a lock file."""
     listed = run("buildah", "images", "--filter", "dangling=true", "--quiet", stdout=subprocess.PIPE).split()
     if listed:
         run("buildah", "rmi", "--prune")
@@ -98,7 +100,7 @@ def build(name: str, tree: Path, arguments: dict[str, str]) -> tuple[str, Path]:
     reference, layout = f"{REGISTRY}/{name}:{key}", CACHE / f"{name}-{key}"
     if not layout.is_dir():
         run_buildah(folder, tree, reference, arguments)
-        push = ["buildah", "push", "--quiet", "--format", "oci", reference]
+        push = ["buildah", "push", "--quiet", "--format", "oci", "--disable-compression", reference]
         others = [other for image in (*IMAGES, *VARIANTS) for other in layouts(image)]
         write_layout(lambda target: run(*push, f"oci:{target}:{reference}"), layout, others)
     os.utime(layout)
@@ -129,8 +131,8 @@ def run_buildah(name: str, tree: Path, reference: str, arguments: dict[str, str]
         command += ["--volume", f"{cache}:/var/cache/uv-host", "--build-arg", "UV_CACHE_DIR=/var/cache/uv-host"]
     with tempfile.TemporaryDirectory() as folder:
         command += secrets(Path(folder))
-        run(*command, "--file", str(tree / "images" / name / "Dockerfile"), "--tag", reference, str(tree))
-    # buildah 1.28 forgets the container of a stage that is only mounted.
+        run(*command, "--target", name, "--file", str(tree / DOCKERFILE), "--tag", reference, str(tree))
+    # buildah 1.28 leaves behind the container of a stage that is only mounted.
     listed = run("buildah", "containers", "--format", "{{.ContainerName}}", stdout=subprocess.PIPE).split()
     if forgotten := [container for container in listed if container.startswith("uv-working-container")]:
         run("buildah", "rm", *forgotten)
@@ -162,7 +164,7 @@ def base_arguments(chosen: argparse.Namespace) -> dict[str, str]:
 
 
 def label_arguments(revision: str | None) -> dict[str, str]:
-    """Build arguments that images are labelled with: Tutelage's version, and the commit where it is told."""
+    """Build arguments that images are labelled with: Tutelage's version, and the commit if one is given."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     return {"VERSION": version, **({"REVISION": revision} if revision else {})}
 

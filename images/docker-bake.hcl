@@ -1,4 +1,4 @@
-# The images, built by BuildKit:
+# The images, built by BuildKit from one Dockerfile:
 #   docker buildx bake --file images/docker-bake.hcl                       # launcher, ray, train
 #   REGISTRY=registry.example/team PUSH=true docker buildx bake --file images/docker-bake.hcl all
 # Pin both bases by digest for builds that must repeat: BASE=NAME@sha256:… UV=NAME@sha256:…
@@ -47,7 +47,8 @@ group "all" {
 }
 
 target "image" {
-  context = "."
+  context    = "."
+  dockerfile = "images/Dockerfile"
   args = {
     BASE              = BASE
     UV                = UV
@@ -65,15 +66,15 @@ target "image" {
 }
 
 target "launcher" {
-  inherits   = ["image"]
-  dockerfile = "images/launcher/Dockerfile"
-  tags       = ["${REGISTRY}/launcher:${VERSION}"]
+  inherits = ["image"]
+  target   = "launcher"
+  tags     = ["${REGISTRY}/launcher:${VERSION}"]
 }
 
 target "ray" {
-  inherits   = ["image"]
-  dockerfile = "images/ray/Dockerfile"
-  tags       = ["${REGISTRY}/ray:${VERSION}"]
+  inherits = ["image"]
+  target   = "ray"
+  tags     = ["${REGISTRY}/ray:${VERSION}"]
 }
 
 # ray for GPU workers that run models themselves.
@@ -84,7 +85,7 @@ target "ray-vllm" {
 }
 
 target "train" {
-  inherits   = ["image"]
-  dockerfile = "images/train/Dockerfile"
-  tags       = ["${REGISTRY}/train:${VERSION}"]
+  inherits = ["image"]
+  target   = "train"
+  tags     = ["${REGISTRY}/train:${VERSION}"]
 }

@@ -7,6 +7,7 @@ Reads build.py's lines from stdin. Images whose layouts build.py no longer keeps
 """
 
 import argparse
+import fcntl
 import subprocess
 import sys
 import tarfile
@@ -22,11 +23,19 @@ def main() -> None:
     ctr = ["ctr", "--address", chosen.address, "--namespace", chosen.namespace]
     for line in sys.stdin:
         reference, layout = line.split()
-        if reference not in lines_of([*ctr, "images", "list", "--quiet"]):
-            load(ctr, Path(layout))
-        if stale := stale_images(reference, Path(layout), lines_of([*ctr, "images", "list", "--quiet"])):
-            subprocess.run([*ctr, "images", "remove", *stale], check=True, stdout=sys.stderr)
+        # Several at once would all import the image: the first one does, and the others find it.
+        with (Path(layout).parent / "loading").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            bring_in(ctr, reference, Path(layout))
         print(reference, flush=True)
+
+
+def bring_in(ctr: list[str], reference: str, layout: Path) -> None:
+    """Load the image unless containerd holds it, and remove those of its name whose layouts are gone."""
+    if reference not in lines_of([*ctr, "images", "list", "--quiet"]):
+        load(ctr, layout)
+    if stale := stale_images(reference, layout, lines_of([*ctr, "images", "list", "--quiet"])):
+        subprocess.run([*ctr, "images", "remove", *stale], check=True, stdout=sys.stderr)
 
 
 def load(ctr: list[str], layout: Path) -> None:

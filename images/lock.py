@@ -14,6 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS_OF_TRAIN = ("data", "select", "train", "merge", "evaluate", "report", "serve")
+# Ray workers, and the pods of steps whose models vLLM runs: evaluate above all, with its benchmarks and checks.
+EXTRAS_WITH_VLLM = ("vllm", "evaluate")
 # Small packages that torch needs: they change more often than torch, whose layer shall stay.
 BESIDE_TORCH = ("cuda-bindings", "filelock", "fsspec", "jinja2", "networkx", "setuptools", "sympy", "typing-extensions")
 
@@ -28,7 +30,7 @@ LOCKS = {
     "torch.txt": ("--only-group", "torch", *(option for name in BESIDE_TORCH for option in ("--prune", name))),
     "launcher/requirements.txt": extras(),
     "ray/requirements.txt": extras("synthesis"),
-    "ray/requirements-vllm.txt": extras("vllm"),
+    "ray/requirements-vllm.txt": extras(*EXTRAS_WITH_VLLM),
     "train/requirements.txt": extras(*EXTRAS_OF_TRAIN),
 }
 """Lock files by their place in this folder, and what uv is asked for."""

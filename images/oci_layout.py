@@ -1,10 +1,9 @@
 """OCI layouts in folders: one image each, layers of equal content shared as hard links."""
 
-import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,43 +13,29 @@ Descriptor = dict[str, Any]
 
 
 def write_layout(push: Callable[[Path], object], layout: Path, others: list[Path]) -> None:
-    """Write an image as a layout, its layers compressed; those that another layout has are linked instead.
-
-    buildah knows a layer by the digest of its uncompressed content, which no compressed layout has. An empty file of
-    that name keeps it from compressing the layer again; afterwards the known layer takes its place in the manifest.
+    """Write an image as a layout; blobs that another layout has are linked, and buildah does not write them again.
 
     Args:
-        push: writes the image into the folder that it is given.
-        layout: where the layout shall be; it is there when it is whole.
-        others: layouts whose layers may be linked, on the same file system.
+        push: writes the image, its layers not compressed, into the folder that it is given.
+        layout: where the layout shall be; it is there when it is complete.
+        others: layouts whose blobs may be linked, on the same file system.
     """
-    known = {content: (other, layer) for other in others for content, layer in layers_by_content(other).items()}
     with tempfile.TemporaryDirectory(dir=layout.parent, prefix="writing-") as folder:
         writing = Path(folder) / "layout"
         (writing / BLOBS).mkdir(parents=True)
-        for content in known:
-            blob(writing, content).touch()
+        for known in {path.name: path for other in others for path in (other / BLOBS).iterdir()}.values():
+            os.link(known, writing / BLOBS / known.name)
         push(writing)
-        for content in known:
-            blob(writing, content).unlink()
-        put_known_layers(writing, known)
+        for foreign in {path.name for path in (writing / BLOBS).iterdir()} - blobs_of(writing):
+            (writing / BLOBS / foreign).unlink()
         writing.rename(layout)
 
 
-def put_known_layers(layout: Path, known: Mapping[str, tuple[Path, Descriptor]]) -> None:
-    """Link the layers that buildah left out, and write the manifest and the index that name them."""
+def blobs_of(layout: Path) -> set[str]:
+    """Names of the blobs that a layout's image consists of."""
     index, manifest = read_manifest(layout)
-    for place, layer in enumerate(manifest["layers"]):
-        if layer["digest"] in known:
-            other, compressed = known[layer["digest"]]
-            os.link(blob(other, compressed["digest"]), blob(layout, compressed["digest"]))
-            manifest["layers"][place] = compressed
-    content = json.dumps(manifest).encode()
-    blob(layout, index["manifests"][0]["digest"]).unlink()
-    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    blob(layout, digest).write_bytes(content)
-    index["manifests"][0] |= {"digest": digest, "size": len(content)}
-    (layout / "index.json").write_text(json.dumps(index))
+    parts = [index["manifests"][0], manifest["config"], *manifest["layers"]]
+    return {part["digest"].removeprefix("sha256:") for part in parts}
 
 
 def layers_by_content(layout: Path) -> dict[str, Descriptor]:

@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def write(reference: str, layout: Path, document: Path) -> None:
-    """Write one image's document; it is there when it is whole."""
+    """Write one image's document; the file exists only once it is complete."""
     name, _, version = reference.rpartition(":")
     with tempfile.TemporaryDirectory(dir=layout.parent, prefix="writing-") as folder:
         writing = Path(folder) / "document"

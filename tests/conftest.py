@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,12 +18,12 @@ VERSITYGW = "versitygw-1.8.0"
 BUILD = Path(__file__).parent / "tools" / "build_versitygw.sh"
 READY_SECONDS = 20.0
 LEAKY = ("AWS_", "TUTELAGE_S3_")
-"""The beginnings of the names of variables that must not come from the developer's machine."""
+"""Prefixes of variables that must not come from the developer's machine."""
 
 
 @dataclass(frozen=True)
 class S3Server:
-    """A running S3 server, and the key that it knows."""
+    """A running S3 server, and the key that it accepts."""
 
     endpoint: str
     key: str
@@ -39,7 +40,7 @@ class S3Server:
 
     def use(self, patch: pytest.MonkeyPatch) -> str:
         """Make this process use the server; returns the URI of a new, empty bucket."""
-        from components.shared.s3_store import make_client
+        from components.shared.store.s3 import make_client
 
         for name, value in self.environment().items():
             patch.setenv(name, value)
@@ -66,14 +67,24 @@ def clean_s3_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 def own_environment() -> Iterator[None]:
     """Steps that run in this process set variables for their libraries (HF_HUB_OFFLINE): no other test may see them.
 
-    A step that was told to end ignores SIGTERM from then on, which a test's processes would inherit.
+    Nor may it see what the libraries have made of them. A step that was terminated ignores SIGTERM from then on, which
+    a test's processes would inherit.
     """
     before, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, handler)
+    go_online()
     for name in os.environ.keys() - before.keys():
         del os.environ[name]
     os.environ.update(before)
+
+
+def go_online() -> None:
+    """Undo what a step has set in the libraries that were imported; it is loaded if one has run here."""
+    offline = sys.modules.get("components.models.offline")
+    for module, flag in offline.FLAGS if offline else ():
+        if module in sys.modules:
+            setattr(sys.modules[module], flag, False)
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +115,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         _wait_for(port, process, folder / "log")
         yield server
     finally:
-        # Asked to end, it would wait for the connections that clients keep open.
+        # On SIGTERM it would wait for the connections that clients keep open.
         process.kill()
         process.wait(10)
 

@@ -8,20 +8,20 @@ from typing import IO, Any, AnyStr, TypeVar
 import pytest
 
 SECONDS = 120.0
-"""Long enough for a process that imports torch on a busy machine; what takes longer says so itself."""
+"""Long enough for a process that imports torch on a busy machine; what takes longer sets its own limit."""
 
 Value = TypeVar("Value")
 
 
 def next_line(stream: IO[AnyStr] | None, seconds: float = SECONDS) -> AnyStr:
     """The next line of a child's output; empty at its end."""
-    assert stream is not None, "the child's output goes to no pipe"
+    assert stream is not None, "the child's output is not a pipe"
     return _within(seconds, stream.readline, "no line came")
 
 
 def line_with(stream: IO[str] | None, words: str, seconds: float = SECONDS) -> str:
-    """The first line of a child's output that has these words."""
-    assert stream is not None, "the child's output goes to no pipe"
+    """The first line of a child's output that contains these words."""
+    assert stream is not None, "the child's output is not a pipe"
     found = _within(seconds, lambda: next((line for line in stream if words in line), ""), f"never said {words!r}")
     return found or pytest.fail(f"ended without saying {words!r}")
 
@@ -36,7 +36,7 @@ def ended(process: "subprocess.Popen[Any]", seconds: float = SECONDS) -> int:
 
 
 def rest_of(process: "subprocess.Popen[AnyStr]", seconds: float = SECONDS) -> tuple[AnyStr, AnyStr]:
-    """What a child says on both outputs until its end; one that does not end is killed, and the test fails."""
+    """What a child prints on both outputs until its end; one that does not end is killed, and the test fails."""
     try:
         return process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -53,7 +53,7 @@ def joined(*threads: threading.Thread, seconds: float = SECONDS) -> None:
 
 
 def _within(seconds: float, read: Callable[[], Value], late: str) -> Value:
-    """A pipe's read cannot be given up, so it is left to a thread: its buffer may hold what select does not see."""
+    """A blocking read cannot be cancelled, so a thread does it: select does not see what is already buffered."""
     found: list[Value] = []
     reader = threading.Thread(target=lambda: found.append(read()), daemon=True)
     reader.start()

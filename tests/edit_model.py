@@ -1,4 +1,4 @@
-"""Changes of a saved model's files, as people's own models have them."""
+"""Changes of a saved model's files, such as users' own models have."""
 
 import json
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def adding(**tensors: torch.Tensor) -> Callable[[Tensors], Tensors]:
 
 
 def edit_config(folder: Path, name: str = "config.json", **changed: Any) -> Path:
-    """Change fields of a JSON file; None takes one out."""
+    """Change fields of a JSON file; None removes one."""
     path = folder / name
     config = json.loads(path.read_text()) | changed
     path.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))

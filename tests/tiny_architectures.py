@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import transformers
 
-from pipelines.demo.make_tokenizer import save_tokenizer
+from demo.make_tokenizer import save_tokenizer
 from tests.tiny_model import SHAPE
 
 TEXT: dict[str, Any] = SHAPE | {"num_key_value_heads": 2, "head_dim": 16}

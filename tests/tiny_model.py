@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pipelines.demo.make_tokenizer import save_tokenizer
+from demo.make_tokenizer import save_tokenizer
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 261,

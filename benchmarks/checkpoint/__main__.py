@@ -1,4 +1,4 @@
-"""For how long training stands still for a checkpoint, and what reaches the store.
+"""How long training pauses for a checkpoint, and what reaches the store.
 
     python -m benchmarks.checkpoint
 
@@ -20,16 +20,17 @@ import typer
 import components.train.train as step
 from benchmarks.checkpoint.s3_server import S3Log, serve_s3
 from benchmarks.machine import describe_machine
-from components.shared.manifest import Manifest
-from components.shared.output import Output, RowWriter
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
+from components.shared.outputs.output import Output, RowWriter
 from components.shared.rows import Message, Scores, SftRow
 from components.shared.settings import Settings
-from components.shared.store import open_store
-from components.train.checkpoint import folder_key, whole_steps
-from components.train.settings import TrainSettings
+from components.shared.store.open_store import open_store
+from components.train.checkpoints.checkpoint import complete_steps, folder_key
+from components.train.methods.sft import SftSettings
 
 RESULT = Path("benchmarks/results/checkpoint.json")
-STUDENT = Path("pipelines/demo/student")
+STUDENT = Path("demo/student")
 PROMPT = "Say this again, word for word: " + "the river runs past the old stone bridge. " * 2
 
 
@@ -79,16 +80,16 @@ def make_student(folder: Path) -> Path:
     return folder
 
 
-def settings_of(processes: int, rows: int, every: int) -> TrainSettings:
+def settings_of(processes: int, rows: int, every: int) -> SftSettings:
     """A training of all weights with a checkpoint every so many steps."""
-    return TrainSettings.model_validate(
+    return SftSettings.model_validate(
         {
             "precision": "fp32",
             "learning_rate": 1e-4,
             "epochs": 1,
             "global_batch": rows,
             "micro_batch": rows // processes,
-            "cutoff": 128,
+            "max_length": 128,
             "gradient_checkpointing": False,
             "checkpoint_steps": every,
             "launch": {"processes_per_node": processes},
@@ -96,19 +97,19 @@ def settings_of(processes: int, rows: int, every: int) -> TrainSettings:
     )
 
 
-def train(student: Path, settings: TrainSettings, steps: int, log: S3Log) -> dict[str, Any]:
-    """One training; returns its steps' seconds, its counts, and what lies and was asked of the store."""
+def train(student: Path, settings: SftSettings, steps: int, log: S3Log) -> dict[str, Any]:
+    """One training; returns its steps' seconds, its counts, and what the store holds and was asked for."""
     root = f"{log.bucket}/every-{settings.checkpoint_steps}"
     selected = write_rows(root, settings.global_batch * steps)
     log.read()
     with kept_checkpoints():
-        manifest = step.train_model(root, "train-sft", settings, selected, str(student))
+        manifest = step.train_model(Library(root), "train-sft", settings, selected, str(student))
     requests = [request for request in log.read() if "/checkpoints/" in request.key]
     store = open_store(root).at(manifest.address)
-    newest = max(whole_steps(store), default=0)
+    newest = max(complete_steps(store), default=0)
     files = list(store.list(f"{folder_key(newest)}/"))
     return {
-        "seconds": [record["seconds"] for record in json.loads(store.read("losses.json"))],
+        "seconds": [json.loads(line)["seconds"] for line in store.read("losses.jsonl").splitlines()],
         "counts": manifest.counts,
         "files": {entry.key.split("/", 2)[2]: entry.bytes for entry in files},
         "requests": requests,
@@ -117,13 +118,13 @@ def train(student: Path, settings: TrainSettings, steps: int, log: S3Log) -> dic
 
 @contextmanager
 def kept_checkpoints() -> Iterator[None]:
-    """Let the checkpoints lie when the training has ended, to be counted."""
-    forget = step.forget
-    step.forget = lambda store: None  # type: ignore[assignment]
+    """Keep the checkpoints after the training, so that they can be counted."""
+    delete_checkpoints = step.delete_checkpoints
+    step.delete_checkpoints = lambda store: None  # type: ignore[assignment]
     try:
         yield
     finally:
-        step.forget = forget
+        step.delete_checkpoints = delete_checkpoints
 
 
 def write_rows(root: str, rows: int) -> Manifest:

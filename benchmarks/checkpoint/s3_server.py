@@ -42,7 +42,7 @@ class S3Log:
 @contextmanager
 def serve_s3(folder: Path) -> Iterator[S3Log]:
     """Serve S3 from a folder on the loopback device, and make this process and its children use it."""
-    from components.shared.s3_store import make_client
+    from components.shared.store.s3 import make_client
 
     subprocess.run([str(BUILD), str(PROGRAM.parent)], check=True)
     (folder / "data").mkdir()

@@ -17,10 +17,11 @@ import numpy as np
 import typer
 
 from benchmarks.curation.texts import texts
-from components.curate.near_duplicates import choose_blocks, find_near_duplicates
+from components.curate.duplicates.near_duplicates import choose_blocks, find_near_duplicates
+from components.curate.duplicates.simhash import guard, simhashes
 from components.curate.settings import CurateSettings
-from components.curate.simhash import guard, simhashes
-from components.curate.tokens import Hashes, TokenHasher, tokenise
+from components.curate.text.token_hashes import Hashes, TokenHasher
+from components.shared.text.words import tokenise
 
 BATCH = 2_000
 SAMPLE = 20_000

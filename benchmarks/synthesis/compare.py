@@ -1,69 +1,60 @@
-"""Tutelage's HTTP teacher beside the plain openai client and distilabel, in one run against one stub.
+"""Tutelage's HTTP teacher beside the plain openai client and distilabel, in one run against one server.
 
-`uv run --group peers python -m benchmarks.synthesis.compare`
+`uv run --group peers python -m benchmarks.synthesis.compare [--server vllm --requests 1000]`
 """
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from benchmarks.machine import describe_machine
-from benchmarks.synthesis.run_client import WINDOW
+from benchmarks.synthesis.servers import REPOSITORY, MeasuredServer, start_stub, start_vllm
 
 RUN_CLIENT = Path(__file__).with_name("run_client.py")
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-@contextlib.contextmanager
-def stub() -> Iterator[str]:
-    """The stub in a process of its own; yields its base URL."""
-    command = [sys.executable, "-m", "benchmarks.synthesis.serve_stub", "--slots", str(WINDOW)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as server:
-        try:
-            assert server.stdout is not None
-            yield f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
-        finally:
-            server.terminate()
+class ServerName(StrEnum):
+    """What the clients are measured against."""
+
+    stub = "stub"
+    vllm = "vllm"
 
 
-def call(url: str, method: str = "GET") -> Any:
-    """One JSON call."""
-    with urllib.request.urlopen(urllib.request.Request(url, method=method)) as response:
-        return json.load(response)
+STARTS: dict[ServerName, Callable[[], AbstractContextManager[MeasuredServer]]] = {
+    ServerName.stub: start_stub,
+    ServerName.vllm: start_vllm,
+}
 
 
-def measure(client: str, python: str, url: str, count: int) -> dict[str, Any]:
-    """One client's run: what it says of itself and what the stub saw."""
-    call(f"{url}/reset", "POST")
+def measure(client: str, python: str, server: MeasuredServer, count: int) -> dict[str, Any]:
+    """One client's run: what it reports itself and what the server observed."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "NO_PROXY": "127.0.0.1"}
-    done = subprocess.run(
-        [python, str(RUN_CLIENT), client, url, str(count)],
-        check=False,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    command = [python, str(RUN_CLIENT), client, server.url, str(count), json.dumps(asdict(server.load))]
+    server.begin()
+    done = subprocess.run(command, check=False, env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise typer.Exit(done.returncode)
     own: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    seen = call(f"{url}/stats")
-    if own["answered"] != count or seen["served"] != count:
-        raise SystemExit(f"{client}: {own['answered']} of {count} answered, the stub served {seen['served']:.0f}")
+    seen = server.served()
+    if own["answered"] != count or seen.requests != count:
+        raise SystemExit(f"{client}: {own['answered']} of {count} answered, the server served {seen.requests}")
+    seconds = seen.seconds or own["seconds"]
     return {
         **own,
         "requests": count,
-        "wall_seconds": seen["wall_seconds"],
-        "utilisation": seen["busy_seconds"] / (WINDOW * seen["wall_seconds"]),
+        "wall_seconds": seconds,
+        "utilisation": seen.busy_seconds / (server.load.window * seconds),
         "cpu_ms_per_request": 1000 * own["cpu_seconds"] / count,
-        "requests_per_second": count / seen["wall_seconds"],
+        "requests_per_second": count / seconds,
     }
 
 
@@ -91,15 +82,16 @@ def main(
     distilabel_requests: Annotated[int, typer.Option(help="distilabel's requests; it takes longest")] = 20_000,
     clients: Annotated[str, typer.Option(help="which, in this order")] = "tutelage,openai,distilabel",
     peers_python: Annotated[str, typer.Option(help="a Python that has distilabel and openai")] = sys.executable,
+    server: Annotated[ServerName, typer.Option(help="the stub, or vLLM on this machine's CPUs")] = ServerName.stub,
 ) -> None:
-    """Run the clients one after the other against the same stub and print the table."""
+    """Run the clients one after the other against the same server and print the table."""
     load = os.getloadavg()[0]
     results = []
-    with stub() as url:
+    with STARTS[server]() as measured:
         for client in clients.split(","):
             python = sys.executable if client == "tutelage" else peers_python
             count = distilabel_requests if client == "distilabel" else requests
-            results.append(measure(client, python, url, count))
+            results.append(measure(client, python, measured, count))
             print(json.dumps(results[-1]), file=sys.stderr, flush=True)
     print(f"{describe_machine()}; load average before the run: {load:.1f}\n")
     print(table(results))

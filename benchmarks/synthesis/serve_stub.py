@@ -3,7 +3,7 @@
 A request waits for a slot, holds it for its service time and is answered. The server is a bare asyncio protocol, so
 that it costs little CPU beside the client that is measured: it reads only what it needs of HTTP/1.1.
 
-`python -m benchmarks.synthesis.serve_stub` prints its port, then serves until it is ended. `GET /stats` says what was
+`python -m benchmarks.synthesis.serve_stub` prints its port, then serves until stopped. `GET /stats` returns what was
 served since the last `POST /reset`; service times start over with each reset, so every client meets the same ones.
 """
 
@@ -44,7 +44,7 @@ class Slots:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was served, and begin the service times anew."""
+        """Reset the counters and the sequence of service times."""
         self.random = random.Random(0)
         self.free, self.waiting = self.count, deque["Connection"]()
         self.served, self.busy_seconds = 0, 0.0

@@ -1,18 +1,18 @@
-"""The clean-up step: what a run leaves behind on the cluster is deleted, however the run ended."""
+"""The clean-up step: deletes what a run has left on the cluster, however the run ended."""
 
 import os
 from dataclasses import dataclass, field
 
 from components.shared.log import say
-from components.shared.manifest import Cost
-from components.shared.run_pointer import RUN_VARIABLE
+from components.shared.outputs.manifest import Cost
+from components.shared.outputs.run_pointer import RUN_VARIABLE
 
 STEP = "clean-up"
 
 
 @dataclass(frozen=True)
 class CleanedUp:
-    """What was deleted. It lies nowhere in the store."""
+    """What was deleted. Nothing is written to the store, so `address` is empty."""
 
     deleted: tuple[str, ...] = ()
     address: str = ""
@@ -20,21 +20,21 @@ class CleanedUp:
 
 
 def clean_up_run(namespace: str) -> CleanedUp:
-    """Delete the unfinished jobs of the run that this step's pod belongs to, and jobs whose `ttl_seconds` are over.
+    """Delete the unfinished jobs of this pod's run, and ended jobs whose `ttl_seconds` have passed.
 
     Args:
         namespace: where the jobs are; empty: the pod's own.
 
     Raises:
-        JobError: names what could not be listed or deleted, when all the rest is done.
+        JobError: some jobs could not be listed or deleted; raised after all others were handled.
     """
-    from components.launch.clean_up import delete_left_over
-    from components.launch.clock import Clock
-    from components.launch.cluster import Cluster
-    from components.launch.identity import job_namespace, who_we_are
+    from components.launch.api.clock import Clock
+    from components.launch.api.cluster import Cluster
+    from components.launch.follow.clean_up import delete_left_over
+    from components.launch.follow.identity import job_namespace, who_we_are
 
     cluster, clock = Cluster(job_namespace(namespace)), Clock()
-    # Placed tasks have the id at hand; reading the own pod takes a right.
+    # Placed tasks get the id in a variable; reading this pod takes a permission.
     run = os.environ.get(RUN_VARIABLE) or who_we_are(cluster, clock).run
     deleted = tuple(delete_left_over(cluster, run, clock))
     if not deleted:

@@ -2,8 +2,10 @@
 
 from kfp import dsl
 
+from components.clean_up.step import STEP
 
-@dsl.component(base_image="tutelage/launcher:0.1.0", install_kfp_package=False)
+
+@dsl.component(base_image=STEP.image.reference, install_kfp_package=False)
 def clean_up(namespace: str = "") -> int:
     """Delete what a run has left on the cluster, after success, failure and cancel alike.
 
@@ -11,9 +13,9 @@ def clean_up(namespace: str = "") -> int:
         namespace: where its jobs are; empty: the namespace of this step's pod.
 
     Returns:
-        How many jobs were deleted.
+        Output: the number of jobs deleted.
     """
-    from components.clean_up.clean_up import STEP, clean_up_run
-    from components.shared.step import perform
+    from components.clean_up.clean_up import clean_up_run
+    from components.shared.process.perform import perform
 
-    return len(perform(STEP, lambda: clean_up_run(namespace)).deleted)
+    return len(perform("clean-up", lambda: clean_up_run(namespace)).deleted)

@@ -2,10 +2,12 @@
 
 from typing import NamedTuple
 
-from components.collect.import_benchmarks import import_benchmarks
-from components.collect.read_sources import read_sources
+from components.collect.benchmarks.import_benchmarks import import_benchmarks
+from components.collect.benchmarks.open_sets import open_sets
 from components.collect.settings import CollectSettings
-from components.shared.manifest import Cost, Manifest
+from components.collect.sources.read_sources import read_sources
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Cost, Manifest
 
 
 class Collected(NamedTuple):
@@ -16,26 +18,31 @@ class Collected(NamedTuple):
 
     @property
     def address(self) -> str:
-        """Where the instructions lie."""
+        """Where the instructions are stored."""
         return self.dataset.address
 
     @property
     def cost(self) -> Cost:
-        """What making both outputs took."""
+        """The cost of both outputs."""
         return Cost(seconds=self.dataset.cost.seconds + self.benchmarks.cost.seconds)
 
 
-def collect_data(root: str, settings: CollectSettings) -> Collected:
-    """Collect both; what is whole already is not read again.
+def collect_data(library: Library, settings: CollectSettings) -> Collected:
+    """Collect both; an output that is already complete is not read again.
 
     Args:
-        root: the store's root URI.
-        settings: sources and evaluation sets. What only the other output needs does not change an output's address.
+        library: where outputs are stored.
+        settings: sources and evaluation sets. Each output's address depends only on its own part of them.
 
     Raises:
-        InputError: a source or evaluation set is not there, not readable, or has too many bad rows.
-        StoreError: a store refuses or cannot be reached.
+        InputError: a source or evaluation set is missing, unreadable, or has too many bad rows.
+        StoreError: a store refuses access or is unreachable.
     """
-    # Evaluation sets first: they are small, so a wrong URI shows before long reading.
-    benchmarks = import_benchmarks(root, settings.benchmark_part)
-    return Collected(read_sources(root, settings.dataset_part), benchmarks)
+    # Evaluation sets are small: read first, so that a fault in them is found early. Rows that are held out of the
+    # sources come later, but a wrong URI still fails first.
+    sets = open_sets(settings.benchmark_part)
+    if settings.holdout is None:
+        benchmarks = import_benchmarks(library, settings.benchmark_part, sets)
+        return Collected(read_sources(library, settings.dataset_part), benchmarks)
+    dataset = read_sources(library, settings.dataset_part)
+    return Collected(dataset, import_benchmarks(library, settings.benchmark_part, sets, dataset))

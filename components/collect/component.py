@@ -5,8 +5,10 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl import Dataset, Markdown, Metrics, Output
 
+from components.collect.step import STEP
 
-@dsl.component(base_image="tutelage/train:0.1.0", install_kfp_package=False)
+
+@dsl.component(base_image=STEP.image.reference, install_kfp_package=False)
 def collect(
     root: str,
     settings: dict[str, Any],
@@ -18,22 +20,26 @@ def collect(
     """Collect instructions and evaluation questions from files, folders, S3 and the hub.
 
     Args:
-        root: the store's root URI.
-        settings: CollectSettings as a dict.
-        dataset: the instructions' manifest.
-        benchmarks: the questions' manifest.
-        metrics: rows and rejected records, in all and by source.
-        summary: the same as tables.
+        root: URI of the store's root.
+        settings: the step's settings (CollectSettings); those left out have their defaults.
 
     Returns:
-        The URI of the instructions' address.
+        dataset: manifest of the instructions (instruction/1).
+        benchmarks: manifest of the evaluation questions (question/1).
+        metrics: rows and rejected records, in total and by source.
+        summary: the metrics as tables.
+        Output: URI of the instructions in the store.
     """
-    from components.collect.collect import collect_data
+    from components.collect.collect import Collected, collect_data
     from components.collect.settings import CollectSettings
     from components.collect.summarise import summarise
-    from components.shared.step import hand_over, perform, reported
+    from components.shared.outputs.library import Library
+    from components.shared.process.perform import hand_over
+    from components.shared.process.run_component import run_component
 
-    collected = perform("collect", lambda: collect_data(root, CollectSettings.model_validate(settings)), root=root)
-    with reported("collect", root):
-        hand_over(collected.benchmarks, root, benchmarks)
-        return hand_over(collected.dataset, root, dataset, metrics, (summary, summarise(root, *collected)))
+    def hand_over_both(library: Library, made: Collected) -> str:
+        hand_over(made.benchmarks, library, benchmarks)
+        return hand_over(made.dataset, library, dataset, metrics, (summary, summarise(library, *made)))
+
+    chosen = CollectSettings.model_validate
+    return run_component("collect", root, lambda library: collect_data(library, chosen(settings)), hand_over_both)

@@ -1,108 +1,55 @@
-"""Settings of collect: where instructions and evaluation sets come from, and how they are read."""
+"""Settings of collect: where instructions and evaluation sets come from, and what is held out."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from components.collect.encodings import AUTO, known_encoding
-from components.collect.files import TRAIN
-from components.collect.formats.registry import FORMATS
-from components.collect.importers.registry import IMPORTERS
-from components.collect.shapes.reading import Reading
-from components.collect.shapes.registry import SHAPES
-from components.shared.settings import Settings, known
-
-NAME = r"^[a-z][a-z0-9_]{0,39}$"
-HUB = "hub:"
+from components.collect.set_settings import AnySet, CheckedSource
+from components.collect.source_settings import NAME, ReadingLimits, Source
+from components.shared.settings import Settings
 
 
-FormatName = Annotated[str, known([AUTO, *FORMATS], "format"), Field(json_schema_extra={"enum": [AUTO, *FORMATS]})]
-EncodingName = Annotated[str, AfterValidator(known_encoding)]
-ShapeName = Annotated[str, known([AUTO, *SHAPES], "shape"), Field(json_schema_extra={"enum": [AUTO, *SHAPES]})]
-ImporterName = Annotated[
-    str, known([AUTO, *IMPORTERS], "importer"), Field(json_schema_extra={"enum": [AUTO, *IMPORTERS]})
-]
+class Holdout(Settings):
+    """Collected rows with a check that are kept from training and become an evaluation set."""
 
-
-class Checking(Settings):
-    """How answers of a source can be checked, and where the right answer stands. GSM8K rows bring their own check."""
-
-    kind: Literal["none", "math", "exact", "choice"] = Field(
-        "none", description="math compares values, exact compares text, choice compares a letter"
+    name: str = Field("holdout", pattern=NAME, description="the set's name in questions, scores and reports")
+    share: float = Field(
+        0.05, gt=0, le=0.5, description="share of the templates (or instructions) held out, by a hash of each"
     )
-    field: str = Field("", description="the record's field that holds the right answer; empty: the response")
-    after: str = Field("", description="the right answer is what follows the last of these marks; empty: all of it")
-
-
-class Source(Reading):
-    """One source of instructions: a file, a folder, an S3 prefix or a data set of the Hugging Face hub."""
-
-    apart_from_key: ClassVar[frozenset[str]] = frozenset({"uri"})
-
-    name: str = Field(pattern=NAME, description="the source's name in rows, counts and reports")
-    uri: str = Field(
-        min_length=1, description="file or folder: a path, s3://…, package:FOLDER; or hub:OWNER/NAME (needs internet)"
+    sources: tuple[str, ...] = Field((), description="sources that rows are held out of; empty: all")
+    unit: Literal["template", "instruction"] = Field(
+        "template",
+        description="what is held out as one. template: all rows of a source that were made from one template, so that "
+        "unseen tasks are measured; instruction: only rows with an equal instruction",
     )
-    format: FormatName = Field(AUTO, description="container format; auto goes by the suffix")
-    shape: ShapeName = Field(AUTO, description="shape of the rows; auto goes by the first row that has a known one")
-    check: Checking = Field(Checking(), description="how answers can be checked")
-    limit: int | None = Field(None, ge=1, description="rows to take from the beginning; none: all")
-    encoding: EncodingName = Field(
-        AUTO,
-        description="encoding of text, such as gb18030; auto: UTF-8, or what a byte order mark says (UTF-16, UTF-32)",
-    )
-    subset: str = Field("", description="configuration of a data set of the hub, or of a folder whose README names any")
-    split: str = Field(
-        TRAIN, min_length=1, description="split of a data set of the hub, or of a folder whose files' names say theirs"
-    )
-    revision: str = Field("", description="hub only: commit, tag or branch; empty: the newest commit, looked up")
+    seed: int = Field(0, ge=0, description="another seed holds out other rows")
 
 
-class BenchmarkSource(Settings):
-    """One evaluation set, from its original files (a zip, a folder or a single file)."""
+class DatasetSettings(ReadingLimits):
+    """The part of the settings that determines the instructions."""
 
-    apart_from_key: ClassVar[frozenset[str]] = frozenset({"uri"})
-
-    name: str = Field(pattern=NAME, description="the benchmark's name in questions, scores and reports")
-    uri: str = Field(min_length=1, description="the original file or folder: a path, s3://… or package:FOLDER")
-    importer: ImporterName = Field(AUTO, description="which importer reads the files; auto: the one of this name")
-    limit: int | None = Field(None, ge=1, description="asked questions to draw at random; none: all")
-    subjects: tuple[str, ...] = Field((), description="subjects to keep; empty: all")
-
-    @property
-    def importer_name(self) -> str:
-        """The importer to use."""
-        return self.name if self.importer == AUTO else self.importer
-
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        if self.importer_name not in IMPORTERS:
-            raise ValueError(f"no importer is called {self.name!r}: name one in `importer`: {', '.join(IMPORTERS)}")
-        return self
-
-
-class DatasetSettings(Settings):
-    """What makes the instructions."""
-
-    sources: tuple[Source, ...] = Field(min_length=1, description="where instructions come from, in this order")
-    max_rejected_share: float = Field(
-        0.05, ge=0, le=1, description="share of a source's rows that may be rejected before the step fails"
-    )
-    max_characters: int = Field(
-        100_000, ge=1, description="characters of one row (system, history, instruction, response); longer is rejected"
-    )
+    sources: tuple[Source, ...] = Field(min_length=1, description="sources of instructions, read in this order")
+    holdout: Holdout | None = Field(None, description="a share of the rows that is evaluated instead of learnt")
 
     @model_validator(mode="after")
     def _distinct_sources(self) -> Self:
         _require_distinct([source.name for source in self.sources])
         return self
 
+    @model_validator(mode="after")
+    def _held_out_of_known_sources(self) -> Self:
+        names = [source.name for source in self.sources]
+        unknown = [name for name in self.holdout.sources if name not in names] if self.holdout else []
+        if unknown:
+            raise ValueError(f"holdout: no source {', '.join(unknown)}; allowed: {', '.join(names)}")
+        return self
 
-class BenchmarkSettings(Settings):
-    """What makes the evaluation questions."""
 
-    benchmarks: tuple[BenchmarkSource, ...] = Field((), description="evaluation sets")
-    seed: int = Field(0, ge=0, description="which questions a benchmark's `limit` draws")
+class QuestionSettings(ReadingLimits):
+    """The part of the settings that determines the evaluation questions."""
+
+    benchmarks: tuple[AnySet, ...] = Field((), description="evaluation sets")
+    seed: int = Field(0, ge=0, description="seed of the sample that a benchmark's `limit` takes")
 
     @model_validator(mode="after")
     def _distinct_benchmarks(self) -> Self:
@@ -110,21 +57,33 @@ class BenchmarkSettings(Settings):
         return self
 
 
-class CollectSettings(DatasetSettings, BenchmarkSettings):
-    """Settings of collect. Its two outputs have addresses of their own, each made by its own part of these."""
+class CollectSettings(DatasetSettings, QuestionSettings):
+    """Settings of collect. Each of its two outputs has an address that depends on its own part of them."""
 
     @property
     def dataset_part(self) -> DatasetSettings:
-        """What makes the instructions."""
+        """What determines the instructions."""
         return DatasetSettings(**{name: getattr(self, name) for name in DatasetSettings.model_fields})
 
     @property
-    def benchmark_part(self) -> BenchmarkSettings:
-        """What makes the evaluation questions."""
-        return BenchmarkSettings(**{name: getattr(self, name) for name in BenchmarkSettings.model_fields})
+    def benchmark_part(self) -> QuestionSettings:
+        """What determines the evaluation questions, besides the rows held out."""
+        return QuestionSettings(**{name: getattr(self, name) for name in QuestionSettings.model_fields})
+
+    @property
+    def sets(self) -> dict[str, bool]:
+        """The evaluation sets by name, in order; whether their questions have a check."""
+        held_out = {self.holdout.name: True} if self.holdout else {}
+        return {each.name: isinstance(each, CheckedSource) for each in self.benchmarks} | held_out
+
+    @model_validator(mode="after")
+    def _distinct_sets(self) -> Self:
+        held_out = [self.holdout.name] if self.holdout else []
+        _require_distinct([benchmark.name for benchmark in self.benchmarks] + held_out)
+        return self
 
 
 def _require_distinct(names: list[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"named twice: {', '.join(twice)}; every name must be its own")
+        raise ValueError(f"named twice: {', '.join(twice)}; names must be unique")

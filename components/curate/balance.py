@@ -1,35 +1,26 @@
-"""Drops rare labels, caps common ones, and thins to a number of rows; deterministic for a seed."""
+"""Drop rare labels, cap frequent ones, and sample down to a number of rows; deterministic for a seed."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from components.curate.tokens import Hashes, Mask, Positions
+from components.curate.text.token_hashes import Hashes, Mask, Positions
+from components.shared.outputs.digest import hash_text
 
-Counts = npt.NDArray[np.int64]
+LabelCounts = npt.NDArray[np.int64]
 
 
 def priorities(ids: Sequence[str], seed: int) -> Hashes:
-    """[rows] A number drawn for each row from its id and the seed; the lowest are chosen first."""
+    """[rows] A pseudo-random number for each row from its id and the seed; rows with the lowest are kept first."""
     key = seed.to_bytes(8, "little", signed=True)
-    return np.fromiter(
-        (
-            int.from_bytes(
-                hashlib.blake2b(row.encode("utf-8", "surrogatepass"), digest_size=8, key=key).digest(), "little"
-            )
-            for row in ids
-        ),
-        np.uint64,
-        len(ids),
-    )
+    return np.fromiter((hash_text(row, key) for row in ids), np.uint64, len(ids))
 
 
 @dataclass(frozen=True)
 class Balance:
-    """Which rows go, each a mask [rows], and the limit on a label's rows (0 when there is none)."""
+    """Which rows to drop, each a mask [rows], and the limit on a label's rows (0 for none)."""
 
     rare: Mask
     over_cap: Mask
@@ -49,12 +40,12 @@ def balance(
     """Choose rows by their labels.
 
     Args:
-        labels: the number of each row's label [rows], from 0.
-        order: each row's priority [rows]; the lowest stay.
-        rare_below: labels with fewer rows go.
+        labels: the index of each row's label [rows], from 0.
+        order: each row's priority [rows]; the lowest are kept.
+        rare_below: labels with fewer rows are dropped.
         cap: most rows of a label.
         cap_of_median: most rows of a label, as a multiple of the median of the labels that are not rare.
-        maximum_rows: most rows in all; each label keeps its share of them, and at least one row.
+        maximum_rows: most rows in total; each label keeps its share, and at least one row.
     """
     counts = np.bincount(labels)
     rare = (counts < rare_below)[labels]
@@ -67,14 +58,14 @@ def balance(
     return Balance(rare=rare, over_cap=over_cap, over_maximum=~rare & ~over_cap & (rank >= thinned[labels]), cap=limit)
 
 
-def _limit(counts: Counts, cap: int | None, cap_of_median: float | None) -> int:
+def _limit(counts: LabelCounts, cap: int | None, cap_of_median: float | None) -> int:
     limits = [cap] if cap is not None else []
     if cap_of_median is not None and counts.any():
         limits.append(max(1, round(cap_of_median * float(np.median(counts[counts > 0])))))
     return min(limits, default=0)
 
 
-def _thin(counts: Counts, maximum_rows: int | None) -> Counts:
+def _thin(counts: LabelCounts, maximum_rows: int | None) -> LabelCounts:
     """Counts in proportion that sum to `maximum_rows`: one for each label if they suffice, then largest remainders."""
     if maximum_rows is None or int(counts.sum()) <= maximum_rows:
         return counts
@@ -89,7 +80,7 @@ def _thin(counts: Counts, maximum_rows: int | None) -> Counts:
 
 
 def _rank(labels: Positions, order: Hashes) -> Positions:
-    """[rows] How many rows of the same label come first."""
+    """[rows] How many rows of the same label have a lower priority value."""
     by_label = np.lexsort((order, labels))
     starts = np.cumsum(np.bincount(labels)) - np.bincount(labels)
     rank = np.empty(len(labels), np.int64)

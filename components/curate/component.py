@@ -5,8 +5,10 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Markdown, Metrics, Output
 
+from components.curate.step import STEP
 
-@dsl.component(base_image="tutelage/train:0.1.0", install_kfp_package=False)
+
+@dsl.component(base_image=STEP.image.reference, install_kfp_package=False)
 def curate(
     root: str,
     settings: dict[str, Any],
@@ -19,28 +21,28 @@ def curate(
     """Filter, label and balance instructions.
 
     Args:
-        root: the store's root URI.
-        settings: CurateSettings as a dict.
+        root: URI of the store's root.
+        settings: the step's settings (CurateSettings); those left out have their defaults.
         instructions: collected instructions (instruction/1).
-        benchmarks: the evaluation sets (question/1) that the result may not overlap.
-        dataset: the curated instructions (labelled/1), with what was dropped and report.json.
-        metrics: counts.
-        summary: drops, diversity and labels.
+        benchmarks: evaluation questions (question/1), which the result must not overlap.
 
     Returns:
-        The address's URI.
+        dataset: manifest of the curated instructions (labelled/1), with the dropped rows and report.json.
+        metrics: counts of kept and dropped rows.
+        summary: drops by reason, diversity and labels.
+        Output: URI of the curated instructions in the store.
     """
     from components.curate.curate import curate_instructions
     from components.curate.settings import CurateSettings
     from components.curate.summarise import summarise
-    from components.shared.step import hand_over, perform, read_artifact, reported
+    from components.shared.process.perform import hand_over, read_artifact
+    from components.shared.process.run_component import run_component
 
-    manifest = perform(
+    return run_component(
         "curate",
-        lambda: curate_instructions(
-            root, CurateSettings.model_validate(settings), read_artifact(instructions), read_artifact(benchmarks)
+        root,
+        lambda library: curate_instructions(
+            library, CurateSettings.model_validate(settings), read_artifact(instructions), read_artifact(benchmarks)
         ),
-        root=root,
+        lambda library, made: hand_over(made, library, dataset, metrics, (summary, summarise(library, made))),
     )
-    with reported("curate", root):
-        return hand_over(manifest, root, dataset, metrics, (summary, summarise(root, manifest)))

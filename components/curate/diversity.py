@@ -1,4 +1,4 @@
-"""How diverse instructions are: entropy of their labels, distinct-n, and words by type."""
+"""Diversity of instructions: entropy of labels, distinct-n, and words by type."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from components.curate.tokens import TokenHasher, grams
+from components.curate.text.token_hashes import TokenHasher, grams
 
 LONGEST = 3
 
@@ -14,9 +14,9 @@ LONGEST = 3
 class Diversity(BaseModel):
     """Diversity of a set of rows.
 
-    Entropies are in bits, and normalised as a share of the largest possible for so many types or labels. `primary` is
-    the label's first level, `label` both levels together. `distinct_1`, `_2`, `_3`: different n-grams over all n-grams
-    (Li et al., NAACL 2016) of `sampled_rows` instructions; `words_by_type`: different tokens over all tokens of each
+    Entropies are in bits; the normalised ones are a share of the maximum for as many types or labels. `primary` is
+    the label's first level, `label` both levels together. `distinct_1`, `_2`, `_3`: distinct n-grams over all n-grams
+    (Li et al., NAACL 2016) of `sampled_rows` instructions; `words_by_type`: distinct tokens over all tokens of each
     type's instructions in the sample.
     """
 
@@ -41,7 +41,7 @@ class Diversity(BaseModel):
 
 
 def entropy(counts: Mapping[str, int]) -> tuple[float, float]:
-    """Entropy of a distribution given as counts, in bits, and as a share of its largest value (0 for one label)."""
+    """Entropy of a distribution of counts, in bits, and as a share of its maximum (0 for a single label)."""
     total = sum(counts.values())
     shares = [count / total for count in counts.values() if count]
     if len(shares) < 2:
@@ -61,7 +61,7 @@ def distinct(texts: Sequence[Sequence[str]]) -> list[float]:
 
 
 def words_by_type(texts: Sequence[Sequence[str]], types: Sequence[str]) -> dict[str, float]:
-    """Different tokens over all tokens of each type."""
+    """Distinct tokens over all tokens of each type."""
     seen: dict[str, set[str]] = {}
     totals: dict[str, int] = {}
     for tokens, kind in zip(texts, types, strict=True):
@@ -76,7 +76,7 @@ def measure_diversity(
     labels: Mapping[str, int],
     sample: Sequence[tuple[str, Sequence[str]]],
 ) -> Diversity:
-    """Diversity by rows of each type, primary label and label, and by a sample of (type, tokens)."""
+    """Diversity, from the number of rows of each type, primary label and label, and a sample of (type, tokens)."""
     texts = [tokens for _, tokens in sample]
     distinct_1, distinct_2, distinct_3 = distinct(texts)
     of_types, of_primary, of_labels = entropy(types), entropy(primary), entropy(labels)

@@ -1,29 +1,24 @@
-"""The first pass: reads every instruction once and takes down what later passes need of it.
+"""The first pass: read every instruction once, and record what the later passes need.
 
-Length filters and evaluation overlap are decided here; type, simhash and guard are noted.
+It applies the length filters and the evaluation overlap; it records type, simhash and guard.
 """
 
 from collections.abc import Iterable
 
-from components.curate.columns import Columns, Reason
-from components.curate.instruction_types import TypeRules
-from components.curate.overlap import OverlapIndex
+from components.curate.columns import Columns, DropReason
+from components.curate.duplicates.prints import Printer, asked_text
+from components.curate.overlap.overlap_index import OverlapIndex
 from components.curate.settings import CurateSettings
-from components.curate.simhash import Fillers, guard, simhashes
-from components.curate.tokens import TokenHasher, tokenise
+from components.curate.types.instruction_types import TypeRules
 from components.shared.rows import Instruction
+from components.shared.text.words import tokenise
 
-# Tokens of instructions and responses in one batch; bounds the memory of a pass.
+# Tokens of instructions and responses in a batch; bounds the memory of the pass.
 BATCH_TOKENS = 200_000
 
 
-def asked_text(row: Instruction) -> str:
-    """What is asked: the conversation up to the answer, without the system message."""
-    return "\n".join([*(message.content for message in row.history), row.instruction])
-
-
 def scan(rows: Iterable[Instruction], settings: CurateSettings, rules: TypeRules, index: OverlapIndex) -> Columns:
-    """Take down all rows, in order."""
+    """Record all rows, in order."""
     scanner = _Scanner(settings, rules, index)
     for row in rows:
         scanner.take(row)
@@ -34,8 +29,7 @@ def scan(rows: Iterable[Instruction], settings: CurateSettings, rules: TypeRules
 class _Scanner:
     def __init__(self, settings: CurateSettings, rules: TypeRules, index: OverlapIndex) -> None:
         self._settings, self._rules, self._index = settings, rules, index
-        self._fillers = Fillers(settings.fillers)
-        self._hasher = TokenHasher()
+        self._printer = Printer(settings)
         self.columns = Columns()
         self._rows: list[int] = []
         self._searched: list[tuple[list[str], list[str]]] = []
@@ -44,25 +38,23 @@ class _Scanner:
         self._tokens = 0
 
     def take(self, row: Instruction) -> None:
-        """Read one row into the columns: its type, its simhash, and why it is dropped, if it is."""
+        """Record one row: its type, its simhash, and why it is dropped, if it is."""
         number = self.columns.add(row.id, self._rules.classify(row.instruction))
-        text = asked_text(row)
+        text = asked_text(row.history, row.instruction)
         if len(text) > self._settings.maximum_characters:
             limit = f"{len(text)} characters, at most {self._settings.maximum_characters}"
-            self.columns.drop(number, Reason.TOO_LONG, limit)
+            self.columns.drop(number, DropReason.TOO_LONG, limit)
             return
         asked = tokenise(text)
         if len(asked) < self._settings.minimum_tokens:
             limit = f"{len(asked)} tokens, at least {self._settings.minimum_tokens}"
-            self.columns.drop(number, Reason.TOO_SHORT, limit)
+            self.columns.drop(number, DropReason.TOO_SHORT, limit)
             return
-        response = tokenise(row.response) if self._settings.overlap_responses and len(self._index) else []
-        counted = self._fillers.strip(asked, text)
-        if self._settings.system_counts and row.system:
-            counted = [*tokenise(row.system), *counted]
+        responses = "\n".join(filter(None, (row.response, row.rejected)))
+        response = tokenise(responses) if self._settings.overlap_responses and len(self._index) else []
         self._rows.append(number)
         self._searched.append((asked, response))
-        self._counted.append(counted)
+        self._counted.append(self._printer.counted(asked, text, row.system))
         self._desirable.append(row.desirable)
         self._tokens += len(asked) + len(response)
         if self._tokens >= BATCH_TOKENS:
@@ -71,10 +63,9 @@ class _Scanner:
     def flush(self) -> None:
         found = self._index.search(self._searched) if self._rows else {}
         for place, overlap in found.items():
-            self.columns.drop(self._rows[place], Reason.EVALUATION_OVERLAP, overlap.evidence)
-        hashes = simhashes(self._hasher.batch(self._counted), self._settings.shingle)
-        short, numbers = self._settings.short_tokens, self._settings.numbers_distinguish
+            self.columns.drop(self._rows[place], DropReason.EVALUATION_OVERLAP, overlap.evidence)
+        hashes = self._printer.hashes(self._counted)
         for row, value, tokens, label in zip(self._rows, hashes, self._counted, self._desirable, strict=True):
-            self.columns.hashes[row] = int(value)
-            self.columns.guards[row] = guard(tokens, short, numbers, label)
+            self.columns.hashes[row] = value
+            self.columns.guards[row] = self._printer.guard(tokens, label)
         self._rows, self._searched, self._counted, self._desirable, self._tokens = [], [], [], [], 0

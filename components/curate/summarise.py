@@ -1,20 +1,22 @@
-"""The curate step's summary as Markdown, for Kubeflow's page."""
+"""The curate step's summary in Markdown, for the Kubeflow UI."""
 
-from components.curate.report import Report
-from components.shared.manifest import Manifest
-from components.shared.shards import read_bytes
+from components.curate.report import CurateReport
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
+from components.shared.text.counted import counted
 
 SHOWN_LABELS = 20
 
 
-def summarise(root: str, manifest: Manifest) -> str:
-    """Drops by reason, diversity before and after, and the commonest labels."""
-    report = Report.model_validate_json(read_bytes(root, manifest, "report.json"))
+def summarise(library: Library, manifest: Manifest) -> str:
+    """Tables of drops by reason, diversity before and after, and the most frequent labels."""
+    report = CurateReport.model_validate_json(library.read_bytes(manifest, "report.json"))
     lines = [
         "# Curated instructions",
         "",
         f"{report.rows_in} in, {report.rows_out} out, {manifest.cost.seconds:.1f} s.",
         "",
+        *_control_text(report),
         *_table(("dropped as", "rows"), [(reason, count) for reason, count in report.drops.items() if count]),
         *_table(("diversity", "before", "after"), _diversity(report)),
         *_table(("label", "before", "after"), _labels(report)),
@@ -22,12 +24,17 @@ def summarise(root: str, manifest: Manifest) -> str:
     return "\n".join(lines)
 
 
+def _control_text(report: CurateReport) -> list[str]:
+    count = report.control_text
+    return [f"{counted(count, 'label prompt')} spelt a control token: encoded as text.", ""] if count else []
+
+
 def _table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> list[str]:
     cells = [head, tuple("---" for _ in head), *rows]
     return [f"| {' | '.join(str(cell).replace('|', ' ') for cell in row)} |" for row in cells] + [""]
 
 
-def _diversity(report: Report) -> list[tuple[object, ...]]:
+def _diversity(report: CurateReport) -> list[tuple[object, ...]]:
     before, after = report.diversity.before, report.diversity.after
     named = {
         "type entropy, bits": "type_entropy_bits",
@@ -38,6 +45,6 @@ def _diversity(report: Report) -> list[tuple[object, ...]]:
     return [(name, getattr(before, field), getattr(after, field)) for name, field in named.items()]
 
 
-def _labels(report: Report) -> list[tuple[object, ...]]:
+def _labels(report: CurateReport) -> list[tuple[object, ...]]:
     before = sorted(report.pairs.before.items(), key=lambda item: -item[1])[:SHOWN_LABELS]
     return [(label, count, report.pairs.after.get(label, 0)) for label, count in before]

@@ -1,4 +1,4 @@
-"""The last pass: writes what is kept and what is dropped, and the report."""
+"""The last pass: write kept rows, dropped rows, and the report."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,22 +8,33 @@ import numpy as np
 from components.curate.balance import priorities
 from components.curate.columns import Columns, LabelColumn
 from components.curate.diversity import measure_diversity
-from components.curate.instruction_types import TypeRules
-from components.curate.labels import Label
-from components.curate.report import Counts, Diversities, Report
-from components.curate.tokens import Hashes, Mask, Positions, tokenise
-from components.shared.output import Output, RowWriter
+from components.curate.labels.label import Label
+from components.curate.report import CountsBeforeAfter, CurateReport, DiversityBeforeAfter
+from components.curate.text.token_hashes import Hashes, Mask, Positions
+from components.curate.types.instruction_types import TypeRules
+from components.shared.outputs.output import Output, RowWriter
 from components.shared.rows import Dropped, Instruction, Labelled
+from components.shared.text.words import tokenise
 
 
 @dataclass(frozen=True)
 class Curated:
-    """What the passes found: each row's fate and label, which rows were labelled [rows], and the cap that held."""
+    """The result of the passes.
+
+    Attributes:
+        columns: each row's type and fate.
+        labels: each row's label.
+        labelled: [rows] which rows were labelled.
+        cap: the limit on a label's rows, 0 for none.
+        control_text: label prompts whose text spells a control token.
+        rules: the instruction types.
+    """
 
     columns: Columns
     labels: LabelColumn
     labelled: Mask
     cap: int
+    control_text: int
     rules: TypeRules
 
     def kind(self, row: int) -> str:
@@ -31,7 +42,7 @@ class Curated:
         return self.rules.rules[self.columns.types[row]].name
 
     def evidence(self, row: int) -> str:
-        """What speaks for a drop: as taken down, else the row's label."""
+        """The evidence for a drop: as recorded, else the row's label."""
         if row in self.columns.evidence:
             return self.columns.evidence[row]
         return " / ".join(self.labels.get(row)) if self.labels.numbers[row] >= 0 else ""
@@ -39,15 +50,15 @@ class Curated:
 
 def write_curated(
     output: Output, rows: Iterable[Instruction], curated: Curated, *, seed: int, sample_rows: int
-) -> Report:
+) -> CurateReport:
     """Write `rows/`, `dropped/` and `report.json`.
 
     Args:
-        output: where to.
+        output: the output to write to.
         rows: all collected instructions, in order.
-        curated: what became of them.
-        seed: of the sample whose diversity is measured.
-        sample_rows: its size, before and after alike.
+        curated: the result of the passes.
+        seed: of the sample for diversity.
+        sample_rows: the size of the samples before and after.
     """
     columns = curated.columns
     order = priorities(columns.ids, seed)
@@ -70,14 +81,14 @@ def write_curated(
 
 
 class _Sample:
-    """The rows with the lowest priorities: their types and tokens."""
+    """Types and tokens of the rows with the lowest priority values."""
 
     def __init__(self, rows: Positions, order: Hashes, size: int) -> None:
         self._chosen = set(rows[np.argsort(order[rows], kind="stable")[:size]].tolist())
         self.taken: list[tuple[str, list[str]]] = []
 
     def offer(self, number: int, kind: str, row: Instruction) -> None:
-        """Take the row if it is one of the sample."""
+        """Add the row if it is in the sample."""
         if number in self._chosen:
             self.taken.append((kind, tokenise(row.instruction)))
 
@@ -90,20 +101,21 @@ def _dropped(row: Instruction, reason: str, evidence: str) -> Dropped:
     return Dropped(id=row.id, source=row.source, line=row.line, reason=reason, evidence=evidence)
 
 
-def _report(curated: Curated, samples: tuple[_Sample, _Sample]) -> Report:
+def _report(curated: Curated, samples: tuple[_Sample, _Sample]) -> CurateReport:
     kept = curated.columns.kept()
     types = [_type_counts(curated, mask) for mask in (np.ones_like(kept), kept)]
     labels = [_label_counts(curated.labels, mask) for mask in (curated.labelled, kept)]
     found = [measure_diversity(types[side], *labels[side], samples[side].taken) for side in (0, 1)]
-    return Report(
+    return CurateReport(
         rows_in=len(kept),
         rows_out=int(kept.sum()),
         drops=curated.columns.drops(),
         cap=curated.cap,
-        types=Counts(before=types[0], after=types[1]),
-        labels=Counts(before=labels[0][0], after=labels[1][0]),
-        pairs=Counts(before=labels[0][1], after=labels[1][1]),
-        diversity=Diversities(before=found[0], after=found[1]),
+        control_text=curated.control_text,
+        types=CountsBeforeAfter(before=types[0], after=types[1]),
+        labels=CountsBeforeAfter(before=labels[0][0], after=labels[1][0]),
+        pairs=CountsBeforeAfter(before=labels[0][1], after=labels[1][1]),
+        diversity=DiversityBeforeAfter(before=found[0], after=found[1]),
     )
 
 

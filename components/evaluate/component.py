@@ -5,30 +5,48 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl import Artifact, Dataset, Input, Markdown, Metrics, Output
 
+from components.evaluate.step import STEP
 
-@dsl.component(base_image="tutelage/train:0.1.0", install_kfp_package=False)
+
+@dsl.component(base_image=STEP.image.reference, install_kfp_package=False)
 def evaluate(
     root: str,
+    task: str,
+    name: str,
     settings: dict[str, Any],
     benchmarks: Input[Dataset],
-    models: dict[str, str],
-    comparison: Output[Artifact],
+    model: str,
+    evaluation: Output[Artifact],
     metrics: Output[Metrics],
     summary: Output[Markdown],
 ) -> str:
-    """Evaluate every model, and compare each with the base.
+    """Evaluate one model on the benchmarks.
 
-    Args: root: the store's root URI. settings: EvaluateSettings as a dict. benchmarks: the questions' manifest.
-    models: references by name, base among them. comparison: the comparison's manifest. Returns the address's URI.
+    Args:
+        root: URI of the store's root.
+        task: the task's name in logs and states, such as evaluate-sft.
+        name: the model's name in messages.
+        settings: the step's settings (EvaluationSettings); those left out have their defaults.
+        benchmarks: evaluation questions (question/1).
+        model: reference of the model; empty if the settings name an endpoint that answers.
+
+    Returns:
+        evaluation: manifest of the evaluation (evaluation/1).
+        metrics: the model's score on each benchmark.
+        summary: scores with standard errors.
+        Output: URI of the evaluation in the store.
     """
-    from components.evaluate.evaluate import evaluate_models
-    from components.evaluate.settings import EvaluateSettings
+    from components.evaluate.evaluate import evaluate_model
+    from components.evaluate.settings import EvaluationSettings
     from components.evaluate.summarise import summarise
-    from components.shared.step import hand_over, perform, read_artifact, reported
+    from components.shared.process.perform import hand_over, read_artifact
+    from components.shared.process.run_component import run_component
 
-    def work() -> Any:
-        return evaluate_models(root, EvaluateSettings.model_validate(settings), read_artifact(benchmarks), models)
-
-    manifest = perform("evaluate", work, root=root)
-    with reported("evaluate", root):
-        return hand_over(manifest, root, comparison, metrics, (summary, summarise(root, manifest)))
+    return run_component(
+        task,
+        root,
+        lambda library: evaluate_model(
+            library, EvaluationSettings.model_validate(settings), read_artifact(benchmarks), model, name
+        ),
+        lambda library, made: hand_over(made, library, evaluation, metrics, (summary, summarise(library, made, name))),
+    )

@@ -1,35 +1,34 @@
-"""One model's evaluation, at an address of its own, so that runs share it and a killed step goes on with the next."""
+"""The evaluation of one model. It has an address of its own, so runs share it and a killed step resumes after it."""
 
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from components.evaluate.benchmarks.registry import BENCHMARKS
+from components.evaluate.ask import ask, require_askable, score_answers
+from components.evaluate.asking import Asking
+from components.evaluate.evaluated_model import EvaluatedModel
+from components.evaluate.kept_answers import KeptAnswers
 from components.evaluate.questions import QuestionSet
 from components.evaluate.score import score_samples
 from components.evaluate.settings import BenchmarkSettings, EvaluationSettings
+from components.evaluate.step import STEP
 from components.shared.errors import NotFoundError
 from components.shared.log import Progress, say
-from components.shared.manifest import Cost, Manifest, Shard
-from components.shared.output import Output
-from components.shared.rows import Score
+from components.shared.outputs.manifest import Cost, Manifest, Shard
+from components.shared.outputs.output import Output
+from components.shared.rows import AskedBenchmark, EvaluationFacts, Score
+from components.shared.text.counted import counted
 
-if TYPE_CHECKING:
-    from components.evaluate.language_model import LocalModel
-
-STEP = "evaluate"
-VERSION = 2
-CONTENT = "evaluation/1"
+FACTS = "evaluation.json"
 SCORES = "scores.json"
 SAMPLES = "samples"
 
 
-class Answered(BaseModel):
-    """One benchmark that a model has answered; kept, so that an evaluation that was killed goes on behind it."""
+class BenchmarkResult(BaseModel):
+    """What a model scored on one benchmark; stored, so that an evaluation that was killed resumes after it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,113 +41,146 @@ class Answered(BaseModel):
 
 
 class Evaluation:
-    """Asks one model all benchmarks. The model is loaded when the first question is asked.
+    """Evaluates one model on all benchmarks. The model is loaded for the first question.
 
     Args:
-        output: the evaluation's address.
+        output: the address of the evaluation.
         settings: what is asked, and how.
-        name: the model's name, for the log.
-        folder: the model on this machine.
+        name: the name of the model, for the log.
+        folder: the local folder of the model; None for one behind the endpoint that the settings name.
         questions: by benchmark.
     """
 
     def __init__(
-        self, output: Output, settings: EvaluationSettings, name: str, folder: Path, questions: dict[str, QuestionSet]
+        self,
+        output: Output,
+        settings: EvaluationSettings,
+        name: str,
+        folder: Path | None,
+        questions: dict[str, QuestionSet],
     ) -> None:
         self._output, self._settings, self._name, self._folder = output, settings, name, folder
         self._questions = questions
 
     @cached_property
-    def _model(self) -> "LocalModel":
-        from components.evaluate.language_model import load_model
-
-        return load_model(self._folder, self._name, self._settings)
+    def _model(self) -> EvaluatedModel:
+        return EvaluatedModel.open(self._settings, self._name, self._folder)
 
     def run(self) -> Manifest:
-        """Ask everything, and write scores and samples.
+        """Ask all questions, and write scores and samples. The caller holds the lease of the address.
 
         Raises:
-            ModelError: the model cannot be loaded, or has no chat template.
-            LeaseError: another process writes this evaluation.
+            ModelError: the model cannot be loaded, lacks a chat template, or refuses a question.
+            GenerationError: the endpoint cannot be reached, or failed to answer a question.
         """
+        try:
+            return self._run()
+        finally:
+            if "_model" in vars(self):
+                self._model.close()
+
+    def _run(self) -> Manifest:
         began = time.monotonic()
-        with self._output.writing():
-            done = {benchmark.name: self._answered(benchmark) for benchmark in self._settings.benchmarks}
-            self._require_askable(
-                [benchmark for benchmark in self._settings.benchmarks if done[benchmark.name] is None]
-            )
-            parts = [done[benchmark.name] or self._ask(benchmark) for benchmark in self._settings.benchmarks]
-            self._output.write_json(SCORES, [score.model_dump() for part in parts for score in part.scores])
-            cost = Cost(
-                seconds=round(time.monotonic() - began, 3),
-                tokens_in=sum(part.tokens_in for part in parts),
-                tokens_out=sum(part.tokens_out for part in parts),
-            )
-            return self._output.finish(CONTENT, _counts(parts), cost)
+        done = {benchmark.name: self._answered(benchmark) for benchmark in self._settings.benchmarks}
+        self._require_askable([benchmark for benchmark in self._settings.benchmarks if done[benchmark.name] is None])
+        parts = [done[benchmark.name] or self._ask(benchmark) for benchmark in self._settings.benchmarks]
+        self._output.write_json(FACTS, facts_of(self._settings, [part.scores[0].metric for part in parts]))
+        self._output.write_json(SCORES, [score.model_dump() for part in parts for score in part.scores])
+        cost = Cost(
+            seconds=round(time.monotonic() - began, 3),
+            tokens_in=sum(part.tokens_in for part in parts),
+            tokens_out=sum(part.tokens_out for part in parts),
+        )
+        return self._output.finish(_counts(parts), cost)
 
     def _require_askable(self, benchmarks: Sequence[BenchmarkSettings]) -> None:
-        """See that the chat template takes what is to be asked, before anything is. Raises ModelError."""
+        """Check that the chat template accepts the questions, before any is asked. Raises ModelError."""
         for benchmark in benchmarks:
-            from components.evaluate.harness import require_askable
+            require_askable(self._model, self._asking(benchmark))
 
-            require_askable(self._model, BENCHMARKS[benchmark.name], benchmark, self._questions[benchmark.name])
+    def _asking(self, benchmark: BenchmarkSettings) -> Asking:
+        return Asking(benchmark, self._settings, self._questions[benchmark.name])
 
-    def _answered(self, benchmark: BenchmarkSettings) -> Answered | None:
-        """What an earlier attempt left of this benchmark."""
+    def _answered(self, benchmark: BenchmarkSettings) -> BenchmarkResult | None:
+        """The result of an earlier attempt at this benchmark, if there is one."""
         try:
             data = self._output.store.read(_name_of(benchmark))
         except NotFoundError:
             return None
-        part = Answered.model_validate_json(data)
+        part = BenchmarkResult.model_validate_json(data)
         self._output.write_bytes(_name_of(benchmark), data)
         self._output.adopt(part.samples)
         return part
 
-    def _ask(self, benchmark: BenchmarkSettings) -> Answered:
-        from components.evaluate.harness import ask
-
-        model, questions, kind = self._model, self._questions[benchmark.name], BENCHMARKS[benchmark.name]
-        before = _counted(model)
-        model.progress = Progress(STEP, f"{self._name} on {benchmark.name}", len(questions.asked), "questions")
-        samples = ask(model, kind, benchmark, questions, self._settings.sandbox)
-        model.progress.finish()
-        counted = {name: count - before[name] for name, count in _counted(model).items()}
-        self._remark(benchmark.name, counted)
-        part = Answered(
+    def _ask(self, benchmark: BenchmarkSettings) -> BenchmarkResult:
+        asking, kept = self._asking(benchmark), KeptAnswers(self._output.store, benchmark.name)
+        before = self._model.unusual_prompts()
+        unit = "questions" if self._settings.samples == 1 else "answers"
+        progress = Progress(STEP.name, f"{self._name} on {benchmark.name}", asking.answers, unit)
+        answers = ask(self._model, asking, kept, progress)
+        progress.finish()
+        unusual = {name: count - before[name] for name, count in self._model.unusual_prompts().items()}
+        self._remark(benchmark.name, unusual)
+        samples = score_answers(asking, answers.by_key)
+        part = BenchmarkResult(
             samples=self._output.write_rows(f"{SAMPLES}/{benchmark.name}/00000", samples),
-            scores=tuple(score_samples(kind, questions.asked, samples)),
-            **counted,
+            scores=tuple(
+                score_samples(
+                    asking.kind, asking.questions.asked, samples, self._settings.pass_at, self._settings.sandbox
+                )
+            ),
+            **answers.tokens(),
+            **unusual,
         )
         self._output.write_json(_name_of(benchmark), part)
+        kept.delete()
         return part
 
-    def _remark(self, benchmark: str, counted: Mapping[str, int]) -> None:
-        """Say what was done to prompts."""
-        said = {
-            "were too long and lost their beginning": counted["truncated_prompts"],
-            "spell a control token in their text; it was encoded as text": counted["control_text_prompts"],
+    def _remark(self, benchmark: str, unusual: Mapping[str, int]) -> None:
+        """Log how many prompts were truncated or contain control tokens."""
+        remarks = {
+            "exceeded the context: truncated on the left": unusual["truncated_prompts"],
+            "spelt a control token: encoded as text": unusual["control_text_prompts"],
         }
-        for what, count in said.items():
+        for what, count in remarks.items():
             if count:
-                say(STEP, f"{self._name} on {benchmark}: {count} prompts {what}")
+                say(STEP.name, f"{self._name} on {benchmark}: {counted(count, 'prompt')} {what}")
 
 
-def _counted(model: "LocalModel") -> dict[str, int]:
-    """What the model has read and written until now."""
-    return {
-        "tokens_in": model.tokens_in,
-        "tokens_out": model.tokens_out,
-        "truncated_prompts": model.truncated_prompts,
-        "control_text_prompts": model.control_text_prompts,
-    }
+def facts_of(settings: EvaluationSettings, metrics: Sequence[str]) -> EvaluationFacts:
+    """What later steps need to know about an evaluation besides its scores; `metrics` are those of its benchmarks."""
+    pairs = zip(settings.benchmarks, metrics, strict=True)
+    return EvaluationFacts(
+        benchmarks=tuple(_asked(benchmark, settings, metric) for benchmark, metric in pairs),
+        endpoint=settings.asks_endpoint,
+    )
+
+
+def _asked(benchmark: BenchmarkSettings, settings: EvaluationSettings, metric: str) -> AskedBenchmark:
+    kind = benchmark.definition
+    return AskedBenchmark(
+        name=kind.name,
+        metric=metric,
+        protocol=kind.protocol,
+        few_shot=kind.few_shot if benchmark.few_shot is None else benchmark.few_shot,
+        max_tokens=benchmark.max_tokens or kind.max_tokens,
+        prompt=benchmark.prompt,
+        samples=settings.samples,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        pass_at=settings.pass_at,
+    )
 
 
 def _name_of(benchmark: BenchmarkSettings) -> str:
     return f"benchmarks/{benchmark.name}.json"
 
 
-def _counts(parts: list[Answered]) -> dict[str, float]:
+def _counts(parts: list[BenchmarkResult]) -> dict[str, float]:
+    """The score on each benchmark, and the numbers of questions and of unusual prompts."""
+    scores = {part.scores[0].benchmark.replace("-", "_"): part.scores[0].value for part in parts}
     return {
+        **scores,
         "questions": sum(part.samples.rows for part in parts),
         "truncated_prompts": sum(part.truncated_prompts for part in parts),
         "control_text_prompts": sum(part.control_text_prompts for part in parts),

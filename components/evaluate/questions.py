@@ -1,44 +1,51 @@
-"""The questions of the benchmarks that the settings name, out of what `collect` imported."""
+"""The questions of the benchmarks in the settings, from what `collect` imported."""
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from components.evaluate.benchmarks.benchmark import Shot
+from components.evaluate.benchmarks.benchmark import Benchmark, Shot
 from components.evaluate.benchmarks.registry import BENCHMARKS
 from components.evaluate.settings import BenchmarkSettings
+from components.rewards.checks.registry import CHECKERS
 from components.shared.errors import InputError
-from components.shared.manifest import Manifest
-from components.shared.rows import Question
-from components.shared.shards import read_rows
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
+from components.shared.rows import Message, Question, Role
+from components.shared.text.counted import counted
+
+ROLES: tuple[Role, ...] = ("user", "assistant")
+"""The roles of the turns of a worked example."""
 
 
 @dataclass(frozen=True)
 class QuestionSet:
-    """One benchmark's questions: those asked, and those that worked examples may be made of, by subject."""
+    """The questions of one benchmark: those asked, and by subject those that worked examples are made of."""
 
     asked: tuple[Question, ...]
     dev: dict[str, tuple[Question, ...]]
 
 
-def read_questions(root: str, benchmarks: Manifest, wanted: Sequence[BenchmarkSettings]) -> dict[str, QuestionSet]:
-    """The wanted benchmarks' questions by the benchmarks' names.
+def read_questions(
+    library: Library, benchmarks: Manifest, wanted: Sequence[BenchmarkSettings]
+) -> dict[str, QuestionSet]:
+    """The questions of the wanted benchmarks, by their names.
 
     Raises:
-        InputError: a benchmark is not among the rows, its ids repeat, rows are no questions, or a subject has fewer
-            worked examples than are asked for.
+        InputError: a benchmark has no rows, its ids are not unique, rows are not questions, or a subject has fewer
+            worked examples than requested.
     """
     asked: dict[str, list[Question]] = {benchmark.name: [] for benchmark in wanted}
     dev: dict[str, dict[str, list[Question]]] = {name: defaultdict(list) for name in asked}
     present: set[str] = set()
-    for question in read_rows(root, benchmarks, Question):
+    for question in library.read_rows(benchmarks, Question):
         present.add(question.benchmark)
         if question.benchmark in asked and question.split == "test":
             asked[question.benchmark].append(question)
         elif question.benchmark in asked:
             dev[question.benchmark][question.subject].append(question)
-    for name, questions in asked.items():
-        _require(name, questions, present, benchmarks)
+    for benchmark in wanted:
+        _require(benchmark, asked[benchmark.name], present, benchmarks)
     found = {
         benchmark.name: QuestionSet(
             asked=tuple(spread(asked[benchmark.name], benchmark.limit)),
@@ -52,40 +59,73 @@ def read_questions(root: str, benchmarks: Manifest, wanted: Sequence[BenchmarkSe
 
 
 def worked_examples(benchmark: BenchmarkSettings, questions: QuestionSet, subject: str) -> list[Shot]:
-    """The worked examples before each question of a subject: as many as are asked for, where there are as many."""
-    kind = BENCHMARKS[benchmark.name]
+    """The worked examples before each question of a subject: at most as many as requested."""
+    kind = benchmark.definition
     wanted = benchmark.few_shot if benchmark.few_shot is not None else kind.few_shot
     return kind.shots(subject, questions.dev.get(subject, ()))[:wanted] if wanted else []
 
 
+def definition_of(benchmark: BenchmarkSettings, questions: QuestionSet) -> Benchmark:
+    """The benchmark that a set is asked with; where checks score the replies, its metric is that of the check."""
+    kind = benchmark.definition
+    kinds = {question.check.kind for question in questions.asked if question.check is not None}
+    return replace(kind, metric=CHECKERS[kinds.pop()].metric) if kind.needs_check and len(kinds) == 1 else kind
+
+
+def turns_of(kind: Benchmark, worked: Sequence[Shot], question: Question) -> list[Message]:
+    """What a model is given: the system message, worked examples, earlier turns, and the prompt."""
+    system = [Message(role="system", content=question.system)] if question.system else []
+    shots = [Message(role=role, content=text) for shot in worked for role, text in zip(ROLES, shot, strict=True)]
+    return [*system, *shots, *question.history, Message(role="user", content=kind.prompt(question))]
+
+
 def spread(questions: Sequence[Question], limit: int | None) -> list[Question]:
-    """At most `limit` questions at even distances, so that a small sample has of every subject."""
+    """At most `limit` questions, evenly spaced, so that a small sample covers all subjects."""
     count = len(questions)
     if limit is None or limit >= count:
         return list(questions)
     return [questions[index * count // limit] for index in range(limit)]
 
 
-def _require(name: str, questions: Sequence[Question], present: set[str], benchmarks: Manifest) -> None:
+def _require(
+    benchmark: BenchmarkSettings, questions: Sequence[Question], present: set[str], benchmarks: Manifest
+) -> None:
+    name = benchmark.name
     if not questions:
         raise InputError(
-            f"benchmark {name!r} is in the settings, and {benchmarks.address} holds no question of it",
-            rule="a benchmark is evaluated from rows that the collect step imported",
+            f"{benchmarks.address} contains no questions of benchmark {name!r}",
+            rule="the collect step must import every benchmark that is evaluated",
             allowed=sorted(present),
-            remedy=f"add {BENCHMARKS[name].files} to the benchmarks of collect, or leave {name} out",
+            remedy=f"add {benchmark.definition.files} to the benchmarks of collect, or leave {name} out",
         )
     ids = {question.id for question in questions}
     if len(ids) != len(questions):
         raise InputError(
-            f"benchmark {name!r} has {len(questions)} questions with {len(ids)} ids in {benchmarks.address}",
-            rule="models are compared question by question, so ids are unique within a benchmark",
-            remedy="import each file once",
+            f"benchmark {name!r} has {counted(len(questions), 'question')} with {counted(len(ids), 'id')} "
+            f"in {benchmarks.address}",
+            rule="models are compared question by question, so the ids of a benchmark must be unique",
+            remedy="import each file only once",
+        )
+    if benchmark.definition.needs_check:
+        _require_checks(benchmark, questions, benchmarks)
+
+
+def _require_checks(benchmark: BenchmarkSettings, questions: Sequence[Question], benchmarks: Manifest) -> None:
+    kinds = {question.check.kind if question.check else "none" for question in questions}
+    if unknown := sorted(kinds - CHECKERS.keys()):
+        name = benchmark.name
+        raise InputError(
+            f"questions of {name!r} in {benchmarks.address} have the check {', '.join(unknown)}",
+            rule=f"benchmark {benchmark.protocol!r} scores a reply by the check of its question",
+            allowed=list(CHECKERS),
+            remedy=f"give {name} in collect.benchmarks a `check`, or set `benchmark` of {name} to one of "
+            f"{', '.join(BENCHMARKS)}",
         )
 
 
 def _require_shots(benchmark: BenchmarkSettings, questions: QuestionSet, address: str) -> None:
-    """Fewer worked examples than asked for would be another protocol under the same name."""
-    kind = BENCHMARKS[benchmark.name]
+    """Fewer worked examples than requested would be another protocol under the same name. Raises InputError."""
+    kind = benchmark.definition
     wanted = benchmark.few_shot if benchmark.few_shot is not None else kind.few_shot
     subjects = dict.fromkeys(question.subject for question in questions.asked)
     counts = {subject: len(worked_examples(benchmark, questions, subject)) for subject in subjects}
@@ -94,10 +134,11 @@ def _require_shots(benchmark: BenchmarkSettings, questions: QuestionSet, address
         return
     fewest = min(counts[subject] for subject in short)
     which = f"subject {short[0]!r} of {benchmark.name}" if short[0] else f"benchmark {benchmark.name!r}"
-    more = f", as {len(short) - 1} other subjects" if len(short) > 1 else ""
+    more = f", and {len(short) - 1} more subjects have too few" if len(short) > 1 else ""
     raise InputError(
-        f"few_shot of {benchmark.name} is {wanted}, and {which} has {counts[short[0]]} worked examples{more}",
-        rule="a model is asked with as many worked examples as the settings or the benchmark say",
-        remedy=f"import {kind.files} with the worked examples (dev) among them into {address}, "
+        f"few_shot of {benchmark.name} is {wanted}, but {which} has "
+        f"{counted(counts[short[0]], 'worked example')}{more}",
+        rule="every question is preceded by as many worked examples as the settings or the benchmark specify",
+        remedy=f"import {kind.files}, including the worked examples (dev), into {address}, "
         f"or set few_shot of {benchmark.name} to at most {fewest}",
     )

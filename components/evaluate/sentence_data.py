@@ -1,9 +1,9 @@
-"""lm-evaluation-harness' IFEval checkers, without the download that importing them starts.
+"""The IFEval checkers of lm-evaluation-harness, without the download that importing them starts.
 
-Their module fetches NLTK's `punkt_tab` when it is not on this machine. Two of the 25 kinds of instruction need it: the
+Their module downloads NLTK's `punkt_tab` when it is not installed. Two of the 25 kinds of instructions need it: the
 number of sentences, and the number of words in capitals. Where it is missing, a Punkt model without training data but
-with a list of common English abbreviations is put in its place: sentences end at `.`, `!` and `?` as always, and
-differ only after rarer abbreviations and initials. Set NLTK_DATA to a folder with `tokenizers/punkt_tab` for the
+with a list of common English abbreviations replaces it: sentences end at `.`, `!` and `?` as usual, and differ only
+after rarer abbreviations and initials. Set NLTK_DATA to a folder with `tokenizers/punkt_tab` for the
 trained model.
 """
 
@@ -28,12 +28,12 @@ FILES = {
 
 @cache
 def load_checkers() -> Any:
-    """lm-evaluation-harness' module of IFEval's checkers, with language detection made repeatable."""
+    """The module of IFEval's checkers, with deterministic language detection."""
     _provide_punkt()
     import langdetect  # type: ignore[import-untyped]
     from lm_eval.tasks.ifeval import utils
 
-    # langdetect samples; its detector is seeded so that equal replies get equal scores.
+    # langdetect samples, so it is seeded: equal replies get equal scores.
     langdetect.DetectorFactory.seed = 0
     return utils
 
@@ -44,12 +44,12 @@ def _provide_punkt() -> None:
     try:
         nltk.data.find("tokenizers/punkt_tab/english/")
     except LookupError:
-        say("evaluate", "ifeval: NLTK's punkt_tab is not here; sentences are split without its trained data")
+        say("evaluate", "ifeval: NLTK's punkt_tab is not installed; sentences are split without its trained data")
         home = cache_folder() / "nltk"
         folder = home / "tokenizers" / "punkt_tab" / "english"
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in FILES.items():
-            # Several steps may do this at once: each file appears whole.
+            # Several steps may write these files at once, so each is renamed into place.
             part = folder / f"{name}.{os.getpid()}"
             part.write_text(text)
             part.replace(folder / name)

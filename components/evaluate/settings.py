@@ -1,83 +1,142 @@
-"""The settings of evaluation: what is asked, how a model answers, and how models are compared."""
+"""The settings of evaluation: what is asked, and how a model answers."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from components.evaluate.benchmarks.benchmark import no_shots
-from components.evaluate.benchmarks.registry import BENCHMARKS
-from components.shared.sandbox import Limits
+from components.evaluate.benchmarks.benchmark import Benchmark, no_shots
+from components.evaluate.benchmarks.registry import BENCHMARKS, CHECKED
+from components.models.generators.registry import AnyBackendSettings
+from components.models.generators.transformers import TransformersSettings
+from components.shared.rows import Question
+from components.shared.sandbox.run_python import SandboxLimits
 from components.shared.settings import Settings, known
 
-BASE = "base"
+SET_NAME = r"^[a-z][a-z0-9_-]{0,39}$"
+"""It is a part of store keys and of the names of metrics."""
 
-BenchmarkName = Annotated[str, known(BENCHMARKS, "benchmark"), Field(json_schema_extra={"enum": list(BENCHMARKS)})]
+QUESTION_PLACE = "{question}"
+
+
+def _replaced(name: str) -> str:
+    """Refuse the benchmark that sets with a check replaced."""
+    if name == "exact":
+        raise ValueError(
+            "the benchmark 'exact' was replaced by sets with a check: leave `benchmark` out, and give the set in "
+            "collect.benchmarks a `check: {kind: exact, ignore_case: false}`"
+        )
+    return name
+
+
+BenchmarkName = Annotated[str, AfterValidator(_replaced), known(BENCHMARKS, "benchmark")]
 
 
 class BenchmarkSettings(Settings):
-    """One benchmark; what is left out is as its file in `benchmarks/` says."""
+    """One set of questions and how it is asked; the file of the benchmark in `benchmarks/` has the defaults."""
 
-    name: BenchmarkName = Field(description="which benchmark")
-    limit: int | None = Field(
-        None, ge=1, description="most questions asked, spread evenly over the set; all when empty"
+    name: str = Field(pattern=SET_NAME, description="the set of questions, as collect.benchmarks names it")
+    benchmark: BenchmarkName | None = Field(
+        None,
+        description="the benchmark whose prompt, protocol and metric the set is asked with; default: the one of its "
+        "name, or else `checked`, for sets whose questions have a check",
     )
+    prompt: str | None = Field(
+        None,
+        description="checked sets only: what is asked, with {question} in it, such as `{question} Answer briefly.`; "
+        "default: the question alone",
+    )
+    limit: int | None = Field(None, ge=1, description="most questions asked, evenly spaced in the set; default: all")
     few_shot: int | None = Field(
-        None, ge=0, description="worked examples before each question; the benchmark's if empty"
+        None, ge=0, description="worked examples before each question; default: as the benchmark has it"
     )
-    max_tokens: int | None = Field(None, ge=1, description="longest answer, in tokens; the benchmark's when empty")
+    max_tokens: int | None = Field(
+        None, ge=1, description="longest answer, in tokens; default: as the benchmark has it"
+    )
+
+    @property
+    def definition(self) -> Benchmark:
+        """The benchmark that the set is asked with, under the set's name and with its prompt."""
+        kind = replace(BENCHMARKS[self.protocol], name=self.name)
+        return kind if self.prompt is None else replace(kind, prompt=self._asked)
+
+    @property
+    def protocol(self) -> str:
+        """The name of the benchmark that the set is asked with."""
+        return self.benchmark or (self.name if self.name in BENCHMARKS else CHECKED)
+
+    def _asked(self, question: Question) -> str:
+        """The prompt with the question; other braces have no meaning."""
+        assert self.prompt is not None
+        return self.prompt.replace(QUESTION_PLACE, question.question)
+
+    @model_validator(mode="after")
+    def _prompt_fits(self) -> Self:
+        if self.prompt is None:
+            return self
+        if not BENCHMARKS[self.protocol].takes_prompt:
+            raise ValueError(f"the prompt of {self.protocol} is part of its protocol: leave `prompt` out")
+        if self.prompt.count(QUESTION_PLACE) != 1:
+            raise ValueError(f"prompt must contain {QUESTION_PLACE} exactly once")
+        return self
 
     @model_validator(mode="after")
     def _has_worked_examples(self) -> Self:
-        if self.few_shot and BENCHMARKS[self.name].shots is no_shots:
+        if self.few_shot and self.definition.shots is no_shots:
             raise ValueError(f"{self.name} has no worked examples: leave few_shot out, or set it to 0")
         return self
 
 
 class EvaluationSettings(Settings):
-    """What makes one model's evaluation."""
+    """What determines the evaluation of one model."""
 
-    apart_from_key: ClassVar[frozenset[str]] = frozenset(
-        {"batch", "device", "allow_remote_code", "allow_pickled_weights"}
-    )
+    not_in_cache_key: ClassVar[frozenset[str]] = frozenset({"allow_remote_code", "allow_pickled_weights"})
 
     benchmarks: tuple[BenchmarkSettings, ...] = Field(min_length=1, description="what is asked, in this order")
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="type of the weights and activations; auto: that of the model's files"
+    generator: AnyBackendSettings = Field(
+        TransformersSettings(model="", batch=128),
+        description="the backend that runs the models, with its settings except `model`; or an endpoint (openai), "
+        "evaluated in place of a model's files. It is in the cache key, without what only says where and how fast: "
+        "arithmetic differs between backends, and with it now and then the likeliest token",
     )
-    batch: int = Field(128, ge=1, description="prompts answered together")
-    device: str = Field("auto", description="torch device such as cpu or cuda:0; auto: the GPU where there is one")
-    seed: int = Field(0, ge=0, description="seed of torch, and of permutations; answers are greedy and need none")
-    allow_remote_code: bool = Field(False, description="run Python code that comes with a model (trust_remote_code)")
-    allow_pickled_weights: bool = Field(False, description="load weights that are not safetensors: they can run code")
-    sandbox: Limits = Field(Limits(), description="limits of the code that humaneval runs")
+    samples: int = Field(1, ge=1, description="answers to each question; several need a temperature above 0")
+    temperature: float = Field(0.0, ge=0, le=2, description="0 is greedy: the likeliest token each time")
+    top_p: float = Field(1.0, gt=0, le=1, description="nucleus sampling: the smallest set with this probability")
+    pass_at: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (), description="report pass@k for these k, each at most `samples`: is one of k answers right?"
+    )
+    seed: int = Field(0, ge=0, description="seed of sampled answers; greedy answers need none")
+    allow_remote_code: bool = Field(False, description="run Python code that ships with a model (trust_remote_code)")
+    allow_pickled_weights: bool = Field(
+        False, description="load weights that are not safetensors; they can execute code"
+    )
+    sandbox: SandboxLimits = Field(SandboxLimits(), description="limits of model-written code that a benchmark runs")
+
+    @property
+    def asks_endpoint(self) -> bool:
+        """Whether an endpoint answers in place of a model's files."""
+        return self.generator.is_remote
+
+    @model_validator(mode="before")
+    @classmethod
+    def _moved(cls, data: Any) -> Any:
+        moved = sorted({"batch", "device", "precision"} & set(data)) if isinstance(data, dict) else []
+        if moved:
+            raise ValueError(f"{', '.join(moved)}: set it in `generator`, as in generator: {{{moved[0]}: …}}")
+        return data
+
+    @model_validator(mode="after")
+    def _can_sample(self) -> Self:
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError("samples above 1 need a temperature above 0: greedy answers to one question are equal")
+        if too_many := [k for k in self.pass_at if k > self.samples]:
+            raise ValueError(f"pass_at {too_many[0]} needs as many samples: set samples to at least {max(too_many)}")
+        return self
 
     @field_validator("benchmarks")
     @classmethod
     def _once(cls, benchmarks: tuple[BenchmarkSettings, ...]) -> tuple[BenchmarkSettings, ...]:
         names = [benchmark.name for benchmark in benchmarks]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"{', '.join(repeated)} more than once; name each benchmark once")
+            raise ValueError(f"{', '.join(repeated)} more than once; name each set of questions once")
         return benchmarks
-
-
-class EvaluateSettings(EvaluationSettings):
-    """What makes the comparison of all models with the base."""
-
-    correction: Literal["holm", "none"] = Field(
-        "holm", description="p-values corrected for the number of models compared on a benchmark (Holm 1979), or not"
-    )
-    selection_share: float = Field(
-        0.5,
-        ge=0.05,
-        le=0.95,
-        description="share of each benchmark's questions on which the best model is chosen, by a fixed hash of "
-        "benchmark and question; it is judged on the others, since the score by which it was chosen flatters it",
-    )
-    resamples: int = Field(
-        10_000, ge=100, description="permutations behind a p-value, for benchmarks with fractional scores"
-    )
-
-    @property
-    def evaluation(self) -> EvaluationSettings:
-        """The part that one model's evaluation depends on."""
-        return EvaluationSettings(**{name: getattr(self, name) for name in EvaluationSettings.model_fields})

@@ -10,9 +10,9 @@ from components.shared.errors import ModelError
 
 
 def shipped_task(path: str) -> dict[str, Any]:
-    """The YAML of one task, by its path below `lm_eval/tasks`; empty when there is none.
+    """The YAML of one task, by its path in `lm_eval/tasks`; empty when it does not exist.
 
-    The package is found without being imported: that takes seconds.
+    The package is located without importing it, which takes seconds.
 
     Raises:
         ModelError: lm-eval is not installed.

@@ -1,69 +1,40 @@
-"""A comparison as Markdown, for Kubeflow's page."""
+"""An evaluation as Markdown, which Kubeflow shows."""
 
-from components.evaluate.benchmarks.registry import BENCHMARKS
-from components.evaluate.evaluate import read_table
-from components.shared.manifest import Manifest
-from components.shared.rows import Variant
+import json
+
+from components.evaluate.evaluation import FACTS, SCORES
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
+from components.shared.rows import EvaluationFacts, Score
+from components.shared.text.counted import counted
+
+REMARKS = {
+    "truncated_prompts": "exceeded the model's context: truncated on the left.",
+    "control_text_prompts": "spelt a control token: encoded as text.",
+}
+"""What is reported of unusual prompts, by the count."""
 
 
-def summarise(root: str, manifest: Manifest) -> str:
-    """Scores with standard errors, and each model's paired difference to the base."""
-    table = read_table(root, manifest)
-    names = [score.benchmark for score in table.variants[0].scores]
-    corrected = manifest.settings["correction"] == "holm"
-    notes = [f"- **{name}**: {BENCHMARKS[name].metric}; {BENCHMARKS[name].protocol}" for name in names]
+def summarise(library: Library, manifest: Manifest, name: str) -> str:
+    """The scores of a model with their standard errors, those of subjects and of other readings among them."""
+    scores = [Score.model_validate(row) for row in json.loads(library.read_bytes(manifest, SCORES))]
+    asked = EvaluationFacts.model_validate_json(library.read_bytes(manifest, FACTS)).benchmarks
+    notes = [f"- **{each.name}**: {each.words}" for each in asked]
+    counts = {what: int(manifest.counts.get(count, 0)) for count, what in REMARKS.items()}
     return "\n".join(
         [
-            "# Evaluation",
+            f"# Evaluation of {name}",
             "",
-            "Scores in percent ± standard error; in brackets the difference to the base in points and its p-value"
-            + (" (Holm-corrected over the models)." if corrected else "."),
-            "",
-            f"| model | {' | '.join(names)} |",
-            f"|---|{'---|' * len(names)}",
-            *(f"| {variant.name} | {' | '.join(_cells(variant, names))} |" for variant in table.variants),
+            "| benchmark | metric | score, % | questions |",
+            "|---|---|---:|---:|",
+            *(
+                f"| {score.benchmark} | {score.metric} | {100 * score.value:.1f} ± {100 * score.standard_error:.1f} "
+                f"| {score.count:,} |"
+                for score in scores
+            ),
             "",
             *notes,
-            *_readings(table.variants),
-            "",
-            f"A model is chosen on {100 * manifest.settings['selection_share']:.0f} % of the questions and judged on "
-            "the others; here all count.",
-            *_warning(manifest),
+            *(line for what, count in counts.items() if count for line in ("", f"{counted(count, 'prompt')} {what}")),
             "",
         ]
     )
-
-
-def _cells(variant: Variant, names: list[str]) -> list[str]:
-    scores = {score.benchmark: score for score in variant.scores}
-    against = {comparison.benchmark: comparison for comparison in variant.against_base}
-    cells = []
-    for name in names:
-        cell = f"{100 * scores[name].value:.1f} ± {100 * scores[name].standard_error:.1f}"
-        if name in against:
-            cell += f" ({100 * against[name].difference:+.1f}, p {_p(against[name].p_value)})"
-        cells.append(cell)
-    return cells
-
-
-def _readings(variants: tuple[Variant, ...]) -> list[str]:
-    """One line for each other reading of a benchmark, with all models."""
-    by_reading: dict[tuple[str, str], list[str]] = {}
-    for variant in variants:
-        for score in variant.readings:
-            value = f"{variant.name} {100 * score.value:.1f} ± {100 * score.standard_error:.1f}"
-            by_reading.setdefault((score.benchmark, score.metric), []).append(value)
-    return [f"- **{name}**, {metric}: {', '.join(values)}" for (name, metric), values in by_reading.items()]
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
-
-
-def _warning(manifest: Manifest) -> list[str]:
-    said = {
-        "prompts were longer than the models' context and lost their beginning.": "truncated_prompts",
-        "prompts spell a control token in their text, which was encoded as text.": "control_text_prompts",
-    }
-    counts = {what: int(manifest.counts.get(name, 0)) for what, name in said.items()}
-    return [line for what, count in counts.items() if count for line in ("", f"{count} {what}")]

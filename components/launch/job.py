@@ -1,31 +1,24 @@
-"""The distributed program of a heavy step, and the one call that runs it to its end."""
+"""The distributed program of a heavy step, its launch settings, and the call that runs it to its end."""
 
 import math
-from importlib import import_module
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated
 
 from pydantic import Field
 
 from components.launch.pods import Pods
+from components.launch.registry import LAUNCHERS, ProgramKind, launchers_of
+from components.shared.errors import TEMPORARY_EXIT_CODE, JobError, SettingsError
 from components.shared.settings import Settings, known
 
-LAUNCHERS = {
-    "local": "components.launch.local:run_locally",
-    "RayJob": "components.launch.rayjob:run_as_rayjob",
-    "TrainJob": "components.launch.trainjob:run_as_trainjob",
-    "PyTorchJob": "components.launch.pytorchjob:run_as_pytorchjob",
-}
-"""Launchers by name: the module, and its function that takes a job and runs it to its end."""
-
-
-LauncherName = Annotated[str, known(LAUNCHERS, "launcher"), Field(json_schema_extra={"enum": list(LAUNCHERS)})]
+LauncherName = Annotated[str, known(LAUNCHERS, "launcher")]
 
 
 class Launch(Settings):
-    """Where and on what a job runs. Nothing here changes what is computed, except the number of ranks in training."""
+    """Where a job runs, and on what. Only the number of ranks of a training changes what is computed."""
 
     launcher: LauncherName = Field("local", description="what runs the job")
-    nodes: int = Field(1, ge=1, description="machines; for a RayJob its workers, beside the head")
+    nodes: int = Field(1, ge=1, description="machines; for a RayJob its workers, in addition to the head")
     processes_per_node: int = Field(1, ge=1, description="processes on each machine (one for each GPU)")
     cpus_per_process: int = Field(1, ge=1, description="CPU cores for each process")
     environment: dict[str, str] = Field({}, description="extra environment variables; no secrets")
@@ -45,46 +38,80 @@ class Launch(Settings):
     training_runtime: str = Field(
         "tutelage",
         min_length=1,
-        description="for a TrainJob: the namespace's TrainingRuntime, which holds what a TrainJob cannot set",
+        description="for a TrainJob: the TrainingRuntime of the namespace, for settings that a TrainJob lacks",
     )
     pods: Pods = Field(Pods(), description="on a cluster: the job's pods")
 
     @property
     def on_cluster(self) -> bool:
-        """Whether the job outlives this process, so that another start of the step finds it again."""
-        return self.launcher != "local"
+        """Whether the job outlives this process, so that another start of the step finds it."""
+        return LAUNCHERS[self.launcher].on_cluster
 
     @property
     def wait_seconds(self) -> float:
         """How long a step waits for another writer at its address.
 
-        On a cluster a step's pod may be made anew while the old one still lives, or has just died: the new one waits
-        as long as the old one lives, and until its lease has lapsed.
+        On a cluster a step's pod may be replaced while the old one is still running, or has just died: the new one
+        waits until the old one has ended and its lease has expired.
         """
         return math.inf if self.on_cluster else 0.0
 
 
 SHIPPED_RUNTIME = str(Launch.model_fields["training_runtime"].default)
 RUNTIME_FIELDS = ("priority_class", "image_pull_policy")
-"""What a TrainJob takes from the TrainingRuntime that it refers to: its own schema has no place for it."""
+"""Fields of `pods` that a TrainJob takes from its TrainingRuntime: its own schema lacks them."""
+
+
+TAIL_LINES = 20
+"""How many of the last lines of a failed job's log are part of its error."""
 
 
 class Job(Settings):
     """A module to run: under torchrun on every process, or once as a Ray driver."""
 
-    name: str = Field(description="deterministic, from the address, so that a second start adopts the first")
-    program: Literal["torchrun", "ray"]
+    name: str = Field(description="deterministic, from the address, so that a second start adopts the job of the first")
+    program: ProgramKind
     module: str = Field(description="module with a main(), run as python -m MODULE")
     arguments: tuple[str, ...] = ()
-    preload: bool = Field(False, description="torchrun: the module's preload() may be called once for all processes")
+    preload: bool = Field(False, description="torchrun: call the module's preload() once, then fork the processes")
     launch: Launch
 
 
+def with_last_lines(problem: str, tail: Sequence[str]) -> str:
+    """The problem of a failed job, and the last lines of its log below it."""
+    shown = "\n".join(f"    {line}" for line in tail[-TAIL_LINES:])
+    return f"{problem}; its last lines:\n{shown}" if shown else f"{problem}; its log is empty or gone"
+
+
+class ProgramFailedError(JobError):
+    """A job's program ended with an exit code of its own: nothing outside ended it, so its own record explains why.
+
+    Args:
+        problem: what happened, with the last lines of the log.
+        program_exit_code: as the process or its container reports it; None where the launcher cannot tell.
+        remedy: what to do.
+    """
+
+    def __init__(self, problem: str, program_exit_code: int | None, *, remedy: str) -> None:
+        super().__init__(problem, remedy=remedy, temporary=program_exit_code == TEMPORARY_EXIT_CODE)
+        self.program_exit_code = program_exit_code
+        if program_exit_code == SettingsError.exit_code:
+            self.exit_code = SettingsError.exit_code
+
+
 def run_job(job: Job) -> None:
-    """Run a job to its end, its log going to stderr.
+    """Run a job to its end; its log goes to stderr.
 
     Raises:
-        JobError: it ended badly; the last lines of its log are in the message.
+        SettingsError: the launcher does not run programs of this kind.
+        ProgramFailedError: its program failed; the last lines of its log are in the message.
+        JobError: it ended for another reason: pods were lost, a limit was exceeded, the cluster refused it.
     """
-    module, _, function = LAUNCHERS[job.launch.launcher].partition(":")
-    getattr(import_module(module), function)(job)
+    launcher = LAUNCHERS[job.launch.launcher]
+    if job.program not in launcher.programs:
+        raise SettingsError(
+            f"launcher {job.launch.launcher!r} does not run {job.program} programs, and {job.name} is one",
+            allowed=launchers_of(job.program),
+            remedy="set launch.launcher to one of them",
+        )
+    launcher.load_run()(job)

@@ -1,4 +1,4 @@
-"""What the pods of a job are made of, and where on a cluster they may run. `local` reads nothing of it."""
+"""Settings of a job's pods: their content, and where on a cluster they may run. `local` ignores them."""
 
 from typing import Annotated, Literal, Self
 
@@ -15,7 +15,7 @@ LabelKey = Annotated[
     str,
     StringConstraints(pattern=rf"^({_SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?$", max_length=317),
 ]
-"""NAME or DOMAIN/NAME, as labels and annotations are called."""
+"""NAME or DOMAIN/NAME, the syntax of the keys of labels and annotations."""
 LabelValue = Annotated[str, StringConstraints(pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$", max_length=63)]
 QueueName = Annotated[str, StringConstraints(pattern=rf"^({_SUBDOMAIN})?$", max_length=63)]
 """A name that is also the value of a label; may be empty."""
@@ -25,11 +25,11 @@ NamespaceName = Annotated[str, StringConstraints(pattern=rf"^({_NAME})?$", max_l
 """A DNS label (RFC 1123); may be empty."""
 
 Fields = dict[str, JsonValue]
-"""A part of a Kubernetes object, in Kubernetes' own words."""
+"""A part of a Kubernetes object, with the fields of the Kubernetes API."""
 
 
 class SecretKey(Settings):
-    """One key of a Secret of the namespace. Its value is never read here: the kubelet puts it into the pod."""
+    """One key of a Secret of the namespace. Its value is never read here: the kubelet sets it in the pod."""
 
     secret: str = Field(min_length=1, description="name of the Secret")
     key: str = Field(min_length=1, description="key in it")
@@ -50,7 +50,7 @@ class CertificateAuthority(Settings):
 
 
 class PodPlacement(Settings):
-    """What holds for every pod of a run, the steps' own and their jobs'."""
+    """Settings of every pod of a run: the steps' own and their jobs'."""
 
     namespace: NamespaceName = Field(
         "", description="namespace of jobs; empty: the one that the step's own pod runs in"
@@ -64,10 +64,12 @@ class PodPlacement(Settings):
         {}, description="environment variable (AWS_ACCESS_KEY_ID, TEACHER_API_KEY, …) to Secret and key"
     )
     environment: dict[str, str] = Field({}, description="more environment variables, AWS_ENDPOINT_URL; no secrets")
-    certificate_authority: CertificateAuthority | None = Field(None, description="whom TLS trusts instead of the usual")
+    certificate_authority: CertificateAuthority | None = Field(None, description="CA bundle that replaces the image's")
     node_selector: dict[LabelKey, LabelValue] = Field({}, description="labels that the node must have")
-    tolerations: tuple[Fields, ...] = Field((), description="taints that the pods tolerate, as Kubernetes spells them")
-    affinity: Fields = Field({}, description="affinity, as Kubernetes spells it")
+    tolerations: tuple[Fields, ...] = Field(
+        (), description="taints that the pods tolerate, in the Kubernetes API's form"
+    )
+    affinity: Fields = Field({}, description="affinity, in the Kubernetes API's form")
     priority_class: ObjectName = Field("", description="name of a PriorityClass")
     annotations: dict[LabelKey, str] = Field({}, description="annotations of the pods")
     labels: dict[LabelKey, LabelValue] = Field({}, description="labels of the pods")
@@ -85,9 +87,9 @@ class Pods(PodPlacement):
     shared_memory: Quantity | None = Field(
         None, description="size of /dev/shm, which NCCL and Ray fill; default: half of the memory, at least 64Mi"
     )
-    scratch: Quantity = Field("20Gi", description="most that a pod may write to its temporary folder")
-    volumes: tuple[Fields, ...] = Field((), description="extra volumes, as Kubernetes spells them")
-    volume_mounts: tuple[Fields, ...] = Field((), description="where they are mounted, as Kubernetes spells it")
+    scratch: Quantity = Field("20Gi", description="size limit of the pod's scratch volume, /tmp")
+    volumes: tuple[Fields, ...] = Field((), description="extra volumes, in the Kubernetes API's form")
+    volume_mounts: tuple[Fields, ...] = Field((), description="their mount paths, in the Kubernetes API's form")
     queue: QueueName = Field("", description="Kueue's LocalQueue that admits the job")
     queue_priority: QueueName = Field(
         "", description="Kueue's WorkloadPriorityClass of the job in its queue; empty: by the pods' priority_class"
@@ -96,5 +98,5 @@ class Pods(PodPlacement):
     @model_validator(mode="after")
     def _priority_in_a_queue(self) -> Self:
         if self.queue_priority and not self.queue:
-            raise ValueError(f"queue_priority {self.queue_priority!r} needs a queue: it orders the jobs of one")
+            raise ValueError(f"queue_priority {self.queue_priority!r} needs a queue: it orders the jobs of a queue")
         return self

@@ -1,7 +1,7 @@
 """Whether models can be merged: equal tokenizer, vocabulary, chat template, configuration and tensor shapes.
 
-Weights that stand for different tokens, or that were trained behind different templates, can be averaged without
-an error and give nonsense; so a difference is refused, and the message says where it is.
+Averaging weights that belong to different tokens, or were trained with different templates, raises no error and yields
+a useless model. So models that differ are refused, and the message shows where.
 """
 
 import difflib
@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from components.merge.config_differences import config_differences, short
-from components.merge.source import Source, open_source
+from components.merge.source import MergeSource, open_source
 from components.shared.errors import ModelError
 
 SHOWN = 5
 
 
-def require_compatible(folders: dict[str, Path]) -> dict[str, Source]:
-    """Look at every model, and compare it with the first.
+def require_compatible(folders: dict[str, Path]) -> dict[str, MergeSource]:
+    """Open every model, and compare it with the first.
 
     Args:
         folders: local folders by the models' names.
@@ -48,15 +48,15 @@ def _refusal(what: str, first: str, name: str, differences: list[str], remedy: s
     )
 
 
-def vocabulary_differences(first: Source, second: Source) -> Iterator[str]:
-    """Token ids, added ones included, that stand for different tokens, as `id N: 'A' | 'B'`."""
+def vocabulary_differences(first: MergeSource, second: MergeSource) -> Iterator[str]:
+    """Token ids, added ones included, of different tokens, as `id N: 'A' | 'B'`."""
     ours, theirs = ({id_: token for token, id_ in _tokenizer(source).get_vocab().items()} for source in (first, second))
     for id_ in sorted(ours.keys() | theirs.keys()):
         if ours.get(id_) != theirs.get(id_):
             yield f"id {id_}: {short(ours.get(id_))} | {short(theirs.get(id_))}"
 
 
-def tokenizer_differences(first: Source, second: Source) -> Iterator[str]:
+def tokenizer_differences(first: MergeSource, second: MergeSource) -> Iterator[str]:
     """What splits text and marks special tokens, where it differs, as `PART: A | B`."""
     ours, theirs = (_tokenizer_parts(_tokenizer(source)) for source in (first, second))
     for part in ours:
@@ -64,7 +64,7 @@ def tokenizer_differences(first: Source, second: Source) -> Iterator[str]:
             yield f"{part}: {short(ours[part])} | {short(theirs[part])}"
 
 
-def template_differences(first: Source, second: Source) -> Iterator[str]:
+def template_differences(first: MergeSource, second: MergeSource) -> Iterator[str]:
     """Lines of the chat template that differ, with their numbers in the first."""
     ours, theirs = ((_tokenizer(source).chat_template or "").splitlines() for source in (first, second))
     matcher = difflib.SequenceMatcher(None, ours, theirs, autojunk=False)
@@ -74,8 +74,8 @@ def template_differences(first: Source, second: Source) -> Iterator[str]:
             yield f"line {start + 1}: {short(here or None)} | {short(there or None)}"
 
 
-def tensor_differences(first: Source, second: Source) -> Iterator[str]:
-    """Tensors that only one has, or whose shapes differ, as `NAME: [ROWS, COLUMNS] | …`; a repeated head counts not."""
+def tensor_differences(first: MergeSource, second: MergeSource) -> Iterator[str]:
+    """Tensors that only one has, or whose shapes differ, as `NAME: [ROWS, COLUMNS] | …`, without a tied head."""
     ours, theirs = first.shapes, second.shapes
     for name in sorted(ours.keys() | theirs.keys()):
         if ours.get(name) != theirs.get(name):
@@ -83,7 +83,7 @@ def tensor_differences(first: Source, second: Source) -> Iterator[str]:
             yield f"{name}: {here} | {there}"
 
 
-def _tokenizer(source: Source) -> Any:
+def _tokenizer(source: MergeSource) -> Any:
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
@@ -94,7 +94,7 @@ def _tokenizer_parts(tokenizer: Any) -> dict[str, Any]:
     parts["added tokens"] = {id_: str(token) for id_, token in tokenizer.added_tokens_decoder.items()}
     backend = getattr(tokenizer, "backend_tokenizer", None)
     whole = json.loads(backend.to_str()) if backend is not None else {}
-    # `padding` and `truncation` are left out: they are a caller's last settings, not the tokenizer's.
+    # Without `padding` and `truncation`, which hold the last call's settings.
     for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
         parts[part] = whole.get(part)
     parts["merges"] = whole.get("model", {}).get("merges")
@@ -102,10 +102,10 @@ def _tokenizer_parts(tokenizer: Any) -> dict[str, Any]:
 
 
 TRAIN_REMEDY = "merge models that were trained from the same base, with the base's tokenizer and template unchanged"
-COMPARISONS: tuple[tuple[str, Callable[[Source, Source], Iterator[str]], str], ...] = (
+COMPARISONS: tuple[tuple[str, Callable[[MergeSource, MergeSource], Iterator[str]], str], ...] = (
     ("configurations", config_differences, "merge models of one architecture and size"),
     ("vocabularies", vocabulary_differences, TRAIN_REMEDY),
     ("tokenizers", tokenizer_differences, TRAIN_REMEDY),
     ("chat templates", template_differences, TRAIN_REMEDY),
-    ("tensors", tensor_differences, "merge whole models; join LoRA adapters to their base first"),
+    ("tensors", tensor_differences, "merge full models; merge LoRA adapters into their base first"),
 )

@@ -1,17 +1,17 @@
-"""Where two configurations differ, by value: what a field means, not how a version of transformers spells it.
+"""Where two configurations differ, by value: the meaning of a field, not its spelling in a version of transformers.
 
 transformers 5 writes `rope_parameters` for what was `rope_theta` and `rope_scaling`, `dtype` for `torch_dtype`, and
-defaults that others leave out. Its own classes read all of them alike, so they are asked.
+defaults that others leave out. Its own classes normalise all of them, so the comparison uses those.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from components.merge.source import Source
+from components.merge.source import MergeSource
 
 # Fields of config.json that change neither what a weight means nor its shape: who wrote the file, training-time
 # dropout and initialisation, a quantisation that plain weights do not have, and ids of special tokens (trainers align
-# them; the tokenizer's own are compared).
+# them; the tokenizer's are compared).
 UNIMPORTANT = frozenset(
     {
         *("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache", "use_mrope", "pretraining_tp"),
@@ -22,7 +22,7 @@ UNIMPORTANT = frozenset(
 )
 
 
-def config_differences(first: Source, second: Source) -> Iterator[str]:
+def config_differences(first: MergeSource, second: MergeSource) -> Iterator[str]:
     """Fields that differ, as `FIELD: A | B`; those of parts as `PART.FIELD`."""
     ours, theirs = (_flat(_values(source)) for source in (first, second))
     for field in sorted(ours.keys() | theirs.keys()):
@@ -31,7 +31,7 @@ def config_differences(first: Source, second: Source) -> Iterator[str]:
             yield f"{field}: {short(here)} | {short(there)}"
 
 
-def _values(source: Source) -> Mapping[str, Any]:
+def _values(source: MergeSource) -> Mapping[str, Any]:
     """The configuration as transformers' class for it understands it, with its defaults."""
     from transformers import AutoConfig
 
@@ -41,7 +41,7 @@ def _values(source: Source) -> Mapping[str, Any]:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Fields by their path, without the unimportant ones; a value of None is as good as none."""
+    """Fields by their path, without the unimportant ones; fields that are None count as missing."""
     found: dict[str, Any] = {}
     for field, value in values.items():
         if field in UNIMPORTANT or value is None:
@@ -54,6 +54,6 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def short(value: Any) -> str:
-    """A value as it is shown in a message."""
+    """A value for a message, shortened."""
     text = "nothing" if value is None else repr(value)
     return text if len(text) <= 100 else text[:99] + "…"

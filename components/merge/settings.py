@@ -1,54 +1,34 @@
 """The settings of one merge."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from components.merge.methods.options import MergeOptions
 from components.merge.methods.registry import METHODS
-from components.shared.settings import Settings, known
+from components.shared.settings import known
 
-MethodName = Annotated[str, known(METHODS, "merge method"), Field(json_schema_extra={"enum": list(METHODS)})]
-
-
-class Ingredient(Settings):
-    """One model of the merge, named as in the step's `models`."""
-
-    name: str = Field(min_length=1, description="name of a model that the step is given")
-    weight: float = Field(1.0, description="its share; linear divides by the sum unless normalize is false")
-    density: float = Field(
-        0.5, gt=0, le=1, description="ties, dare_ties: share of its difference to the base that is kept"
-    )
+MethodName = Annotated[str, known(METHODS, "merge method")]
 
 
-class MergeSettings(Settings):
+class MergeSettings(MergeOptions):
     """Which models are merged, and how."""
 
     method: MethodName = Field("linear", description="how; each file in methods/ names its paper")
-    models: tuple[Ingredient, ...] = Field(min_length=1, description="what is merged, in order; the base need not be")
-    base: str = Field(
-        "", description="name of the model the others came from; slerp: the end at t = 0 (the first model when empty)"
-    )
-    t: float = Field(0.5, ge=0, le=1, description="slerp: 0 gives the base, 1 the other model")
-    normalize: bool = Field(True, description="linear, ties, dare_ties: divide by the sum of the weights")
-    seed: int = Field(0, ge=0, description="dare_ties: seed of the random masks")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="type of the weights that are written; auto: the base's. Arithmetic is in float32"
-    )
 
     @model_validator(mode="after")
-    def _possible(self) -> "MergeSettings":
+    def _possible(self) -> Self:
         names = [model.name for model in self.models]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"models names {', '.join(repeated)} more than once; name each model once")
-        METHODS[self.method].check(self)
+        METHODS[self.method].require_possible(self)
         return self
 
     @property
-    def used(self) -> tuple[str, ...]:
-        """Names of all models that the merge reads: the base first, where there is one, then the others in order."""
-        return tuple(dict.fromkeys([*([self.base] if self.base else []), *(model.name for model in self.models)]))
+    def is_streamed(self) -> bool:
+        """Whether it is merged slice by slice, not by mergekit."""
+        return METHODS[self.method].prepare is not None
 
-    @property
-    def donor(self) -> str:
-        """The model whose config, tokenizer and chat template the result gets: the base, else the first."""
-        return self.used[0]
+    def reads_alike(self, other: "MergeSettings") -> bool:
+        """Whether both can be made in one pass over the same models."""
+        return self.is_streamed and other.is_streamed and set(self.used) == set(other.used)

@@ -1,25 +1,29 @@
-"""A model that is merged: its files as they are, and as mergekit is shown them."""
+"""A model to merge: its files, and how they are presented to mergekit."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.models.load_weights import require_fitting
-from components.models.quantization import QUANTIZATION, require_plain
-from components.models.stored_model import CONFIG, INDEX, StoredModel, read_folder
-from components.models.tied_heads import repeated_heads
+from components.models.stored.load_weights import require_fitting
+from components.models.stored.quantization import QUANTIZATION, require_plain
+from components.models.stored.stored_model import CONFIG, INDEX, StoredModel, read_folder
+from components.models.stored.tied_heads import repeated_heads
 
 DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+"""torch's names of the types that are written, by safetensors' names."""
+
+FLOATS = DTYPES | {"F64": "float64"}
+"""Of those that are read and merged."""
 
 
 @dataclass(frozen=True)
-class Source:
+class MergeSource:
     """A model's folder on this machine.
 
     Attributes:
         folder: where it is.
-        stored: what its files say.
-        redundant: tensors that repeat tied ones, as some programs write them: the model has them without.
+        stored: its files' headers and configuration.
+        redundant: tensors that duplicate tied ones, as some programs write them.
     """
 
     folder: Path
@@ -33,18 +37,18 @@ class Source:
 
     @property
     def dtype(self) -> str:
-        """The type of the weights by torch's name: config.json's, or that of most of them where theirs is wider."""
-        said = self.stored.config.get("dtype") or self.stored.config.get("torch_dtype")
+        """The type of the weights by torch's name: config.json's, or that of most weights where it is wider."""
+        stated = self.stored.config.get("dtype") or self.stored.config.get("torch_dtype")
         elements = dict.fromkeys(DTYPES.values(), 0)
         for tensor in self.stored.tensors.values():
             if tensor.dtype in DTYPES:
                 elements[DTYPES[tensor.dtype]] += tensor.elements
         most = max(elements, key=lambda name: elements[name])
-        return "float32" if "float32" in {said, most} else most
+        return "float32" if "float32" in {stated, most} else most
 
 
-def open_source(name: str, folder: Path) -> Source:
-    """Look at a model before it is merged; no weight but a tied one is read.
+def open_source(name: str, folder: Path) -> MergeSource:
+    """Examine a model before it is merged; of its weights only tied ones are read.
 
     Raises:
         ModelError: it is not complete, does not fit its config.json, or is quantised.
@@ -53,13 +57,13 @@ def open_source(name: str, folder: Path) -> Source:
     require_plain(stored, "merging")
     model = require_fitting(folder, name)
     redundant = repeated_heads(folder, stored) if model.config.tie_word_embeddings else frozenset[str]()
-    return Source(folder, stored, redundant)
+    return MergeSource(folder, stored, redundant)
 
 
-def show_to_mergekit(source: Source, place: Path) -> None:
-    """Make a folder of links that holds what the model is made of, with an index that names it.
+def show_to_mergekit(source: MergeSource, place: Path) -> None:
+    """Make a folder of links to the model's files, with an index of its tensors.
 
-    mergekit takes an index before a single file, and transformers the other way round; stray files are left out.
+    mergekit prefers an index to a single file, transformers the reverse; other files are left out.
     """
     place.mkdir()
     for path in source.folder.iterdir():

@@ -1,12 +1,16 @@
 """Keeps libraries from asking a hub, or writing a cache into a home folder, once all models are on this machine."""
 
 import os
+import sys
 
 from components.models.reference import cache_folder
 
+FLAGS = (("huggingface_hub.constants", "HF_HUB_OFFLINE"), ("datasets.config", "HF_HUB_OFFLINE"))
+"""Where the libraries keep what they read when they are imported; transformers asks huggingface_hub."""
+
 
 def stay_offline() -> None:
-    """Set what Hugging Face's libraries read when they are imported; call before importing them.
+    """Put Hugging Face's libraries into offline mode, whether they are imported already or not.
 
     A pod's home may be read-only or `/`, so their caches go below Tutelage's own cache.
     """
@@ -14,3 +18,6 @@ def stay_offline() -> None:
     os.environ["HF_DATASETS_OFFLINE"] = "1"
     os.environ["TRANSFORMERS_OFFLINE"] = "1"
     os.environ.setdefault("HF_HOME", str(cache_folder() / "huggingface"))
+    for module, flag in FLAGS:
+        if module in sys.modules:
+            setattr(sys.modules[module], flag, True)

@@ -1,19 +1,20 @@
-"""Where a model is, and how it comes to this machine.
+"""Where a model is stored, and how it is downloaded.
 
 A reference is one of: a folder; `package:FOLDER` (a folder inside the installed Tutelage, such as
-`package:pipelines/demo/student`); a store URI (`s3://…`) of a folder or of an address with a manifest; or a hub id
+`package:demo/student`); a store URI (`s3://…`) of a folder or of an address with a manifest; or a hub id
 (`Qwen/Qwen2-0.5B-Instruct`, `NAME@REVISION`).
 """
 
-import hashlib
 import os
 import tempfile
 from pathlib import Path
 
 from components.shared.errors import DamagedError, ModelError
-from components.shared.interruption import may_pass
-from components.shared.manifest import MANIFEST, Manifest, Parent, canonical, parse_manifest
-from components.shared.store import Store, open_store
+from components.shared.outputs.digest import Digester, digest_bytes, digest_file, digest_value, hex_of
+from components.shared.outputs.manifest import MANIFEST, Manifest, Parent, parse_manifest
+from components.shared.process.interruption import may_pass
+from components.shared.store.open_store import open_store
+from components.shared.store.store import Store
 
 PACKAGE = "package:"
 MODEL_PART = "model"
@@ -30,10 +31,10 @@ def as_parent(reference: str, allow_pickled: bool = False) -> Parent:
     """A model as an input of a step: its reference and the digest of its content.
 
     Raises:
-        ModelError: there is no such model, or its weights are not safetensors and `allow_pickled` is not set.
+        ModelError: no such model, or its weights are not safetensors and `allow_pickled` is not set.
     """
     if is_hub_id(reference):
-        return Parent(address=reference, digest=hashlib.sha256(f"hub:{reference}".encode()).hexdigest())
+        return Parent(address=reference, digest=digest_bytes(f"hub:{reference}".encode()))
     store = _store_of(reference)
     if store.exists(MANIFEST):
         manifest = parse_manifest(store.read(MANIFEST), where=reference)
@@ -42,11 +43,11 @@ def as_parent(reference: str, allow_pickled: bool = False) -> Parent:
 
 
 def local_model(reference: str, allow_pickled: bool = False) -> Path:
-    """The model's folder on this machine, downloaded into the cache when it lies elsewhere.
+    """The model's folder on this machine, downloaded into the cache when it is stored elsewhere.
 
     Raises:
-        ModelError: there is no such model, or its weights are not safetensors and `allow_pickled` is not set.
-        DamagedError: a downloaded file is not what its manifest promises.
+        ModelError: no such model, or its weights are not safetensors and `allow_pickled` is not set.
+        DamagedError: a downloaded file differs from its manifest.
     """
     if is_hub_id(reference):
         return _from_hub(reference, allow_pickled)
@@ -61,13 +62,13 @@ def local_model(reference: str, allow_pickled: bool = False) -> Path:
 
 
 def open_model(reference: str) -> tuple[Store, str]:
-    """The store of a model that is no hub id, and the prefix of its files there. Raises ModelError."""
+    """The store of a model that is not a hub id, and the prefix of its files there. Raises ModelError."""
     store = _store_of(reference)
     return store, _part_of(store)
 
 
 def is_hub_id(reference: str) -> bool:
-    """A hub id is OWNER/NAME, optionally with @REVISION, and no folder of that name is here."""
+    """A hub id is OWNER/NAME, optionally with @REVISION, unless a folder of that name exists."""
     plain = "://" not in reference and not reference.startswith((PACKAGE, "/", ".", "~"))
     return plain and reference.count("/") == 1 and not Path(reference).exists()
 
@@ -78,8 +79,8 @@ def _store_of(reference: str) -> Store:
     if not store.exists(MANIFEST) and not store.exists("config.json"):
         if store.exists("adapter_config.json"):
             raise ModelError(
-                f"{reference!r} is an adapter without the model that it belongs to",
-                rule="a model is complete: config.json, all of its weights, and its tokenizer",
+                f"{reference!r} is an adapter without its base model",
+                rule="a model is complete: config.json, all weights, and the tokenizer",
                 remedy="merge the adapter into its base (peft: merge_and_unload, then save_pretrained)",
             )
         raise ModelError(
@@ -91,7 +92,7 @@ def _store_of(reference: str) -> Store:
 
 
 def _part_of(store: Store) -> str:
-    """Where in an address the files lie: below `model/`, or side by side as in a published model."""
+    """Where in an address the files are stored: below `model/`, or at its top as in a published model."""
     return "" if store.exists("config.json") else f"{MODEL_PART}/"
 
 
@@ -101,11 +102,11 @@ def _folder_digest(reference: str, store: Store, allow_pickled: bool) -> str:
         _require_safetensors(reference, [entry.key for entry in entries])
     facts = []
     for entry in entries:
-        digest = hashlib.sha256()
+        digester = Digester()
         for chunk in store.read_chunks(entry.key):
-            digest.update(chunk)
-        facts.append((entry.key, digest.hexdigest()))
-    return hashlib.sha256(canonical(facts)).hexdigest()
+            digester.update(chunk)
+        facts.append((entry.key, digester.digest))
+    return digest_value(facts)
 
 
 def _require_safetensors(reference: str, names: list[str]) -> None:
@@ -113,7 +114,7 @@ def _require_safetensors(reference: str, names: list[str]) -> None:
     unsafe = sorted(name for name in names if name.endswith(UNSAFE_SUFFIXES))
     if not safe:
         raise ModelError(
-            f"{reference!r} has no safetensors weights" + (f", only {', '.join(unsafe)}" if unsafe else ""),
+            f"{reference!r} lacks safetensors weights" + (f", only {', '.join(unsafe)}" if unsafe else ""),
             rule="weights are loaded from safetensors only: pickled checkpoints can run code",
             remedy="convert the model with save_pretrained(…, safe_serialization=True)",
         )
@@ -121,7 +122,7 @@ def _require_safetensors(reference: str, names: list[str]) -> None:
 
 def _downloaded(reference: str, store: Store, part: str, allow_pickled: bool) -> Path:
     manifest = parse_manifest(store.read(MANIFEST), where=reference) if store.exists(MANIFEST) else None
-    folder = cache_folder() / "models" / as_parent(reference, allow_pickled).digest
+    folder = cache_folder() / "models" / hex_of(as_parent(reference, allow_pickled).digest)
     promised = None if manifest is None else {shard.name for shard in manifest.shards}
     for entry in list(store.list(part)):
         if promised is not None and entry.key not in promised:
@@ -136,12 +137,11 @@ def _downloaded(reference: str, store: Store, part: str, allow_pickled: bool) ->
 def _verify(manifest: Manifest | None, key: str, path: Path) -> None:
     if manifest is None:
         return
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != manifest.shard(key).sha256:
+    if digest_file(path) != manifest.shard(key).digest:
         path.unlink()
         raise DamagedError(
-            f"{manifest.address}/{key} is damaged: its sha256 is not the manifest's", remedy="make it again"
+            f"{manifest.address}/{key} is damaged: its digest differs from the manifest's",
+            remedy="run the step that made it again",
         )
 
 
@@ -156,12 +156,12 @@ def _from_hub(reference: str, allow_pickled: bool) -> Path:
         return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(
-            f"model {reference!r} cannot be had from the hub: {str(error).splitlines()[0]}",
+            f"model {reference!r} cannot be downloaded from the hub: {str(error).splitlines()[0]}",
             remedy="check the name and the network, or copy the model to the store and name its URI",
             temporary=may_pass(error),
         ) from error
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: TUTELAGE_CACHE, else a folder of this user below the temporary one."""
+    """Where downloads are kept: TUTELAGE_CACHE, or a folder of this user below the temporary folder."""
     return Path(os.environ.get(CACHE_VARIABLE) or Path(tempfile.gettempdir()) / f"tutelage-cache-{os.getuid()}")

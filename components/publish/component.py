@@ -5,8 +5,10 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl import HTML, Artifact, Input, Markdown, Metrics, Output
 
+from components.publish.step import STEP
 
-@dsl.component(base_image="tutelage/train:0.1.0", install_kfp_package=False)
+
+@dsl.component(base_image=STEP.image.reference, install_kfp_package=False)
 def publish(
     root: str,
     settings: dict[str, Any],
@@ -19,32 +21,34 @@ def publish(
     """Promote the best variant that passes the gate, and write the report.
 
     Args:
-        root: the store's root URI.
-        settings: PublishSettings as a dict.
-        comparison: evaluate's comparison of all variants with the base.
-        release: manifest of the report; it names the address with report.json and report.html.
-        report: the report's page.
-        metrics: base's and winner's scores, and recall and precision for each planted kind.
-        summary: the outcome and the table of scores.
+        root: URI of the store's root.
+        settings: the step's settings (PublishSettings); those left out have their defaults.
+        comparison: comparison of all variants with the base (comparison/1).
 
     Returns:
-        The address's URI.
+        release: manifest of the report (report/1), which holds report.json and report.html.
+        report: the report as a page.
+        metrics: scores of the base and the winner; recall and precision for each kind of planted defect.
+        summary: the outcome and the table of scores.
+        Output: URI of the report in the store.
     """
     from pathlib import Path
 
     from components.publish.publish import publish_best, read_page, summarise
     from components.publish.settings import PublishSettings
-    from components.shared.run_pointer import point_from_run
-    from components.shared.step import hand_over, perform, read_artifact, reported
+    from components.shared.outputs.library import Library
+    from components.shared.outputs.manifest import Manifest
+    from components.shared.outputs.run_pointer import point_from_run
+    from components.shared.process.perform import hand_over, read_artifact
+    from components.shared.process.run_component import run_component
 
-    manifest = perform(
-        "publish",
-        lambda: point_from_run(
-            root, publish_best(root, PublishSettings.model_validate(settings), read_artifact(comparison))
-        ),
-        root=root,
-    )
-    with reported("publish", root):
+    def work(library: Library) -> Manifest:
+        made = publish_best(library, PublishSettings.model_validate(settings), read_artifact(comparison))
+        return point_from_run(library, made)
+
+    def hand_over_with_page(library: Library, made: Manifest) -> str:
         Path(report.path).parent.mkdir(parents=True, exist_ok=True)
-        Path(report.path).write_text(read_page(root, manifest), encoding="utf-8")
-        return hand_over(manifest, root, release, metrics, (summary, summarise(root, manifest)))
+        Path(report.path).write_text(read_page(library, made), encoding="utf-8")
+        return hand_over(made, library, release, metrics, (summary, summarise(library, made)))
+
+    return run_component("publish", root, work, hand_over_with_page)

@@ -1,48 +1,45 @@
 """Publish: judge the variants, promote the winner, and write the report."""
 
-import hashlib
 from collections.abc import Sequence
 
-from pydantic import ValidationError
-
-from components.publish.gate import judge, score_of
-from components.publish.judgement import Judgement
-from components.publish.lineage import trace
-from components.publish.planted import Planted, read_truth
-from components.publish.promote import promote
-from components.publish.release import plan_release
-from components.publish.render import percent, write_report
-from components.publish.report import build_report
+from components.publish.audit.truth import Truth, read_truth
+from components.publish.gate.judge import judge
+from components.publish.gate.judgement import Judgement
+from components.publish.gate.scores import score_of
+from components.publish.lineage.lineage import trace
+from components.publish.promotion.promote import promote
+from components.publish.promotion.release import plan_release
+from components.publish.report.build_report import build_report
+from components.publish.report.render import percent, write_report
 from components.publish.report_schema import Report
 from components.publish.settings import PublishSettings
-from components.shared.errors import DamagedError, InputError
+from components.publish.step import REPORT, STEP
+from components.shared.errors import InputError
 from components.shared.log import say
-from components.shared.manifest import Manifest, Parent, find_manifest
-from components.shared.output import Output
-from components.shared.rows import ComparisonTable
-from components.shared.shards import read_bytes
+from components.shared.outputs.digest import digest_bytes
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest, Parent
+from components.shared.outputs.output import Output
+from components.shared.parse_json import parse_json
+from components.shared.rows import COMPARISON, ComparisonTable
 
-STEP = "publish"
-VERSION = 2
-CONTENT = "report/1"
-COMPARISON = "comparison/1"
 COMPARISON_FILE = "comparison.json"
 REPORT_FILE = "report.json"
 PAGE_FILE = "report.html"
 
 
-def publish_best(root: str, settings: PublishSettings, comparison: Manifest) -> Manifest:
+def publish_best(library: Library, settings: PublishSettings, comparison: Manifest) -> Manifest:
     """Promote the best variant to models/NAME/VERSION if one passes the gate, and write report.json and report.html.
 
     Args:
-        root: the store's root URI.
+        library: where outputs are stored.
         settings: the gate, the model's name, where the planted truth is.
-        comparison: manifest of evaluate's output (content comparison/1).
+        comparison: manifest of compare's output (content comparison/1).
 
     Raises:
-        InputError: the input is no comparison, or the planted truth is wrong.
+        InputError: the input is not a comparison, or the truth file is wrong.
         SettingsError: the gate names a benchmark that was not run.
-        NotFoundError, DamagedError: something that the comparison comes from is missing or not what it was.
+        NotFoundError, DamagedError: something that the comparison comes from is missing, or has changed since.
         ExistsError: the version holds another model.
     """
     if comparison.content != COMPARISON:
@@ -50,43 +47,36 @@ def publish_best(root: str, settings: PublishSettings, comparison: Manifest) -> 
             f"{comparison.address} holds {comparison.content}",
             rule="publish takes a comparison of evaluated models",
             allowed=[COMPARISON],
-            remedy="give it the output of the evaluate step",
+            remedy="give it a comparison",
         )
-    data, truth = read_truth(settings.planted) if settings.planted else (b"", None)
+    truth = read_truth(settings.planted) if settings.planted else None
     inputs: dict[str, Manifest | Parent] = {"comparison": comparison}
     if truth is not None:
-        inputs["planted"] = Parent(address=settings.planted, digest=hashlib.sha256(data).hexdigest())
-    output = Output(root, STEP, VERSION, settings, inputs)
-    if (done := output.manifest()) and _is_whole(root, done):
-        return done
-    with output.writing():
-        return _publish(output, settings, comparison, truth)
+        inputs["planted"] = Parent(address=settings.planted, digest=digest_bytes(truth.data))
+    output = Output(library, REPORT, settings, inputs)
+    return output.made(
+        lambda: _publish(output, settings, comparison, truth), is_complete=lambda done: _is_complete(library, done)
+    )
 
 
-def read_report(root: str, manifest: Manifest) -> Report:
+def read_report(library: Library, manifest: Manifest) -> Report:
     """The report of a publish output. Raises DamagedError."""
-    return parse_report(read_bytes(root, manifest, REPORT_FILE), where=f"{manifest.address}/{REPORT_FILE}")
+    return parse_report(library.read_bytes(manifest, REPORT_FILE), where=f"{manifest.address}/{REPORT_FILE}")
 
 
-def read_page(root: str, manifest: Manifest) -> str:
+def read_page(library: Library, manifest: Manifest) -> str:
     """The report's HTML page. Raises DamagedError."""
-    return read_bytes(root, manifest, PAGE_FILE).decode()
+    return library.read_bytes(manifest, PAGE_FILE).decode()
 
 
 def parse_report(data: bytes, where: str) -> Report:
-    """Read a report's bytes. Raises DamagedError when they are no report of this version."""
-    try:
-        return Report.model_validate_json(data)
-    except ValidationError as error:
-        raise DamagedError(
-            f"{where} is no report: {error.errors()[0]['msg']}",
-            remedy="run the publish step again with this version of Tutelage",
-        ) from error
+    """Read a report's bytes. Raises DamagedError when they are not a report of this version."""
+    return parse_json(data, Report, where, "run the publish step again with this version of Tutelage")
 
 
-def summarise(root: str, manifest: Manifest) -> str:
+def summarise(library: Library, manifest: Manifest) -> str:
     """The outcome and the comparison as Markdown."""
-    report = read_report(root, manifest)
+    report = read_report(library, manifest)
     benchmarks = list(dict.fromkeys(score.benchmark for variant in report.variants for score in variant.scores))
     lines = [
         f"**{report.gate.sentence}**",
@@ -99,46 +89,43 @@ def summarise(root: str, manifest: Manifest) -> str:
     for variant in report.variants:
         scores = {score.benchmark: score for score in variant.scores}
         cells = [percent(scores[name]) if name in scores else "" for name in benchmarks]
-        lines.append(f"| {variant.name} | {' | '.join(cells)} |")
+        name = f"{variant.name} (endpoint)" if variant.kind == "endpoint" else variant.name
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += ["", f"Per cent ± standard error. Model: `{report.release.address}`" if report.release else ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _is_whole(root: str, manifest: Manifest) -> bool:
-    """Whether what the output says was promoted is still there."""
-    release = read_report(root, manifest).release
-    return release is None or find_manifest(root, release.address) is not None
+def _is_complete(library: Library, manifest: Manifest) -> bool:
+    """Whether the promoted model still exists."""
+    release = read_report(library, manifest).release
+    return release is None or library.find(release.address) is not None
 
 
-def _publish(output: Output, settings: PublishSettings, comparison: Manifest, truth: list[Planted] | None) -> Manifest:
-    root = output.root
-    lineage, table = trace(root, comparison), ordered(read_table(root, comparison), settings.order)
+def _publish(output: Output, settings: PublishSettings, comparison: Manifest, truth: Truth | None) -> Manifest:
+    library = output.library
+    lineage, table = trace(library, comparison), ordered(read_table(library, comparison), settings.order)
     outside = frozenset(variant.name for variant in table.variants if lineage.with_digest(variant.digest) is None)
     judgement = Judgement(settings, lineage, table, judge(table, settings.gate, outside))
-    say(STEP, judgement.gate.sentence)
+    say(STEP.name, judgement.gate.sentence)
     release = plan_release(judgement)
-    # The report is made first: a model is not promoted while its evidence cannot be read.
-    report = build_report(root, judgement, release.facts if release else None, truth)
+    # The report is made first: a model must not be promoted when its evidence cannot be read.
+    report = build_report(library, judgement, release.facts if release else None, truth)
     page = write_report(report)
     if release:
-        promote(root, release.facts.address, release.model, release.texts)
-        say(STEP, f"the promoted model lies at {release.facts.address}")
+        promote(library, release.facts.address, release.model, release.texts)
+        say(STEP.name, f"the promoted model is at {release.facts.address}")
     # Keys keep their order (largest counts first), so that the page made from the file again is the same.
     output.write_bytes(REPORT_FILE, report.model_dump_json(indent=1).encode() + b"\n")
     output.write_bytes(PAGE_FILE, page.encode())
-    return output.finish(CONTENT, _counts(report))
+    return output.finish(_counts(report))
 
 
-def read_table(root: str, comparison: Manifest) -> ComparisonTable:
+def read_table(library: Library, comparison: Manifest) -> ComparisonTable:
     """The comparison's table. Raises DamagedError and InputError."""
-    data = read_bytes(root, comparison, COMPARISON_FILE)
-    try:
-        table = ComparisonTable.model_validate_json(data)
-    except ValidationError as error:
-        raise InputError(
-            f"{comparison.address}/{COMPARISON_FILE} is no comparison: {error.errors()[0]['msg']}",
-            remedy="run the evaluate step again with this version of Tutelage",
-        ) from error
+    data = library.read_bytes(comparison, COMPARISON_FILE)
+    table = parse_json(
+        data, ComparisonTable, f"{comparison.address}/{COMPARISON_FILE}", f"run the {comparison.step} step again"
+    )
     base = next((variant for variant in table.variants if variant.name == table.base), None)
     if base is None or not base.scores:
         raise InputError(

@@ -1,6 +1,6 @@
 """The documented schema of report.json (`tutelage schema report` prints it as JSON schema).
 
-What a run does not have is null or empty, never invented. Scores are fractions of 1, times seconds, sizes bytes.
+What a run lacks is null or empty. Scores are fractions of 1, times are in seconds, sizes in bytes.
 """
 
 from typing import Any, Literal
@@ -8,17 +8,17 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.publish.settings import Gate
-from components.shared.manifest import Cost
-from components.shared.rows import Comparison, PartScores, Score
+from components.shared.outputs.manifest import Cost
+from components.shared.rows import AskedBenchmark, Comparison, PartScores, Score
 
 
-class Facts(BaseModel):
+class ReportPart(BaseModel):
     """The base of everything in the report."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class RunFacts(Facts):
+class RunFacts(ReportPart):
     """Which run this is."""
 
     title: str = Field(description="title of the page")
@@ -27,27 +27,29 @@ class RunFacts(Facts):
     comparison: str = Field(description="address of the comparison that was judged")
     base: str = Field(description="name of the variant that the others are measured against")
     benchmark: str = Field(description="benchmark that decides")
-    correction: str | None = Field(description="how evaluate corrected p-values for the number of variants: holm, none")
+    correction: str | None = Field(description="how compare corrected p-values for the number of variants: holm, none")
 
 
-class VariantFacts(Facts):
+class VariantFacts(ReportPart):
     """One model of the comparison."""
 
     name: str
-    kind: Literal["base", "trained", "merged", "outside"] = Field(description="outside: not made in this store")
+    kind: Literal["base", "trained", "merged", "outside", "endpoint"] = Field(
+        description="outside: not made in this store; endpoint: answers without files of its own, never promoted"
+    )
     method: str | None = Field(description="training or merge method")
     made_from: tuple[str, ...] = Field(description="variants (or references) that it starts from or merges")
     reference: str = Field(description="address or reference of the model")
     digest: str = Field(description="SHA-256 of the model's content")
     scores: tuple[Score, ...] = Field(description="mean scores in [0, 1] with standard errors")
     readings: tuple[Score, ...] = Field(
-        (), description="scores of the same replies by a benchmark's other readings, which decide nothing"
+        (), description="scores of the same replies by the benchmark's other extraction rules; not used by the gate"
     )
     against_base: tuple[Comparison, ...] = Field(description="paired differences to the base")
     confirmation: PartScores | None = Field(description="the same on the questions that decide and did not choose")
 
 
-class PartFacts(Facts):
+class PartFacts(ReportPart):
     """A variant on one part of the deciding benchmark's questions."""
 
     questions: int
@@ -57,7 +59,7 @@ class PartFacts(Facts):
     p_value: float = Field(description="of the difference, two-sided and paired, of this test alone")
 
 
-class LossFacts(Facts):
+class LossFacts(ReportPart):
     """A non-inferiority test on the confirmation part of a benchmark that the gate guards."""
 
     benchmark: str
@@ -68,8 +70,8 @@ class LossFacts(Facts):
     passed: bool = Field(description="whether the lower bound is above minus the margin")
 
 
-class VariantVerdict(Facts):
-    """What the gate says of one variant."""
+class VariantVerdict(ReportPart):
+    """The gate's verdict on one variant."""
 
     variant: str
     chosen: bool = Field(description="whether it was chosen on the selection part; only then can it pass")
@@ -82,7 +84,7 @@ class VariantVerdict(Facts):
     reasons: tuple[str, ...] = Field(description="why it did not pass; empty when it did")
 
 
-class GateFacts(Facts):
+class GateFacts(ReportPart):
     """The gate's rule and its verdicts."""
 
     rule: Gate
@@ -93,7 +95,7 @@ class GateFacts(Facts):
     sentence: str = Field(description="the outcome in one sentence, in numbers of the confirmation part")
 
 
-class ReleaseFacts(Facts):
+class ReleaseFacts(ReportPart):
     """The promoted model."""
 
     name: str
@@ -104,7 +106,7 @@ class ReleaseFacts(Facts):
     bytes: int
 
 
-class PlantedFacts(Facts):
+class PlantedFacts(ReportPart):
     """One kind of planted defect against what was caught.
 
     recall = caught / planted; reached_recall = caught / (planted - removed_earlier);
@@ -112,7 +114,7 @@ class PlantedFacts(Facts):
     """
 
     kind: str
-    step: str = Field(description="the step whose check is to catch it")
+    step: str = Field(description="the step whose output records the catch")
     planted: int
     caught: int = Field(description="planted rows that the kind's own check caught")
     missed: int = Field(description="planted rows that reached the check and passed it")
@@ -124,7 +126,7 @@ class PlantedFacts(Facts):
     precision: float | None
 
 
-class StepFacts(Facts):
+class StepFacts(ReportPart):
     """One output that led to the comparison."""
 
     task: str = Field(description="the step, with the variant where there are several: train sft")
@@ -138,21 +140,21 @@ class StepFacts(Facts):
     settings: dict[str, Any]
 
 
-class NotRead(Facts):
-    """What collect left of one source: fields with the number of records that have them, files with the reason."""
+class NotRead(ReportPart):
+    """What was not read of one source: fields with the number of records that have them, files with the reason."""
 
     fields: dict[str, int]
     files: dict[str, str]
 
 
-class DataFacts(Facts):
-    """What became of the data. Each part is null when the run has no such step or the step does not say."""
+class DataFacts(ReportPart):
+    """What happened to the data. Each part is null when the run has no such step, or the step does not report it."""
 
     labels_before: dict[str, int] | None = Field(description="rows by primary label before rare ones were dropped")
     labels_after: dict[str, int] | None = Field(description="rows by primary label in the curated data")
-    rejected: dict[str, int] | None = Field(description="rows that collect could not read, by reason")
-    not_read: dict[str, NotRead] = Field({}, description="fields and files that collect did not read, by source")
-    drops: dict[str, int] | None = Field(description="rows that curate removed, by reason")
+    rejected: dict[str, int] | None = Field(description="rows that could not be read, by reason")
+    not_read: dict[str, NotRead] = Field({}, description="fields and files that were not read, by source")
+    drops: dict[str, int] | None = Field(description="rows that curation dropped, by reason")
     diversity_before: dict[str, float] | None = Field(description="label entropy, distinct-n, … before curation")
     diversity_after: dict[str, float] | None = Field(description="the same after curation")
     chosen_origins: dict[str, int] | None = Field(description="best responses by who gave them")
@@ -161,31 +163,31 @@ class DataFacts(Facts):
     )
 
 
-class LossPoint(Facts):
+class LossPoint(ReportPart):
     """One logged loss, or the mean of neighbouring ones where a curve had too many points."""
 
     step: float
     loss: float
 
 
-class LossCurve(Facts):
+class LossCurve(ReportPart):
     """Training loss of one model."""
 
     task: str
     points: tuple[LossPoint, ...]
 
 
-class LineageNode(Facts):
+class LineageNode(ReportPart):
     """One output or outside reference."""
 
     address: str
     digest: str
     task: str
-    inside: bool = Field(description="whether it lies in this store")
+    inside: bool = Field(description="whether it is stored in this store")
     winning: bool = Field(description="whether the promoted model comes from it")
 
 
-class LineageEdge(Facts):
+class LineageEdge(ReportPart):
     """`source` is an input, called `name`, of `target`; both are addresses."""
 
     source: str
@@ -193,14 +195,14 @@ class LineageEdge(Facts):
     name: str
 
 
-class LineageFacts(Facts):
+class LineageFacts(ReportPart):
     """Everything that the comparison comes from."""
 
     nodes: tuple[LineageNode, ...]
     edges: tuple[LineageEdge, ...]
 
 
-class MachineFacts(Facts):
+class MachineFacts(ReportPart):
     """The machine that wrote the report."""
 
     system: str
@@ -209,7 +211,7 @@ class MachineFacts(Facts):
     memory_bytes: int | None
 
 
-class CostFacts(Facts):
+class CostFacts(ReportPart):
     """Sums over the steps."""
 
     seconds: float = Field(description="wall-clock seconds, summed over the outputs")
@@ -218,11 +220,12 @@ class CostFacts(Facts):
     price: dict[str, float] = Field(description="by currency, by the recipe's price list")
 
 
-class Report(Facts):
+class Report(ReportPart):
     """Everything the report says."""
 
     format: Literal["report/1"] = "report/1"
     run: RunFacts
+    asked: tuple[AskedBenchmark, ...] = Field((), description="the benchmarks, and how each was asked")
     variants: tuple[VariantFacts, ...]
     gate: GateFacts
     release: ReleaseFacts | None = Field(description="null when nothing was promoted")

@@ -10,9 +10,9 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
 class Gate(Settings):
-    """What a variant must do to be promoted. Scores, gains and losses are fractions of 1: 0.02 is two points.
+    """The conditions for promotion. Scores, gains and losses are fractions of 1: 0.02 is two points.
 
-    One variant is chosen on the selection part of each benchmark's questions (evaluate.selection_share) and decided on
+    One variant is chosen on the selection part of each benchmark's questions (compare.selection_share) and decided on
     the confirmation part.
     """
 
@@ -27,8 +27,8 @@ class Gate(Settings):
     max_loss: dict[str, float] = Field(
         {},
         description="by benchmark: the margin of a non-inferiority test. The one-sided lower bound of the difference "
-        "to the base on the confirmation part must be above minus the margin; other benchmarks may fall freely. A "
-        "margin below 1.6 standard errors of the difference can't be shown: widen it, or ask more questions",
+        "to the base on the confirmation part must be above minus the margin; other benchmarks are not limited. A "
+        "margin below 1.6 standard errors of the difference cannot be shown: widen it, or evaluate more questions",
     )
     loss_alpha: float = Field(
         0.05,
@@ -44,7 +44,7 @@ class Gate(Settings):
         if wrong:
             raise ValueError(
                 f"a margin is a fraction from 0 to 1 (0.02 is two points) and above 0, not {wrong}: no number of "
-                "questions shows that nothing at all is lost"
+                "questions can show that nothing is lost"
             )
         return value
 
@@ -52,18 +52,18 @@ class Gate(Settings):
 class PublishSettings(Settings):
     """The gate, the promoted model's name, and what the report says about the run."""
 
-    apart_from_key: ClassVar[frozenset[str]] = frozenset({"run_name", "recipe_digest", "planted", "order"})
+    not_in_cache_key: ClassVar[frozenset[str]] = frozenset({"run_name", "recipe_digest", "planted", "order"})
 
     name: str = Field("student", pattern=NAME_PATTERN, description="the model goes to models/NAME/VERSION")
     version: str = Field(
         "", pattern=rf"^$|{NAME_PATTERN}", description="version of the promoted model; empty takes its short digest"
     )
     license: str = Field("", description="licence of the promoted model for its card, as the hub spells it: apache-2.0")
-    gate: Gate = Field(Gate(), description="what a variant must do to be promoted")
+    gate: Gate = Field(Gate(), description="conditions for promotion")
     planted: str = Field(
         "",
-        description="planted.jsonl that says which source rows are defective (file, store URI or package:FILE): "
-        "the report then holds what was planted against what was caught",
+        description="truth file of an audit (path, store URI or package:FILE): which source rows are defective on "
+        "purpose. The report then shows how many of each kind were caught; components/publish/README.md has the format",
     )
     title: str = Field("", description="title of the report; empty takes the model's name")
     order: tuple[str, ...] = Field(

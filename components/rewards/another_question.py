@@ -1,4 +1,4 @@
-"""Where a reply goes on to ask itself another question, and to answer that one."""
+"""Replies that continue with another question, which they answer too."""
 
 import re
 from collections.abc import Callable
@@ -8,14 +8,14 @@ RUN_ON = re.compile(
     r"|\n\s*#+\s*(?:Question|Problem|Exercise|Example)\s*\d+|<\|im_(?:start|end)\|>|(?<=[.\d])\s*\bQ:\s",
     re.IGNORECASE,
 )
-"""The beginning of another question."""
+"""The start of another question."""
 
 
 def first_answer(text: str, states: Callable[[str], bool]) -> str:
-    """The text up to another question that it goes on to ask; all of it where nothing is stated before one.
+    """The text before the first further question that follows an answer; the complete text where there is none.
 
     Args:
-        text: what was said.
+        text: the reply.
         states: whether a text states an answer.
     """
     ends = (found.start() for found in RUN_ON.finditer(text))

@@ -1,4 +1,4 @@
-"""Measurements by chunks of rows, each kept as a shard at once: a run that was killed goes on where it stopped."""
+"""Measurements in chunks of rows, each stored as a shard as soon as it is made, so that a killed run resumes."""
 
 import gzip
 import itertools
@@ -6,57 +6,59 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from components.select.measured import Measured
-from components.select.scorers.scorer import Measure
+from components.rewards.measured import Measured
+from components.rewards.scorers.scorer import Measure
 from components.shared.errors import InputError, NotFoundError
 from components.shared.log import Progress, say
-from components.shared.manifest import Manifest
-from components.shared.output import Output
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
+from components.shared.outputs.output import Output
+from components.shared.outputs.shards import SUFFIX, count_rows, describe, parse_row
 from components.shared.rows import Answered
-from components.shared.shards import SUFFIX, count_rows, describe, parse_row, read_rows
+from components.shared.text.counted import counted
 
-ROWS_PER_CHUNK = 1000
-"""What a killed run does again at most. Part of the shards' names, hence no setting."""
+ROWS_PER_CHUNK = 250
+"""The most that a killed run repeats. The names of shards depend on it, so it is not a setting."""
 
 PART = "scores"
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One measurement: its name, and what opens it when something is missing."""
+class Measurement:
+    """One measurement: its name, and what opens the measure when a shard is missing."""
 
     name: str
     opener: Callable[[], Measure]
 
 
-def chunks(root: str, responses: Manifest) -> Iterator[list[Answered]]:
+def chunks(library: Library, responses: Manifest) -> Iterator[list[Answered]]:
     """The rows to score, in order."""
-    rows = read_rows(root, responses, Answered)
+    rows = library.read_rows(responses, Answered)
     while chunk := list(itertools.islice(rows, ROWS_PER_CHUNK)):
         yield chunk
 
 
-def measure_all(root: str, responses: Manifest, output: Output, plan: Plan) -> None:
-    """Make every shard of one measurement that is not there yet; the model is loaded only if one is missing."""
+def measure_all(library: Library, responses: Manifest, output: Output, measurement: Measurement) -> None:
+    """Make the missing shards of one measurement; the model is loaded only if there are any."""
     total = count_rows(responses)
     adopted = 0
     with ExitStack() as stack:
         opened: Measure | None = None
         progress: Progress | None = None
-        for number, chunk in enumerate(chunks(root, responses)):
-            if _adopt(output, plan.name, number, chunk):
+        for number, chunk in enumerate(chunks(library, responses)):
+            if _adopt(output, measurement.name, number, chunk):
                 adopted += len(chunk)
                 continue
             if opened is None or progress is None:
-                opened = plan.opener()
+                opened = measurement.opener()
                 stack.callback(opened.close)
-                progress = Progress("select", plan.name, total, already=adopted)
-            output.write_rows(_shard(plan.name, number), opened.measure(chunk))
+                progress = Progress("select", measurement.name, total, already=adopted)
+            output.write_rows(_shard(measurement.name, number), opened.measure(chunk))
             progress.advance(len(chunk))
         if progress is not None:
             progress.finish()
     if adopted:
-        say("select", f"{plan.name}: {adopted} rows were measured before")
+        say("select", f"{measurement.name}: {counted(adopted, 'row')} measured before")
 
 
 def read_chunk(output: Output, name: str, number: int) -> list[Measured]:
@@ -74,7 +76,7 @@ def read_chunk(output: Output, name: str, number: int) -> list[Measured]:
 
 
 def _adopt(output: Output, name: str, number: int, chunk: list[Answered]) -> bool:
-    """Take over a shard of an earlier attempt, if it is there and of these very rows."""
+    """Adopt a shard of an earlier attempt if it exists and covers exactly these rows."""
     try:
         measured = read_chunk(output, name, number)
     except NotFoundError:

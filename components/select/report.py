@@ -1,4 +1,4 @@
-"""What came of the selection in numbers: `report.json`, the manifest's counts, and the text that Kubeflow shows."""
+"""The selection in numbers: `report.json`, the counts of the manifest, and the text that Kubeflow shows."""
 
 import bisect
 import json
@@ -7,22 +7,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.select.choose import FLAGS, REFUSED, Choice, Evidence
+from components.select.contrast import NO_PAIR
 from components.select.settings import SelectSettings
-from components.shared.manifest import Manifest
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
 from components.shared.rows import Answered, Scores
-from components.shared.shards import read_bytes
+from components.shared.text.counted import counted
 
 BINS = 20
 PERPLEXITY_EDGES = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1000.0)
-"""Upper bounds of the perplexity histogram's bins; the last bin is open."""
+"""Upper bounds of the bins of the perplexity histogram; the last bin is open."""
 
 ORIGINS = ("original", "teacher", "student")
-LOW_RATIO, HIGH_RATIO = 1.0, 4 / 3
-"""Bounds of desirable weight x count over undesirable weight x count (KTO, arXiv 2402.01306, section 4.2)."""
 
 
-class Tally:
-    """Counts rows as they are chosen; its size does not grow with them."""
+class SelectionTally:
+    """Counts rows as they are chosen; its size is independent of their number."""
 
     def __init__(self, settings: SelectSettings) -> None:
         self.settings = settings
@@ -33,8 +33,11 @@ class Tally:
         self.reasoned = 0
         self.worst: Counter[str] = Counter()
         self.checked: dict[str, Counter[str]] = {origin: Counter() for origin in ORIGINS}
+        self.any_of: dict[str, Counter[bool]] = defaultdict(Counter)
         self.kto: Counter[bool] = Counter()
-        self.labelled_alone = 0
+        self.labelled_alone = self.pairs = 0
+        self.no_pair: Counter[str] = Counter()
+        self.margins = 0.0
         self.histograms: dict[str, dict[str, list[int]]] = defaultdict(dict)
 
     def add(self, row: Answered, evidence: Evidence, choice: Choice) -> None:
@@ -45,8 +48,10 @@ class Tally:
         self.flags.update(choice.flags)
         for response, scores in zip(row.responses, choice.scores, strict=True):
             self._add_scores(response.origin, scores)
+        self._add_samples(row, choice)
         self.kto.update(label for _, label in choice.kto)
         self.labelled_alone += len(choice.kto) == 1
+        self._add_pair(choice)
         if choice.best is not None:
             self.best[row.responses[choice.best].origin] += 1
             self.reasoned += bool(row.responses[choice.best].reasoning)
@@ -64,12 +69,14 @@ class Tally:
             "sft_rows": sft,
             "kto_rows": kto,
             "kto_labelled_alone": self.labelled_alone,
+            "pair_rows": self.pairs,
             "best_with_reasoning": self.reasoned,
         }
-        return {**facts, **origins, **flags}
+        no_pair = {f"no_pair_{reason.replace('-', '_')}": self.no_pair[reason] for reason in NO_PAIR}
+        return {**facts, **no_pair, **origins, **flags}
 
     def report(self) -> dict[str, Any]:
-        """Everything, for `report.json`."""
+        """The content of `report.json`."""
         return {
             "rows": self.rows,
             "rows_with_control_text": self.control_text,
@@ -79,19 +86,44 @@ class Tally:
             "origins": {origin: self.best[origin] for origin in ORIGINS},
             "undesirable_origins": {origin: self.worst[origin] for origin in ORIGINS},
             "flags": {flag: self.flags[flag] for flag in FLAGS},
-            "checks": {origin: _pass_rate(counts) for origin, counts in self.checked.items()},
-            "kto": balance(self.kto[True], self.kto[False]),
+            "checks": {
+                origin: {**_pass_rate(counts), **_any_pass(self.any_of[origin])}
+                for origin, counts in self.checked.items()
+            },
+            "kto": {"desirable": self.kto[True], "undesirable": self.kto[False]},
+            "pairs": {
+                "rows": self.pairs,
+                "mean_margin": round(self.margins / self.pairs, 6) if self.pairs else None,
+                "without": {reason: self.no_pair[reason] for reason in NO_PAIR},
+            },
             "bins": {"perplexity": list(PERPLEXITY_EDGES), "other": [(index + 1) / BINS for index in range(BINS)]},
             "histograms": self.histograms,
         }
 
     def reasoning_in_words(self) -> str:
-        """What becomes of the reasoning of the best responses; empty where none has any."""
+        """Whether the reasoning of the best responses is learnt; empty where none has any."""
         return reasoning_in_words(self.reasoned, self.settings.learn_reasoning)
 
     def flags_in_words(self) -> str:
-        """The flags that were given, with their counts."""
+        """The flags that occur, with their counts."""
         return ", ".join(f"{flag} {count}" for flag, count in self.flags.most_common()) or "no flags"
+
+    def _add_pair(self, choice: Choice) -> None:
+        """A pair and its margin, or why there is none."""
+        self.pairs += choice.pair is not None
+        self.margins += choice.margin
+        if choice.no_pair:
+            self.no_pair[choice.no_pair] += 1
+
+    def _add_samples(self, row: Answered, choice: Choice) -> None:
+        """Whether any of the checked answers of an origin is right, where it gave several."""
+        verdicts: dict[str, list[bool]] = defaultdict(list)
+        for response, scores in zip(row.responses, choice.scores, strict=True):
+            if scores.checked is not None:
+                verdicts[response.origin].append(scores.checked)
+        for origin, checked in verdicts.items():
+            if len(checked) > 1:
+                self.any_of[origin][any(checked)] += 1
 
     def _add_scores(self, origin: str, scores: Scores) -> None:
         if scores.checked is not None:
@@ -106,29 +138,17 @@ class Tally:
 
 
 def remarks(report: Mapping[str, Any]) -> list[str]:
-    """What scorers did with rows besides scoring them, for the log and for Kubeflow's page."""
+    """Rows that were dropped or contain control tokens, for the log and for Kubeflow's page."""
     refused, control_text = report["flags"][REFUSED], report["rows_with_control_text"]
     said = {
-        f"{refused} rows are left out, the first: {report['first_refusal']}": refused,
-        f"{control_text} rows spell a control token in their text; it was encoded as text": control_text,
+        f"{counted(refused, 'row')} dropped, the first: {report['first_refusal']}": refused,
+        f"{counted(control_text, 'row')} spelt a control token: encoded as text": control_text,
     }
     return [line for line, count in said.items() if count]
 
 
-def balance(desirable: int, undesirable: int) -> dict[str, float]:
-    """The KTO set's balance, and weights that bring weight x count of the desirable to 1 to 4/3 of the undesirable."""
-    ratio = desirable / undesirable if undesirable else 0.0
-    low, high = (LOW_RATIO / ratio, HIGH_RATIO / ratio) if ratio else (1.0, 1.0)
-    return {
-        "desirable": desirable,
-        "undesirable": undesirable,
-        "desirable_weight": round(max(1.0, low), 4),
-        "undesirable_weight": round(max(1.0, 1 / high), 4),
-    }
-
-
 def reasoning_in_words(count: int, learnt: bool) -> str:
-    """What becomes of the reasoning of so many best responses; empty where there are none."""
+    """Whether the reasoning of this many best responses is learnt; empty where there are none."""
     what = "is learnt with them" if learnt else "is left out (learn_reasoning)"
     return f"{count} of the best responses came with a reasoning, which {what}" if count else ""
 
@@ -148,13 +168,19 @@ def _pass_rate(counts: Counter[str]) -> dict[str, float | None]:
     }
 
 
-def summarise(root: str, manifest: Manifest) -> str:
+def _any_pass(rows: Counter[bool]) -> dict[str, int]:
+    """Rows with several checked answers of an origin, and those of them with a right one; nothing without such rows."""
+    return {"rows_with_samples": rows.total(), "rows_with_a_pass": rows[True]} if rows else {}
+
+
+def summarise(library: Library, manifest: Manifest) -> str:
     """The selection as Markdown."""
-    report = json.loads(read_bytes(root, manifest, "report.json"))
+    report = json.loads(library.read_bytes(manifest, "report.json"))
     counts = manifest.counts
-    sft, kto, rows = (f"{counts[name]:.0f}" for name in ("sft_rows", "kto_rows", "rows"))
+    parts = (("sft_rows", "SFT row"), ("kto_rows", "KTO row"), ("pair_rows", "pair"))
+    sft, kto, pairs = (counted(counts[name], noun) for name, noun in parts)
     lines = [
-        f"## {sft} SFT rows and {kto} KTO rows of {rows} instructions",
+        f"## {sft}, {kto} and {pairs} of {counted(counts['rows'], 'instruction')}",
         "",
         "| origin | best | undesirable | checks passed |",
         "|---|---|---|---|",
@@ -162,11 +188,22 @@ def summarise(root: str, manifest: Manifest) -> str:
     for origin in ORIGINS:
         rate = report["checks"][origin]["pass_rate"]
         passed = "no checks" if rate is None else f"{rate:.1%}"
+        if rows := report["checks"][origin].get("rows_with_samples"):
+            passed += (
+                f" of the answers; one or more in {report['checks'][origin]['rows_with_a_pass'] / rows:.1%} of rows"
+            )
         lines.append(f"| {origin} | {report['origins'][origin]} | {report['undesirable_origins'][origin]} | {passed} |")
     for line in remarks(report):
         lines += ["", line]
     reasoning = report["reasoning"]
     if note := reasoning_in_words(reasoning["best_with_reasoning"], reasoning["learnt"]):
         lines += ["", note]
-    given = [f"| {flag} | {count} |" for flag, count in report["flags"].items() if count]
-    return "\n".join([*lines, *(["", "| flag | rows |", "|---|---|", *given] if given else [])]) + "\n"
+    without = {f"{reason}: {NO_PAIR[reason]}": count for reason, count in report["pairs"]["without"].items()}
+    lines += _counted("without a pair", without) + _counted("flag", report["flags"])
+    return "\n".join(lines) + "\n"
+
+
+def _counted(what: str, counts: Mapping[str, int]) -> list[str]:
+    """A table of the rows by what they have; nothing where none has any."""
+    given = [f"| {name} | {count} |" for name, count in counts.items() if count]
+    return ["", f"| {what} | rows |", "|---|---|", *given] if given else []

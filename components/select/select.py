@@ -1,60 +1,70 @@
-"""Choose from each instruction's responses what to learn from: SFT rows, KTO rows, and a verdict on every row."""
+"""Choose from each instruction's responses what is learnt: SFT rows, KTO rows, pairs, and a verdict on every row."""
 
 from collections.abc import Iterator, Mapping
 
-from components.select.check_answers import CheckMeasure
+from components.rewards.checks.check_answers import CheckMeasure
+from components.rewards.measured import Measured
+from components.rewards.scorers.scorer import Measure
+from components.rewards.scorers.verifier import CHECKS
 from components.select.choose import Choice, Evidence, choose
-from components.select.measure import Plan, chunks, measure_all, read_chunk
-from components.select.measured import Measured
-from components.select.report import Tally, remarks
-from components.select.scorers.scorer import Measure
-from components.select.scorers.verifier import CHECKS
+from components.select.measure import Measurement, chunks, measure_all, read_chunk
+from components.select.report import SelectionTally, remarks
 from components.select.settings import SelectSettings
+from components.select.step import SELECTION, STEP
 from components.shared.errors import EmptyDataError
 from components.shared.log import say, track
-from components.shared.manifest import Manifest
-from components.shared.output import Output, RowWriter
-from components.shared.rows import Answered, KtoRow, Response, SftRow, Verdict
-from components.shared.shards import count_rows
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
+from components.shared.outputs.output import Output, RowWriter
+from components.shared.outputs.shards import count_rows
+from components.shared.rows import Answered, KtoRow, Pair, Response, SftRow, Verdict
 from components.shared.thought import with_thought
 
-STEP, VERSION = "select", 2
-CONTENT = "selection/1"
 
-
-def select_responses(root: str, settings: SelectSettings, responses: Manifest) -> Manifest:
-    """Score, check and choose.
+def select_responses(
+    library: Library, settings: SelectSettings, responses: Manifest, *, may_be_empty: bool = False
+) -> Manifest:
+    """Score and check the responses, and choose what to learn from.
 
     Args:
-        root: the store's root URI.
+        library: where outputs are stored.
         settings: of this step.
         responses: content answered/1, rows in `rows/`.
+        may_be_empty: for a preview, which shows why nothing is chosen: an output without rows to learn from is then
+            no error. A run must not find it, so the library is the preview's own.
 
     Returns:
-        The manifest of an address with SftRow in `sft/`, KtoRow in `kto/`, Verdict in `verdicts/`, Measured in
-        `scores/MEASUREMENT/`, and `report.json`.
+        The manifest of an address with SftRow in `sft/`, KtoRow in `kto/`, Pair in `pairs/`, Verdict in `verdicts/`,
+        Measured in `scores/MEASUREMENT/`, and `report.json`.
 
     Raises:
-        EmptyDataError: there are no responses, or none was chosen.
-        ModelError, SettingsError, TeacherError, SandboxError: a scorer or check cannot do its work.
+        EmptyDataError: there are no responses, or none is chosen.
+        ModelError, SettingsError, GenerationError, SandboxError: a scorer or a check fails.
     """
     parents = {score: scorer.parents() for score, scorer in settings.scorers.items()}
     inputs = {f"{score}-{name}": parent for score, found in parents.items() for name, parent in found.items()}
-    output = Output(root, STEP, VERSION, settings, {"responses": responses, **inputs})
-    if (done := output.manifest()) is not None:
-        return done
-    if count_rows(responses) == 0:
-        raise EmptyDataError(f"{responses.address} holds no responses", remedy="see what the steps before it dropped")
-    with output.writing():
+    output = Output(library, SELECTION, settings, {"responses": responses, **inputs})
+
+    def check() -> None:
+        if count_rows(responses) == 0:
+            raise EmptyDataError(
+                f"{responses.address} contains no responses", remedy="check what the earlier steps dropped"
+            )
+
+    def work() -> Manifest:
         names = {score: scorer.measurement(parents[score]) for score, scorer in settings.scorers.items()}
-        for plan in plans(settings, names):
-            measure_all(root, responses, output, plan)
-        tally = _write(root, settings, responses, output, names)
-        return output.finish(CONTENT, tally.counts())
+        for measurement in measurements(settings, names):
+            measure_all(library, responses, output, measurement)
+        tally = _write(library, settings, responses, output, names)
+        if not may_be_empty:
+            _require_rows(tally)
+        return output.finish(tally.counts())
+
+    return output.made(work, prepare=check)
 
 
-def plans(settings: SelectSettings, names: Mapping[str, str]) -> list[Plan]:
-    """The measurements to make, each once; the checks come first, for they need no model.
+def measurements(settings: SelectSettings, names: Mapping[str, str]) -> list[Measurement]:
+    """The measurements to make, each once; the checks come first, since they need no model.
 
     Args:
         settings: of the step.
@@ -68,28 +78,30 @@ def plans(settings: SelectSettings, names: Mapping[str, str]) -> list[Plan]:
     for score, name in names.items():
         if name:
             openers.setdefault(name, settings.scorers[score].open)
-    return [Plan(name, opener) for name, opener in openers.items()]
+    return [Measurement(name, opener) for name, opener in openers.items()]
 
 
 def evidence_by_row(
-    root: str, settings: SelectSettings, responses: Manifest, output: Output, names: Mapping[str, str]
+    library: Library, settings: SelectSettings, responses: Manifest, output: Output, names: Mapping[str, str]
 ) -> Iterator[tuple[Answered, Evidence]]:
-    """Every row with what was measured on it, in order; one chunk is in memory at a time."""
+    """Every row with its measurements, in order; one chunk is in memory at a time."""
     likely = next((names[score] for score in ("quality", "perplexity") if settings.scorers[score].gives_likelihood), "")
     wanted = {"checks": CHECKS, **names, "likelihood": likely}
-    for number, chunk in enumerate(chunks(root, responses)):
+    for number, chunk in enumerate(chunks(library, responses)):
         read = {name: read_chunk(output, name, number) for name in set(wanted.values()) - {""}}
         for index, row in enumerate(chunk):
             found: dict[str, Measured] = {key: read[name][index] for key, name in wanted.items() if name}
             yield row, Evidence(**found)
 
 
-def _write(root: str, settings: SelectSettings, responses: Manifest, output: Output, names: Mapping[str, str]) -> Tally:
-    """Choose on every row and write what comes of it. Raises EmptyDataError."""
-    writers = {part: RowWriter(output, part) for part in ("sft", "kto", "verdicts")}
-    tally = Tally(settings)
-    rows = evidence_by_row(root, settings, responses, output, names)
-    for row, evidence in track(rows, STEP, "choosing", count_rows(responses)):
+def _write(
+    library: Library, settings: SelectSettings, responses: Manifest, output: Output, names: Mapping[str, str]
+) -> SelectionTally:
+    """Choose the responses of every row and write the results."""
+    writers = {part: RowWriter(output, part) for part in ("sft", "kto", "pairs", "verdicts")}
+    tally = SelectionTally(settings)
+    rows = evidence_by_row(library, settings, responses, output, names)
+    for row, evidence in track(rows, STEP.name, "choosing", count_rows(responses)):
         choice = choose(row, evidence, settings)
         tally.add(row, evidence, choice)
         _add_rows(writers, row, choice, settings.learn_reasoning)
@@ -98,17 +110,22 @@ def _write(root: str, settings: SelectSettings, responses: Manifest, output: Out
     report = tally.report()
     output.write_json("report.json", report)
     for line in remarks(report):
-        say(STEP, line)
+        say(STEP.name, line)
     if note := tally.reasoning_in_words():
-        say(STEP, note)
-    if writers["sft"].rows == 0 and tally.labelled_alone == 0:
+        say(STEP.name, note)
+    return tally
+
+
+def _require_rows(tally: SelectionTally) -> None:
+    """Raises EmptyDataError when nothing was chosen."""
+    if tally.best.total() == 0 and tally.kto.total() == 0:
         raise EmptyDataError(
             f"none of {tally.rows} rows has a response to learn from: {tally.flags_in_words()}"
             + (f"; the first refusal: {tally.refusal}" if tally.refusal else ""),
-            rule=f"a best response is whole, safe, not known to be wrong, and has a total of {settings.minimum_total}",
-            remedy="lower minimum_total, or see the scores in report.json at this step's address",
+            rule="the best response must be complete, safe, not known to be wrong, and have a total of at least "
+            f"{tally.settings.minimum_total}",
+            remedy="lower minimum_total, or look at the scores in report.json at this step's address",
         )
-    return tally
 
 
 def _add_rows(writers: Mapping[str, RowWriter], row: Answered, choice: Choice, learn_reasoning: bool) -> None:
@@ -122,33 +139,55 @@ def _add_rows(writers: Mapping[str, RowWriter], row: Answered, choice: Choice, l
             best=choice.best,
             worst=choice.worst,
             flags=choice.flags,
+            no_pair=choice.no_pair,
         )
     )
-    prompt, scores = tuple(row.prompt()), choice.scores
     if choice.best is not None:
-        best = row.responses[choice.best]
-        writers["sft"].add(
-            SftRow(
-                id=row.id,
-                prompt=prompt,
-                completion=_completion(best, learn_reasoning),
-                origin=best.origin,
-                scores=scores[choice.best],
-            )
-        )
+        writers["sft"].add(_sft_row(row, choice, choice.best, learn_reasoning))
     for index, label in choice.kto:
-        response = row.responses[index]
-        kto = KtoRow(
-            id=row.id,
-            prompt=prompt,
-            completion=_completion(response, learn_reasoning),
-            label=label,
-            origin=response.origin,
-            scores=scores[index],
-        )
-        writers["kto"].add(kto)
+        writers["kto"].add(_kto_row(row, choice, index, label, learn_reasoning))
+    if choice.pair is not None:
+        writers["pairs"].add(_pair(row, choice, *choice.pair, learn_reasoning))
+
+
+def _sft_row(row: Answered, choice: Choice, best: int, learn_reasoning: bool) -> SftRow:
+    response = row.responses[best]
+    return SftRow(
+        id=row.id,
+        prompt=tuple(row.prompt()),
+        completion=_completion(response, learn_reasoning),
+        origin=response.origin,
+        scores=choice.scores[best],
+    )
+
+
+def _kto_row(row: Answered, choice: Choice, index: int, label: bool, learn_reasoning: bool) -> KtoRow:
+    response = row.responses[index]
+    return KtoRow(
+        id=row.id,
+        prompt=tuple(row.prompt()),
+        completion=_completion(response, learn_reasoning),
+        label=label,
+        origin=response.origin,
+        scores=choice.scores[index],
+    )
+
+
+def _pair(row: Answered, choice: Choice, chosen: int, rejected: int, learn_reasoning: bool) -> Pair:
+    preferred, other = row.responses[chosen], row.responses[rejected]
+    return Pair(
+        id=row.id,
+        prompt=tuple(row.prompt()),
+        chosen=_completion(preferred, learn_reasoning),
+        rejected=_completion(other, learn_reasoning),
+        chosen_origin=preferred.origin,
+        rejected_origin=other.origin,
+        chosen_scores=choice.scores[chosen],
+        rejected_scores=choice.scores[rejected],
+        margin=choice.margin,
+    )
 
 
 def _completion(response: Response, learn_reasoning: bool) -> str:
-    """What is learnt of a response: its text, and its reasoning only where the recipe asks for it."""
+    """The completion to learn: the text of a response, with its reasoning only where the recipe asks for it."""
     return with_thought(response.reasoning, response.text) if learn_reasoning else response.text

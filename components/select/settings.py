@@ -4,15 +4,15 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from components.rewards.scorers.registry import Perplexity, Quality, Safety
+from components.rewards.scorers.safety_rules import SafetyRules
+from components.rewards.scorers.scorer import Scorer
 from components.select.formula import FORMULAS
-from components.select.scorers.registry import Perplexity, Quality, Safety
-from components.select.scorers.safety_rules import SafetyRules
-from components.select.scorers.scorer import Scorer
 from components.shared.rows import Origin
-from components.shared.sandbox import Limits
+from components.shared.sandbox.run_python import SandboxLimits
 from components.shared.settings import Settings, known
 
-FormulaName = Annotated[str, known(FORMULAS, "formula"), Field(json_schema_extra={"enum": list(FORMULAS)})]
+FormulaName = Annotated[str, known(FORMULAS, "formula")]
 
 
 class Formula(Settings):
@@ -28,28 +28,29 @@ class Formula(Settings):
 
 
 class Reference(Settings):
-    """How far a row's reference answer is trusted, and when it counts as contradicted.
+    """How far the reference answer of a row is trusted, and when it counts as contradicted.
 
+    Of several answers of the teacher, the one that more than half of them give is the teacher's answer.
     A reference is contradicted when the teacher's answer differs from it by value, and a model finds the teacher's
-    response likelier than the original one by `contradiction_nats`: the model of the quality scorer where that is
-    `likelihood` (best the teacher's own), else that of the perplexity scorer; with neither, none is contradicted. For
-    direct answers that is a comparison of the answers. In longer ones it is mostly one of wording, so there a further
-    response has to give the teacher's answer too.
+    response more likely than the original one by `contradiction_nats`. The model is that of the quality scorer if it is
+    `likelihood` (preferably the teacher itself), else that of the perplexity scorer; without either, no reference is
+    contradicted. For direct answers this compares the answers. For longer ones it mostly compares wording, so a further
+    response, of another origin, must give the teacher's answer too.
     """
 
     trust: Literal["vote", "gold"] = Field(
         "vote", description="vote: the teacher's answer replaces a contradicted reference; gold: it is only flagged"
     )
     contradiction_nats: float = Field(
-        3.0, ge=0, description="difference of the summed log-probabilities, in nats (3: 20 times likelier)"
+        3.0, ge=0, description="difference of the summed log-probabilities, in nats (3: 20 times as likely)"
     )
     direct_tokens: int = Field(
-        32, ge=0, description="longest response, in tokens of the scoring model, that is a direct answer"
+        32, ge=0, description="longest response that counts as a direct answer, in tokens of the scoring model"
     )
 
 
-class Kto(Settings):
-    """Which pairs of responses become KTO rows."""
+class KtoChoice(Settings):
+    """Which two responses of a row become KTO rows and a pair."""
 
     margin: float = Field(
         0.1,
@@ -61,34 +62,36 @@ class Kto(Settings):
 
 
 class SelectSettings(Settings):
-    """Settings of select. The scorers' models and files are inputs, known by their content."""
+    """Settings of select. The models and files of scorers are inputs, identified by their content."""
 
-    apart_from_key: ClassVar[frozenset[str]] = frozenset({"check_threads"})
+    not_in_cache_key: ClassVar[frozenset[str]] = frozenset({"check_threads"})
 
     perplexity: Perplexity = Field(description="scorer of perplexity: model, none")
     safety: Safety = Field(SafetyRules(), description="scorer of safety: rules, classifier, judge, none")
     quality: Quality = Field(description="scorer of quality: likelihood, judge, reward, verifier, none")
-    formula: Formula = Field(Formula(), description="how the scores combine")
+    formula: Formula = Field(Formula(), description="how the scores are combined")
     safe_from: float = Field(0.5, ge=0, le=1, description="lowest safety score that counts as safe")
     unsafe: Literal["keep-refusals", "drop"] = Field(
         "keep-refusals", description="rows with an unsafe request: keep those whose best response is safe, or drop all"
     )
     minimum_total: float = Field(0.3, ge=0, le=1, description="lowest total of a response that is learnt from")
-    cut_off: Literal["refuse", "allow"] = Field(
-        "refuse", description="whether a response that hit the token limit may be the best one"
+    truncated: Literal["refuse", "allow"] = Field(
+        "refuse",
+        description="whether a response that hit the token limit may be the best or the worst one; refuse: neither, "
+        "but an unsafe one may still be the worst",
     )
     learn_reasoning: bool = Field(
         False,
-        description="whether a chosen response's reasoning is learnt too, written in front of it as <think>…</think>; "
+        description="whether the reasoning of a chosen response is learnt too, written before it as <think>…</think>; "
         "it is never scored or checked",
     )
     ties: tuple[Origin, ...] = Field(
-        ("teacher", "original", "student"), description="who wins among equal totals, first to last"
+        ("teacher", "original", "student"), description="which origin wins among equal totals, first to last"
     )
     reference: Reference = Field(Reference(), description="trust in reference answers")
-    kto: Kto = Field(Kto(), description="pairs for KTO")
-    code_limits: Limits = Field(Limits(), description="of one run of code in the sandbox")
-    check_threads: int | None = Field(None, ge=1, description="rows checked at a time; none: one for each core")
+    kto: KtoChoice = Field(KtoChoice(), description="what is learnt by contrast: KTO rows and pairs")
+    code_limits: SandboxLimits = Field(SandboxLimits(), description="limits of one run of code in the sandbox")
+    check_threads: int | None = Field(None, ge=1, description="rows checked at a time; default: one for each core")
 
     @property
     def scorers(self) -> dict[str, Scorer]:
@@ -99,5 +102,5 @@ class SelectSettings(Settings):
     @classmethod
     def _names_all(cls, ties: tuple[Origin, ...]) -> tuple[Origin, ...]:
         if sorted(ties) != ["original", "student", "teacher"]:
-            raise ValueError("ties names each of teacher, original, student once")
+            raise ValueError("ties must name each of teacher, original, student exactly once")
         return ties

@@ -1,31 +1,32 @@
-"""Errors that tell a person what is wrong and what to do.
+"""Errors with the problem, the rule, the allowed values and the remedy.
 
 TutelageError
-├── SettingsError     a recipe or a step's settings are wrong (exit code 2)
-├── InputError        rows, files or models that a step was given are wrong
+├── SettingsError     a recipe or a step's settings are invalid (exit code 2)
+├── InputError        the rows, files or models given to a step are invalid
 │   ├── EmptyDataError    nothing is left to work on
 │   └── DamagedError      bytes differ from what the manifest promises
-├── StoreError        the store refused or cannot be reached
+├── StoreError        the store refused a request or is unreachable
 │   ├── NotFoundError     no such object
 │   ├── ExistsError       a conditional put found an object
 │   └── LeaseError        another writer holds the address
-├── TeacherError      a teacher is unreachable or answers nonsense
+├── ServiceError      a model service is unreachable or refuses requests
+├── GenerationError   a generator is unreachable or its answers are unusable
 ├── ModelError        a model cannot be loaded or used
-├── JobError          a job did not end well
-└── SandboxError      code cannot be run in isolation here
+├── JobError          a job failed
+└── SandboxError      code cannot be run in isolation on this machine
 """
 
 from collections.abc import Sequence
 
 TEMPORARY_EXIT_CODE = 75
-"""How a job's program says to its launcher that its failure may pass: EX_TEMPFAIL of sysexits.h."""
+"""Exit code by which a job's program reports a transient failure to its launcher: EX_TEMPFAIL of sysexits.h."""
 
 
 class TutelageError(Exception):
     """A failure with its bad value, the rule it breaks, the remedy and what is allowed.
 
-    `problem` names the bad value; the other parts are optional and printed on lines of their own. `temporary` says that
-    the same work may succeed later, without anybody mending anything: a step on a cluster then tries again.
+    `problem` names the bad value; the other parts are optional and printed on separate lines. `temporary`: the failure
+    is transient, the same work may succeed later without any change; a step on a cluster then retries.
     """
 
     exit_code = 1
@@ -50,7 +51,7 @@ class TutelageError(Exception):
 
     @property
     def job_exit_code(self) -> int:
-        """What a job's program ends with, from which its launcher makes an error again."""
+        """Exit code of a job's program, which its launcher turns back into an error."""
         return TEMPORARY_EXIT_CODE if self.temporary else self.exit_code
 
     def __str__(self) -> str:
@@ -62,13 +63,13 @@ class TutelageError(Exception):
 
 
 class SettingsError(TutelageError):
-    """A recipe or a step's settings are wrong; nothing has been started."""
+    """A recipe or a step's settings are invalid; nothing has been started."""
 
     exit_code = 2
 
 
 class InputError(TutelageError):
-    """Rows, files or models that a step was given are wrong."""
+    """The rows, files or models given to a step are invalid."""
 
 
 class EmptyDataError(InputError):
@@ -80,7 +81,7 @@ class DamagedError(InputError):
 
 
 class StoreError(TutelageError):
-    """The store refused a request or cannot be reached."""
+    """The store refused a request or is unreachable."""
 
 
 class NotFoundError(StoreError):
@@ -88,15 +89,19 @@ class NotFoundError(StoreError):
 
 
 class ExistsError(StoreError):
-    """A conditional put found an object in its place."""
+    """A conditional put found an existing object."""
 
 
 class LeaseError(StoreError):
     """Another writer holds the address."""
 
 
-class TeacherError(TutelageError):
-    """A teacher cannot be reached or answers nonsense."""
+class ServiceError(TutelageError):
+    """A model service cannot be reached or refuses requests."""
+
+
+class GenerationError(TutelageError):
+    """A generator cannot be reached, or its answers are unusable."""
 
 
 class ModelError(TutelageError):
@@ -104,7 +109,7 @@ class ModelError(TutelageError):
 
 
 class JobError(TutelageError):
-    """A job did not end well."""
+    """A job failed."""
 
 
 class SandboxError(TutelageError):

@@ -1,4 +1,4 @@
-"""What a step says while it works: plain lines, and progress events for whoever watches.
+"""The log of a step: plain lines, and progress events for the command line.
 
 A line goes to stderr. A progress event goes, as one JSON line, to the file named by TUTELAGE_EVENTS (the
 command line reads it and draws bars); without that variable a plain line is printed every few seconds.
@@ -11,9 +11,13 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from components.shared.progress_event import ProgressEvent
 from components.shared.storable import storable
 
 EVENTS_VARIABLE = "TUTELAGE_EVENTS"
+EVENTS_IN_LOG = "log"
+"""Instead of a file: events go to stderr, one JSON object on each line. A job on a cluster has no file to share with
+its step, which reads the job's log."""
 PLAIN_SECONDS = 10.0
 EVENT_SECONDS = 0.25
 STEADY_SECONDS = 20.0
@@ -28,11 +32,14 @@ def say(step: str, text: str) -> None:
 
 
 def emit(event: dict[str, object]) -> None:
-    """Append one event to the events file, if there is one."""
+    """Append an event to the events file, if the variable names one."""
     path = os.environ.get(EVENTS_VARIABLE)
     if not path:
         return
     line = storable(json.dumps({"time": time.time(), **event}, ensure_ascii=False)) + "\n"
+    if path == EVENTS_IN_LOG:
+        print(line, end="", file=sys.stderr, flush=True)
+        return
     # One O_APPEND write of a short line is atomic, so many processes can share the file.
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
@@ -44,9 +51,9 @@ def emit(event: dict[str, object]) -> None:
 class Progress:
     """Counts items of one activity and reports rate and time left.
 
-    The first report says that the activity begins. There is no estimate before there is a rate worth the name: items of
-    a first batch come late (a model is loaded, a window fills), so the rate is measured from the first batch on, over
-    STEADY_SECONDS and STEADY_ADVANCES at least. Without anything new, nothing is reported.
+    The first report announces the activity. The time left is estimated only once the rate is steady: the first batch is
+    slow (a model loads, a window fills), so the rate is measured from its end, over at least STEADY_SECONDS and
+    STEADY_ADVANCES. Nothing is reported while nothing changes.
 
     Args:
         step: name of the step, such as `curate`.
@@ -69,13 +76,13 @@ class Progress:
             self._report()
 
     def advance(self, count: int = 1) -> None:
-        """Count `count` more items and report now and then."""
+        """Count `count` more items; report at intervals."""
         self.done += count
         self._advances += 1
         now = time.monotonic()
         if self._first is None:
             self._first = (now, self.done)
-        pause = EVENT_SECONDS if os.environ.get(EVENTS_VARIABLE) else PLAIN_SECONDS
+        pause = EVENT_SECONDS if os.environ.get(EVENTS_VARIABLE, EVENTS_IN_LOG) != EVENTS_IN_LOG else PLAIN_SECONDS
         if now - self._said >= pause:
             self._said = now
             self._report()
@@ -88,7 +95,7 @@ class Progress:
 
     @property
     def complete(self) -> bool:
-        """Whether all that was expected is done."""
+        """Whether all expected items are done."""
         return self.total is not None and self.done >= self.total
 
     @property
@@ -108,32 +115,20 @@ class Progress:
 
     def _report(self, ended: bool = False) -> None:
         left = self.left
+        event = ProgressEvent(
+            step=self.step,
+            what=self.what,
+            done=self.done,
+            total=self.total,
+            unit=self.unit,
+            rate=round(self.rate, 3),
+            left=None if left is None else round(left, 1),
+            ended=ended,
+        )
         if os.environ.get(EVENTS_VARIABLE):
-            emit(
-                {
-                    "kind": "progress",
-                    "step": self.step,
-                    "what": self.what,
-                    "done": self.done,
-                    "total": self.total,
-                    "unit": self.unit,
-                    "rate": round(self.rate, 3),
-                    "left": None if left is None else round(left, 1),
-                    "ended": ended,
-                }
-            )
+            emit(event.model_dump())
         else:
-            of = f" of {self.total}" if self.total is not None else ""
-            until = "" if left is None else f", {duration(left)} left"
-            say(self.step, f"{self.what}: {self.done}{of} {self.unit}, {self.rate:.1f}/s{until}")
-
-
-def duration(seconds: float) -> str:
-    """A time span in words: `40 s`, `3 min 20 s`, `2 h 5 min`."""
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+            say(self.step, event.text)
 
 
 def track(items: Iterable[Item], step: str, what: str, total: int | None = None, unit: str = "rows") -> Iterator[Item]:

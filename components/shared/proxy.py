@@ -1,9 +1,9 @@
 """Which proxy the environment names for a URL: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, ranges of addresses included.
 
-NO_PROXY is a list of hosts that are reached without one, by comma or space: `*`; a host or a domain with all below it
-(`example.org`, `.example.org`, `*.example.org`); an IP address; a range of them (`10.0.0.0/8`, `fd00::/8`), which
-counts for addresses in a URL and not for names that resolve to them, as in curl and Go; hosts and addresses with
-`:PORT` where only that port is meant. The standard library, and with it boto3 and aiohttp, knows no ranges.
+NO_PROXY lists the hosts that are reached without a proxy, separated by commas or spaces: `*`; a host or a domain with
+its subdomains (`example.org`, `.example.org`, `*.example.org`); an IP address; a range of them (`10.0.0.0/8`,
+`fd00::/8`), which matches addresses in a URL and not names that resolve to them, as in curl and Go; and each host or
+address also with `:PORT`, which matches that port alone. The standard library (boto3, aiohttp) ignores ranges.
 """
 
 import functools
@@ -35,7 +35,7 @@ class Proxy:
 
 
 def proxy_of(url: str) -> Proxy | None:
-    """The proxy for a URL; None where it is reached without one. Raises SettingsError for a proxy that is no URL."""
+    """The proxy for a URL; None where it is reached without one. Raises SettingsError for an invalid proxy."""
     parts = urlsplit(url)
     given = urllib.request.getproxies().get(parts.scheme, "")
     if not given or is_bypassed(url):
@@ -53,7 +53,7 @@ def proxy_of(url: str) -> Proxy | None:
 
 
 def through(url: str) -> str:
-    """The words that name a URL's proxy in a message; empty where there is none."""
+    """Names a URL's proxy in a message; empty without a proxy."""
     proxy = proxy_of(url) if url else None
     return f" (through the proxy {proxy.name} of {proxy.variable})" if proxy else ""
 
@@ -113,5 +113,5 @@ def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None
     try:
         return ipaddress.ip_network(entry.replace("[", "").replace("]", ""), strict=False)
     except ValueError:
-        say("proxy", f"NO_PROXY holds {entry!r}, which is no range of addresses: it counts for nothing")
+        say("proxy", f"NO_PROXY holds {entry!r}, which is not a valid range of addresses: it is ignored")
         return None

@@ -1,8 +1,18 @@
-"""The rows that steps hand to one another. Each kind carries its name and version in `content`."""
+"""The rows that steps exchange. Each kind has its name and version in `content`."""
 
-from typing import ClassVar, Literal
+import math
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from components.shared.text.counted import counted
+
+SELECTION = "selection/1"
+"""Content of select's output: rows to learn from in parts of their own, and `Verdict` rows in the part `verdicts`."""
+EVALUATION = "evaluation/1"
+"""Content of the evaluation of one model: `EvaluationFacts` in `evaluation.json`, `scores.json`, and `Sample` rows."""
+COMPARISON = "comparison/1"
+"""Content of a comparison: a `ComparisonTable` in `comparison.json`."""
 
 Role = Literal["system", "user", "assistant"]
 Origin = Literal["original", "teacher", "student"]
@@ -26,25 +36,29 @@ class Message(BaseModel):
 
 
 class Check(BaseModel):
-    """How an answer can be checked.
+    """How an answer can be checked; `components/rewards/checks/registry.py` lists the kinds.
 
-    `math` compares values, `exact` compares text (case and outer space aside), `choice` compares the letter,
-    `code` runs `tests` (Python source) after the answer; `entry_point` names the function under test.
+    `math` compares values, `exact` compares text (regardless of case if `ignore_case`, of punctuation around words if
+    `ignore_punctuation`), `choice` compares the letter, `code` runs `tests` (Python source) after the answer;
+    `entry_point` names the function under test.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["math", "exact", "choice", "code"]
+    kind: str
     answer: str = ""
     tests: str = ""
     entry_point: str = ""
+    ignore_case: bool = True
+    ignore_punctuation: bool = False
 
 
 class Instruction(Row):
     """A normalised instruction with the response it came with (empty if none).
 
     `source` is the source's name and file, `line` the line (JSONL) or record (JSON, CSV, Parquet) in it, from 1.
-    `desirable` is the label that the response came with: whether somebody found it good; None for none.
+    `desirable` is the label that the response came with: whether it was rated good; None without a label.
+    `rejected` is a second response, to which `response` was preferred; empty without one.
     """
 
     content: ClassVar[str] = "instruction/1"
@@ -58,6 +72,7 @@ class Instruction(Row):
     response: str = ""
     check: Check | None = None
     desirable: bool | None = None
+    rejected: str = ""
 
     def prompt(self) -> list[Message]:
         """The conversation up to the answer: system, history, instruction."""
@@ -101,7 +116,7 @@ class Dropped(Row):
 class Response(BaseModel):
     """One response: who gave it, tokens of prompt and answer (0 where unknown), why it ended.
 
-    `reasoning` is what was thought before the answer; `text` never holds it.
+    `reasoning` is the reasoning before the answer; `text` never contains it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -125,7 +140,7 @@ class Answered(Labelled):
 class Scores(BaseModel):
     """Scores of one response; None where a scorer does not apply.
 
-    `perplexity` is the raw perplexity (lower is better), `safety` and `quality` lie in [0, 1], `checked` is the
+    `perplexity` is the raw perplexity (lower is better), `safety` and `quality` are in [0, 1], `checked` is the
     verdict of the answer's check, `total` the formula's result in [0, 1].
     """
 
@@ -139,7 +154,10 @@ class Scores(BaseModel):
 
 
 class Verdict(Row):
-    """Every response of one instruction with its scores, and which were chosen (index into `responses`)."""
+    """Every response of one instruction with its scores, and which were chosen (index into `responses`).
+
+    `no_pair` says why the row gives no pair to learn from; empty if it gives one.
+    """
 
     content: ClassVar[str] = "verdict/1"
 
@@ -151,6 +169,7 @@ class Verdict(Row):
     best: int | None
     worst: int | None
     flags: tuple[str, ...] = ()
+    no_pair: str = ""
 
 
 class SftRow(Row):
@@ -178,11 +197,32 @@ class KtoRow(Row):
     scores: Scores
 
 
+class Pair(Row):
+    """Two completions of one prompt, of which the first is preferred.
+
+    `margin` is the difference of the totals of their scores; it is negative where a label outranked them.
+    """
+
+    content: ClassVar[str] = "pair/1"
+
+    id: str
+    prompt: tuple[Message, ...]
+    chosen: str
+    rejected: str
+    chosen_origin: Origin
+    rejected_origin: Origin
+    chosen_scores: Scores
+    rejected_scores: Scores
+    margin: float
+
+
 class Question(Row):
     """One question of an evaluation set.
 
     `split` is `test` (asked) or `dev` (few-shot examples). `answer` is the gold answer: a letter where there are
     choices, the final number for GSM8K, the canonical solution for HumanEval (whose tests are in `extra`).
+    `system` and `history` are the conversation before the question. `check` says how a reply is checked; None where
+    the benchmark's code scores it.
     """
 
     content: ClassVar[str] = "question/1"
@@ -191,21 +231,40 @@ class Question(Row):
     subject: str = ""
     split: Literal["test", "dev"] = "test"
     id: str
+    system: str = ""
+    history: tuple[Message, ...] = ()
     question: str
     choices: tuple[str, ...] = ()
     answer: str
+    check: Check | None = None
     extra: dict[str, str] = {}
 
 
 class Sample(Row):
-    """One model's answer to one question, and its score (1 right, 0 wrong, fractions where a metric has them)."""
+    """One model's answers to one question, each with its score (1 right, 0 wrong, fractions where a metric has them).
 
-    content: ClassVar[str] = "sample/1"
+    Samples of version 1 had one answer, in `output` and `score`; they are read as one of one.
+    """
+
+    content: ClassVar[str] = "sample/2"
 
     benchmark: str
     id: str
-    output: str
-    score: float
+    outputs: tuple[str, ...] = Field(min_length=1)
+    scores: tuple[float, ...] = Field(min_length=1)
+
+    @property
+    def score(self) -> float:
+        """The mean score of the answers."""
+        return math.fsum(self.scores) / len(self.scores)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_version_1(cls, data: Any) -> Any:
+        if isinstance(data, dict) and {"output", "score"} <= data.keys():
+            rest = {name: value for name, value in data.items() if name not in {"output", "score"}}
+            return {**rest, "outputs": (data["output"],), "scores": (data["score"],)}
+        return data
 
 
 class Score(BaseModel):
@@ -218,6 +277,54 @@ class Score(BaseModel):
     value: float
     standard_error: float
     count: int
+
+
+class AskedBenchmark(BaseModel):
+    """One benchmark of an evaluation: the metric that models are compared by, and how it was asked.
+
+    `protocol` is one line; `few_shot` are the worked examples before a question, `max_tokens` is the longest answer,
+    `prompt` surrounds the question where the settings set one. `samples` answers were given to each question, at
+    `temperature` (0: greedy) and `top_p`; of several, pass@k is reported for the k in `pass_at`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    metric: str
+    protocol: str
+    few_shot: int
+    max_tokens: int
+    prompt: str | None = None
+    samples: int
+    temperature: float
+    top_p: float
+    pass_at: tuple[int, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """The metric, and how it was asked, in one line."""
+        prompt = f"; prompt {self.prompt!r}" if self.prompt else ""
+        examples = f"; {counted(self.few_shot, 'worked example')}" if self.few_shot else ""
+        return f"{self.metric}; {self.protocol}{prompt}{examples}; {self._sampling} of at most {self.max_tokens} tokens"
+
+    @property
+    def _sampling(self) -> str:
+        if self.temperature == 0:
+            return "a greedy answer"
+        nucleus = "" if self.top_p == 1 else f", top_p {self.top_p:g}"
+        return f"{counted(self.samples, 'answer')} at temperature {self.temperature:g}{nucleus}"
+
+
+class EvaluationFacts(BaseModel):
+    """What was asked of one model; content `evaluation/1`, file `evaluation.json`.
+
+    `endpoint`: the answers came from an endpoint, so there are no files of the model.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    benchmarks: tuple[AskedBenchmark, ...]
+    endpoint: bool = False
 
 
 class Comparison(BaseModel):
@@ -251,8 +358,9 @@ class Variant(BaseModel):
     """A model in the comparison: its name, what it is, its scores, and its difference to the base.
 
     Each benchmark's questions are split once: the best of several models is chosen on `selection` and judged on
-    `confirmation`, since the score by which a model was chosen flatters it.
-    `readings` are scores of the same replies by other rules of reading, which a benchmark's protocol names: shown only.
+    `confirmation`, since the score by which a model was chosen is biased upwards.
+    `readings` are scores of the same replies by other extraction rules of the benchmark's protocol, for display.
+    An `endpoint` answers without files of its own: it is a row of the table, and never promoted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -260,6 +368,7 @@ class Variant(BaseModel):
     name: str
     reference: str
     digest: str
+    endpoint: bool = False
     scores: tuple[Score, ...]
     readings: tuple[Score, ...] = ()
     against_base: tuple[Comparison, ...] = ()
@@ -273,4 +382,5 @@ class ComparisonTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base: str
+    asked: tuple[AskedBenchmark, ...] = ()
     variants: tuple[Variant, ...]

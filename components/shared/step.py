@@ -1,188 +1,130 @@
-"""What every component does around its work: state, errors without a traceback, hand-over to Kubeflow.
+"""The declaration of a step, in `components/STEP/step.py`; `components/registry.py` lists all steps."""
 
-Nothing here imports kfp: artifacts come in as objects with a `path` (and metrics with `log_metric`).
-"""
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from importlib import import_module
+from typing import Any, Literal
 
-import contextlib
-import json
-import os
-import re
-import signal
-import sys
-import threading
-import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from pydantic import BaseModel
 
-from pydantic import ValidationError
+from components.shared.finding import Look
+from components.shared.settings import Settings
 
-from components.shared.errors import SettingsError, TutelageError
-from components.shared.log import emit, say
-from components.shared.manifest import Cost, Manifest, parse_manifest
-from components.shared.retry import with_retries
-from components.shared.step_failure import keep_failure
-from components.shared.store import join
-
-DEBUG_VARIABLE = "TUTELAGE_DEBUG"
-RUNNER_VARIABLE = "TUTELAGE_RUNNER"
-PID_FILE_VARIABLE = "TUTELAGE_PID_FILE"
-"""Names a file that gets this process's number, so that whoever cancels a step on a cluster can signal it alone."""
-WATCH_SECONDS = 0.5
+MODEL = "model/1"
+"""The content of a model: `model/` in an output, or files elsewhere that a model reference names."""
+REPORT_CONTENT = "report/1"
+"""The content of a run's report: `report.json` and `report.html`."""
+IMAGE_VERSION = "0.1.0"
+Location = tuple[str | int, ...]
+"""A place in settings or in a recipe: `("train", "sft", "settings")`."""
 
 
-class Artifact(Protocol):
-    """A kfp artifact, as far as a step needs it."""
+class Image(Enum):
+    """The images that ship, by what is installed in them."""
 
-    path: str
-    metadata: dict[str, Any]
-
-
-class Metrics(Protocol):
-    """A kfp Metrics artifact."""
-
-    path: str
-
-    def log_metric(self, metric: str, value: float) -> None: ...
-
-
-class Result(Protocol):
-    """What a step's work returns: a manifest, or something with several that says where the main one lies."""
+    LAUNCHER = "launcher"
+    RAY = "ray"
+    RAY_VLLM = "ray-vllm"
+    TRAIN = "train"
 
     @property
-    def address(self) -> str: ...
+    def reference(self) -> str:
+        """Its name and tag, which a placement replaces where a site has a registry of its own."""
+        return f"tutelage/{self.value}:{IMAGE_VERSION}"
 
     @property
-    def cost(self) -> Cost: ...
+    def only_here(self) -> str:
+        """The package that tasks choose it for, since no other image has it; empty if there is none."""
+        return "vllm" if self is Image.RAY_VLLM else ""
 
 
-SomeResult = TypeVar("SomeResult", bound=Result)
+@dataclass(frozen=True)
+class ExternalInput:
+    """A file or a model from outside the run that settings name.
 
-
-def read_artifact(artifact: Artifact) -> Manifest:
-    """The manifest that an upstream component handed over."""
-    return parse_manifest(Path(artifact.path).read_bytes(), where=artifact.path)
-
-
-def hand_over(
-    manifest: Manifest,
-    root: str,
-    artifact: Artifact,
-    metrics: Metrics | None = None,
-    summary: tuple[Artifact, str] | None = None,
-) -> str:
-    """Write the manifest as the artifact, its counts as metrics and a text as the summary; return the address's URI."""
-    Path(artifact.path).parent.mkdir(parents=True, exist_ok=True)
-    Path(artifact.path).write_text(manifest.model_dump_json(indent=1))
-    artifact.metadata["address"] = manifest.address
-    artifact.metadata["digest"] = manifest.digest
-    if metrics is not None:
-        _log_counts(metrics, manifest.counts)
-    if summary is not None:
-        Path(summary[0].path).parent.mkdir(parents=True, exist_ok=True)
-        Path(summary[0].path).write_text(summary[1])
-    return join(root, manifest.address)
-
-
-def _log_counts(metrics: Metrics, counts: Mapping[str, float]) -> None:
-    """As the artifact's metadata, which Kubeflow's page shows, and as the file that the artifact's URI announces."""
-    values = {name: float(value) for name, value in sorted(counts.items())}
-    for name, value in values.items():
-        metrics.log_metric(name, value)
-    Path(metrics.path).parent.mkdir(parents=True, exist_ok=True)
-    Path(metrics.path).write_text(json.dumps(values, indent=1))
-
-
-def perform(task: str, work: Callable[[], SomeResult], *, root: str = "") -> SomeResult:
-    """Run a step's work: report its state, and turn an error that we know into a message and exit code 1 or 2.
-
-    Args:
-        task: the step, with the variant where there are several (`train-sft`).
-        work: does it.
-        root: the store's root URI; on Kubeflow a failure is kept there (`step_failure.py`). Empty: the step has none.
+    Attributes:
+        location: where, from the settings on.
+        uri: a path, a URI or, for a model, any reference to one.
+        is_model: whether it is a model.
     """
-    end_with_runner()
-    _note_process()
-    emit({"kind": "state", "task": task, "state": "running", "process": os.getpid()})
-    with reported(task, root):
-        result = with_retries(task, work)
-    done = {"address": result.address, "seconds": result.cost.seconds}
-    emit({"kind": "state", "task": task, "state": "done", **done})
-    return result
+
+    location: Location
+    uri: str
+    is_model: bool = False
 
 
-@contextlib.contextmanager
-def reported(task: str, root: str = "") -> Iterator[None]:
-    """Turn what goes wrong into a message and exit code 1 or 2: in a step's work, and in handing its result over.
+@dataclass(frozen=True)
+class Product:
+    """One kind of output: where it is stored, the version of the code that makes it, and what it holds.
 
-    Args:
-        task: as for `perform`.
-        root: as for `perform`.
+    Attributes:
+        place: the first part of its address.
+        version: raised whenever a change of the code changes the output for the same settings and inputs.
+        content: kind and version of the rows or files, such as `instruction/1`.
     """
-    try:
-        yield
-    except ValidationError as error:
-        raise _failed(task, root, _validation(error), 2) from None
-    except TutelageError as error:
-        raise _failed(task, root, error, error.exit_code) from None
-    except KeyboardInterrupt:
-        emit({"kind": "state", "task": task, "state": "interrupted"})
-        raise SystemExit(130) from None
-    except MemoryError:
-        short = TutelageError("out of memory", remedy="give the step more memory or smaller batches")
-        raise _failed(task, root, short, 1) from None
-    except Exception as error:  # noqa: BLE001 - the step's outermost frame: a person sees no traceback
-        unexpected = TutelageError(f"unexpected {type(error).__name__}: {error}", remedy="--debug shows the traceback")
-        raise _failed(task, root, unexpected, 1) from None
+
+    place: str
+    version: int
+    content: str
 
 
-def explain_validation(error: ValidationError) -> str:
-    """What is wrong with settings: each bad value with its place and rule."""
-    return str(_validation(error))
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step of a pipeline.
 
-
-def _validation(error: ValidationError) -> SettingsError:
-    lines = [
-        f"{'.'.join(map(str, fault['loc']))} = {without_secrets(repr(fault.get('input')))}: {fault['msg']}"
-        for fault in error.errors(include_url=False)
-    ]
-    return SettingsError(f"settings of {error.title} are wrong\n  " + "\n  ".join(lines), remedy="correct the recipe")
-
-
-def without_secrets(text: str) -> str:
-    """The text without users and passwords of URLs."""
-    return re.sub(r"://[^/@\s]+@", "://…@", text)
-
-
-def end_with_runner() -> None:
-    """End this process when the local runner named by TUTELAGE_RUNNER is gone.
-
-    The runner starts components through a shell, so the kernel's parent-death signal would not reach them; a
-    component that outlives a killed run would go on writing at its address.
+    Attributes:
+        name: its folder below `components/`, the name of its component, and its key in recipes and placements.
+        does: one line for the tables of the docs.
+        settings: the class of its settings; None for a step without settings.
+        inputs: the content of each input of the component, by the input's name.
+        outputs: the product of each output of the component, by the output's name.
+        parts: intermediate products, at addresses of their own.
+        image: the image, of those that ship, of the step and its job.
+        image_needed: returns the image, of those that ship, that settings need in place of `image`, for the packages of
+            a backend; None: `image` has everything.
+        program: what runs its job, `torchrun` or `ray`; empty: it has no job. The settings of a step with a job have a
+            field `launch`.
+        uses_store: whether it accesses the store, so needs its secrets.
+        ends_run: whether it is the exit handler of every pipeline whose jobs run on a cluster. Its component's only
+            input is `namespace`.
+        external_inputs: returns the files and models that its settings name.
+        embed: returns the settings with the content of local files in place of their paths, since pods cannot read
+            them. Raises SettingsError.
+        examine: returns what doctor checks. It takes the settings, their place in the recipe for messages, and the
+            inputs whose value is known before a run, by name.
+        documents: the JSON documents that its outputs hold, by the name under which `tutelage schema` prints them.
+        component: its component, as `MODULE:FUNCTION`; empty: the one in its folder below `components/`.
     """
-    runner = os.environ.get(RUNNER_VARIABLE)
-    if runner:
-        threading.Thread(target=_watch, args=(Path("/proc") / runner,), daemon=True).start()
 
+    name: str
+    does: str
+    settings: type[Settings] | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, Product] = field(default_factory=dict)
+    parts: tuple[Product, ...] = ()
+    image: Image = Image.TRAIN
+    image_needed: Callable[[Any], Image | None] = lambda _settings: None
+    program: Literal["", "torchrun", "ray"] = ""
+    uses_store: bool = True
+    ends_run: bool = False
+    external_inputs: Callable[[Any], Iterable[ExternalInput]] = lambda _settings: ()
+    embed: Callable[[Any], Any] = lambda settings: settings
+    examine: Callable[[Any, str, Mapping[str, str]], Iterable[Look]] = lambda _settings, _where, _inputs: ()
+    documents: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+    component: str = ""
 
-def _note_process() -> None:
-    path = os.environ.get(PID_FILE_VARIABLE)
-    if path:
-        Path(path).write_text(str(os.getpid()))
+    @property
+    def task_name(self) -> str:
+        """The name of its task in a pipeline that has only one."""
+        return self.name.replace("_", "-")
 
+    def load_component(self) -> Any:
+        """Its kfp component."""
+        module, _, function = (self.component or f"components.{self.name}.component:{self.name}").partition(":")
+        return getattr(import_module(module), function)
 
-def _watch(process: Path) -> None:
-    while process.exists():
-        time.sleep(WATCH_SECONDS)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _failed(task: str, root: str, error: TutelageError, exit_code: int) -> SystemExit:
-    """Report a failure to all who may ask. The message ends the log, which is what Kubeflow's page shows."""
-    if os.environ.get(DEBUG_VARIABLE):
-        traceback.print_exc(file=sys.stderr)
-    emit({"kind": "state", "task": task, "state": "failed", "message": str(error)})
-    keep_failure(root, task, error, exit_code)
-    say(task, f"FAILED {error}")
-    return SystemExit(exit_code)
+    @property
+    def products(self) -> tuple[Product, ...]:
+        """All kinds of outputs that it makes."""
+        return (*self.outputs.values(), *self.parts)

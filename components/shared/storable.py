@@ -1,7 +1,7 @@
-"""Text that every store, file and log can hold.
+"""Text that can be written to any store, file and log.
 
-JSON may escape half of a UTF-16 pair (RFC 8259, 8.2), which Python reads as a lone surrogate and no UTF-8 can hold; and
-U+0000, which ends a string for whoever reads it as C does.
+JSON may escape half of a UTF-16 pair (RFC 8259, 8.2), which Python reads as a lone surrogate and UTF-8 cannot encode;
+and U+0000, which terminates a string in C.
 """
 
 import re
@@ -12,7 +12,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def storable(text: str) -> str:
-    """The text with each lone surrogate and each NUL replaced by U+FFFD; two halves of one pair are put together."""
+    """The text with each lone surrogate and each NUL replaced by U+FFFD; the two halves of a pair are joined."""
     if not _UNSTORABLE.search(text):
         return text
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -15,18 +15,18 @@ _TAGS = (
     ("◁think▷", "◁/think▷"),
     ("<|START_THINKING|>", "<|END_THINKING|>"),
 )
-# What closes these closes other things as well, so they are read only where they are opened.
+# Their closing tags close other things too, so these are recognised only with the opening tag.
 _CHANNEL_TAGS = (("<|channel|>analysis<|message|>", "<|end|>"), ("<|channel>thought\n", "<channel|>"))
-# Whether there is any tag at all is asked of every answer, so it is asked of what is cheap to find first.
+# A cheap first test, since every answer is searched for tags.
 _MAY_BEGIN = re.compile(r"[<\[◁][|/a-zA-Z]")
 _MARKS = (*(tag for pair in _TAGS for tag in pair), *(opening for opening, _ in _CHANNEL_TAGS))
 _PAIRS = tuple((re.escape(opening), re.escape(closing)) for opening, closing in _TAGS)
 _CHANNELS = tuple((re.escape(opening), re.escape(closing)) for opening, closing in _CHANNEL_TAGS)
-# A tag that opens stands at the beginning of a line: in the middle of one it is being talked about.
+# An opening tag is at the beginning of a line: in the middle of one it is only mentioned.
 _BLOCK = re.compile(
     "|".join(rf"^[ \t]*{opening}(.*?){closing}" for opening, closing in (*_PAIRS, *_CHANNELS)), re.DOTALL | re.MULTILINE
 )
-# A block whose opening tag is in the prompt: nothing before the tag that closes names the one that opens.
+# A block whose opening tag is in the prompt: the closing tag comes without an opening one.
 _CLOSING = re.compile("|".join(rf"\A((?:(?!{opening}).)*?){closing}" for opening, closing in _PAIRS), re.DOTALL)
 _OPENING = re.compile(
     "|".join(rf"^[ \t]*{opening}(.*)" for opening, _ in (*_PAIRS, *_CHANNELS)), re.DOTALL | re.MULTILINE
@@ -86,7 +86,7 @@ def answer_of(reply: str) -> str:
 
 
 def opens_thought(prompt: str) -> bool:
-    """Whether a prompt ends with a tag that opens a thought, so that the reply begins within it."""
+    """Whether a prompt ends with an opening tag, so that the reply begins within the thought."""
     return bool(_OPENED.search(prompt))
 
 
@@ -101,5 +101,5 @@ def with_thought(reasoning: str, answer: str) -> str:
 
 
 def with_opening(text: str) -> str:
-    """A text that goes on with a thought, with the tag that opens it; unchanged where it closes or opens one itself."""
+    """Prefix a continued thought with its opening tag; unchanged if the text contains a thought of its own."""
     return text if split_thought(text).reasoning else f"<think>\n{text}"

@@ -1,4 +1,4 @@
-"""The actor: answers chunks as one origin or another, and keeps the replies in the store."""
+"""The actor: answers chunks for an origin, and writes the replies to the store."""
 
 import threading
 import time
@@ -6,33 +6,33 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from components.models.teacher import Reply, Teacher, Usage, open_teacher
+from components.models.generators.generator import Generator, Reply, Usage, open_generator
 from components.shared.errors import TutelageError
 from components.shared.rows import Labelled, Origin
-from components.shared.store import open_store
-from components.synthesize.assignment import Assignment
+from components.shared.store.open_store import open_store
 from components.synthesize.chunks import requests_of
 from components.synthesize.replies import ReplyShards
+from components.synthesize.settings import Assignment
 
-# A killed run asks again for what was in flight and for at most so many replies, or so many seconds of them.
+# After a kill, these many replies at most, or the replies of these many seconds, are asked for again.
 PART_REPLIES = 32
 PART_SECONDS = 2.0
 EMPTY = "no answer: the reply is empty"
 
 
 class ChunkDone(BaseModel):
-    """A finished chunk: its rows, how many failed (and why the first did), and the actor's usage until now.
+    """A finished chunk: its answers, how many failed (and why the first did), and the actor's usage so far.
 
-    An empty answer of the teacher is a failed one: nothing can be learnt from it. A student may have nothing to say.
+    An empty answer of the teacher counts as failed: nothing can be learnt from it. A student's answer may be empty.
 
-    `refused` counts the rows that the model's chat template refuses; `refusal` tells of the first.
+    `refused` counts the answers to rows that the model's chat template refuses; `refusal` describes the first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     origin: Origin
     index: int
-    rows: int
+    answers: int
     failed: int
     reason: str
     usage: Usage
@@ -41,7 +41,7 @@ class ChunkDone(BaseModel):
 
 
 class Answerer:
-    """Answers chunks. Opens the model it is asked to be, and closes the one before it.
+    """Answers chunks. Opens the model of the origin that it is asked for, and closes the one before it.
 
     Args:
         assignment: the job's Assignment as JSON.
@@ -53,23 +53,29 @@ class Answerer:
         self.store = open_store(self.assignment.root).at(self.assignment.address)
         self.threads = threads
         self._origin: Origin | None = None
-        self._teacher: Teacher | None = None
+        self._generator: Generator | None = None
         self._opening = threading.Lock()
 
     def answer_chunk(self, origin: Origin, index: int, rows: Sequence[Labelled]) -> ChunkDone:
-        """Ask for the replies that a chunk still lacks, and write all of them. Raises what open_teacher raises."""
+        """Generate the replies that a chunk still lacks, and write all of them. Raises what open_generator raises."""
         settings = self.assignment.settings
         shards = ReplyShards(self.store, origin)
-        requests = requests_of(rows, settings.system_prompt)
+        requests = requests_of(rows, settings.system_prompt, settings.samples_of(origin))
         replies = shards.known(index)
         missing = [request for request in requests if request.key not in replies]
-        teacher = self._open(origin)
-        # A local model answers a chunk again as a whole: its batches, and with them the last bits, stay the same.
-        in_parts = settings.model_of(origin).backend == "openai"
-        asked = teacher.answer(missing if in_parts else requests, settings.sampling_of(origin))
-        replies |= {reply.key: reply for reply in (_kept(asked, shards, index) if in_parts else asked)}
+        generator = self._open(origin)
+        # A local model answers the complete chunk again: equal batches give equal floating-point results.
+        in_parts = settings.model_of(origin).is_remote
+        asked = generator.answer(missing if in_parts else requests, settings.sampling_of(origin))
+        replies |= {reply.key: reply for reply in (_stored(asked, shards, index) if in_parts else asked)}
         shards.finish(index, [replies[request.key] for request in requests])
-        return self._done(origin, index, [replies[request.key] for request in requests], teacher.usage())
+        return self._done(origin, index, [replies[request.key] for request in requests], generator.usage())
+
+    def close(self) -> None:
+        """Close the model that is open, if any."""
+        if self._generator is not None:
+            self._generator.close()
+        self._generator = None
 
     @staticmethod
     def _done(origin: Origin, index: int, replies: list[Reply], usage: Usage) -> ChunkDone:
@@ -79,7 +85,7 @@ class Answerer:
         return ChunkDone(
             origin=origin,
             index=index,
-            rows=len(replies),
+            answers=len(replies),
             failed=len(failed),
             reason=next(iter(failed), ""),
             usage=usage,
@@ -87,36 +93,35 @@ class Answerer:
             refusal=next(iter(refused), ""),
         )
 
-    def _open(self, origin: Origin) -> Teacher:
-        """The teacher of this origin. Chunks of one origin may run in several threads at once, which share it."""
+    def _open(self, origin: Origin) -> Generator:
+        """The generator of this origin. Several threads may answer chunks of one origin at once and share it."""
         with self._opening:
-            if self._teacher is None or self._origin != origin:
-                if self._teacher is not None:
-                    self._teacher.close()
+            if self._generator is None or self._origin != origin:
+                self.close()
                 self._set_threads()
-                self._teacher = open_teacher(self.assignment.settings.model_of(origin))
+                self._generator = open_generator(self.assignment.settings.model_of(origin))
                 self._origin = origin
-            return self._teacher
+            return self._generator
 
     def _set_threads(self) -> None:
-        if any(self.assignment.settings.model_of(o).backend != "openai" for o in self.assignment.settings.asked):
+        if not all(self.assignment.settings.model_of(o).is_remote for o in self.assignment.settings.asked):
             import torch
 
             torch.set_num_threads(self.threads)
 
 
-def _kept(replies: Iterable[Reply], shards: ReplyShards, index: int) -> Iterator[Reply]:
-    """Pass on replies and keep good ones, some at a time."""
+def _stored(replies: Iterable[Reply], shards: ReplyShards, index: int) -> Iterator[Reply]:
+    """Pass on replies, and write the good ones to the store, some at a time."""
     waiting: list[Reply] = []
-    kept_at = time.monotonic()
+    stored_at = time.monotonic()
     try:
         for reply in replies:
             yield reply
             if reply.finish != "error":
                 waiting.append(reply)
-            if len(waiting) >= PART_REPLIES or (waiting and time.monotonic() - kept_at > PART_SECONDS):
+            if len(waiting) >= PART_REPLIES or (waiting and time.monotonic() - stored_at > PART_SECONDS):
                 shards.append(index, waiting)
-                waiting, kept_at = [], time.monotonic()
+                waiting, stored_at = [], time.monotonic()
     except TutelageError:
         if waiting:
             shards.append(index, waiting)

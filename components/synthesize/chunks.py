@@ -1,9 +1,9 @@
-"""Fixed slices of the input: the same rows in the same order, however many actors there are."""
+"""Fixed slices of the input: the same rows in the same order for any number of actors."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
-from components.models.teacher import Request
+from components.models.generators.generator import ChatRequest
 from components.shared.rows import Labelled, Message
 
 
@@ -18,7 +18,7 @@ def slices(rows: Iterable[Labelled], size: int) -> Iterator[tuple[int, list[Labe
 
 
 def keys_of(rows: Sequence[Labelled]) -> list[str]:
-    """A key for each row: its id; a repeated id gets its position behind it."""
+    """A key for each row: its id; a repeated id is followed by its position."""
     seen: set[str] = set()
     keys = []
     for position, row in enumerate(rows):
@@ -27,11 +27,24 @@ def keys_of(rows: Sequence[Labelled]) -> list[str]:
     return keys
 
 
-def requests_of(rows: Sequence[Labelled], system_prompt: str) -> list[Request]:
-    """One request for each row; `system_prompt` stands in where a row has no system message."""
+def sample_keys(key: str, samples: int) -> list[str]:
+    """The keys of a row's answers: that of the row for the first, and the number of the sample added for the others.
+
+    The seed of an answer depends on its key, so the first answer is the same for any number of samples.
+    """
+    return [key, *(f"{key}~{number}" for number in range(1, samples))]
+
+
+def requests_of(rows: Sequence[Labelled], system_prompt: str, samples: int = 1) -> list[ChatRequest]:
+    """`samples` requests for each row, one after the other, so that a server finds their prompt in its prefix cache.
+
+    `system_prompt` is used where a row has no system message.
+    """
     return [
-        Request(key=key, messages=tuple(_messages(row, system_prompt)))
+        ChatRequest(key=sample, messages=messages)
         for key, row in zip(keys_of(rows), rows, strict=True)
+        for messages in (tuple(_messages(row, system_prompt)),)
+        for sample in sample_keys(key, samples)
     ]
 
 

@@ -5,8 +5,10 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Markdown, Metrics, Output
 
+from components.synthesize.step import STEP
 
-@dsl.component(base_image="tutelage/ray:0.1.0", install_kfp_package=False)
+
+@dsl.component(base_image=STEP.image.reference, install_kfp_package=False)
 def synthesize(
     root: str,
     settings: dict[str, Any],
@@ -15,27 +17,29 @@ def synthesize(
     metrics: Output[Metrics],
     summary: Output[Markdown],
 ) -> str:
-    """Three responses to each instruction: the original one, the teacher's, the small model's.
+    """Generate responses to each instruction: the original one is kept, the teacher and the student add theirs.
 
     Args:
-        root: the store's root URI.
-        settings: SynthesizeSettings as a dict.
-        dataset: curated instructions (Labelled rows).
-        responses: the same with their responses (Answered rows).
-        metrics: counts, tokens, rates and the price.
-        summary: the same as a table.
+        root: URI of the store's root.
+        settings: the step's settings (SynthesizeSettings); those left out have their defaults.
+        dataset: curated instructions (labelled/1).
 
     Returns:
-        The address's URI.
+        responses: manifest of the instructions with their responses (answered/1).
+        metrics: counts, tokens, rates and the price.
+        summary: the metrics as a table.
+        Output: URI of the responses in the store.
     """
-    from components.shared.step import hand_over, perform, read_artifact, reported
+    from components.shared.process.perform import hand_over, read_artifact
+    from components.shared.process.run_component import run_component
     from components.synthesize.settings import SynthesizeSettings
     from components.synthesize.synthesize import summarise, synthesize_responses
 
-    manifest = perform(
+    return run_component(
         "synthesize",
-        lambda: synthesize_responses(root, SynthesizeSettings.model_validate(settings), read_artifact(dataset)),
-        root=root,
+        root,
+        lambda library: synthesize_responses(
+            library, SynthesizeSettings.model_validate(settings), read_artifact(dataset)
+        ),
+        lambda library, made: hand_over(made, library, responses, metrics, (summary, summarise(library, made))),
     )
-    with reported("synthesize", root):
-        return hand_over(manifest, root, responses, metrics, (summary, summarise(root, manifest)))

@@ -1,4 +1,4 @@
-"""Gives the chunks that are missing to Ray actors, and counts what comes back."""
+"""Assigns the missing chunks to Ray actors, and counts what they return."""
 
 # ruff: noqa: TID253 - imported by the job's own program only
 import itertools
@@ -14,45 +14,46 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from components.models.teacher import Usage
-from components.shared.errors import JobError, TeacherError, TutelageError
+from components.models.generators.generator import Usage
+from components.shared.errors import GenerationError, JobError, TutelageError
 from components.shared.log import Progress, say
-from components.shared.manifest import Manifest
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
+from components.shared.outputs.shards import count_rows
 from components.shared.rows import Labelled, Origin
-from components.shared.shards import count_rows, read_rows
-from components.shared.store import open_store
+from components.shared.store.open_store import open_store
 from components.synthesize.answerer import Answerer, ChunkDone
-from components.synthesize.assignment import Assignment
 from components.synthesize.chunks import slices
-from components.synthesize.effort import Attempt, AttemptFile, effort_of
+from components.synthesize.effort import AttemptEffort, AttemptFile, effort_of
 from components.synthesize.replies import ReplyShards
-from components.synthesize.room import PATIENCE_SECONDS, await_room
+from components.synthesize.room import JOIN_SECONDS, await_room
+from components.synthesize.settings import Assignment
 
 WINDOWS_AHEAD = 3
 ACTOR_RESTARTS = 3
 WAIT_SECONDS = 1.0
-# From this many replies on, an origin most of whose answers fail is given up.
+# After this many replies, an origin is given up if most of its answers fail.
 EARLY_REPLIES = 100
 
-Task = tuple[Origin, int, list[Labelled]]
+ChunkTask = tuple[Origin, int, list[Labelled]]
 
 
 @dataclass(eq=False)
 class Lane:
-    """Actors that do the same tasks. `free` holds an actor once for each task that it can take.
+    """Actors that run the same tasks. `free` lists an actor once for each task that it can take.
 
-    With `one_by_one`, an origin's tasks end before the next origin's begin.
+    With `one_by_one`, all tasks of an origin end before those of the next origin start.
     """
 
-    tasks: Iterator[Task]
+    tasks: Iterator[ChunkTask]
     free: deque[Any]
     one_by_one: bool
     busy: int = 0
     origin: Origin | None = None
-    ahead: Task | None = field(default=None)
+    ahead: ChunkTask | None = field(default=None)
 
-    def take(self) -> Task | None:
-        """The next task, if there is one that may begin now."""
+    def take(self) -> ChunkTask | None:
+        """The next task, if one may start now."""
         self.ahead = self.ahead or next(self.tasks, None)
         if self.ahead is None or not self.free:
             return None
@@ -65,13 +66,14 @@ class Lane:
 
 
 class Work:
-    """The chunks of one assignment: which are missing, who does them, and what came of it."""
+    """The chunks of one assignment: which are missing, which actor answers them, and the totals."""
 
     def __init__(self, assignment: Assignment, dataset: Manifest) -> None:
         self.assignment, self.settings = assignment, assignment.settings
         self.store = open_store(assignment.root).at(assignment.address)
         self.dataset = dataset
         self.rows = count_rows(self.dataset)
+        self.wanted = {origin: self.rows * self.settings.samples_of(origin) for origin in self.settings.asked}
         self.done = {origin: ReplyShards(self.store, origin).done() for origin in self.settings.asked}
         self.attempt_file = AttemptFile(self.store)
         self.began = time.monotonic()
@@ -101,7 +103,7 @@ class Work:
                     in_flight[actor.answer_chunk.remote(*task)] = (lane, actor)
             if not in_flight:
                 break
-            # A bounded wait, so that signals are seen.
+            # A bounded wait, so that signals are handled.
             ready, _ = ray.wait(list(in_flight), num_returns=1, timeout=WAIT_SECONDS)
             for reference in ready:
                 lane, actor = in_flight.pop(reference)
@@ -111,13 +113,13 @@ class Work:
         self._note_failures()
 
     def _lanes(self) -> list[Lane]:
-        """One lane for local models, and one for each set of endpoints that shares none with another."""
-        local = [origin for origin in self.settings.asked if self.settings.model_of(origin).backend != "openai"]
+        """One lane for local models, and one for each group of remote models that share no endpoint with another."""
+        local = [origin for origin in self.settings.asked if not self.settings.model_of(origin).is_remote]
         lanes = [self._local_lane(local)] if local else []
         for origins in self._sharing_endpoints():
-            windows = max(self._slots(origin) for origin in origins)
+            windows = max(self.settings.model_of(origin).most_in_flight for origin in origins)
             tasks = math.ceil(WINDOWS_AHEAD * windows / self.settings.rows_per_shard) + 1
-            # Beside the driver, where the key is, and only one: the window is the endpoint's, not the actor's.
+            # One actor on the driver's node, where the API key is: the window belongs to the endpoint, not to an actor.
             beside = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
             actor = self._actor(num_cpus=0, max_concurrency=tasks, scheduling_strategy=beside)
             lanes.append(Lane(self._tasks(origins), deque([actor] * tasks), one_by_one=True))
@@ -126,8 +128,8 @@ class Work:
     def _local_lane(self, origins: Sequence[Origin]) -> Lane:
         settings = self.settings
         wanted = {"num_cpus": settings.cpus_per_actor, "num_gpus": settings.gpus_per_actor}
-        patience = PATIENCE_SECONDS if os.environ.get("RAY_ADDRESS") else 0.0
-        room = await_room(ray.nodes, settings.cpus_per_actor, settings.gpus_per_actor, patience)
+        join_seconds = JOIN_SECONDS if os.environ.get("RAY_ADDRESS") else 0.0
+        room = await_room(ray.nodes, settings.cpus_per_actor, settings.gpus_per_actor, join_seconds)
         if room < settings.actors:
             say("synthesize", f"Ray has room for {room} of {settings.actors} actors")
         missing = sum(math.ceil(self.rows / settings.rows_per_shard) - len(self.done[origin]) for origin in origins)
@@ -135,45 +137,47 @@ class Work:
         return Lane(self._tasks(origins), deque(actors), one_by_one=False)
 
     def _actor(self, **options: Any) -> Any:
-        # Three methods of Ray's own are not in the signature of a remote class.
+        # Ray's type hints do not describe remote classes.
         remote = ray.remote(Answerer).options(max_restarts=ACTOR_RESTARTS, max_task_retries=ACTOR_RESTARTS, **options)
         return remote.remote(self.assignment.model_dump_json(), self.settings.cpus_per_actor)
 
     def _sharing_endpoints(self) -> list[list[Origin]]:
-        remote = [origin for origin in self.settings.asked if self.settings.model_of(origin).backend == "openai"]
-        sets = [set(self.settings.model_of(origin).endpoints) for origin in remote]
+        remote = [origin for origin in self.settings.asked if self.settings.model_of(origin).is_remote]
+        sets = [self.settings.model_of(origin).served_by for origin in remote]
         return [remote] if len(remote) == 2 and sets[0] & sets[1] else [[origin] for origin in remote]
 
-    def _slots(self, origin: Origin) -> int:
-        model = self.settings.model_of(origin)
-        return model.window * len(model.endpoints)
-
-    def _tasks(self, origins: Sequence[Origin]) -> Iterator[Task]:
+    def _tasks(self, origins: Sequence[Origin]) -> Iterator[ChunkTask]:
         return itertools.chain.from_iterable(self._missing(origin) for origin in origins)
 
-    def _missing(self, origin: Origin) -> Iterator[Task]:
+    def _missing(self, origin: Origin) -> Iterator[ChunkTask]:
         done, size = self.done[origin], self.settings.rows_per_shard
         already = sum(min(size, self.rows - index * size) for index in done)
         if already >= self.rows:
             return
-        self.progress[origin] = Progress("synthesize", f"answers of the {origin}", self.rows, already=already)
-        rows = read_rows(self.assignment.root, self.dataset, Labelled)
+        samples = self.settings.samples_of(origin)
+        self.progress[origin] = Progress(
+            "synthesize", f"answers of the {origin}", self.wanted[origin], already=already * samples
+        )
+        rows = Library(self.assignment.root).read_rows(self.dataset, Labelled)
         for index, chunk in slices(rows, size):
             if index not in done:
                 yield origin, index, chunk
 
     def _note(self, actor: Any, chunk: ChunkDone) -> None:
-        """Count a finished chunk. Raises TeacherError."""
+        """Count a finished chunk. Raises GenerationError."""
         origin = chunk.origin
         self.last[origin] = time.monotonic()
         self.usages[origin][actor] = chunk.usage
-        self.progress[origin].advance(chunk.rows)
+        self.progress[origin].advance(chunk.answers)
         self.keep_attempt()
         self.failed[origin] += chunk.failed
         if chunk.refused and not self.refused[origin]:
-            say("synthesize", f"the {origin} does not answer rows that are refused, the first: {chunk.refusal}")
+            say(
+                "synthesize",
+                f"rows that the {origin}'s chat template refuses get no answer; the first: {chunk.refusal}",
+            )
         self.refused[origin] += chunk.refused
-        self.replies[origin] += chunk.rows
+        self.replies[origin] += chunk.answers
         if chunk.failed:
             self.reasons.setdefault(origin, chunk.reason)
         self._judge(origin)
@@ -181,33 +185,37 @@ class Work:
             self.progress[origin].finish()
 
     def _judge(self, origin: Origin) -> None:
-        """Raise TeacherError once the share of failed answers is too large, or very likely to become so."""
-        failed, replies, allowed = self.failed[origin], self.replies[origin], self.settings.failed_share
+        """Raise GenerationError once too many answers have failed, or are very likely to."""
+        failed, replies, wanted = self.failed[origin], self.replies[origin], self.wanted[origin]
+        allowed = self.settings.failed_share
         hopeless = allowed < 1 and replies >= EARLY_REPLIES and failed > replies * (1 + allowed) / 2
-        if failed <= allowed * self.rows and not hopeless:
+        if failed <= allowed * wanted and not hopeless:
             return
-        asked = f"the first {replies} of {self.rows}" if replies < self.rows else f"{self.rows}"
-        raise TeacherError(
-            f"{failed} of {asked} answers of the {origin} failed, such as: {self.reasons[origin]}",
+        asked = f"the first {replies} of {wanted}" if replies < wanted else f"{wanted}"
+        raise GenerationError(
+            f"{failed} of {asked} answers of the {origin} failed; the first: {self.reasons[origin]}",
             rule=f"at most {allowed:.1%} may fail (failed_share)",
-            remedy="mend what the message names and run again: good answers are kept; or raise failed_share",
+            remedy="fix what the message names and run again: good answers are kept; or raise failed_share",
         )
 
     def _note_failures(self) -> None:
         for origin, reason in self.reasons.items():
-            say("synthesize", f"{self.failed[origin]} of {self.rows} answers of the {origin} failed, such as: {reason}")
+            say(
+                "synthesize",
+                f"{self.failed[origin]} of {self.wanted[origin]} answers of the {origin} failed; the first: {reason}",
+            )
 
     def keep_attempt(self) -> None:
-        """Write what this attempt took until now."""
+        """Write what this attempt has taken so far."""
         efforts = {
             origin: effort_of(list(self.usages[origin].values()), self.last[origin] - self.first[origin])
             for origin in self.last
         }
-        self.attempt_file.write(Attempt(seconds=time.monotonic() - self.began, efforts=efforts))
+        self.attempt_file.write(AttemptEffort(seconds=time.monotonic() - self.began, efforts=efforts))
 
 
 def _result(reference: Any) -> ChunkDone:
-    """What a task returned. Raises its error without Ray's wrapping."""
+    """The value that a task returned. Raises the task's error without Ray's wrapper."""
     try:
         done: ChunkDone = ray.get(reference)
         return done
@@ -217,6 +225,6 @@ def _result(reference: Any) -> ChunkDone:
     except RayError as error:
         raise JobError(
             f"a Ray actor ended: {(str(error).splitlines() or [''])[0]}",
-            remedy="most often it ran out of memory: fewer actors, a smaller batch, or more memory; "
-            "then run again to continue from what is done",
+            remedy="usually it ran out of memory: use fewer actors, a smaller batch, or more memory; "
+            "then run again: finished chunks are kept",
         ) from error

@@ -1,16 +1,16 @@
-"""What an attempt at the job took: kept at the address, so that attempts that were killed count too."""
+"""What each attempt at the job took: stored at the address, so that attempts that were killed count too."""
 
 import uuid
 
 from pydantic import BaseModel, ConfigDict
 
-from components.models.teacher import Usage
+from components.models.generators.generator import Usage
 from components.shared.rows import Origin
-from components.shared.store import Store
+from components.shared.store.store import Store
 
 
 class Effort(BaseModel):
-    """One origin's share: replies asked for, wall-clock seconds from the first to the last, and the slots' time."""
+    """One origin's share: requests, wall-clock seconds from the first to the last reply, and the slots' time."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -24,7 +24,7 @@ class Effort(BaseModel):
     slot_seconds: float = 0.0
 
     def plus(self, other: "Effort") -> "Effort":
-        """Both together; of the slots, the larger number."""
+        """The sum of both; of the slots, the larger number."""
         sums = {name: getattr(self, name) + getattr(other, name) for name in Effort.model_fields}
         return Effort(**{**sums, "slots": max(self.slots, other.slots)})
 
@@ -35,11 +35,11 @@ class Effort(BaseModel):
 
     @property
     def utilisation(self) -> float:
-        """Share of the slots' time that was worked, 0 to 1."""
+        """Share of the slots' time that was used, 0 to 1."""
         return self.busy_seconds / self.slot_seconds if self.slot_seconds else 0.0
 
 
-class Attempt(BaseModel):
+class AttemptEffort(BaseModel):
     """One attempt at the job."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,13 +49,13 @@ class Attempt(BaseModel):
 
 
 class AttemptFile:
-    """This attempt's file at the address, rewritten as the work goes on."""
+    """This attempt's file at the address, rewritten as the work proceeds."""
 
     def __init__(self, store: Store) -> None:
         self.store, self.name = store, f"attempts/{uuid.uuid4().hex}.json"
 
-    def write(self, attempt: Attempt) -> None:
-        """Keep the attempt as it stands."""
+    def write(self, attempt: AttemptEffort) -> None:
+        """Write the attempt so far."""
         self.store.write(self.name, attempt.model_dump_json().encode())
 
 
@@ -73,12 +73,12 @@ def effort_of(usages: list[Usage], seconds: float) -> Effort:
     )
 
 
-def all_attempts(store: Store) -> list[Attempt]:
-    """What the attempts until now took."""
-    return [Attempt.model_validate_json(store.read(entry.key)) for entry in list(store.list("attempts/"))]
+def all_attempts(store: Store) -> list[AttemptEffort]:
+    """What the attempts so far took."""
+    return [AttemptEffort.model_validate_json(store.read(entry.key)) for entry in list(store.list("attempts/"))]
 
 
-def total_effort(attempts: list[Attempt], origin: Origin) -> Effort:
+def total_effort(attempts: list[AttemptEffort], origin: Origin) -> Effort:
     """One origin's effort over all attempts."""
     total = Effort()
     for attempt in attempts:

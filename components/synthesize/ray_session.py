@@ -1,4 +1,4 @@
-"""Ray for the time of one job: the cluster that RAY_ADDRESS names, or a small one on this machine."""
+"""Ray for the duration of one job: the cluster that RAY_ADDRESS names, or a local one."""
 
 # ruff: noqa: TID253 - imported by the job's own program only
 import contextlib
@@ -20,10 +20,10 @@ OBJECT_STORE_BYTES = 200 * 2**20
 
 @contextlib.contextmanager
 def ray_session(cpus: int) -> Iterator[None]:
-    """Connect to a cluster, or start Ray here and leave nothing of it behind.
+    """Connect to a cluster, or start Ray here and remove everything of it at the end.
 
     Args:
-        cpus: cores that the actors ask for; a local Ray is told of so many, whatever the machine has.
+        cpus: cores that the actors request; a local Ray advertises this many, whatever the machine has.
     """
     if os.environ.get("RAY_ADDRESS"):
         ray.init(logging_level=logging.ERROR)
@@ -41,7 +41,7 @@ def ray_session(cpus: int) -> Iterator[None]:
 
 
 def _start(folder: Path, cpus: int) -> None:
-    """Start Ray here. It gives itself 30 s, too few for a machine that is very busy, so a second try is made."""
+    """Start Ray here, with a second attempt: its start times out after 30 s, which is short on a busy machine."""
     for attempts_left in (1, 0):
         try:
             ray.init(
@@ -53,22 +53,22 @@ def _start(folder: Path, cpus: int) -> None:
                 _temp_dir=str(folder),
             )
             return
-        except Exception as error:  # a node that starts too slowly is a plain Exception
+        except Exception as error:  # Ray raises a plain Exception for a node that starts too slowly
             ray.shutdown()
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             if not attempts_left:
                 raise JobError(
                     f"Ray did not start: {reason}",
                     rule="Ray's processes start within half a minute",
-                    remedy="see that memory, CPU, /tmp and /dev/shm have room, then run again",
+                    remedy="check that memory, CPU, /tmp and /dev/shm are not exhausted, then run again",
                     temporary=True,
                 ) from error
-            say("synthesize", f"Ray did not start ({reason}); trying once more")
+            say("synthesize", f"Ray did not start ({reason}); starting it again")
 
 
 @contextlib.contextmanager
 def _session_folder() -> Iterator[Path]:
-    """A folder with a short path: Ray's sockets lie in it, and a socket's path may have 107 bytes."""
+    """A folder with a short path: it holds Ray's sockets, and the path of a Unix socket is limited to 107 bytes."""
     prefix = f"tutelage-ray-{os.getuid()}-"
     _remove_left(prefix)
     folder = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir="/tmp"))
@@ -79,7 +79,7 @@ def _session_folder() -> Iterator[Path]:
 
 
 def _remove_left(prefix: str) -> None:
-    """Remove folders of this user's jobs that were killed."""
+    """Remove the folders that killed jobs of this user left."""
     for folder in Path("/tmp").glob(f"{prefix}*"):  # noqa: S108 - see _session_folder
         process = folder.name.removeprefix(prefix).split("-", 1)[0]
         if not Path(f"/proc/{process}").exists():

@@ -1,8 +1,8 @@
-"""Replies at the output's address while the work goes on.
+"""Replies at the output's address while the job is in progress.
 
-replies/ORIGIN/00007.jsonl.gz         all good replies to chunk 7: the chunk is done
-failed/ORIGIN/00007.jsonl.gz          its failed ones, if any: another run asks for these again
-parts/ORIGIN/00007/NAME.jsonl.gz      replies to a chunk in progress, a few at a time
+replies/ORIGIN/00007.jsonl.gz         the good replies to chunk 7
+failed/ORIGIN/00007.jsonl.gz          its failed replies, if any: another run generates these again
+parts/ORIGIN/00007/NAME.jsonl.gz      good replies to a chunk in progress, a few in each file
 """
 
 import gzip
@@ -12,12 +12,12 @@ from collections.abc import Iterable
 
 from pydantic import ValidationError
 
-from components.models.teacher import Reply
+from components.models.generators.generator import Reply
 from components.shared.errors import NotFoundError
 from components.shared.log import say
+from components.shared.outputs.shards import SUFFIX, pack_rows
 from components.shared.rows import Origin
-from components.shared.shards import SUFFIX, pack_rows
-from components.shared.store import Store
+from components.shared.store.store import Store
 
 
 class ReplyShards:
@@ -27,7 +27,7 @@ class ReplyShards:
         self.store, self.origin = store, origin
 
     def done(self) -> set[int]:
-        """Chunks that have all their replies, none failed."""
+        """Chunks with all their replies, none of them failed."""
         whole, failed = (
             {_number(entry.key) for entry in self.store.list(f"{part}/{self.origin}/")}
             for part in ("replies", "failed")
@@ -35,25 +35,25 @@ class ReplyShards:
         return whole - failed
 
     def known(self, index: int) -> dict[str, Reply]:
-        """Good replies to a chunk that need not be asked for again."""
+        """Good replies to a chunk, which need not be generated again."""
         replies = self._read(self._name("replies", index))
         for entry in list(self.store.list(f"parts/{self.origin}/{index:05d}/")):
             replies += self._read(entry.key)
         return {reply.key: reply for reply in replies}
 
     def append(self, index: int, replies: Iterable[Reply]) -> None:
-        """Keep some good replies to a chunk in progress."""
+        """Write some good replies to a chunk in progress."""
         name = f"parts/{self.origin}/{index:05d}/{uuid.uuid4().hex}{SUFFIX}"
         self.store.write(name, pack_rows(replies)[0])
 
     def finish(self, index: int, replies: Iterable[Reply]) -> None:
-        """Keep all replies to a chunk, in the order of its rows; failed ones apart.
+        """Write all replies to a chunk, in the order of its rows; failed ones separately.
 
-        A conversation that the chat template refuses is not asked again, so its reply is no failed one.
+        The chat template refuses a conversation every time, so such a reply does not count as failed.
         """
         replies = list(replies)
         failed = [reply for reply in replies if reply.failed]
-        # The failed ones first: once the good ones are there, the chunk counts as done.
+        # Failed replies first: once the good ones are stored, the chunk counts as done.
         if failed:
             self.store.write(self._name("failed", index), pack_rows(failed)[0])
         good = [reply for reply in replies if not reply.failed]

@@ -1,4 +1,4 @@
-"""How many actors a Ray cluster has room for: one that has none would wait for ever, and its rows with it."""
+"""How many actors fit into a Ray cluster: an actor that fits nowhere would stay pending forever."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -6,15 +6,15 @@ from typing import Any
 
 from components.shared.errors import SettingsError
 
-PATIENCE_SECONDS = 120.0
-"""How long workers may take to join: a driver starts before them when the head was lost and made anew."""
+JOIN_SECONDS = 120.0
+"""How long workers may take to join: when the head node was replaced, the driver starts before they are back."""
 
 Nodes = Sequence[Mapping[str, Any]]
 
 
-def await_room(nodes: Callable[[], Nodes], cpus: int, gpus: int, patience_seconds: float) -> int:
-    """As `room_for`, but nodes may still be joining. Raises SettingsError when there is no room in time."""
-    deadline = time.monotonic() + patience_seconds
+def await_room(nodes: Callable[[], Nodes], cpus: int, gpus: int, join_seconds: float) -> int:
+    """As `room_for`, but waits for nodes to join. Raises SettingsError when there is no room in time."""
+    deadline = time.monotonic() + join_seconds
     while True:
         try:
             return room_for(nodes(), cpus, gpus)
@@ -25,10 +25,10 @@ def await_room(nodes: Callable[[], Nodes], cpus: int, gpus: int, patience_second
 
 
 def room_for(nodes: Nodes, cpus: int, gpus: int) -> int:
-    """Actors that fit at the same time, each whole on one node.
+    """How many actors fit at the same time, each on one node.
 
     Args:
-        nodes: what `ray.nodes()` tells.
+        nodes: what `ray.nodes()` returns.
         cpus: CPU cores of one actor.
         gpus: GPUs of one actor.
 
@@ -44,8 +44,8 @@ def room_for(nodes: Nodes, cpus: int, gpus: int) -> int:
         asked = " and ".join(f"{each} {name}" for name, each in wanted.items())
         most = ", ".join(f"{max((have.get(name, 0) for have in alive), default=0):.0f} {name}" for name in wanted)
         raise SettingsError(
-            f"an actor wants {asked}; a node of Ray has {most} at most",
-            rule="an actor runs on one machine",
-            remedy="lower cpus_per_actor or gpus_per_actor, or give the Ray workers more",
+            f"an actor needs {asked}; the largest Ray node has {most}",
+            rule="an actor runs on one node",
+            remedy="lower cpus_per_actor or gpus_per_actor, or use larger Ray workers",
         )
     return fitting

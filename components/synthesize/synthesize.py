@@ -1,172 +1,162 @@
-"""The synthesize step: hands the work to a Ray job and turns what comes back into the output."""
+"""The synthesize step: runs a Ray job and turns its result into the output."""
 
 import json
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any
 
-from components.launch.job import Job, run_job
-from components.models.changes import CHANGES
-from components.models.check_stored import require_complete
+from components.launch.hand_back.files import JobResult
+from components.launch.hand_back.hand_over import HandedJob
+from components.launch.job import Job
+from components.models.generators.changes import CHANGES
+from components.models.generators.generator import GeneratorSettings
 from components.models.reference import as_parent
-from components.models.stored_model import read_model
-from components.models.teacher import TeacherSettings
-from components.shared import errors
-from components.shared.errors import EmptyDataError, JobError, NotFoundError, TutelageError
+from components.models.stored.check_stored import require_complete
+from components.models.stored.stored_model import read_model
+from components.shared.errors import EmptyDataError, TutelageError
 from components.shared.log import say
-from components.shared.manifest import Cost, Manifest, Parent
-from components.shared.output import Output
-from components.shared.rows import Answered, Labelled, Origin
-from components.shared.shards import count_rows, read_bytes, read_rows
-from components.shared.store import Store, absolute, join
-from components.synthesize.assignment import ASSIGNMENT, FAILURE, RESULT, Assignment
-from components.synthesize.combine import Result
-from components.synthesize.effort import Attempt, all_attempts, total_effort
-from components.synthesize.settings import SynthesizeSettings
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Cost, Manifest, Parent
+from components.shared.outputs.output import Output
+from components.shared.outputs.shards import count_rows
+from components.shared.rows import Labelled, Origin
+from components.shared.store.store import Store
+from components.shared.text.counted import counted
+from components.synthesize.effort import AttemptEffort, all_attempts, total_effort
+from components.synthesize.settings import Assignment, SynthesizeSettings
+from components.synthesize.step import ANSWERED, STEP
 
-STEP = "synthesize"
-VERSION = 2
 REPORT = "report.json"
-# What only an attempt in progress needs.
+# Needed only while a job is in progress.
 WORKING_PARTS = ("replies/", "failed/", "parts/", "attempts/")
 
 
-def synthesize_responses(root: str, settings: SynthesizeSettings, dataset: Manifest) -> Manifest:
+Answer = Callable[[Assignment, Manifest], JobResult]
+
+
+def synthesize_responses(
+    library: Library, settings: SynthesizeSettings, dataset: Manifest, answer: Answer | None = None
+) -> Manifest:
     """Get the responses to each instruction.
 
     Args:
-        root: the store's root URI.
-        settings: who answers.
+        library: where outputs are stored.
+        settings: which models answer.
         dataset: an output with Labelled rows in `rows/`.
+        answer: does what the job does, in its place; None: the job runs.
 
     Raises:
-        EmptyDataError: no instructions, or none has a response, for chat templates refuse them.
+        EmptyDataError: no instructions, or none has a response, because chat templates refuse them.
         InputError: rows that are not Labelled.
-        TeacherError: a teacher cannot be reached, or too many of its answers failed.
+        GenerationError: a model cannot be reached, or too many of its answers failed.
         ModelError: a local model is not complete, or cannot be loaded.
     """
-    output = Output(root, STEP, VERSION, settings, {"dataset": dataset, **_models(settings)})
-    if (manifest := output.manifest()) is not None:
-        return manifest
-    _check(root, dataset)
-    _check_models(settings)
-    with output.writing(settings.launch.wait_seconds):
-        if (manifest := output.manifest()) is not None:
-            # Another pod of this step made it while this one waited.
-            return manifest
-        result = _result(output.store) or _run(output, settings, dataset)
+    output = Output(library, ANSWERED, settings, {"dataset": dataset, **_models(settings)})
+
+    def check() -> None:
+        _check(library, dataset)
+        _check_models(settings)
+
+    def work() -> Manifest:
+        handed = HandedJob(output, JobResult)
+        result = handed.result() or _run(handed, output, settings, dataset, answer)
         for shard in result.shards:
             output.adopt(shard)
         report = _report(settings, result, all_attempts(output.store))
         output.write_json(REPORT, report, record=True)
         for change in _changes(report):
-            say(STEP, change)
-        manifest = output.finish(Answered.content, _counts(result, report), _cost(report))
+            say(STEP.name, change)
+        manifest = output.finish(_counts(result, report), _cost(report))
         _clean(output.store)
-    return manifest
+        handed.clear()
+        return manifest
+
+    return output.made(work, prepare=check, wait_seconds=settings.launch.wait_seconds)
 
 
 def _models(settings: SynthesizeSettings) -> dict[str, Parent]:
-    """Models that run here are inputs by their content; those behind an endpoint are known by name alone."""
+    """Local models are inputs by their content; remote ones are known by name only."""
     local = {origin: settings.model_of(origin) for origin in settings.asked}
-    return {origin: as_parent(model.model) for origin, model in local.items() if model.backend != "openai"}
+    return {origin: as_parent(model.model) for origin, model in local.items() if not model.is_remote}
 
 
 def _check_models(settings: SynthesizeSettings) -> None:
-    """See what the files of local models show before GPUs are taken. Raises ModelError."""
+    """Check the files of local models before GPUs are allocated. Raises ModelError."""
     for origin in settings.asked:
         model = settings.model_of(origin)
-        stored = read_model(model.model) if model.backend != "openai" else None
+        stored = read_model(model.model) if not model.is_remote else None
         if stored is not None:
             require_complete(stored)
 
 
-def _check(root: str, dataset: Manifest) -> None:
-    """See before any start that there are rows, and that they are the right ones."""
+def _check(library: Library, dataset: Manifest) -> None:
+    """Check before the job starts that there are rows, and that they are Labelled."""
     if count_rows(dataset) == 0:
         raise EmptyDataError(
-            f"{dataset.address} holds no instructions",
-            rule="synthesize needs one row at least",
-            remedy="see why curation dropped all rows (its dropped/ and report.json)",
-            step=STEP,
+            f"{dataset.address} contains no instructions",
+            rule="synthesize needs at least one row",
+            remedy="check why curate dropped all rows (its dropped/ and report.json)",
+            step=STEP.name,
         )
     try:
-        next(read_rows(root, dataset, Labelled), None)
+        next(library.read_rows(dataset, Labelled), None)
     except TutelageError as error:
-        error.step = STEP
+        error.step = STEP.name
         raise
 
 
-def _run(output: Output, settings: SynthesizeSettings, dataset: Manifest) -> Result:
-    """Run the job to its end. Raises the error that the job met."""
-    store = output.store
-    store.delete(FAILURE)
+def _run(
+    handed: HandedJob[JobResult],
+    output: Output,
+    settings: SynthesizeSettings,
+    dataset: Manifest,
+    answer: Answer | None,
+) -> JobResult:
+    """Run the job to its end, or what replaces it. Raises the error that it recorded."""
     assignment = Assignment(
-        root=absolute(output.root), address=output.address, dataset=dataset.address, settings=settings
+        root=output.library.absolute_root, address=output.address, dataset=dataset.address, settings=settings
     )
-    store.write(ASSIGNMENT, assignment.model_dump_json().encode())
     job = Job(
         name=output.address.replace("/", "-"),
         program="ray",
         module="components.synthesize.generate",
-        arguments=("--job", join(absolute(output.root), output.address, ASSIGNMENT)),
+        arguments=handed.arguments,
         launch=settings.launch,
     )
     try:
-        run_job(job)
-    except JobError as error:
-        _raise_recorded(store, error)
-    result = _result(store)
-    if result is None:
-        raise JobError(f"job {job.name} ended without a result", remedy="see its log above, then run again")
-    return result
+        return answer(assignment, dataset) if answer else handed.run(assignment, job)
+    except TutelageError as error:
+        error.step = STEP.name
+        raise
 
 
-def _result(store: Store) -> Result | None:
-    """What the job handed back, if it came to its end."""
-    try:
-        return Result.model_validate_json(store.read(RESULT))
-    except NotFoundError:
-        return None
-
-
-def _raise_recorded(store: Store, error: JobError) -> NoReturn:
-    """Raise the error that the job recorded, else the job's own."""
-    try:
-        failure: dict[str, Any] = json.loads(store.read(FAILURE))
-    except NotFoundError:
-        raise error from None
-    kind: type[TutelageError] = getattr(errors, failure.pop("type"))
-    raise kind(failure.pop("problem"), **failure, step=STEP) from error
-
-
-def _report(settings: SynthesizeSettings, result: Result, attempts: list[Attempt]) -> dict[str, Any]:
-    """Rates, tokens, use of the slots and price, for each origin and together."""
+def _report(settings: SynthesizeSettings, result: JobResult, attempts: list[AttemptEffort]) -> dict[str, Any]:
+    """Rates, tokens, use of the slots and price, for each origin and in total."""
     origins = {origin: _origin_report(settings, result, attempts, origin) for origin in settings.asked}
     seconds = sum(attempt.seconds for attempt in attempts)
-    rows = result.counts["rows"]
+    counted = ("rows", "rows_without_response", "responses_original", "reasoned_original")
+    counts = {name: int(result.counts[name]) for name in counted}
     return {
-        "rows": rows,
-        "rows_without_response": result.counts["rows_without_response"],
-        "responses_original": result.counts["responses_original"],
-        "reasoned_original": result.counts["reasoned_original"],
+        **counts,
         "origins": origins,
         "attempts": len(attempts),
         "seconds": round(seconds, 3),
-        "rows_per_second": round(rows / seconds, 3) if seconds else 0.0,
+        "rows_per_second": round(counts["rows"] / seconds, 3) if seconds else 0.0,
         "price": round(sum(origin["price"] for origin in origins.values()), 6),
         "currency": settings.currency,
     }
 
 
 def _origin_report(
-    settings: SynthesizeSettings, result: Result, attempts: list[Attempt], origin: Origin
+    settings: SynthesizeSettings, result: JobResult, attempts: list[AttemptEffort], origin: Origin
 ) -> dict[str, Any]:
     model, effort = settings.model_of(origin), total_effort(attempts, origin)
     counted = ("responses", "failed", "refused", "cut_short", "tokens_in", "tokens_out", *CHANGES, "empty")
-    counts = {name: result.counts[f"{name}_{origin}"] for name in counted}
+    counts = {name: int(result.counts[f"{name}_{origin}"]) for name in counted}
     return {
         "model": model.model,
         "backend": model.backend,
         **counts,
+        **_sample_counts(settings.samples_of(origin), result, origin),
         "retries": effort.retries,
         "prompts_cut": effort.truncated,
         "prompts_with_control_text": effort.control_text,
@@ -178,33 +168,51 @@ def _origin_report(
     }
 
 
+def _sample_counts(samples: int, result: JobResult, origin: Origin) -> dict[str, int]:
+    """Where an origin gives several answers: how many, rows that lack some of them, and answers that repeat another."""
+    if samples == 1:
+        return {}
+    found = {name: int(result.counts[f"{name}_{origin}"]) for name in ("rows_lacking_samples", "repeated")}
+    return {"samples": samples, **found}
+
+
 def _changes(report: dict[str, Any]) -> list[str]:
-    """What was changed in answers, in words; nothing where nothing was."""
+    """A sentence for each kind of change that was made to answers."""
     lines = [
-        f"{facts[count]:,} answers of the {origin} {what}"
+        f"{counted(facts[count], 'answer')} of the {origin} {what}"
         for origin, facts in report["origins"].items()
         for count, what in CHANGES.items()
         if facts[count]
     ]
     lines += [
-        f"{facts['empty']:,} answers of the {o} are empty" for o, facts in report["origins"].items() if facts["empty"]
+        f"{counted(facts['empty'], 'empty answer')} of the {o}"
+        for o, facts in report["origins"].items()
+        if facts["empty"]
     ]
+    for origin, facts in report["origins"].items():
+        if facts.get("repeated"):
+            lines.append(f"{counted(facts['repeated'], 'answer')} of the {origin} equal to an earlier one")
+        if facts.get("rows_lacking_samples"):
+            lines.append(
+                f"{counted(facts['rows_lacking_samples'], 'row')} without some of the {origin}'s "
+                f"{facts['samples']} answers"
+            )
     reasoned = report["reasoned_original"]
-    return [*lines, *([f"{reasoned:,} original responses {CHANGES['reasoned']}"] if reasoned else [])]
+    return [*lines, *([f"{counted(reasoned, 'original response')} {CHANGES['reasoned']}"] if reasoned else [])]
 
 
-def _price(model: TeacherSettings, tokens_in: int, tokens_out: int) -> float:
-    """By the model's price list, which is for a million tokens."""
+def _price(model: GeneratorSettings, tokens_in: int, tokens_out: int) -> float:
+    """By the model's price list, whose prices are for a million tokens."""
     return (tokens_in * model.price.per_million_in + tokens_out * model.price.per_million_out) / 1e6
 
 
-def _counts(result: Result, report: dict[str, Any]) -> dict[str, float]:
+def _counts(result: JobResult, report: dict[str, Any]) -> dict[str, float]:
     rates = {"rows_per_second": report["rows_per_second"]}
     for origin, facts in report["origins"].items():
         rates[f"prompts_with_control_text_{origin}"] = facts["prompts_with_control_text"]
         rates[f"replies_per_second_{origin}"] = facts["replies_per_second"]
         rates[f"slot_utilisation_{origin}"] = facts["slot_utilisation"]
-    return {**{name: float(count) for name, count in result.counts.items()}, **rates}
+    return {**result.counts, **rates}
 
 
 def _cost(report: dict[str, Any]) -> Cost:
@@ -219,21 +227,20 @@ def _cost(report: dict[str, Any]) -> Cost:
 
 
 def _clean(store: Store) -> None:
-    """Remove what only an attempt in progress needs."""
+    """Delete what is needed only while a job is in progress."""
     for part in WORKING_PARTS:
         for entry in list(store.list(part)):
             store.delete(entry.key)
-    store.delete(RESULT)
 
 
-def summarise(root: str, manifest: Manifest) -> str:
+def summarise(library: Library, manifest: Manifest) -> str:
     """The report as Markdown."""
-    report = json.loads(read_bytes(root, manifest, REPORT))
+    report = json.loads(library.read_bytes(manifest, REPORT))
     lines = [
-        f"**{report['rows']:,} rows** in {report['seconds']:.0f} s ({report['rows_per_second']:.1f} rows/s); "
+        f"**{counted(report['rows'], 'row')}** in {report['seconds']:.0f} s ({report['rows_per_second']:.1f} rows/s); "
         f"{report['responses_original']:,} came with a response; price {report['price']:.2f} {report['currency']}",
         "",
-        "| origin | model | responses | failed | refused | cut short | tokens in | tokens out | replies/s | slots used "
+        "| origin | model | responses | failed | refused | truncated | tokens in | tokens out | replies/s | slots used "
         "| price |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]

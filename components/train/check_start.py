@@ -1,17 +1,17 @@
-"""Whether a training can start from a model: judged from its config.json, headers and tokenizer, without torch.
+"""Checks whether a training can start from a model: from its config.json, headers and tokenizer, without torch.
 
-The train step asks before it starts a job, so before GPUs are taken; a hub's model too where the hub can be asked, else
-when the job has it.
+The train step checks before it starts a job, so before GPUs are allocated. A model on a hub is checked there where the
+hub can be reached, else by the job once it is downloaded.
 """
 
 import re
 from pathlib import Path
 from typing import Any
 
-from components.models.check_stored import OTHER_TOWERS, require_complete
-from components.models.quantization import require_plain
-from components.models.stored_model import StoredModel, read_folder, read_model, shown
-from components.models.stored_tokenizer import embedding_rows, require_embeddings, stored_tokens
+from components.models.stored.check_stored import OTHER_TOWERS, require_complete
+from components.models.stored.quantization import require_plain
+from components.models.stored.stored_model import StoredModel, read_folder, read_model, shown
+from components.models.stored.stored_tokenizer import embedding_rows, require_embeddings, stored_tokens
 from components.shared.errors import SettingsError
 from components.shared.log import say
 from components.train.settings import ALL_LINEAR, TrainSettings
@@ -19,16 +19,16 @@ from components.train.settings import ALL_LINEAR, TrainSettings
 POSITION_TABLES = re.compile(r"(^|\.)(wpe|embed_positions|position_embeddings|positions_embed|wpos)\.weight$")
 POSITION_COUNTS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length")
 FIXED_TABLES = frozenset({"gptj", "codegen", "ctrl", "mpt"})
-"""Models that compute their positions once, for as many as config.json says: there is no weight to see."""
+"""Models that compute a table of positions once, as long as config.json says: no weight shows its size."""
 
 PADDED_TABLES = frozenset(
     {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "data2vec-text", "roberta-prelayernorm"}
 )
-"""Models whose first position follows the padding token's id: the rows up to it are no positions."""
+"""Models whose first position follows the padding token's id: the rows up to it are not positions."""
 
 
 def check_start(reference: str, settings: TrainSettings, task: str) -> None:
-    """Judge a start where it is; a hub id passes where the hub cannot be asked, which is logged.
+    """Check a start where it is stored; a hub id passes where the hub cannot be reached, which is logged.
 
     Args:
         reference: the model's.
@@ -37,7 +37,7 @@ def check_start(reference: str, settings: TrainSettings, task: str) -> None:
 
     Raises:
         ModelError: the model is not complete, is quantised, or has tokens without embeddings.
-        SettingsError: `cutoff` is above its learned positions, or a LoRA target is no layer of it.
+        SettingsError: `max_length` exceeds its learned positions, or a LoRA target is not one of its layers.
     """
     model = read_model(reference)
     if model is not None:
@@ -45,14 +45,14 @@ def check_start(reference: str, settings: TrainSettings, task: str) -> None:
 
 
 def check_start_here(folder: Path, reference: str, settings: TrainSettings, task: str) -> None:
-    """The same for a folder of this machine, whatever the reference is."""
+    """The same check for a folder of this machine, whatever the reference is."""
     _check(read_folder(folder, reference), settings, task)
 
 
 def check_tokens(folder: Path, reference: str, tokenizer: Any) -> None:
-    """What the files do not show: a tokenizer of SentencePiece alone, and tokens that transformers' class adds.
+    """Check what the files do not show: a tokenizer of SentencePiece alone, and tokens that transformers' class adds.
 
-    Of the latter only those count that are put into rows. Raises ModelError.
+    Of the latter, only those that are put into rows count. Raises ModelError.
     """
     stored = read_folder(folder, reference)
     tokens = tokenizer.get_vocab()
@@ -86,29 +86,29 @@ def learned_positions(model: StoredModel) -> int | None:
         return None
     if kind in PADDED_TABLES and rows:
         return min(rows) - int(model.text_config.get("pad_token_id") or 0) - 1
-    # Some tables have rows that are no positions (OPT: two), so config.json's number counts where it is smaller.
+    # Some tables have rows that are not positions (OPT: two), so config.json's number applies where it is smaller.
     return min([*numbers, *rows], default=None)
 
 
 def _check_positions(model: StoredModel, settings: TrainSettings, task: str) -> None:
     limit = learned_positions(model)
-    if limit is not None and settings.cutoff > limit:
+    if limit is not None and settings.max_length > limit:
         raise SettingsError(
-            f"cutoff {settings.cutoff} is above the {limit} positions of {model.reference!r}",
-            rule="a model with learned positions has no others: no row may be longer",
-            remedy=f"set cutoff to {limit} or less, or start from a model with more positions",
+            f"max_length {settings.max_length} is above the {limit} positions of {model.reference!r}",
+            rule="a model with learned positions cannot read a longer row",
+            remedy=f"set max_length to {limit} or less, or start from a model with more positions",
         )
     trained = model.text_config.get("max_position_embeddings")
-    if limit is None and isinstance(trained, int) and settings.cutoff > trained:
+    if limit is None and isinstance(trained, int) and settings.max_length > trained:
         say(
             task,
-            f"cutoff {settings.cutoff} is above the {trained} positions that {model.reference!r} was made for; its "
-            "positions are computed, so longer rows are learned all the same (rope scaling in config.json fits them)",
+            f"max_length {settings.max_length} is above the {trained} positions that {model.reference!r} was made for; "
+            "its positions are computed, so longer rows still train (rope scaling in config.json fits them)",
         )
 
 
 def _check_targets(model: StoredModel, settings: TrainSettings) -> None:
-    """Each LoRA target must name a layer with a matrix; peft itself complains only when none of them does."""
+    """Each LoRA target must name a layer with a matrix; peft itself raises only when none of them does."""
     targets = () if settings.lora is None else settings.lora.target_modules
     if targets == (ALL_LINEAR,) or not model.tensors:
         return
@@ -124,12 +124,12 @@ def require_targets(targets: tuple[str, ...], layers: set[str], reference: str) 
     """Refuse targets that match none of the layers, as peft matches them: equal, or equal to the name's last parts.
 
     Raises:
-        SettingsError: with the names that there are.
+        SettingsError: it lists the names of the layers.
     """
     unknown = [one for one in targets if not any(layer == one or layer.endswith(f".{one}") for layer in layers)]
     if unknown:
         raise SettingsError(
-            f"lora.target_modules: {reference!r} has no layer {shown(list(map(repr, unknown)))}",
+            f"lora.target_modules: {reference!r} lacks layer {shown(list(map(repr, unknown)))}",
             rule="a target is the last part of the name of one of the model's linear layers",
             allowed=[ALL_LINEAR, *sorted({layer.rpartition(".")[2] for layer in layers})],
             remedy=f"name layers of this model, or {ALL_LINEAR} alone",

@@ -5,8 +5,10 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Markdown, Metrics, Model, Output
 
+from components.train.step import STEP
 
-@dsl.component(base_image="tutelage/train:0.1.0", install_kfp_package=False)
+
+@dsl.component(base_image=STEP.image.reference, install_kfp_package=False)
 def train(
     root: str,
     task: str,
@@ -17,20 +19,29 @@ def train(
     metrics: Output[Metrics],
     summary: Output[Markdown],
 ) -> str:
-    """Train a model with SFT or KTO on DeepSpeed.
+    """Train a model on the selected responses, distributed by torchrun and DeepSpeed.
 
-    Args: root: the store's root URI. task: the step's name in logs and states, such as train-sft. settings:
-    TrainSettings as a dict. dataset: the select step's output. start: reference of the model to start from. model: the
-    trained model's manifest. Returns the address's URI, which is a model reference.
+    Args:
+        root: URI of the store's root.
+        task: the task's name in logs and states, such as train-sft.
+        settings: the step's settings (SftSettings, KtoSettings, …, by `method`); those left out have their defaults.
+        dataset: selected responses (selection/1).
+        start: reference of the model to start from.
+
+    Returns:
+        model: manifest of the trained model (model/1).
+        metrics: rows, steps, loss and the method's own metrics.
+        summary: the training as a table.
+        Output: URI of the trained model in the store, which is a model reference.
     """
-    from components.shared.step import hand_over, perform, read_artifact, reported
-    from components.train.settings import TrainSettings
+    from components.shared.process.perform import hand_over, read_artifact
+    from components.shared.process.run_component import run_component
+    from components.train.methods.registry import parse_train_settings
     from components.train.train import summarise, train_model
 
-    manifest = perform(
+    return run_component(
         task,
-        lambda: train_model(root, task, TrainSettings.model_validate(settings), read_artifact(dataset), start),
-        root=root,
+        root,
+        lambda library: train_model(library, task, parse_train_settings(settings), read_artifact(dataset), start),
+        lambda library, made: hand_over(made, library, model, metrics, (summary, summarise(task, made))),
     )
-    with reported(task, root):
-        return hand_over(manifest, root, model, metrics, (summary, summarise(task, manifest)))

@@ -1,7 +1,7 @@
 """Compile DeepSpeed's extensions for processors into the installed package: python build_extensions.py
 
-DeepSpeed compiles an extension when it is first used, in every pod anew. Its own way to do that once (DS_BUILD_CPU_ADAM
-and the like) makes code for the processor of the machine that builds; these run on every x86-64 with AVX2, or arm64.
+DeepSpeed compiles an extension when it is first used, in every pod again. Its own switches for compiling ahead of time
+(DS_BUILD_CPU_ADAM and others) target the processor of the build machine; these run on every x86-64 with AVX2, or arm64.
 """
 
 # ruff: noqa: TID253 - run while the image is built
@@ -57,7 +57,7 @@ def declare_installed() -> None:
     """Rewrite what DeepSpeed's setup notes: which extensions are there, for which torch.
 
     DeepSpeed asks whether they were made for the accelerator in use; this is code for the processor, which it also runs
-    beside a GPU (an optimizer that is offloaded), so every accelerator is told yes.
+    beside a GPU (an optimizer that is offloaded), so the answer is yes for every accelerator.
     """
     there = installed_ops | {builder.NAME: True for builder in BUILDERS}
     made_for = torch_info | {"version": ".".join(torch.__version__.split(".")[:2])}

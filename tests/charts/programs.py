@@ -26,13 +26,13 @@ def built(program: Program) -> str:
 
 
 def run(program: Program, *arguments: str, folder: Path = CHARTS) -> subprocess.CompletedProcess[str]:
-    """Run a program in a folder, with what it says on both outputs in `stdout`."""
+    """Run a program in a folder, with both of its outputs in `stdout`."""
     command = [built(program), *arguments]
     return subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
 
 
 def template(chart: str, *arguments: str, release: str = "teacher", namespace: str = "ai") -> list[Object]:
-    """A chart's objects as `helm template` renders them; fails with helm's own words."""
+    """A chart's objects as `helm template` renders them; fails with helm's own message."""
     version = f"--kube-version={KUBERNETES.version}"
     done = run(HELM, "template", release, chart, f"--namespace={namespace}", version, *arguments)
     assert done.returncode == 0, done.stdout
@@ -40,7 +40,7 @@ def template(chart: str, *arguments: str, release: str = "teacher", namespace: s
 
 
 def refusal(chart: str, *arguments: str) -> str:
-    """What helm says to values that it refuses."""
+    """helm's message for values that it refuses."""
     version = f"--kube-version={KUBERNETES.version}"
     done = run(HELM, "template", "release", chart, version, *arguments)
     assert done.returncode != 0, f"{arguments} were not refused:\n{done.stdout}"

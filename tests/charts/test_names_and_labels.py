@@ -102,7 +102,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("chart", "key", "right", "wrong"), NAMES, ids=lambda one: one if isinstance(one, str) else "")
-def test_names_and_keys_are_what_kubernetes_takes(chart: str, key: str, right: Any, wrong: list[Any]) -> None:
+def test_names_and_keys_are_what_kubernetes_accepts(chart: str, key: str, right: Any, wrong: list[Any]) -> None:
     assert template(chart, given(chart, {key: right}))
     for one in wrong:
         said = refusal(chart, given(chart, {key: one}))

@@ -1,6 +1,6 @@
-"""Values that are left empty in a file (`global:`) or set to null: Helm takes the default away.
+"""Values that are left empty in a file (`global:`) or set to null: Helm removes the default.
 
-Either that is refused by name, or it means what the empty default means. Go's own words about nil never reach a person.
+Either that is refused by name, or it means what the empty default means. Users never see Go's own messages about nil.
 """
 
 import json
@@ -27,7 +27,7 @@ CHOSEN = {
     ("teacher", "vllm"): ("gpu",),
     ("teacher", "transformers"): ("minimal",),
 }
-"""Files of values under which every template makes something."""
+"""Files of values with which every template renders something."""
 FREE = (
     ("placement", "tasks"),
     ("placement", "jobs"),
@@ -36,7 +36,7 @@ FREE = (
     ("resources",),
     ("fetchResources",),
 )
-"""What a person may take parts of away: steps and jobs of the placement, requests and limits."""
+"""Values that a user may remove in part: steps and jobs of the placement, requests and limits."""
 Key = tuple[str, ...]
 
 
@@ -63,7 +63,7 @@ PARTS = [
 
 @lru_cache
 def rendered(chart: str, case: str, *changed: str) -> tuple[int, str]:
-    """What Helm makes of a chart: its exit code, and the objects or its words."""
+    """What Helm renders of a chart: its exit code, and the objects or its message."""
     files = [f"--values={chart}/ci/{name}-values.yaml" for name in CHOSEN[chart, case]]
     version = f"--kube-version={KUBERNETES.version}"
     done = run(HELM, "template", "release", chart, version, *OPERATORS, *files, *changed)
@@ -79,7 +79,7 @@ def with_value(key: Key, value: Any) -> str:
 def test_a_null_is_refused_by_name_or_means_the_empty_default(chart: str, case: str, part: str) -> None:
     for key, default in keys({part: defaults_of(chart)[part]}):
         if case == "transformers" and not isinstance(default, dict):
-            continue  # single values: looked at with the other engine
+            continue  # single values: checked with the other engine
         name = ".".join(key)
         code, said = rendered(chart, case, with_value(key, None))
         if code:
@@ -89,11 +89,11 @@ def test_a_null_is_refused_by_name_or_means_the_empty_default(chart: str, case: 
         elif default in EMPTY:
             assert said == rendered(chart, case, with_value(key, default))[1], f"{name}: null is not its default"
         else:
-            assert is_free(chart, key), f"{name}: its default {default!r} is lost without a word"
+            assert is_free(chart, key), f"{name}: its default {default!r} is lost silently"
 
 
 def is_free(chart: str, key: Key) -> bool:
-    """Whether a key is an entry of a map that a person fills, not one of the chart's own words."""
+    """Whether a key is an entry of a map that the user fills, not one of the chart's own keys."""
     if any(key[: len(free)] == free for free in FREE):
         return True
     schema = json.loads((CHARTS / chart / "values.schema.json").read_text())

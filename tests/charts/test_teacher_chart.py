@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.models.teacher import TeacherSettings
+from components.models.generators.openai.settings import OpenAISettings
 from tests.charts.programs import CHARTS, Object, as_values, ci_values, refusal, template
 
 CHART = CHARTS / "teacher"
@@ -42,7 +42,9 @@ def _containers(objects: list[Object]) -> list[Object]:
         pytest.param({"store.endpoint": "https://user:pass@s3"}, "'/store/endpoint'", id="a password in a URL"),
         pytest.param({"model.servedName": "../etc"}, "'/model/servedName'", id="a way out of the folder"),
         pytest.param({"model.reference": ""}, "model.reference is empty", id="no model"),
-        pytest.param({"model.reference": "demo"}, '"demo" is no model: allowed are OWNER/NAME', id="no such reference"),
+        pytest.param(
+            {"model.reference": "demo"}, '"demo" is not a model: allowed are OWNER/NAME', id="no such reference"
+        ),
         pytest.param({"gpus.count": 0}, "gpus.count is 0: vLLM's image needs a GPU", id="vllm without a GPU"),
         pytest.param({"model.reference": "/models/a"}, "name the claim", id="a folder of an empty volume"),
         pytest.param(
@@ -136,7 +138,7 @@ def test_loading_time_decides_how_long_a_pod_may_start() -> None:
 
 
 def _notes(values: str, folder: Path) -> str:
-    """The notes, by way of a ConfigMap: `helm template` leaves them out, and `helm install` wants a cluster."""
+    """The notes, by way of a ConfigMap: `helm template` leaves them out, and `helm install` needs a cluster."""
     templates = shutil.copytree(CHART, folder / "teacher") / "templates"
     notes = (templates / "NOTES.txt").read_text()
     (templates / "_notes.tpl").write_text(f'{{{{- define "notes" -}}}}\n{notes}{{{{- end }}}}')
@@ -149,7 +151,7 @@ def _notes(values: str, folder: Path) -> str:
 def test_notes_hold_a_teacher_that_a_recipe_takes(values: str, tmp_path: Path) -> None:
     notes = _notes(values, tmp_path)
     block = notes[notes.index("  teacher:\n") :].partition("\n\n")[0]
-    settings = TeacherSettings.model_validate(yaml.safe_load(block)["teacher"])
+    settings = OpenAISettings.model_validate(yaml.safe_load(block)["teacher"])
     assert settings.endpoints[0].endswith("://teacher.ai.svc:8000/v1")
     keyed = "VLLM_API_KEY" in json.dumps(template("teacher", values))
     assert settings.api_key_variable == ("TEACHER_API_KEY" if keyed else "")

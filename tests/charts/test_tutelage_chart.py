@@ -1,6 +1,7 @@
 """The chart of a team's namespace: lint, its own unit tests, its README, refusals, and whether it fits the code."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,18 +12,21 @@ from typing import Any
 import pytest
 import yaml
 
+from components.launch.api.resources import Object
 from components.launch.job import Job, Launch
-from components.launch.kind import Attempt, Identity, Object
+from components.launch.kinds.kind import Identity, JobAttempt
+from components.launch.kinds.rayjob import RayJobKind
+from components.launch.kinds.served_schema import ServedTrainJob
+from components.launch.kinds.trainjob import SHIPPED_RUNTIME, TrainJobKind
 from components.launch.pods import Pods
-from components.launch.rayjob import RayJobKind
-from components.launch.rights import RIGHTS
-from components.launch.served_schema import ServedTrainJob
-from components.launch.trainjob import SHIPPED_RUNTIME, TrainJobKind
-from pipelines.compile_pipeline import compile_pipeline
-from pipelines.move_jobs import move_jobs
-from pipelines.placement import KINDS, Placement, TaskPlacement
-from pipelines.read_recipe import read_recipe
-from pipelines.recipe import Recipe
+from components.launch.registry import resources_used
+from components.registry import STEPS
+from pipelines.kubeflow.compile_pipeline import compile_pipeline
+from pipelines.pipeline import Recipe
+from pipelines.placement.placement import Placement, TaskPlacement
+from pipelines.recipe.move_jobs import move_jobs
+from pipelines.recipe.read_recipe import read_recipe
+from pipelines.registry import tasks_of
 from tests.charts.programs import CHARTS, as_values, ci_values, refusal, template
 
 ROOT = CHARTS.parent
@@ -64,8 +68,8 @@ def recipe_with(objects: list[Object], folder: Path) -> Recipe:
 
 def manifests_of(recipe: Recipe) -> list[Object]:
     """The RayJob and the TrainJobs that the recipe's steps would make."""
-    moved, attempt = move_jobs(recipe), Attempt(Identity("team", run="r"))
-    launches = [("ray", moved.synthesize.launch), *(("torchrun", one.settings.launch) for one in moved.train.values())]
+    moved, attempt = move_jobs(recipe), JobAttempt(Identity("team", run="r"))
+    launches = [(task.step.program, task.launch) for task in tasks_of(moved) if task.launch is not None]
     trainjob = TrainJobKind(ServedTrainJob("runtimePatches", deadline=True))
     kinds: dict[str, Any] = {"RayJob": RayJobKind(), "TrainJob": trainjob}
     jobs = [Job(name="j", program=program, module="m", launch=launch) for program, launch in launches]
@@ -90,7 +94,7 @@ def granted(objects: list[Object]) -> set[tuple[str, str, str]]:
         pytest.param({"operators.trainer": True}, "'/operators/trainer'", id="true for an operator"),
         pytest.param({"images.pullPolicy": "always"}, "'Always', 'IfNotPresent', 'Never'", id="a policy of pulling"),
         pytest.param({"images.ray.digest": "latest"}, "'/images/ray/digest'", id="a digest that is none"),
-        pytest.param({"store.root": "team/x"}, "'/store/root'", id="a store that is no bucket"),
+        pytest.param({"store.root": "team/x"}, "'/store/root'", id="a store that is not a bucket"),
         pytest.param({"store.endpoint": "https://user:pass@s3"}, "'/store/endpoint'", id="a password in a URL"),
         pytest.param({"certificateAuthority.bundle": "ca.pem"}, "'/certificateAuthority/bundle'", id="a file's name"),
         pytest.param({"cleanUp.olderThanDays": 0}, "'/cleanUp/olderThanDays'", id="a clean-up of what is at work"),
@@ -130,18 +134,31 @@ def test_the_schema_knows_every_word_of_a_placement() -> None:
     for name, model in (("task", TaskPlacement), ("job", Launch), ("podsOfJob", Pods)):
         assert set(definitions[name]["properties"]) == set(model.model_fields)
     schema = json.loads((CHART / "values.schema.json").read_text())
-    assert set(schema["properties"]["placement"]["properties"]["tasks"]["properties"]) == {"default", *KINDS}
+    assert set(schema["properties"]["placement"]["properties"]["tasks"]["properties"]) == {"default", *STEPS}
+
+
+def test_the_chart_knows_the_steps() -> None:
+    declared = {step.name: {"image": step.image.value, "program": step.program} for step in STEPS.values()}
+    file = CHART / "files" / "steps.json"
+    if os.environ.get("TUTELAGE_UPDATE_GOLDEN"):
+        file.write_text(json.dumps(declared, indent=2) + "\n")
+    assert json.loads(file.read_text()) == declared, "TUTELAGE_UPDATE_GOLDEN=1 writes it"
+    placement = yaml.safe_load((CHART / "values.yaml").read_text())["placement"]
+    assert placement["jobs"].keys() == {step.name for step in STEPS.values() if step.program}
+    assert placement["tasks"].keys() <= {"default", *STEPS}
 
 
 def test_the_role_is_what_the_code_asks_for() -> None:
-    wanted = {(right.group, right.resource, verb) for right in RIGHTS for verb in right.verbs}
+    wanted = {(right.group, right.plural, verb) for right in resources_used() for verb in right.verbs}
     assert granted(rendered(*ALL_OPERATORS)) == wanted
 
 
 @pytest.mark.parametrize("left_out", SERVED)
 def test_rights_are_those_of_what_is_installed(left_out: str) -> None:
     group = left_out.partition("/")[0]
-    wanted = {(right.group, right.resource, verb) for right in RIGHTS for verb in right.verbs if right.group != group}
+    wanted = {
+        (right.group, right.plural, verb) for right in resources_used() for verb in right.verbs if right.group != group
+    }
     assert granted(rendered(*(f"--api-versions={kind}" for kind in SERVED if kind != left_out))) == wanted
 
 
@@ -209,7 +226,7 @@ def test_jobs_wait_in_the_queue_that_the_chart_makes(tmp_path: Path) -> None:
 
 
 def images_of(objects: list[Object]) -> list[str]:
-    command = [sys.executable, "-m", "pipelines.cli", "images"]
+    command = [sys.executable, "-m", "pipelines.cli.main", "images"]
     done = subprocess.run(
         command, input=yaml.safe_dump_all(objects), capture_output=True, text=True, cwd=ROOT, timeout=600
     )
@@ -219,8 +236,8 @@ def images_of(objects: list[Object]) -> list[str]:
 
 def test_one_list_has_every_image_and_one_value_moves_them_all() -> None:
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
-    assert images_of(rendered()) == [f"tutelage/{name}:{version}" for name in ("launcher", "ray", "train")]
-    digests = {"launcher": "1" * 64, "ray": "3" * 64, "train": "2" * 64}
+    assert images_of(rendered()) == [f"tutelage/{name}:{version}" for name in ("launcher", "ray-vllm", "ray", "train")]
+    digests = {"launcher": "1" * 64, "ray-vllm": "4" * 64, "ray": "3" * 64, "train": "2" * 64}
     mirror = "registry.example.org/mirror/tutelage"
     assert images_of(rendered(AIR_GAPPED)) == [f"{mirror}/{name}@sha256:{digests[name]}" for name in digests]
 

@@ -1,4 +1,4 @@
-"""The cluster that the tests run on, and a namespace of one test on it."""
+"""The cluster that the tests run on, and the namespace of one test."""
 
 import json
 import os
@@ -24,7 +24,7 @@ AUTHORITY_CONFIG_MAP = "certificate-authority"
 """The ConfigMap with the storage's authority at `ca.crt`."""
 
 STEP_ACCOUNT = "pipeline-runner"
-"""What Kubeflow Pipelines runs steps as, and makes itself."""
+"""The service account of steps, which Kubeflow Pipelines creates itself."""
 
 ACCOUNTS = ("default", STEP_ACCOUNT)
 
@@ -35,13 +35,13 @@ PRODUCT_FILES = ("serviceaccount.yaml", "role.yaml", "rolebinding.yaml", "traini
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster by its kubeconfig; `own` when it is the node that this machine made, which may be broken at will."""
+    """A cluster by its kubeconfig; `own` when it is this machine's node, which tests may break."""
 
     kubeconfig: Path
     own: bool
 
     def kubectl(self, *arguments: str, text: str | None = None, check: bool = True) -> str:
-        """Run kubectl; returns what it says on standard output, or, when a failure is expected, on both."""
+        """Run kubectl; returns its standard output, or, when a failure is expected, both outputs."""
         built = KUBERNETES.file("kubectl")
         program = str(built) if built.exists() else shutil.which("kubectl") or "kubectl"
         command = [program, f"--kubeconfig={self.kubeconfig}", *arguments]
@@ -62,14 +62,14 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Namespace:
-    """A namespace of one test: restricted pods, a bucket, the keys to it, the authority, and what the product ships."""
+    """A namespace of one test: restricted pods, a bucket with its keys, the authority, and what the product ships."""
 
     cluster: Cluster
     name: str = field(default_factory=lambda: f"test-{uuid.uuid4().hex[:8]}")
 
     @property
     def bucket(self) -> str:
-        """The test's bucket is called as the namespace is."""
+        """The test's bucket has the namespace's name."""
         return self.name
 
     @property
@@ -78,12 +78,12 @@ class Namespace:
         return f"s3://{self.bucket}"
 
     def fill(self, keys: dict[str, str], authority: str) -> None:
-        """Make the namespace and all that a job finds in it."""
+        """Create the namespace and all that a job needs in it."""
         labels = {**RESTRICTED, "app.kubernetes.io/part-of": "tutelage-tests"}
         self.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name, "labels": labels}})
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": S3_SECRET}, "stringData": keys}
         bundle = {"metadata": {"name": AUTHORITY_CONFIG_MAP}, "data": {"ca.crt": authority}}
-        # The controller makes `default` a moment later, and a pod made before it is refused.
+        # The controller creates `default` a moment later, and a pod before it is refused.
         accounts = [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}} for name in ACCOUNTS]
         authority_map = {"apiVersion": "v1", "kind": "ConfigMap", **bundle}
         self.cluster.apply(secret, authority_map, *accounts, namespace=self.name)
@@ -95,7 +95,7 @@ class Namespace:
             self.kubectl("apply", "--server-side", "-f", str(PRODUCT / name))
 
     def remove(self) -> None:
-        """Delete it; returns when its pods are gone, which would take the processor from the next test."""
+        """Delete it and wait for its pods, which would use the processor during the next test."""
         self.cluster.kubectl("delete", "namespace", self.name, "--wait", "--timeout=180s")
 
     def kubectl(self, *arguments: str, text: str | None = None, check: bool = True) -> str:

@@ -24,14 +24,20 @@ from tests.cluster.storage import VARIABLES, Storage, named_storage
 from tests.cluster.training import TrainRun
 from tests.deadlines import ended
 
+TEST_SECONDS = 1500
+"""How long a test on a cluster may take where it says nothing itself: pods share the node's cores with other tests."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests first, so that none of them is left when the others have ended."""
+    """Give tests their time, and run long tests first, so that none of them is left when the others have ended."""
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 class OneRunInOneProcess(LoadScopeScheduling):
-    """Hands out tests one by one, but the demo's together: they look at one run, which takes minutes.
+    """Distributes tests one by one, but the demo's together: they check one run, which takes minutes.
 
     pytest-xdist's own groups (3.8) are lost with pytest 9.2, which keeps the names of tests to itself.
     """
@@ -43,7 +49,7 @@ class OneRunInOneProcess(LoadScopeScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneRunInOneProcess:
-    """How tests are dealt to processes."""
+    """How tests are distributed over processes."""
     return OneRunInOneProcess(config, log)
 
 
@@ -70,7 +76,7 @@ def own_node(cluster: Cluster) -> Cluster:
 
 @pytest.fixture(scope="session")
 def images(cluster: Cluster) -> None:
-    """The product's images are where the cluster finds them."""
+    """The product's images, available to the cluster."""
     if cluster.own:
         build_and_load()
     elif variables := missing():
@@ -104,7 +110,7 @@ def namespace(cluster: Cluster, storage: Storage) -> Iterator[Namespace]:
 
 @pytest.fixture
 def s3_proxy(own_node: Cluster) -> Iterator[FaultProxy]:
-    """The S3 server by way of a proxy that can refuse requests and cut connections."""
+    """The S3 server through a proxy that can refuse requests and break connections."""
     server = (STORAGE_ADDRESS, 7070)
     pair = (CERTIFICATES / "storage.crt", CERTIFICATES / "storage.key")
     proxy = FaultProxy(HOST_ADDRESS, server, *pair, authority=AUTHORITY)
@@ -114,7 +120,7 @@ def s3_proxy(own_node: Cluster) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def use_trainer(own_node: Cluster) -> Iterator[Callable[[str], None]]:
-    """Replaces Kubeflow Trainer by another version; the usual one is back after the test."""
+    """Replaces Kubeflow Trainer by another version; the default one is restored after the test."""
     yield switch_trainer
     switch_trainer(DEFAULT_TRAINER)
 
@@ -136,7 +142,7 @@ def start(images: None, namespace: Namespace, tmp_path: Path) -> Iterator[Start]
 
 @pytest.fixture
 def empty_registry(own_node: Cluster) -> Iterator[str]:
-    """A registry on the node's loopback that has no image: a web server that answers 404."""
+    """A registry without images on the node's loopback: a web server that answers 404."""
     port, network = "5099", f"--net=/proc/{first_process()}/ns/net"
     server = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", port]
     with tempfile.TemporaryDirectory() as empty:
@@ -150,7 +156,7 @@ def empty_registry(own_node: Cluster) -> Iterator[str]:
 def training(
     images: None, namespace: Namespace, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> TrainRun:
-    """A run of the demo's recipe that stands before its training; this process reads the same store."""
+    """A run of the demo's recipe right before its training; this process reads the same store."""
     for name, value in storage.environment.items():
         monkeypatch.setenv(name, value)
     return TrainRun(namespace, storage, tmp_path)

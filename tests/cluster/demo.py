@@ -41,12 +41,12 @@ def placement_for(storage: Storage, folder: Path, train: dict[str, Any] | None =
 
 
 def compile_demo(namespace: Namespace, placement: Path, folder: Path, changes: dict[str, Any] | None = None) -> Path:
-    """Compile the recipe, with top-level parts of it changed, as a person does."""
+    """Compile the recipe, with top-level parts of it changed, as a user does."""
     recipe = yaml.safe_load(RECIPE.read_text()) | (changes or {})
     changed, compiled = folder / "recipe.yaml", folder / "compiled.yaml"
     changed.write_text(yaml.safe_dump(recipe))
     where = ["--placement", str(placement), "--store", f"{namespace.store}/demo", "--output", str(compiled)]
-    command = [sys.executable, "-m", "pipelines.cli", "compile", str(changed), *where]
+    command = [sys.executable, "-m", "pipelines.cli.main", "compile", str(changed), *where]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return compiled

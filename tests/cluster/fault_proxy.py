@@ -1,4 +1,4 @@
-"""A proxy between pods and the S3 server that misbehaves on command: it answers 503, or cuts connections."""
+"""A proxy between pods and the S3 server that fails on demand: it answers 503, or breaks connections."""
 
 import contextlib
 import select
@@ -18,14 +18,14 @@ SEND_SECONDS = 60.0
 
 
 class FaultProxy:
-    """Relays TLS connections to a server, until told otherwise.
+    """Relays TLS connections to a server, unless a test makes it fail.
 
-    It ends TLS itself, with the server's own certificate, and verifies the server behind it. A change of behaviour also
+    It terminates TLS itself, with the server's own certificate, and verifies the server behind it. A new behaviour also
     cuts the connections that are open, so that no client keeps an old one.
     """
 
     def __init__(self, address: str, server: tuple[str, int], certificate: Path, key: Path, authority: Path) -> None:
-        """Listen at `address`, at a port that nobody uses; the server's host and port, and files in PEM."""
+        """Listen at `address`, on a free port; takes the server's host and port, and files in PEM."""
         self.behaviour: Behaviour = "pass"
         self.requests_refused = 0
         self._server = server
@@ -49,11 +49,11 @@ class FaultProxy:
 
     @contextmanager
     def cutting(self) -> Iterator[None]:
-        """Every connection inside the `with` is cut: those that are open at its beginning, new ones at once."""
+        """Every connection inside the `with` is broken: open ones at its beginning, new ones at once."""
         yield from self._behave("cut")
 
     def close(self) -> None:
-        """Listen no longer and cut all connections."""
+        """Stop listening and close all connections."""
         self._listener.close()
         self._cut_all()
 
@@ -111,7 +111,7 @@ class FaultProxy:
             do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815
 
             def log_message(self, *words: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         Unavailable(client, client.getpeername(), None)  # type: ignore[arg-type]
 
@@ -127,7 +127,7 @@ class FaultProxy:
 
 
 def _forward(source: ssl.SSLSocket, sink: ssl.SSLSocket) -> bool:
-    """Pass on what has arrived; returns whether more may come."""
+    """Forward the data that has arrived; returns whether more may come."""
     source.settimeout(0)
     while True:
         try:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from components.launch.job import Job, Launch
-from components.launch.kind import resource_name
+from components.launch.kinds.kind import resource_name
 from components.launch.pods import Pods
 from tests.cluster.access import STEP_ACCOUNT, Namespace, Object
 from tests.cluster.images import image
@@ -24,7 +24,7 @@ END_SECONDS = 420.0
 
 
 def small_job(namespace: Namespace, statement: str, *, launcher: str = "TrainJob", **changed: Any) -> Job:
-    """A job that runs one Python statement in each process, by way of the standard library's timeit."""
+    """A job that runs one Python statement in each process, with the standard library's timeit."""
     holder = image("ray" if launcher == "RayJob" else "train")
     pods: dict[str, Any] = {"cpu": "50m", "memory": "1Gi", "scratch": "1Gi", "image": holder}
     pods |= {"namespace": namespace.name, **changed.pop("pods", {})}
@@ -39,7 +39,7 @@ def small_job(namespace: Namespace, statement: str, *, launcher: str = "TrainJob
 
 
 def account_kubeconfig(namespace: Namespace, folder: Path, *token_options: str) -> Path:
-    """A kubeconfig of the step's service account, its token in a file of its own."""
+    """A kubeconfig of the step's service account, with its token in a separate file."""
     admin = yaml.safe_load(namespace.cluster.kubeconfig.read_text())
     server = admin["clusters"][0]["cluster"]
     (folder / "token").write_text(new_token(namespace, *token_options))
@@ -64,7 +64,7 @@ def new_token(namespace: Namespace, *options: str) -> str:
 
 
 def ray_job(namespace: Namespace, program: str, **changed: Any) -> Job:
-    """A RayJob whose driver is a module from a ConfigMap; Ray's command line takes no statement."""
+    """A RayJob whose driver is a module from a ConfigMap, since Ray's command line cannot pass a statement."""
     job = small_job(namespace, "", launcher="RayJob", **changed)
     name = job.name.replace("small", "program")
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"program.py": program}}
@@ -81,7 +81,7 @@ def ray_job(namespace: Namespace, program: str, **changed: Any) -> Job:
 
 
 class StartedJob:
-    """A process that runs a job, its log, and what the cluster has of the job."""
+    """A process that runs a job, its log, and the job's objects on the cluster."""
 
     def __init__(self, namespace: Namespace, job: Job, kubeconfig: Path, folder: Path) -> None:
         self.namespace, self.job = namespace, job
@@ -99,7 +99,7 @@ class StartedJob:
 
     @property
     def log(self) -> str:
-        """What the process has said."""
+        """The process's output so far."""
         return self._log.read_text(errors="replace")
 
     def ended(self, seconds: float = END_SECONDS) -> int:
@@ -110,7 +110,7 @@ class StartedJob:
             raise AssertionError(f"not ended after {seconds:.0f} s:\n{self.log}\n{self.state()}") from None
 
     def says(self, text: str, seconds: float = END_SECONDS) -> None:
-        """Wait until the log holds a text."""
+        """Wait until the log contains a text."""
         wait_for(f"{text!r} in the log", lambda: text in self.log or self._gone(text), seconds, lambda: self.log)
 
     def _gone(self, text: str) -> bool:
@@ -137,7 +137,7 @@ class StartedJob:
         )
 
     def state(self) -> str:
-        """For a failed test: what the cluster says."""
+        """For a failed test: the state of the cluster."""
         described = self.namespace.kubectl("get", f"{self.plural},pods,events", "-o", "wide", check=False)
         return described[-4000:]
 
@@ -153,7 +153,7 @@ Start = Callable[[Job], StartedJob]
 
 
 def wait_for(what: str, done: Callable[[], bool], seconds: float, explain: Callable[[], str] = str) -> None:
-    """Wait until something is so. Fails with an explanation."""
+    """Wait for a condition. Fails with an explanation."""
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:

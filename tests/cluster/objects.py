@@ -1,18 +1,18 @@
-"""Small objects of Kubernetes and of each operator, as a person would write them."""
+"""Small objects of Kubernetes and of each operator, as a user would write them."""
 
 from typing import Any
 
 Object = dict[str, Any]
 
 PAUSE = "localhost/tutelage-node/pause:1"
-"""An image that every node of `make cluster-up` has: its program waits until it is told to end."""
+"""An image that every node of `make cluster-up` has: its program waits for a signal."""
 
 SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 POD_SECURITY = {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def container(name: str = "main", image: str = PAUSE) -> Object:
-    """A container that the restricted standard admits."""
+    """A container that passes the restricted standard."""
     requests = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}}
     return {"name": name, "image": image, "securityContext": dict(SECURITY), "resources": requests}
 
@@ -53,7 +53,7 @@ def trainjob(name: str, runtime: str, image: str = PAUSE) -> Object:
 
 
 def training_runtime(name: str) -> Object:
-    """A runtime for torch whose pods the restricted standard admits."""
+    """A runtime for torch whose pods pass the restricted standard."""
     ancestor = {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
     job = {"metadata": {"labels": ancestor}, "spec": {"backoffLimit": 0, "template": {"spec": pod_spec("node")}}}
     return {
@@ -68,14 +68,14 @@ def training_runtime(name: str) -> Object:
 
 
 def pytorchjob(name: str) -> Object:
-    """Two workers and no master: for a master, training-operator puts a foreign image into every worker."""
+    """Two workers and no master: with one, the operator would add an init container from a public registry."""
     replica = {"replicas": 2, "restartPolicy": "Never", "template": {"spec": pod_spec("pytorch")}}
     spec = {"pytorchReplicaSpecs": {"Worker": replica}}
     return {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "metadata": {"name": name}, "spec": spec}
 
 
 def extended_pod(name: str, resource: str, priority_class: str) -> Object:
-    """A pod that needs one of an extended resource of the node."""
+    """A pod that requests one unit of an extended resource of the node."""
     made = pod(name)
     made["spec"]["priorityClassName"] = priority_class
     resources = made["spec"]["containers"][0]["resources"]
@@ -96,7 +96,7 @@ def priority_class(name: str, value: int) -> Object:
 
 
 def resource_flavor(name: str) -> Object:
-    """Kueue's name for nodes of one sort."""
+    """Kueue's name for a group of nodes."""
     return {"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": "ResourceFlavor", "metadata": {"name": name}}
 
 

@@ -15,7 +15,7 @@ VARIABLES = {
     "secret": "TUTELAGE_CLUSTER_S3_SECRET",
     "authority": "TUTELAGE_CLUSTER_S3_CA",
 }
-"""What says where the S3 server of another cluster is; the last is a file in PEM."""
+"""Variables for the S3 server of another cluster; the last names a file in PEM."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Storage:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process on this machine needs to use it."""
+        """The environment of a process on this machine that uses it."""
         return {**self.keys, **self.settings, "AWS_CA_BUNDLE": str(self.authority)}
 
     @property
     def settings(self) -> dict[str, str]:
-        """What of that is no secret and holds in pods too."""
+        """The part of that environment that is not secret and is valid in pods too."""
         return {"AWS_ENDPOINT_URL": self.endpoint, "AWS_REGION": "us-east-1"}
 
     @cached_property
@@ -67,7 +67,7 @@ class Storage:
 
 def named_storage() -> Storage | None:
     """The S3 server that the environment names, or None when it does not name all of it."""
-    told = {field: os.environ.get(variable, "") for field, variable in VARIABLES.items()}
-    if not all(told.values()):
+    found = {field: os.environ.get(variable, "") for field, variable in VARIABLES.items()}
+    if not all(found.values()):
         return None
-    return Storage(told["endpoint"], told["key"], told["secret"], Path(told["authority"]))
+    return Storage(found["endpoint"], found["key"], found["secret"], Path(found["authority"]))

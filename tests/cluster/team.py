@@ -18,18 +18,18 @@ from tests.cluster.storage import Storage
 CHART = CHARTS / "tutelage"
 RELEASE = "tutelage"
 OTHERS_WORK = ("event", "lease", "endpoint", "podmetrics", "controllerrevision")
-"""Kinds of objects that come and go by themselves."""
+"""Kinds of objects that controllers create and delete by themselves."""
 
 
 @dataclass(frozen=True)
 class Team(Namespace):
-    """A namespace with a bucket, its keys and the authority, and nothing of the product: the chart brings that."""
+    """A namespace with a bucket, its keys and the authority; the chart installs everything of the product."""
 
     def apply_product(self) -> None:
-        """Nothing."""
+        """Apply nothing: the chart installs it."""
 
     def helm(self, *arguments: str, fails: bool = False) -> str:
-        """Run helm in it; what it says on both outputs."""
+        """Run helm in it; returns both outputs."""
         access = [f"--kubeconfig={self.cluster.kubeconfig}", f"--namespace={self.name}"]
         command = [built(HELM), *access, *arguments]
         done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
@@ -37,7 +37,7 @@ class Team(Namespace):
         return done.stdout
 
     def install(self, *values: str, chart: Path = CHART) -> str:
-        """Install the chart; what it notes."""
+        """Install the chart; returns its notes."""
         return self.helm("install", RELEASE, str(chart), "--wait", "--timeout=3m", *values)
 
     def placement(self, folder: Path) -> Path:
@@ -48,7 +48,7 @@ class Team(Namespace):
         return path
 
     def objects(self) -> set[str]:
-        """Everything that lies in the namespace, KIND/NAME."""
+        """All objects of the namespace, KIND/NAME."""
         kinds = self.cluster.kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
         wanted = ",".join(kind for kind in kinds if not kind.startswith(OTHERS_WORK))
         return set(self.kubectl("get", wanted, "-o", "name", "--ignore-not-found").split())
@@ -61,7 +61,7 @@ class Team(Namespace):
 
 @contextmanager
 def new_team(cluster: Cluster, storage: Storage) -> Iterator[Team]:
-    """A team's namespace and its bucket, on the node with keys to that bucket alone; all is gone afterwards."""
+    """A team's namespace and its bucket, on the node with keys to that bucket alone; all is deleted afterwards."""
     built(HELM)
     own = Team(cluster)
     storage.client.create_bucket(Bucket=own.bucket)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.launch.rights import RIGHTS
-from pipelines.placement import Placement
+from components.launch.registry import resources_used
+from pipelines.placement.placement import Placement
 from tests.charts.programs import EARLIER, as_values, earlier
 from tests.cluster.access import AUTHORITY_CONFIG_MAP, S3_SECRET, Cluster
 from tests.cluster.images import image
@@ -30,7 +30,7 @@ def team(cluster: Cluster, storage: Storage) -> Iterator[Team]:
 
 @pytest.fixture
 def other_team(cluster: Cluster, storage: Storage) -> Iterator[Team]:
-    """Another one."""
+    """Another namespace."""
     with new_team(cluster, storage) as made:
         yield made
 
@@ -42,7 +42,7 @@ def site(images: None, team: Team, storage: Storage) -> str:
 
 
 def versions(team: Team) -> set[str]:
-    """The versions of the chart whose objects lie in the namespace."""
+    """The versions of the chart whose objects are in the namespace."""
     kinds = "serviceaccount,role,rolebinding,configmap,networkpolicy,trainingruntime"
     found = team.kubectl("get", kinds, "-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "json")
     return {item["metadata"]["labels"]["helm.sh/chart"] for item in json.loads(found)["items"]}
@@ -68,7 +68,7 @@ def test_install_upgrade_rollback_and_uninstall_leave_nothing(team: Team, tmp_pa
     assert team.objects() == before
 
 
-def test_every_optional_object_is_one_that_the_cluster_takes(team: Team) -> None:
+def test_the_cluster_accepts_every_optional_object(team: Team) -> None:
     values = as_values(
         **{
             "limitRange.enabled": True,
@@ -93,7 +93,7 @@ def test_rights_are_the_products_and_end_at_the_namespace(team: Team, other_team
     other_team.install()
     for each, other in ((team, other_team), (other_team, team)):
         account, neighbour = ACCOUNT.format(each.name), ACCOUNT.format(other.name)
-        for right in RIGHTS:
+        for right in resources_used():
             for verb in right.verbs:
                 assert each.may(account, verb, right.name), f"{verb} {right.name}"
                 assert not each.may(neighbour, verb, right.name), f"the neighbour: {verb} {right.name}"
@@ -160,25 +160,25 @@ def intruder(team: Team, storage: Storage, *arguments: str) -> Object:
     return made
 
 
-def test_helm_test_is_green_and_leaves_nothing(team: Team, site: str) -> None:
+def test_helm_test_passes_and_leaves_nothing(team: Team, site: str) -> None:
     team.install(site)
     before = team.objects()
     said = team.helm("test", "tutelage", TEST_TIMEOUT)
     assert "Phase:          Succeeded" in said
-    assert "a RayJob ran to its end" in said and "a TrainJob ran to its end" in said
+    assert "a RayJob succeeded" in said and "a TrainJob succeeded" in said
     assert "met 2; store: write, read, list, conditional put and delete work" in said
     team.kubectl("wait", "pods", "--all", "--for=delete", "--timeout=180s", check=False)
     assert not {name for name in team.objects() - before if not name.startswith("secret/sh.helm.release")}
 
 
-def test_helm_test_says_what_is_wrong(team: Team, site: str) -> None:
+def test_helm_test_reports_what_is_wrong(team: Team, site: str) -> None:
     team.install(site, as_values(**{"store.root": "s3://no-such-bucket-at-all/outputs"}))
     said = team.helm("test", "tutelage", TEST_TIMEOUT, fails=True)
     assert "NoSuchBucket" in said and "create the bucket" in said
     assert "Traceback" not in said
 
 
-def test_the_clean_up_runs_and_leaves_what_is_young(team: Team, site: str, storage: Storage) -> None:
+def test_the_clean_up_runs_and_keeps_what_is_recent(team: Team, site: str, storage: Storage) -> None:
     address = "train/0123456789abcdef"
     storage.client.put_object(Bucket=team.bucket, Key=f"outputs/{address}/rows.gz", Body=b"data")
     team.install(site, as_values(**{"cleanUp.enabled": True, "cleanUp.delete": True, "cleanUp.olderThanDays": 1}))
@@ -188,7 +188,7 @@ def test_the_clean_up_runs_and_leaves_what_is_young(team: Team, site: str, stora
     assert storage.client.list_objects_v2(Bucket=team.bucket, Prefix=f"outputs/{address}/")["KeyCount"] == 1
 
 
-def test_the_placement_is_the_one_that_notes_say_how_to_get(team: Team) -> None:
+def test_the_notes_show_how_to_get_the_placement(team: Team) -> None:
     notes = team.install()
     (line,) = [line.strip() for line in notes.splitlines() if "kubectl get configmap" in line]
     _, *words = shlex.split(line.removesuffix(" > placement.yaml"))

@@ -1,6 +1,6 @@
 """The clean-up on clusters that lack an operator, with the rights that the chart gives there.
 
-An API server asks for the right to a kind before it looks whether it serves that kind. The chart's Role names the kinds
+An API server checks the right to a kind before it checks whether it serves that kind. The chart's Role names the kinds
 that are served, so for the others a step's account gets 403 and never 404: only a real API server shows that.
 """
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from components.launch.kind import MANAGED_BY, RUN_LABEL
-from components.shared.run_pointer import RUN_VARIABLE
+from components.launch.kinds.kind import MANAGED_BY, RUN_LABEL
+from components.shared.outputs.run_pointer import RUN_VARIABLE
 from tests.charts.programs import as_values
 from tests.cluster.access import STEP_ACCOUNT, Cluster, Object
 from tests.cluster.jobs import account_kubeconfig, wait_for
@@ -35,14 +35,14 @@ SERVED_SECONDS = 60.0
 
 @pytest.fixture
 def team(own_node: Cluster, storage: Storage) -> Iterator[Team]:
-    """A namespace of the test; its chart is installed when the test has said what the cluster serves."""
+    """A namespace of the test, whose chart is installed after the test has chosen what the cluster serves."""
     with new_team(own_node, storage) as made:
         yield made
 
 
 @pytest.fixture
 def without(own_node: Cluster) -> Iterator[Callable[[str], None]]:
-    """Makes the API server serve an operator's kinds no more; they are back after the test."""
+    """Stops the API server from serving an operator's kinds; they are restored after the test."""
     taken: list[str] = []
 
     def take(operator: str) -> None:
@@ -59,7 +59,7 @@ def without(own_node: Cluster) -> Iterator[Callable[[str], None]]:
 
 
 def serve(cluster: Cluster, operator: str, served: bool) -> None:
-    """Change whether the API server serves the kinds of an operator's group, and wait until it does as told."""
+    """Change whether the API server serves the kinds of an operator's group, and wait until it takes effect."""
     group = GROUPS[operator]
     for crd in cluster.get("customresourcedefinitions")["items"]:
         if crd["spec"]["group"] == group:
@@ -75,7 +75,7 @@ def serve(cluster: Cluster, operator: str, served: bool) -> None:
 
 
 def job_of(run: str, made: Object) -> Object:
-    """A job as a step of a run would have made it."""
+    """A job as a step of a run creates it."""
     return {**made, "metadata": {**made["metadata"], "labels": {**MANAGED_BY, RUN_LABEL: run}}}
 
 
@@ -88,13 +88,13 @@ def clean_up(team: Team, folder: Path) -> tuple[int, str]:
 
 
 def left(team: Team, *plurals: str) -> set[str]:
-    """Names of the jobs that are there and are not being deleted."""
+    """Names of the jobs that exist and are not being deleted."""
     items = team.cluster.get(",".join(plurals), namespace=team.name)["items"]
     return {one["metadata"]["name"] for one in items if "deletionTimestamp" not in one["metadata"]}
 
 
 def refused(team: Team, plural: str) -> str:
-    """What the API server says to the steps' account that asks for the jobs of a kind."""
+    """The API server's answer when the steps' account lists the jobs of a kind."""
     account = f"system:serviceaccount:{team.name}:{STEP_ACCOUNT}"
     path = {"rayjobs": "ray.io/v1", "pytorchjobs": "kubeflow.org/v1", "trainjobs": "trainer.kubeflow.org/v1alpha1"}
     where = f"/apis/{path[plural]}/namespaces/{team.name}/{plural}"
@@ -126,8 +126,8 @@ def test_a_cluster_that_lacks_an_operator_is_cleaned_up(
     assert KINDS[missing] not in log
 
 
-def test_a_kind_without_its_right_fails_in_the_end_and_by_name(team: Team, tmp_path: Path) -> None:
-    """A served kind that the Role leaves out, the first of all: the others are dealt with all the same."""
+def test_a_kind_without_its_right_fails_last_and_is_named(team: Team, tmp_path: Path) -> None:
+    """The Role leaves out a served kind, the first one: the others are cleaned up nevertheless."""
     team.install(as_values(**{"operators.kuberay": "disabled"}))
     jobs = [job_of(RUN, trainjob("t", "runtime")), job_of(RUN, pytorchjob("p"))]
     team.cluster.apply(training_runtime("runtime"), *jobs, namespace=team.name)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.shared.store import ATTEMPTS_VARIABLE
+from components.shared.store.attempts import ATTEMPTS_VARIABLE
 from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.kubeflow.run import TaskFailedError
 from tests.cluster.training import TrainRun, continued_from
@@ -20,8 +20,8 @@ def test_killed_component_pod_is_retried_and_finds_its_job(training: TrainRun) -
     assert after["metadata"]["uid"] == job["metadata"]["uid"], "one job, not two"
 
 
-def test_step_tries_again_within_its_pod_where_argo_starts_none_again(training: TrainRun) -> None:
-    """Its job lost a pod more often than it may be restarted; with OnError the step's own end would be final."""
+def test_step_retries_within_its_pod_where_argo_does_not(training: TrainRun) -> None:
+    """Its job has used up its restarts; with OnError the step's own failure would be final."""
     run = training.begin(restarts=0).run
     pod = training.start_and_wait_for_checkpoint()
     victim = next(name for each in training.pods_of_jobs() if "-node-0-1" in (name := each["metadata"]["name"]))
@@ -31,14 +31,14 @@ def test_step_tries_again_within_its_pod_where_argo_starts_none_again(training: 
     assert continued_from(run.log(pod)) >= 5 and len(training.jobs()) == 1
 
 
-def test_step_whose_store_is_away_tries_again_within_its_pod(training: TrainRun, s3_proxy: FaultProxy) -> None:
+def test_step_whose_store_is_down_retries_within_its_pod(training: TrainRun, s3_proxy: FaultProxy) -> None:
     run = training.begin(endpoint=s3_proxy.endpoint).run
     task = run.task("collect")
-    # A patient client would sit the outage out by itself.
+    # A client with many retries would outlast the outage by itself.
     next(one for one in task.executor["env"] if one["name"] == ATTEMPTS_VARIABLE)["value"] = "1"
     with s3_proxy.unavailable():
         pod = run.start_pod(task)
-        training.wait_for("retry 1 of 2 in this pod, in 30 s", pod)
+        training.wait_for("retry 1 of 2 in this pod in 30 s", pod)
     assert run.wait(pod) == "Succeeded", run.log(pod)
     assert s3_proxy.requests_refused > 0 and "FAILED" not in run.log(pod)
 
@@ -73,13 +73,13 @@ def test_exit_handler_ends_the_job_of_a_step_that_could_not(training: TrainRun) 
     training.wait_until_nothing_is_left()
 
 
-def test_deleted_run_takes_its_job_along(training: TrainRun) -> None:
+def test_deleting_a_run_deletes_its_job(training: TrainRun) -> None:
     run = training.begin().run
     training.start_and_wait_for_checkpoint()
     run.delete()
     training.wait_until_nothing_is_left()
 
 
-def test_retry_hours_later_is_still_allowed(training: TrainRun) -> None:
+def test_retry_hours_later_is_allowed(training: TrainRun) -> None:
     policy = training.begin().run.task("train").spec["retryPolicy"]
     assert float(policy["backoffMaxDuration"].removesuffix("s")) >= 24 * 3600

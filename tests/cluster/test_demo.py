@@ -1,4 +1,4 @@
-"""The demo's whole recipe on the cluster: a RayJob, two-node TrainJobs and plain pods that meet in S3 alone.
+"""The demo's complete recipe on the cluster: a RayJob, two-node TrainJobs and plain pods that share only S3.
 
 The chart fills the namespace, whose pods are restricted.
 """
@@ -20,18 +20,18 @@ from tests.cluster.storage import Storage
 from tests.cluster.team import RELEASE, new_team, site_values
 
 STUDY = Path(__file__).parents[2] / "benchmarks" / "results" / "demo_study.json"
-# The whole recipe runs in the first test's set-up: once, and before all other tests, since nothing takes as long.
+# The recipe runs once, in the set-up of the first test and before all other tests, since nothing takes as long.
 pytestmark = [pytest.mark.timeout(3000), pytest.mark.long]
 
 NOISE = 4.0
-"""How far from the study's mean a score may lie, in standard deviations (and at least 3 points of 100)."""
+"""Largest distance of a score from the study's mean, in standard deviations (and at least 3 points of 100)."""
 
 
 @pytest.fixture(scope="module")
 def finished(
     images: None, cluster: Cluster, storage: Storage, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Namespace, Run]]:
-    """The recipe run to its end in a namespace that the chart filled, with the chart's account and placement."""
+    """The recipe, run to its end in a namespace of the chart, with the chart's account and placement."""
     folder = tmp_path_factory.mktemp("demo")
     with new_team(cluster, storage) as team:
         team.install(as_values(**site_values(team, storage), **small_jobs()))
@@ -44,7 +44,7 @@ def finished(
 
 
 def small_jobs() -> dict[str, Any]:
-    """Values of the chart that ask for as little as the small placement does: a head and a worker, two nodes."""
+    """Values of the chart that request as little as the small placement: a head and a worker, two nodes."""
     small = yaml.safe_load(PLACEMENT.read_text())
     for job in small["jobs"].values():
         del job["pods"]["image"]
@@ -62,13 +62,14 @@ def report(finished: tuple[Namespace, Run], storage: Storage) -> dict[str, Any]:
     return dict(json.loads(body))
 
 
-def test_every_task_came_to_its_end(finished: tuple[Namespace, Run]) -> None:
+def test_every_task_succeeds(finished: tuple[Namespace, Run]) -> None:
     _, run = finished
-    expected = {"collect", "curate", "synthesize", "select", "evaluate", "publish"}
-    assert expected | {"train", "train-2", "train-3", "merge", "merge-2", "merge-3"} == run.made.keys()
+    expected = {"collect", "curate", "synthesize", "select", "compare", "publish"}
+    expected |= {"train", "train-2", "train-3", "merge", "merge-2", "merge-3"}
+    assert expected | {"evaluate", *(f"evaluate-{number}" for number in range(2, 8))} == run.made.keys()
 
 
-def test_jobs_are_what_the_placement_asks_for(finished: tuple[Namespace, Run]) -> None:
+def test_jobs_are_as_the_placement_says(finished: tuple[Namespace, Run]) -> None:
     own, run = finished
     rayjobs = own.cluster.get("rayjobs", namespace=own.name)["items"]
     trainjobs = own.cluster.get("trainjobs", namespace=own.name)["items"]
@@ -76,17 +77,17 @@ def test_jobs_are_what_the_placement_asks_for(finished: tuple[Namespace, Run]) -
     labels = [job["metadata"]["labels"]["tutelage.dev/run"] for job in [*rayjobs, *trainjobs]]
     assert set(labels) == {run.name}
     owners = [job["metadata"]["ownerReferences"][0]["name"] for job in [*rayjobs, *trainjobs]]
-    assert set(owners) == {run.name}, "who deletes the run deletes its jobs"
+    assert set(owners) == {run.name}, "deleting the run deletes its jobs"
 
 
-def test_every_pod_is_of_the_charts_account(finished: tuple[Namespace, Run]) -> None:
+def test_every_pod_has_the_charts_account(finished: tuple[Namespace, Run]) -> None:
     own, _ = finished
     pods = own.cluster.get("pods", namespace=own.name)["items"]
     assert pods and {pod["spec"]["serviceAccountName"] for pod in pods} == {RELEASE}
 
 
 def test_report_has_the_shape_of_a_local_run(report: dict[str, Any]) -> None:
-    from pipelines.schemas import schema_of
+    from pipelines.recipe.schemas import schema_of
 
     assert set(schema_of("report")["required"]) <= report.keys()
     names = [variant["name"] for variant in report["variants"]]
@@ -94,7 +95,7 @@ def test_report_has_the_shape_of_a_local_run(report: dict[str, Any]) -> None:
     assert sorted(names) == sorted(["base", "sft", "kto", "sft-kto", "half", "twentieth", "ties"])
 
 
-def test_scores_lie_within_the_noise_of_the_study(report: dict[str, Any]) -> None:
+def test_scores_are_within_the_noise_of_the_study(report: dict[str, Any]) -> None:
     study = json.loads(STUDY.read_text())["variants"]
     for variant in report["variants"]:
         score = 100 * next(score["value"] for score in variant["scores"] if score["benchmark"] == "demo")
@@ -102,7 +103,7 @@ def test_scores_lie_within_the_noise_of_the_study(report: dict[str, Any]) -> Non
         assert abs(score - mean) <= max(NOISE * deviation, 3.0), variant["name"]
 
 
-def test_no_secret_in_what_the_run_wrote(finished: tuple[Namespace, Run], storage: Storage) -> None:
+def test_the_run_writes_no_secret(finished: tuple[Namespace, Run], storage: Storage) -> None:
     own, run = finished
     assert not any(storage.secret in run.log(pod) for pod in run.pods)
     for page in storage.client.get_paginator("list_objects_v2").paginate(Bucket=own.bucket):

@@ -1,4 +1,4 @@
-"""`tutelage doctor --cluster` looks at a real cluster, and names what is missing with its remedy."""
+"""`tutelage doctor --cluster` checks a real cluster, and names what is missing with its remedy."""
 
 import json
 import os
@@ -32,9 +32,9 @@ class Doctor:
         self.namespace, self.placement, self.kubeconfig = namespace, placement, kubeconfig
 
     def findings(self) -> tuple[int, str, dict[str, bool]]:
-        """Exit code, the text, and each finding by its name: whether it is good."""
+        """Exit code, text, and for each finding by name whether it is good."""
         where = ["--placement", str(self.placement), "--store", f"{self.namespace.store}/demo"]
-        command = [sys.executable, "-m", "pipelines.cli", "doctor", "--cluster", str(RECIPE), *where]
+        command = [sys.executable, "-m", "pipelines.cli.main", "doctor", "--cluster", str(RECIPE), *where]
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
         lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
@@ -42,13 +42,13 @@ class Doctor:
         return done.returncode, done.stdout + done.stderr, found
 
 
-def test_cluster_that_has_everything(doctor: Doctor) -> None:
+def test_a_complete_cluster(doctor: Doctor) -> None:
     code, text, found = doctor.findings()
     assert code == 0, text
     assert all(found.values()), text
     assert "RayJob" in text and "TrainJob" in text and "runtimePatches" in text and "conditional put" in text
     left = doctor.namespace.cluster.get("pods", namespace=doctor.namespace.name)["items"]
-    assert not left, "the pods that it looked with are gone"
+    assert not left, "the pods of its checks are gone"
 
 
 def test_what_is_missing_is_named(doctor: Doctor) -> None:
@@ -59,6 +59,6 @@ def test_what_is_missing_is_named(doctor: Doctor) -> None:
     assert code == 1
     bad = " ".join(name for name, good in found.items() if not good)
     assert S3_SECRET in bad and "tutelage" in bad, text
-    assert "right to trainjobs.trainer.kubeflow.org" in bad, "the administrator who asks has it, the steps do not"
+    assert "right to trainjobs.trainer.kubeflow.org" in bad, "the administrator has the right, the steps do not"
     assert f"service account {doctor.namespace.name}/{STEP_ACCOUNT} may not create" in text
     assert "trainingruntime.yaml" in text

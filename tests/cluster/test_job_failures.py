@@ -1,4 +1,4 @@
-"""How jobs end badly on a real cluster: each failure is told for what it is, and nothing is left running."""
+"""How jobs fail on a real cluster: each failure is reported as what it is, and nothing is left running."""
 
 import time
 
@@ -15,11 +15,11 @@ def test_exit_code_and_last_lines_of_the_first_failed_pod(namespace: Namespace, 
     assert job.ended() == 1
     error = job.log[job.log.index("FAILED job ") :]
     assert "exit code 7" in error and "FAILED on purpose" in error and job.name in error
-    assert "starting again" not in job.log, "a program's own failure is not tried again"
+    assert "starting again" not in job.log, "a program's own failure is not retried"
     assert job.log.count("before the end") >= 1, "the job's log is in the step's"
 
 
-def test_out_of_memory_is_tried_again_and_named(namespace: Namespace, start: Start) -> None:
+def test_out_of_memory_is_retried_and_named(namespace: Namespace, start: Start) -> None:
     job = start(small_job(namespace, "x = bytearray(3 * 10**9)", pods={"memory": "700Mi"}))
     assert job.ended() == 1
     assert "starting again, 1 of 1" in job.log
@@ -27,7 +27,7 @@ def test_out_of_memory_is_tried_again_and_named(namespace: Namespace, start: Sta
     assert "OOMKilled" in error and "launch.pods.memory" in error and "2 times" in error
 
 
-def test_pod_that_fills_its_scratch_is_evicted_tried_again_and_named(namespace: Namespace, start: Start) -> None:
+def test_pod_that_fills_its_scratch_is_evicted_retried_and_named(namespace: Namespace, start: Start) -> None:
     statement = "import time; open('/tmp/large', 'wb').write(bytes(80 * 2**20)); time.sleep(300)"
     job = start(small_job(namespace, statement, pods={"scratch": "30Mi"}))
     assert job.ended() == 1
@@ -42,13 +42,13 @@ def test_image_that_the_registry_lacks_ends_the_job_early(
     began = time.monotonic()
     job = start(small_job(namespace, "pass", start_seconds=3600, pods={"image": f"{empty_registry}/no-such/image:1"}))
     assert job.ended() == 1
-    assert time.monotonic() - began < 300, "long before the hour that pods may take to start"
+    assert time.monotonic() - began < 300, "long before start_seconds, an hour here"
     error = job.log[job.log.index("FAILED ") :]
     assert f"{empty_registry}/no-such/image:1" in error and "not found" in error
     wait_for("the job to be gone", lambda: job.resource() is None and not job.pods(), 90, job.state)
 
 
-def test_registry_that_cannot_be_reached_is_told_at_once(namespace: Namespace, start: Start) -> None:
+def test_registry_that_cannot_be_reached_is_reported_at_once(namespace: Namespace, start: Start) -> None:
     job = start(small_job(namespace, "pass", start_seconds=25, pods={"image": "localhost:9/no-such/image:1"}))
     job.says("connection refused", 60)
     assert job.ended(120) == 1
@@ -57,7 +57,7 @@ def test_registry_that_cannot_be_reached_is_told_at_once(namespace: Namespace, s
     wait_for("the job to be gone", lambda: job.resource() is None and not job.pods(), 90, job.state)
 
 
-def test_unschedulable_job_is_reported_at_once_in_the_schedulers_words(namespace: Namespace, start: Start) -> None:
+def test_unschedulable_job_is_reported_at_once_with_the_schedulers_message(namespace: Namespace, start: Start) -> None:
     job = start(small_job(namespace, "pass", start_seconds=20, pods={"node_selector": {"no-such": "label"}}))
     job.says("node affinity", 60)
     assert job.ended(90) == 1
@@ -76,27 +76,27 @@ def test_missing_secret_key_is_named(namespace: Namespace, start: Start) -> None
 def test_deadline_ends_the_job(namespace: Namespace, start: Start) -> None:
     job = start(small_job(namespace, "import time; time.sleep(600)", timeout_seconds=15))
     assert job.ended() == 1
-    assert "ran past its 15 s" in job.log and "launch.timeout_seconds" in job.log
+    assert "ran longer than 15 s" in job.log and "launch.timeout_seconds" in job.log
     wait_for("the job to be gone", lambda: job.resource() is None and not job.pods(), 90, job.state)
 
 
-def test_waiting_in_a_queue_is_not_running(namespace: Namespace, start: Start) -> None:
+def test_time_in_a_queue_is_not_running_time(namespace: Namespace, start: Start) -> None:
     statement = "print('released'); import time; time.sleep(1)"
     job = start(small_job(namespace, statement, timeout_seconds=60, pods={"queue": "teams"}))
     job.says("waits in the queue", 60)
     time.sleep(65)
-    assert job.process.poll() is None, "longer than the running limit, and still waiting"
+    assert job.process.poll() is None, "longer than timeout_seconds, and still waiting"
     assert not job.pods()
-    # What Kueue does when it admits a workload.
+    # As Kueue does when it admits a workload.
     namespace.kubectl("patch", job.plural, job.name, "--type=merge", "-p", '{"spec":{"suspend":false}}')
     assert job.ended() == 0, job.log
     assert "released" in job.log
 
 
-def test_queue_has_a_limit_of_its_own(namespace: Namespace, start: Start) -> None:
+def test_queue_has_its_own_limit(namespace: Namespace, start: Start) -> None:
     job = start(small_job(namespace, "pass", queue_seconds=10, pods={"queue": "teams"}))
     assert job.ended(120) == 1
-    assert "waited in the queue past its 10 s" in job.log
+    assert "waited in the queue for longer than 10 s" in job.log
     wait_for("the job to be gone", lambda: job.resource() is None, 60, job.state)
 
 

@@ -1,4 +1,4 @@
-"""Jobs live through what happens to a cluster: lost pods, restarted servers, tokens that end, steps that are killed."""
+"""Jobs survive what happens on a cluster: lost pods, restarted servers, expired tokens, killed steps."""
 
 import json
 import signal
@@ -16,7 +16,7 @@ LONG = "import time; print('at work', flush=True); time.sleep({seconds}); print(
 
 
 @pytest.mark.parametrize("launcher", ["TrainJob", "PyTorchJob"])
-def test_deleted_worker_starts_the_job_again(namespace: Namespace, start: Start, launcher: str) -> None:
+def test_job_restarts_after_losing_a_worker(namespace: Namespace, start: Start, launcher: str) -> None:
     job = start(small_job(namespace, LONG.format(seconds=40), launcher=launcher, nodes=2))
     job.says("at work")
     wait_for("two pods", lambda: len(job.running_pods()) == 2, 60, job.state)
@@ -25,10 +25,10 @@ def test_deleted_worker_starts_the_job_again(namespace: Namespace, start: Start,
     job.says("starting again, 1 of 1")
     assert job.ended() == 0, job.log
     assert "work is done" in job.log
-    assert job.resource() is not None, "it is kept for its time to live"
+    assert job.resource() is not None, "it is kept for ttl_seconds"
 
 
-def test_killed_process_starts_the_job_again(own_node: Cluster, namespace: Namespace, start: Start) -> None:
+def test_job_restarts_after_a_process_is_killed(own_node: Cluster, namespace: Namespace, start: Start) -> None:
     job = start(small_job(namespace, LONG.format(seconds=20)))
     job.says("at work")
     faults.kill_container(namespace.name, job.running_pods()[0])
@@ -37,7 +37,7 @@ def test_killed_process_starts_the_job_again(own_node: Cluster, namespace: Names
 
 
 SLOT = "tests.tutelage.dev/slot"
-"""A resource of which the node has one, so that one pod can take another's place and no bystander's."""
+"""A resource of which the node has one unit, so that one pod preempts the other and no third one."""
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def one_slot(own_node: Cluster) -> Iterator[Cluster]:
     own_node.kubectl(*patch, f'{{"status":{{"capacity":{{"{SLOT}":null}}}}}}')
 
 
-def test_preempted_job_starts_again_when_there_is_room(one_slot: Cluster, namespace: Namespace, start: Start) -> None:
+def test_preempted_job_restarts_when_there_is_capacity(one_slot: Cluster, namespace: Namespace, start: Start) -> None:
     pods = {"gpus": 1, "gpu_resource": SLOT, "priority_class": "tutelage-tests-low"}
     job = start(small_job(namespace, LONG.format(seconds=20), launcher="PyTorchJob", pods=pods))
     job.says("at work")
@@ -65,7 +65,7 @@ def test_preempted_job_starts_again_when_there_is_room(one_slot: Cluster, namesp
     assert "work is done" in job.log
 
 
-def test_drained_node_costs_a_new_start(namespace: Namespace, start: Start) -> None:
+def test_job_restarts_after_its_node_is_drained(namespace: Namespace, start: Start) -> None:
     job = start(small_job(namespace, LONG.format(seconds=20)))
     job.says("at work")
     (victim,) = job.running_pods()
@@ -114,7 +114,7 @@ def test_api_server_restarts(own_node: Cluster, namespace: Namespace, start: Sta
     job.says("at work")
     faults.restart_api_server(down_seconds=8)
     assert job.ended() == 0, job.log
-    assert job.log.count("work is done") == 1, "the log goes on where it broke, and repeats no line"
+    assert job.log.count("work is done") == 1, "the log continues where it broke, and repeats no line"
 
 
 @pytest.mark.alone
@@ -123,7 +123,7 @@ def test_operator_restarts(own_node: Cluster, namespace: Namespace, start: Start
     job = start(small_job(namespace, LONG.format(seconds=10), launcher=launcher))
     job.says("at work")
     with faults.operator_stopped(operator):
-        job.says("work is done")  # it ends while nobody writes that down
+        job.says("work is done")  # it ends while its operator is down
     assert job.ended() == 0, job.log
 
 
@@ -135,7 +135,7 @@ def test_token_expires(images: None, namespace: Namespace, tmp_path: Path) -> No
     job = StartedJob(namespace, small_job(namespace, LONG.format(seconds=45)), kubeconfig, tmp_path)
     try:
         job.says("at work")
-        # The kubelet writes a new token before the old one ends; the old one ends with what it is bound to.
+        # The kubelet writes a new token before the old one expires; the old one expires with the object it is bound to.
         (tmp_path / "token").write_text(new_token(namespace))
         namespace.kubectl("delete", "secret", "life-of-the-token")
         assert job.ended() == 0, job.log

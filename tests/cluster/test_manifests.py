@@ -1,4 +1,4 @@
-"""What `k8s/` and the charts ship, as a real API server with the operators' webhooks takes it: by dry runs."""
+"""A real API server with the operators' webhooks accepts what `k8s/` and the charts ship, in dry runs."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ from tests.manifests.versions import NEWER_KUEUE
 QUEUE = K8S / "samples" / "kueue"
 QUEUE_KINDS = ("ResourceFlavor", "ClusterQueue", "LocalQueue", "WorkloadPriorityClass")
 OPTIONAL = {"monitoring.coreos.com", "external-secrets.io", "kueue.x-k8s.io"}
-"""Groups that a chart has objects of when a site says so, and that no test cluster serves."""
+"""Groups of a chart's optional objects that no test cluster serves."""
 
 AWAY = r"refused|Unable to connect|unexpected EOF|TLS handshake|failed calling webhook|etcdserver|timed out"
 AWAY_SECONDS = 180.0
@@ -40,7 +40,7 @@ class Space:
         self.cluster, self.name = cluster, f"test-{uuid.uuid4().hex[:8]}"
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
-        """kubectl in the namespace; waits for a cluster that is away. Its words are the failure's."""
+        """Run kubectl in the namespace; waits for a cluster that is down. Its output is the failure's message."""
         deadline = time.monotonic() + AWAY_SECONDS
         while True:
             try:
@@ -51,14 +51,14 @@ class Space:
                 time.sleep(3)
 
     def accepts(self, *objects: Object) -> None:
-        """Assert that the API server and the webhooks would take the objects, with no field unknown."""
-        assert objects, "there is nothing to look at"
+        """Assert that the API server and the webhooks would accept the objects, without unknown fields."""
+        assert objects, "there are no objects"
         listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         checks = ("--server-side", "--force-conflicts", "--validate=strict", "--dry-run=server")
         self.kubectl("apply", *checks, "-f", "-", text=listed)
 
     def serves(self, api_version: str, kind: str) -> bool:
-        """Whether the cluster has a kind; those of Kubernetes' own groups it has."""
+        """Whether the cluster serves a kind; it serves all of Kubernetes' own groups."""
         group = api_version.rpartition("/")[0]
         if "." not in group or (group.endswith(".k8s.io") and "x-k8s" not in group):
             return True
@@ -79,7 +79,7 @@ def made(cluster: Cluster) -> Iterator[Space]:
 
 @pytest.fixture(scope="module")
 def space(cluster: Cluster) -> Iterator[Space]:
-    """One that `k8s/base` is applied to for real: webhooks look for the runtime that a TrainJob names."""
+    """A namespace with `k8s/base` applied: webhooks look for the runtime that a TrainJob names."""
     with made(cluster) as own:
         own.kubectl("apply", "--server-side", "-k", str(K8S / "base"))
         own.kubectl("apply", "--server-side", "-f", str(K8S / "samples" / "trainingruntime-gpu.yaml"))
@@ -88,7 +88,7 @@ def space(cluster: Cluster) -> Iterator[Space]:
 
 @pytest.fixture
 def bare(cluster: Cluster) -> Iterator[Space]:
-    """One with nothing in it."""
+    """An empty namespace."""
     with made(cluster) as own:
         yield own
 
@@ -109,7 +109,7 @@ def test_a_file(space: Space, path: Path) -> None:
     space.accepts(*objects)
 
 
-def test_one_shape_of_trainjob_is_this_clusters(space: Space) -> None:
+def test_the_cluster_serves_one_shape_of_trainjob(space: Space) -> None:
     shapes = [yaml.safe_load(path.read_text()) for path in (K8S / "samples").glob("trainjob-*.yaml")]
     assert any(_fields_of_trainjobs(space) >= each["spec"].keys() for each in shapes)
 
@@ -119,7 +119,7 @@ def test_a_chart(space: Space, values: Path) -> None:
     objects = templated(values.parents[1], "--values", values, namespace=space.name)
     left_out = [each for each in objects if not space.serves(each["apiVersion"], each["kind"])]
     assert {each["apiVersion"].partition("/")[0] for each in left_out} <= OPTIONAL
-    # A pod is refused whose account is not there.
+    # A pod is refused when its account does not exist.
     accounts = [each for each in objects if each["kind"] == "ServiceAccount"]
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": accounts})
     space.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=listed)
@@ -128,7 +128,7 @@ def test_a_chart(space: Space, values: Path) -> None:
 
 @pytest.mark.alone
 def test_the_queue(space: Space) -> None:
-    """Kueue's own definitions are there for this test, unless the cluster has Kueue."""
+    """Kueue's own definitions are applied for this test, unless the cluster has Kueue."""
     versions = [line for line in space.kubectl("api-versions").split() if line.startswith("kueue.x-k8s.io/")]
     if versions and "kueue.x-k8s.io/v1beta2" not in versions:
         pytest.skip(f"needs Kueue 0.15 or later: this cluster's serves {', '.join(versions)}")
@@ -153,7 +153,7 @@ class TestInstall:
 
     @pytest.fixture
     def install(self, bare: Space, cluster: Cluster, tmp_path: Path) -> Callable[..., str]:
-        """Runs it for the namespace, both as the team's and as the S3 server's."""
+        """Runs it for the namespace, as the team's and as the S3 server's."""
         kubectl = built(KUBERNETES, "kubectl")
         programs = tmp_path / "programs"
         programs.mkdir()
@@ -184,7 +184,7 @@ class TestInstall:
         assert "secret/s3-keys created (server dry run)" in said
         assert "No resources" in self._left(bare)
 
-    def test_the_store_and_what_a_team_gets_of_it(self, bare: Space, install: Callable[..., str]) -> None:
+    def test_the_store_and_a_teams_access_to_it(self, bare: Space, install: Callable[..., str]) -> None:
         install("storage", "namespace")
         first = self._secrets(bare)
         install("storage", "namespace")

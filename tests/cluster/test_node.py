@@ -1,4 +1,4 @@
-"""The cluster of the tests is a real one: its operators judge and act, its faults are faults, and it leaves nothing."""
+"""The tests' cluster is a real one: its operators and webhooks work, its faults are real, and it leaves nothing."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.alone
 
 
 def eventually(what: str, holds: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
-    """Wait for something; returns what it gave when it held."""
+    """Wait until a function returns something true; returns that."""
     deadline = time.monotonic() + seconds
     while not (found := holds()):
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain for {what}"
@@ -40,14 +40,14 @@ def eventually(what: str, holds: Callable[[], Any], seconds: float = PATIENCE_SE
 
 
 def apply(namespace: Namespace, *objects: Object, dry_run: bool = False) -> str:
-    """Apply objects; returns all that the API server and the webhooks say."""
+    """Apply objects; returns all output of the API server and the webhooks."""
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
     mode = ["--dry-run=server"] if dry_run else []
     return namespace.kubectl("apply", "--server-side", *mode, "-f", "-", text=text, check=False)
 
 
 @pytest.mark.parametrize("kind", JOBS)
-def test_an_operator_s_kind_is_served_and_its_webhook_admits_a_sound_job(namespace: Namespace, kind: str) -> None:
+def test_an_operator_s_kind_is_served_and_its_webhook_admits_a_valid_job(namespace: Namespace, kind: str) -> None:
     apply(namespace, training_runtime("torch"))
     assert "serverside-applied (server dry run)" in apply(namespace, JOBS[kind]("sound"), dry_run=True)
 
@@ -67,7 +67,7 @@ POD_LABELS = {
 
 
 @pytest.mark.parametrize("kind", POD_LABELS)
-def test_operators_make_pods_that_the_restricted_standard_admits(namespace: Namespace, kind: str) -> None:
+def test_operators_create_pods_that_pass_the_restricted_standard(namespace: Namespace, kind: str) -> None:
     apply(namespace, training_runtime("torch"), JOBS[kind]("live"))
     made = ["get", "pods", "-o", "jsonpath={.items[*].status.phase}", "-l", POD_LABELS[kind]]
     eventually("two pods", lambda: len(namespace.kubectl(*made).split()) == 2)
@@ -92,7 +92,7 @@ def test_the_storage_is_not_trusted_without_its_authority(storage: Storage) -> N
         client.list_buckets()
 
 
-def test_the_proxy_refuses_and_cuts_on_command(namespace: Namespace, storage: Storage, s3_proxy: FaultProxy) -> None:
+def test_the_proxy_fails_on_demand(namespace: Namespace, storage: Storage, s3_proxy: FaultProxy) -> None:
     client = _client(storage, s3_proxy.endpoint, verify=str(storage.authority))
     body = b"x" * 3_000_000
     client.put_object(Bucket=namespace.bucket, Key="through", Body=body)

@@ -1,4 +1,4 @@
-"""Jobs in the queue of a real Kueue: they wait for as long as it takes, and live through being sent back into it."""
+"""Jobs in the queue of a real Kueue: they wait as long as it takes, and survive being evicted into it again."""
 
 import time
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ URGENT = 7
 
 @pytest.fixture(scope="module")
 def kueue(own_node: Cluster) -> Iterator[Cluster]:
-    """The cluster with Kueue, a flavor and a queue for all namespaces."""
+    """The cluster with Kueue, a ResourceFlavor and a queue for all namespaces."""
     with kueue_installed():
         own_node.apply(resource_flavor("any"))
         own_node.apply(cluster_queue("all", flavor="any"))
@@ -27,31 +27,31 @@ def kueue(own_node: Cluster) -> Iterator[Cluster]:
 
 
 class Queue:
-    """The test's own queue, and the gate of the cluster's one behind it."""
+    """The test's own queue, and the stop policy of the cluster queue behind it."""
 
     def __init__(self, cluster: Cluster, namespace: Namespace) -> None:
         self.cluster, self.namespace = cluster, namespace
         cluster.apply(local_queue(QUEUE, "all"), namespace=namespace.name)
 
     def gate(self, policy: str) -> None:
-        """None lets workloads in, Hold keeps new ones out, HoldAndDrain sends those back that are in."""
+        """None admits workloads, Hold admits no new ones, HoldAndDrain evicts those that are admitted."""
         patch = f'{{"spec":{{"stopPolicy":"{policy}"}}}}'
         self.cluster.kubectl("patch", "clusterqueue", "all", "--type=merge", "-p", patch)
 
     def workload(self) -> Object:
-        """What Kueue makes of the one job of the namespace."""
+        """Kueue's Workload of the namespace's only job."""
         (found,) = self.cluster.get("workloads.kueue.x-k8s.io", namespace=self.namespace.name)["items"]
         return dict(found)
 
     def conditions(self) -> set[str]:
-        """What holds of that workload."""
+        """The true conditions of that workload."""
         found = self.workload().get("status", {}).get("conditions", [])
         return {one["type"] for one in found if one["status"] == "True"}
 
 
 @pytest.fixture
 def queue(kueue: Cluster, namespace: Namespace) -> Iterator[Queue]:
-    """A queue whose gate is open again after the test."""
+    """A queue that admits workloads again after the test."""
     made = Queue(kueue, namespace)
     yield made
     made.gate("None")
@@ -65,7 +65,7 @@ def test_job_waits_longer_than_it_may_run(queue: Queue, start: Start, launcher: 
     job = start(wanted)
     job.says("waits in the queue", 60)
     time.sleep(65)
-    assert job.process.poll() is None, "longer than the running limit, and still waiting"
+    assert job.process.poll() is None, "longer than timeout_seconds, and still waiting"
     assert not job.pods()
     assert queue.workload()["spec"]["priority"] == URGENT
     queue.gate("None")
@@ -74,7 +74,7 @@ def test_job_waits_longer_than_it_may_run(queue: Queue, start: Start, launcher: 
     wait_for("the workload to be finished", lambda: "Finished" in queue.conditions(), 60)
 
 
-def test_job_that_is_sent_back_into_the_queue_runs_again(queue: Queue, start: Start) -> None:
+def test_job_that_is_evicted_into_the_queue_runs_again(queue: Queue, start: Start) -> None:
     statement = "import time; print('at work', flush=True); time.sleep(20); print('work is done', flush=True)"
     job = start(small_job(queue.namespace, statement, pods={"queue": QUEUE}))
     job.says("at work")
@@ -84,4 +84,4 @@ def test_job_that_is_sent_back_into_the_queue_runs_again(queue: Queue, start: St
     queue.gate("None")
     assert job.ended() == 0, job.log + job.state()
     assert job.log.count("work is done") == 1
-    assert "starting again" not in job.log, "the queue's decision costs none of the job's restarts"
+    assert "starting again" not in job.log, "an eviction by the queue does not count as a restart"

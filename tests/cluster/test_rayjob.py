@@ -1,4 +1,4 @@
-"""RayJobs on a real KubeRay: the driver is heard, a lost head costs a new start, and Ray heals a lost worker."""
+"""RayJobs on a real KubeRay: the driver's log is relayed, a lost head restarts the driver, Ray replaces a worker."""
 
 from tests.cluster.access import Namespace
 from tests.cluster.jobs import Start, ray_job, wait_for
@@ -29,7 +29,7 @@ print(ray.get(work.remote()), flush=True)
 """
 
 
-def test_driver_is_heard_and_its_failure_told(namespace: Namespace, start: Start) -> None:
+def test_the_drivers_log_and_failure_are_relayed(namespace: Namespace, start: Start) -> None:
     job = start(ray_job(namespace, COUNT_NODES))
     assert job.ended() == 1
     assert "nodes: 2" in job.log, "a head and a worker"
@@ -37,7 +37,7 @@ def test_driver_is_heard_and_its_failure_told(namespace: Namespace, start: Start
     assert "starting again" not in job.log
 
 
-def test_lost_head_costs_a_new_start_of_the_driver(namespace: Namespace, start: Start) -> None:
+def test_the_driver_restarts_after_losing_its_head(namespace: Namespace, start: Start) -> None:
     job = start(ray_job(namespace, WORK))
     job.says("task begins")
     (head,) = (name for name in job.running_pods() if "-head-" in name)
@@ -47,7 +47,7 @@ def test_lost_head_costs_a_new_start_of_the_driver(namespace: Namespace, start: 
     assert "task is done" in job.log
 
 
-def test_lost_worker_is_healed_by_ray(namespace: Namespace, start: Start) -> None:
+def test_ray_replaces_a_lost_worker(namespace: Namespace, start: Start) -> None:
     job = start(ray_job(namespace, WORK))
     job.says("task begins")
     (worker,) = (name for name in job.running_pods() if "-worker-" in name)

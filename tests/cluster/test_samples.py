@@ -1,4 +1,4 @@
-"""The samples run as they are; names of images, of the store and its address are the test's."""
+"""The samples run unchanged, but for the names of images, the store and its address."""
 
 import pytest
 
@@ -13,7 +13,7 @@ ENDS = {
     "trainjob-sft-zero2.yaml": ("trainjob/sample-sft-zero2", "condition=Complete", "train/sft-zero2"),
     "rayjob.yaml": ("rayjob/sample-synthesize", "jsonpath={.status.jobStatus}=SUCCEEDED", "synthesize/sample"),
 }
-"""By sample: the resource, how it ends well, and where its result lies."""
+"""By sample: the resource, its condition of success, and where its result is stored."""
 
 
 @pytest.mark.parametrize("name", ENDS)
@@ -39,7 +39,7 @@ def _give_keys(namespace: Namespace, storage: Storage) -> None:
 
 
 def _fitted(text: str, namespace: Namespace, storage: Storage) -> str:
-    """A manifest for this namespace; pods ask for less, since all share two cores."""
+    """A manifest for this namespace; pods request less, since all share two cores."""
     changed = {
         ROOT: f"{namespace.store}/samples",
         PODS["environment"]["AWS_ENDPOINT_URL"]: storage.endpoint,

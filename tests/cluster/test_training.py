@@ -1,4 +1,4 @@
-"""Trainings go on from the newest whole checkpoint in the store, whatever happens to their pods and to the store."""
+"""Trainings continue from the newest complete checkpoint in the store, whatever happens to their pods and the store."""
 
 import time
 
@@ -15,7 +15,7 @@ FAULT_SECONDS = 60.0
 
 
 @pytest.mark.parametrize("method", ["sft", "kto"])
-def test_killed_worker_costs_one_checkpoint_interval_at_most(training: TrainRun, method: str) -> None:
+def test_a_killed_worker_costs_at_most_one_checkpoint_interval(training: TrainRun, method: str) -> None:
     pod = training.begin(method=method).start_and_wait_for_checkpoint()
     training.wait_for("checkpoint at step 15", pod)
     victim = next(name for pod in training.pods_of_jobs() if "-node-0-1" in (name := pod["metadata"]["name"]))
@@ -23,12 +23,12 @@ def test_killed_worker_costs_one_checkpoint_interval_at_most(training: TrainRun,
     training.namespace.kubectl("delete", "pod", victim, "--grace-period=0", "--force", "--wait=false")
     assert training.run.wait(pod) == "Succeeded", training.run.log(pod)
     log = training.run.log(pod)
-    assert continued_from(log) >= before - 2 * SETTINGS["checkpoint_steps"], "the upload under way and one interval"
+    assert continued_from(log) >= before - 2 * SETTINGS["checkpoint_steps"], "the upload in progress and one interval"
     assert training.model(pod)["steps"] == STEPS
 
 
 @pytest.mark.parametrize(("nodes", "then"), [(2, 1), (1, 2)])
-def test_training_goes_on_with_another_number_of_ranks(training: TrainRun, nodes: int, then: int) -> None:
+def test_training_continues_with_another_number_of_ranks(training: TrainRun, nodes: int, then: int) -> None:
     first = training.begin(nodes=nodes).start_and_wait_for_checkpoint()
     training.wait_for("checkpoint at step 15", first)
     training.run.cancel()

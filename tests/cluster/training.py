@@ -1,6 +1,6 @@
-"""A run that stands before its training: the select step's output is in the store, as Kubeflow would hand it over.
+"""A run right before its training: the select step's output is in the store, as Kubeflow would hand it over.
 
-The training is a two-node TrainJob of some 60 steps, unless a test asks for another.
+The training is a two-node TrainJob of about 60 steps, unless a test changes it.
 """
 
 from collections.abc import Callable
@@ -9,14 +9,15 @@ from typing import Any
 
 from kubernetes import client, config
 
-from components.shared.manifest import load_manifest
-from components.shared.output import Output
+from components.shared.outputs.library import Library
+from components.shared.outputs.output import Output
 from components.shared.rows import KtoRow, Message, Scores, SftRow
 from components.shared.settings import Settings
+from components.shared.step import Product
 from tests.cluster.access import Namespace, Object
 from tests.cluster.demo import compile_demo, placement_for
 from tests.cluster.jobs import PLURALS, wait_for
-from tests.cluster.kubeflow.compiled import Outcome, read_compiled
+from tests.cluster.kubeflow.compiled import TaskOutputs, read_compiled
 from tests.cluster.kubeflow.run import Run
 from tests.cluster.storage import Storage
 
@@ -25,12 +26,12 @@ SETTINGS = {
     "learning_rate": 1e-3,
     "epochs": 3,
     "global_batch": 8,
-    "cutoff": 64,
+    "max_length": 64,
     "precision": "fp32",
     "gradient_checkpointing": False,
     "checkpoint_steps": 5,
-    "kto": {"kl_batch": 8},
 }
+OWN_SETTINGS: dict[str, dict[str, Any]] = {"sft": {}, "kto": {"kto": {"kl_batch": 8}}}
 CONTINUED = "continuing from the checkpoint of step "
 
 
@@ -44,7 +45,7 @@ class TrainRun:
 
     def begin(self, *, method: str = "sft", endpoint: str = "", epochs: int = 3, **train: Any) -> "TrainRun":
         """Compile and register the run; `train` changes the training's launch, `endpoint` the store's address."""
-        settings = {**SETTINGS, "method": method, "epochs": epochs}
+        settings = {**SETTINGS, **OWN_SETTINGS[method], "method": method, "epochs": epochs}
         changes = {"train": {method: {"settings": settings}}, "merge": {}}
         placement = placement_for(self.storage, self._folder, train, endpoint)
         compiled = compile_demo(self.namespace, placement, self._folder, changes)
@@ -54,7 +55,7 @@ class TrainRun:
         return self
 
     def again(self, **train: Any) -> None:
-        """Compile anew, as for a second run of the same recipe on other hardware."""
+        """Compile again, as for a second run of the same recipe on other hardware."""
         placement = placement_for(self.storage, self._folder, train)
         settings = {**SETTINGS, "method": "sft"}
         changes = {"train": {"sft": {"settings": settings}}, "merge": {}}
@@ -65,17 +66,17 @@ class TrainRun:
         return self.run.start_pod(self.run.task("train"), attempt)
 
     def start_and_wait_for_checkpoint(self) -> str:
-        """Start the training, and wait until it has made a checkpoint; returns the pod's name."""
+        """Start the training, and wait for its first checkpoint; returns the pod's name."""
         pod = self.start()
         self.wait_for("checkpoint at step", pod)
         return pod
 
-    def wait_for(self, text: str, pod: str, seconds: float = 300) -> None:
-        """Wait until a pod's log holds a text."""
+    def wait_for(self, text: str, pod: str, seconds: float = 600) -> None:
+        """Wait until a pod's log contains a text."""
         wait_for(f"{text!r} in {pod}'s log", lambda: text in self.run.log(pod), seconds, lambda: self.run.log(pod))
 
     def jobs(self, kind: str = "TrainJob") -> list[Object]:
-        """The jobs that there are."""
+        """The existing jobs."""
         return list(self.namespace.cluster.get(PLURALS[kind], namespace=self.namespace.name)["items"])
 
     def pods_of_jobs(self) -> list[Object]:
@@ -84,20 +85,20 @@ class TrainRun:
         return list(self.namespace.cluster.get("pods", selector, namespace=self.namespace.name)["items"])
 
     def wait_until_nothing_is_left(self) -> None:
-        """Neither a job nor a pod of one is there."""
+        """Whether neither a job nor a pod of one exists."""
         gone: Callable[[], bool] = lambda: not self.jobs() and not self.pods_of_jobs()  # noqa: E731
         wait_for("nothing to be left", gone, 90, lambda: str(self.jobs()))
 
     def model(self, pod: str) -> dict[str, float]:
-        """The counts of the model that a finished pod made."""
+        """The counts of the model that a finished pod wrote."""
         address = self.run.outcome(pod, self.run.task("train")).parameters["Output"].removeprefix(f"{self.root}/")
-        return dict(load_manifest(self.root, address).counts)
+        return dict(Library(self.root).load(address).counts)
 
     def _put_selected(self) -> None:
-        output = Output(self.root, "select", 1, Settings(), {})
+        output = Output(Library(self.root), Product("select", 1, "selection/1"), Settings(), {})
         output.write_rows("sft/00000", [_demonstration(number) for number in range(ROWS)])
         output.write_rows("kto/00000", [_judged(number) for number in range(ROWS)])
-        manifest = output.finish("selection/1")
+        manifest = output.finish()
         key = f"kubeflow/{self.run.name}/select/dataset"
         body = manifest.model_dump_json().encode()
         self.storage.client.put_object(Bucket=self.namespace.bucket, Key=key, Body=body)
@@ -107,17 +108,17 @@ class TrainRun:
             "uri": f"{self.namespace.store}/{key}",
             "metadata": {},
         }
-        self.run.made["select"] = Outcome({}, {"dataset": artifact})
+        self.run.made["select"] = TaskOutputs({}, {"dataset": artifact})
 
 
 def continued_from(log: str) -> int:
-    """The step from which a training went on. Fails when it began anew."""
+    """The step from which a training continued. Fails when it started from scratch."""
     assert CONTINUED in log, log[-3000:]
     return int(log.rpartition(CONTINUED)[2].split()[0].rstrip(",;.:"))
 
 
 def last_checkpoint(log: str) -> int:
-    """The last step of which a log says that a checkpoint was made."""
+    """The last step for which a log reports a checkpoint."""
     return int(log.rpartition("checkpoint at step ")[2].split()[0])
 
 

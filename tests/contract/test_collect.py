@@ -1,4 +1,4 @@
-"""The face of collect: what the component takes and hands over, and what it refuses."""
+"""The contract of collect: what the component takes, hands over and refuses."""
 
 import bz2
 import csv
@@ -15,17 +15,17 @@ from components.collect.collect import collect_data
 from components.collect.component import collect
 from components.collect.settings import CollectSettings
 from components.shared.errors import EmptyDataError, InputError
-from components.shared.manifest import parse_manifest
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import parse_manifest
 from components.shared.rows import Instruction, Question, Rejected
-from components.shared.shards import read_bytes, read_rows
 
-DEMO = "package:pipelines/demo/instructions"
+DEMO = "package:demo/instructions"
 DEMO_FILES = ("alpaca.jsonl", "chat.jsonl", "prompts.jsonl", "questions.csv", "sharegpt.json")
 GOOD = [{"prompt": f"问题 {number}?", "response": "答案。"} for number in range(1, 20)]
 
 
 class Artifact:
-    """What a component gets from kfp, as far as it uses it."""
+    """The part of kfp's artifact that a component uses."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.uri = str(path), str(path)
@@ -57,9 +57,9 @@ def settings(tmp_path: Path) -> dict[str, Any]:
         "benchmarks": [
             {
                 "name": "held_out",
-                "importer": "demo",
+                "check": {"kind": "exact"},
                 "uri": write_jsonl(
-                    tmp_path / "heldout.jsonl", {"id": "1", "family": "f", "question": "q", "answer": "a"}
+                    tmp_path / "heldout.jsonl", {"id": "1", "subject": "f", "question": "q", "answer": "a"}
                 ),
             }
         ],
@@ -75,19 +75,19 @@ def test_component_hands_over_both_outputs(tmp_path: Path, settings: dict[str, A
     assert (dataset.content, benchmarks.content) == ("instruction/1", "question/1")
     assert given["benchmarks"].metadata == {"address": benchmarks.address, "digest": benchmarks.digest}
 
-    rows = list(read_rows(root, dataset, Instruction))
+    rows = list(Library(root).read_rows(dataset, Instruction))
     assert [row.instruction for row in rows] == [row["prompt"] for row in GOOD] * 2
     assert len({row.id for row in rows}) == len(rows)
-    (rejected,) = read_rows(root, dataset, Rejected, "rejected")
+    (rejected,) = Library(root).read_rows(dataset, Rejected, "rejected")
     assert (rejected.source, rejected.line, rejected.reason) == ("mixed/mixed.jsonl", 20, "broken-json")
-    (question,) = read_rows(root, benchmarks, Question)
+    (question,) = Library(root).read_rows(benchmarks, Question)
     assert (question.benchmark, question.answer) == ("held_out", "a")
 
     expected = {"rows": 38, "records": 39, "rejected": 1, "sources": 2, "rows_good": 19, "rejected_mixed": 1}
     assert expected.items() <= given["metrics"].logged.items()
     shown = Path(given["summary"].path).read_text()
-    assert "| mixed | jsonl | prompt_response | 19 | 1 | broken-json 1 |" in shown
-    assert "| held_out | demo | 1 | 1 | 0 |" in shown
+    assert "| mixed | jsonl | prompt_response | 19 | 0 | 1 | broken-json 1 |" in shown
+    assert "| held_out | rows | 1 | 1 | 0 |  |" in shown
 
 
 def test_second_call_reads_nothing_again(tmp_path: Path, settings: dict[str, Any]) -> None:
@@ -107,15 +107,15 @@ def test_moved_source_is_the_same_and_changed_source_is_not(tmp_path: Path, sett
     assert run(tmp_path, settings)[0] != first
 
 
-def test_killed_step_is_made_again_alike(tmp_path: Path, settings: dict[str, Any]) -> None:
+def test_killed_step_gives_the_same_output_when_repeated(tmp_path: Path, settings: dict[str, Any]) -> None:
     root = str(tmp_path / "store")
-    first = collect_data(root, CollectSettings.model_validate(settings))
+    first = collect_data(Library(root), CollectSettings.model_validate(settings))
     (tmp_path / "store" / first.dataset.address / "manifest.json").unlink()
-    again = collect_data(root, CollectSettings.model_validate(settings))
+    again = collect_data(Library(root), CollectSettings.model_validate(settings))
     assert again.dataset.digest == first.dataset.digest and again.dataset.shards == first.dataset.shards
 
 
-def test_too_many_bad_rows_end_the_step(
+def test_too_many_bad_rows_fail_the_step(
     tmp_path: Path, settings: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings["sources"][1]["uri"] = write_jsonl(
@@ -129,54 +129,54 @@ def test_too_many_bad_rows_end_the_step(
     assert "1 broken-json, first in mixed/worse.jsonl line 20" in shown and "empty-instruction" in shown
     assert "at most 5.0%" in shown and "max_rejected_share" in shown and "Traceback" not in shown
     listed = shown.rpartition("listed in ")[2].strip()
-    assert any(Path(listed).iterdir()), "the rejected rows can be looked at"
+    assert any(Path(listed).iterdir()), "the rejected rows can be inspected"
 
     settings["max_rejected_share"] = 0.1
     run(tmp_path, settings)
 
 
-def test_share_is_judged_for_each_source(tmp_path: Path) -> None:
-    """A small source that is all wrong is not hidden by a large one that is all right."""
+def test_share_is_checked_for_each_source(tmp_path: Path) -> None:
+    """A small source with only bad rows is not hidden by a large one with only good rows."""
     sources = [
         {"name": "large", "uri": write_jsonl(tmp_path / "large.jsonl", *GOOD * 100)},
         {"name": "small", "uri": write_jsonl(tmp_path / "small.jsonl", {"text": "no known shape"})},
     ]
     with pytest.raises(InputError, match="'small': 1 of 1 records are rejected: 1 unknown-shape"):
-        collect_data(str(tmp_path / "store"), CollectSettings.model_validate({"sources": sources}))
+        collect_data(Library(str(tmp_path / "store")), CollectSettings.model_validate({"sources": sources}))
 
 
 @pytest.mark.parametrize(
     ("source", "error", "said"),
     [
         ({"uri": "nowhere.jsonl"}, InputError, "no data at .*nowhere.jsonl"),
-        ({"uri": "empty.jsonl"}, EmptyDataError, "no source has a single row"),
-        ({"uri": "notes.txt"}, InputError, "suffix of .*notes.txt means no known format"),
+        ({"uri": "empty.jsonl"}, EmptyDataError, "no source has a usable row"),
+        ({"uri": "notes.txt"}, InputError, "suffix of .*notes.txt is not one of a known format"),
     ],
 )
-def test_source_that_gives_nothing(source: dict[str, Any], error: type[Exception], said: str, tmp_path: Path) -> None:
+def test_source_without_rows(source: dict[str, Any], error: type[Exception], said: str, tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_bytes(b"")
     (tmp_path / "notes.txt").write_bytes(b"notes")
     settings = {"sources": [{"name": "a", "uri": str(tmp_path / source["uri"])}]}
     with pytest.raises(error, match=said):
-        collect_data(str(tmp_path / "store"), CollectSettings.model_validate(settings))
+        collect_data(Library(str(tmp_path / "store")), CollectSettings.model_validate(settings))
 
 
 def collected(root: Path, **source: Any) -> tuple[list[Instruction], dict[str, Any]]:
     """One source's rows, and its part of the report."""
     settings = {"sources": [{"name": "a", **source}], "max_rejected_share": 1}
-    manifest = collect_data(str(root), CollectSettings.model_validate(settings)).dataset
-    (report,) = json.loads(read_bytes(str(root), manifest, "report.json"))["sources"]
-    return list(read_rows(str(root), manifest, Instruction)), report
+    manifest = collect_data(Library(str(root)), CollectSettings.model_validate(settings)).dataset
+    (report,) = json.loads(Library(str(root)).read_bytes(manifest, "report.json"))["sources"]
+    return list(Library(str(root)).read_rows(manifest, Instruction)), report
 
 
-def test_a_source_whose_rows_are_all_bad_says_why(tmp_path: Path) -> None:
-    """Also where all of them may be rejected."""
+def test_a_source_with_only_bad_rows_names_the_reasons(tmp_path: Path) -> None:
+    """Even if all of them may be rejected."""
     uri = write_jsonl(tmp_path / "a.jsonl", {"prompt": "", "response": "b"}, b"{", {"prompt": "a"})
     with pytest.raises(EmptyDataError, match=r"source 'a': 3 of 3 records are rejected: 1 empty-instruction") as caught:
         collected(tmp_path / "store", uri=uri)
     assert "a/a.jsonl line 3 (lacks 'response' or 'completion'" in str(caught.value)
     listed = caught.value.remedy.rpartition("listed in ")[2]
-    assert any(Path(listed).iterdir()), "the rejected rows can be looked at"
+    assert any(Path(listed).iterdir()), "the rejected rows can be inspected"
 
 
 def test_a_bad_source_beside_a_good_one_is_logged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,19 +185,21 @@ def test_a_bad_source_beside_a_good_one_is_logged(tmp_path: Path, capsys: pytest
         {"name": "bad", "uri": write_jsonl(tmp_path / "bad.jsonl", {"text": "a"})},
     ]
     settings = CollectSettings.model_validate({"sources": sources, "max_rejected_share": 1})
-    assert collect_data(str(tmp_path / "store"), settings).dataset.counts["rows_bad"] == 0
+    assert collect_data(Library(str(tmp_path / "store")), settings).dataset.counts["rows_bad"] == 0
     assert "source 'bad': 1 of 1 records are rejected: 1 unknown-shape" in capsys.readouterr().err
 
 
-def test_fields_that_nothing_reads_are_reported_by_source(
+def test_unread_fields_are_reported_by_source(
     tmp_path: Path, settings: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [{**GOOD[0], "id": 1, "messages[].x": "", "context": "c"}, {**GOOD[1], "id": 2}]
     settings["sources"][0]["uri"] = write_jsonl(tmp_path / "more.jsonl", *rows)
     _, given = run(tmp_path, settings)
-    assert "source 'good': fields that nothing reads: id (2), context (1)" in capsys.readouterr().err
+    assert "source 'good': fields that are not read: id (2), context (1)" in capsys.readouterr().err
     assert given["metrics"].logged["ignored_fields_good"] == 2 and given["metrics"].logged["ignored_fields_mixed"] == 0
-    assert "| good | jsonl | prompt_response | 2 | 0 |  | id 2, context 1 |" in Path(given["summary"].path).read_text()
+    assert (
+        "| good | jsonl | prompt_response | 2 | 0 | 0 |  | id 2, context 1 |" in Path(given["summary"].path).read_text()
+    )
     _, report = collected(tmp_path / "other", uri=settings["sources"][0]["uri"])
     assert report["ignored_fields"] == {"id": 2, "context": 1}
 
@@ -210,18 +212,18 @@ def test_labels_reach_the_rows_and_the_report(tmp_path: Path, settings: dict[str
     assert report["labels"] == {"desirable": 2, "undesirable": 1}
     _, given = run(tmp_path, settings)
     assert given["metrics"].logged["labelled_desirable"] == 2 and given["metrics"].logged["labelled_undesirable"] == 1
-    assert "2 responses are labelled desirable, 1 undesirable." in Path(given["summary"].path).read_text()
+    assert "Labelled: 2 desirable responses, 1 undesirable." in Path(given["summary"].path).read_text()
 
 
-def test_files_that_are_not_read_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unread_files_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "data").mkdir()
     write_jsonl(tmp_path / "data" / "train.jsonl", GOOD[0])
     write_jsonl(tmp_path / "data" / "test.jsonl", GOOD[1])
     (tmp_path / "data" / "notes.txt").write_text("notes")
     rows, report = collected(tmp_path / "store", uri=str(tmp_path / "data"))
     assert [row.instruction for row in rows] == [GOOD[0]["prompt"]]
-    assert report["unread"] == {"notes.txt": "no known format", "test.jsonl": "split test"}
-    assert "files that are not read: notes.txt (no known format), test.jsonl (split test)" in capsys.readouterr().err
+    assert report["unread"] == {"notes.txt": "unknown format", "test.jsonl": "split test"}
+    assert "files not read: notes.txt (unknown format), test.jsonl (split test)" in capsys.readouterr().err
 
 
 PACKERS: dict[str, Any] = {
@@ -232,7 +234,7 @@ PACKERS: dict[str, Any] = {
 }
 
 
-def test_packed_files_beside_plain_ones_are_read(tmp_path: Path) -> None:
+def test_compressed_files_beside_plain_ones_are_read(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     write_jsonl(tmp_path / "data" / "a.jsonl", GOOD[0])
     for number, (suffix, pack) in enumerate(PACKERS.items(), start=1):
@@ -247,7 +249,7 @@ def test_packed_files_beside_plain_ones_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "rows.csv", "rows.tsv"])
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "gb18030"])
-def test_text_that_is_no_utf8(encoding: str, name: str, tmp_path: Path) -> None:
+def test_text_in_another_encoding(encoding: str, name: str, tmp_path: Path) -> None:
     row = {"prompt": "问题一?", "response": "答案"}
     comma = "\t" if name.endswith("tsv") else ","
     text = (
@@ -262,10 +264,10 @@ def test_text_that_is_no_utf8(encoding: str, name: str, tmp_path: Path) -> None:
     if named:
         with pytest.raises(EmptyDataError, match=r"invalid-unicode.*byte 0xce at .*valid as gb18030") as caught:
             collected(tmp_path / "store", uri=uri)
-        assert "name the `encoding` (such as gb18030" in caught.value.remedy
+        assert "set its `encoding` (such as gb18030" in caught.value.remedy
 
 
-def test_wrong_settings_end_with_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_settings_exit_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run(tmp_path, {"sources": [{"name": "a", "uri": "x", "shape": "poem"}]})
     assert ended.value.code == 2
@@ -280,32 +282,36 @@ def test_folder_of_several_formats_and_shapes(tmp_path: Path) -> None:
         csv.writer(file).writerows([["question", "answer"], ["2 + 2", "4"]])
     settings = {"sources": [{"name": "all", "uri": str(tmp_path / "data"), "limit": 2}]}
     root = str(tmp_path / "store")
-    manifest = collect_data(root, CollectSettings.model_validate(settings)).dataset
-    assert [row.source for row in read_rows(root, manifest, Instruction)] == ["all/a.csv", "all/b.jsonl"]
+    manifest = collect_data(Library(root), CollectSettings.model_validate(settings)).dataset
+    assert [row.source for row in Library(root).read_rows(manifest, Instruction)] == ["all/a.csv", "all/b.jsonl"]
     settings["sources"][0].pop("limit")
-    manifest = collect_data(root, CollectSettings.model_validate(settings)).dataset
-    assert [row.source for row in read_rows(root, manifest, Instruction)][-1] == "all/deep/a.jsonl"
+    manifest = collect_data(Library(root), CollectSettings.model_validate(settings)).dataset
+    assert [row.source for row in Library(root).read_rows(manifest, Instruction)][-1] == "all/deep/a.jsonl"
 
 
 def test_bad_first_rows_do_not_hide_the_shape(tmp_path: Path) -> None:
     uri = write_jsonl(tmp_path / "a.jsonl", b"{", {"prompt": "lacks its response"}, *GOOD * 3)
     root = str(tmp_path / "store")
-    manifest = collect_data(root, CollectSettings.model_validate({"sources": [{"name": "a", "uri": uri}]})).dataset
-    found = [(row.line, row.reason, row.detail) for row in read_rows(root, manifest, Rejected, "rejected")]
+    manifest = collect_data(
+        Library(root), CollectSettings.model_validate({"sources": [{"name": "a", "uri": uri}]})
+    ).dataset
+    found = [(row.line, row.reason, row.detail) for row in Library(root).read_rows(manifest, Rejected, "rejected")]
     assert found[1] == (2, "missing-field", "lacks 'response' or 'completion'; has prompt")
     assert manifest.counts["rows"] == 57
 
 
-def test_of_the_demo_exactly_the_malformed_rows_are_rejected(tmp_path: Path) -> None:
+def test_exactly_the_malformed_rows_of_the_demo_are_rejected(tmp_path: Path) -> None:
     sources = [
         {"name": name.partition(".")[0], "uri": f"{DEMO}/{name}", "check": {"kind": "exact"}} for name in DEMO_FILES
     ]
     root = str(tmp_path / "store")
-    manifest = collect_data(root, CollectSettings.model_validate({"sources": sources})).dataset
-    truth = Path(__file__).parents[2] / "pipelines" / "demo" / "instructions" / "planted.jsonl"
+    manifest = collect_data(Library(root), CollectSettings.model_validate({"sources": sources})).dataset
+    truth = Path(__file__).parents[2] / "demo" / "instructions" / "planted.jsonl"
     planted = [json.loads(line) for line in truth.read_text().splitlines()]
     malformed = {(row["source"], row["line"]) for row in planted if row["kind"] == "malformed"}
-    rejected = {(row.source.rpartition("/")[2], row.line) for row in read_rows(root, manifest, Rejected, "rejected")}
+    rejected = {
+        (row.source.rpartition("/")[2], row.line) for row in Library(root).read_rows(manifest, Rejected, "rejected")
+    }
     assert len(malformed) >= 50 and rejected == malformed
-    for row in read_rows(root, manifest, Instruction):
+    for row in Library(root).read_rows(manifest, Instruction):
         assert row.check is not None and row.check.answer == row.response.strip()

@@ -1,4 +1,4 @@
-"""The curate step's face: what comes in, what goes out, what it says to wrong input."""
+"""The contract of curate: inputs, outputs, and messages for wrong input."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -12,15 +12,18 @@ from components.curate import curate as work
 from components.curate.component import curate
 from components.curate.curate import curate_instructions
 from components.curate.settings import CurateSettings
-from components.models.teacher import Reply, Request, Sampling, TeacherSettings
-from components.shared.errors import EmptyDataError, InputError, TeacherError
-from components.shared.manifest import Manifest
-from components.shared.output import Output, RowWriter
+from components.curate.summarise import summarise
+from components.models.generators.generator import ChatRequest, Reply, Sampling, Usage
+from components.models.generators.openai.settings import OpenAISettings
+from components.shared.errors import EmptyDataError, GenerationError, InputError
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
+from components.shared.outputs.output import Output, RowWriter
 from components.shared.rows import Dropped, Instruction, Labelled, Message, Question, Row
 from components.shared.settings import Settings
-from components.shared.shards import read_rows
+from components.shared.step import Product
 
-TEACHER = TeacherSettings(backend="openai", model="tiny")
+TEACHER = OpenAISettings(model="tiny")
 SETTINGS = CurateSettings(teacher=TEACHER, label_template="Label: {instruction}", rare_below=2, cap_of_median=None)
 
 
@@ -29,18 +32,22 @@ LABELLED = (("red", True), ("blue", False), ("orange", True), ("green", False))
 
 
 class Teacher:
-    """Labels by the first word; answers some instructions with what a test wants."""
+    """Labels by the first words, except for the instructions that a test chooses."""
 
     def __init__(self, rubbish: Callable[[str], bool] = lambda text: False) -> None:
         self.rubbish = rubbish
         self.asked: list[str] = []
+        self.control_text = 0
 
-    def answer(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Reply]:
+    def answer(self, requests: Iterable[ChatRequest], sampling: Sampling) -> Iterator[Reply]:
         for request in requests:
             text = request.messages[0].content.removeprefix("Label: ")
             self.asked.append(text)
             label = "I like trains!" if self.rubbish(text) else f"{text.split()[0]} / {text.split()[1]}"
             yield Reply(key=request.key, text=label, tokens_in=5, tokens_out=3)
+
+    def usage(self) -> Usage:
+        return Usage(control_text=self.control_text)
 
     def close(self) -> None: ...
 
@@ -48,7 +55,7 @@ class Teacher:
 @pytest.fixture
 def teacher(monkeypatch: pytest.MonkeyPatch) -> Teacher:
     made = Teacher()
-    monkeypatch.setattr(work, "open_teacher", lambda settings: made)
+    monkeypatch.setattr(work, "open_generator", lambda settings: made)
     return made
 
 
@@ -67,12 +74,12 @@ def stored(root: str, step: str, rows: list[Any], row_type: type[Row]) -> Manife
     class Nothing(Settings):
         content: str = json.dumps([row.model_dump() for row in numbered])
 
-    output = Output(root, step, 1, Nothing(), {})
+    output = Output(Library(root), Product(step, 1, row_type.content), Nothing(), {})
     writer = RowWriter(output, rows_per_shard=7)
     for row in numbered:
         writer.add(row)
     writer.close()
-    return output.finish(row_type.content)
+    return output.finish()
 
 
 ROWS = [
@@ -96,13 +103,13 @@ def inputs(root: str, rows: list[Any] | None = None) -> tuple[Manifest, Manifest
 
 
 def dropped(root: str, manifest: Manifest) -> dict[str, tuple[str, str]]:
-    return {row.id: (row.reason, row.evidence) for row in read_rows(root, manifest, Dropped, part="dropped")}
+    return {row.id: (row.reason, row.evidence) for row in Library(root).read_rows(manifest, Dropped, part="dropped")}
 
 
 def test_every_row_is_kept_with_its_labels_or_dropped_with_its_evidence(tmp_path: Path, teacher: Teacher) -> None:
     root = str(tmp_path)
-    manifest = curate_instructions(root, SETTINGS, *inputs(root))
-    kept = list(read_rows(root, manifest, Labelled))
+    manifest = curate_instructions(Library(root), SETTINGS, *inputs(root))
+    kept = list(Library(root).read_rows(manifest, Labelled))
     assert manifest.content == "labelled/1"
     assert [row.id for row in kept] == [f"row{number}" for number in range(1, 12)]
     assert {(row.primary, row.secondary, row.type) for row in kept} == {
@@ -119,36 +126,56 @@ def test_every_row_is_kept_with_its_labels_or_dropped_with_its_evidence(tmp_path
     }
 
 
-def test_labels_stay_with_their_rows(tmp_path: Path, teacher: Teacher) -> None:
+def test_rows_near_an_evaluation_question_are_dropped_for_a_reason_of_their_own(
+    tmp_path: Path, teacher: Teacher
+) -> None:
+    """Questions from one template, as held out: their words are in many questions, so that overlap weighs them 0."""
+    root, library = str(tmp_path), Library(str(tmp_path))
+    passage = " ".join(f"the {number}th stone of the river that winds below the hill" for number in range(30))
+    texts = [
+        f"Read this. {passage} Is it about {word}? Reply yes or no." for word in ("hills", "stones", *"abcdefghijkl")
+    ]
+    questions = [Question(benchmark="unseen", id=f"q{n}", question=text, answer="yes") for n, text in enumerate(texts)]
+    edited = texts[1].replace("about", "on")
+    rows = [instruction(edited.upper()), instruction(edited, desirable=True), instruction("sum of 1 and 2")]
+    stored_rows = stored(root, "collect", rows, Instruction), stored(root, "benchmarks", questions, Question)
+    manifest = curate_instructions(library, SETTINGS.model_copy(update={"rare_below": 1}), *stored_rows)
+    found = list(dropped(root, manifest).values())
+    assert [reason for reason, _ in found] == ["evaluation-duplicate"] * 2
+    assert all(evidence.startswith("unseen/q") and " at distance " in evidence for _, evidence in found)
+    assert json.loads(library.read_bytes(manifest, "report.json"))["drops"]["evaluation-duplicate"] == 2
+
+
+def test_labels_are_kept_with_their_rows(tmp_path: Path, teacher: Teacher) -> None:
     root = str(tmp_path)
     labels = [True, False, None]
     rows = [instruction(f"sum of {n} and {n * 7}", desirable=label) for n, label in enumerate(labels, start=10)]
-    manifest = curate_instructions(root, SETTINGS, *inputs(root, rows))
-    assert [row.desirable for row in read_rows(root, manifest, Labelled)] == labels
+    manifest = curate_instructions(Library(root), SETTINGS, *inputs(root, rows))
+    assert [row.desirable for row in Library(root).read_rows(manifest, Labelled)] == labels
 
 
 def test_duplicates_and_overlap_never_reach_the_teacher(tmp_path: Path, teacher: Teacher) -> None:
     root = str(tmp_path)
-    curate_instructions(root, SETTINGS, *inputs(root))
+    curate_instructions(Library(root), SETTINGS, *inputs(root))
     assert len(teacher.asked) == 12
     assert not any("France?" in text or "Please" in text for text in teacher.asked)
 
 
-def test_the_good_and_the_bad_response_to_one_question_both_stay(tmp_path: Path, teacher: Teacher) -> None:
+def test_the_good_and_the_bad_response_to_one_question_are_both_kept(tmp_path: Path, teacher: Teacher) -> None:
     root = str(tmp_path)
     rows = [instruction("sum of every warm colour", response=said, desirable=label) for said, label in LABELLED]
-    manifest = curate_instructions(root, SETTINGS, *inputs(root, rows))
-    kept = [(row.response, row.desirable) for row in read_rows(root, manifest, Labelled)]
+    manifest = curate_instructions(Library(root), SETTINGS, *inputs(root, rows))
+    kept = [(row.response, row.desirable) for row in Library(root).read_rows(manifest, Labelled)]
     assert kept == [("red", True), ("blue", False)]
     assert {reason for reason, _ in dropped(root, manifest).values()} == {"near-duplicate"}
 
 
-def test_a_second_call_returns_the_same_address_and_asks_nothing(tmp_path: Path, teacher: Teacher) -> None:
+def test_a_second_call_returns_the_same_address_without_requests(tmp_path: Path, teacher: Teacher) -> None:
     root = str(tmp_path)
-    first = curate_instructions(root, SETTINGS, *inputs(root))
+    first = curate_instructions(Library(root), SETTINGS, *inputs(root))
     asked = len(teacher.asked)
-    assert curate_instructions(root, SETTINGS, *inputs(root)) == first
-    other = curate_instructions(root, SETTINGS.model_copy(update={"cap": 3}), *inputs(root))
+    assert curate_instructions(Library(root), SETTINGS, *inputs(root)) == first
+    other = curate_instructions(Library(root), SETTINGS.model_copy(update={"cap": 3}), *inputs(root))
     assert other.address != first.address
     assert other.counts["dropped_over_cap"] == 5
     assert len(teacher.asked) == asked
@@ -158,13 +185,13 @@ def test_equal_inputs_give_equal_bytes(tmp_path: Path, teacher: Teacher) -> None
     digests = set()
     for name in ("one", "two"):
         root = str(tmp_path / name)
-        digests.add(curate_instructions(root, SETTINGS, *inputs(root)).digest)
+        digests.add(curate_instructions(Library(root), SETTINGS, *inputs(root)).digest)
     assert len(digests) == 1
 
 
-def test_the_report_says_before_and_after(tmp_path: Path, teacher: Teacher) -> None:
+def test_the_report_compares_before_and_after(tmp_path: Path, teacher: Teacher) -> None:
     root = str(tmp_path)
-    manifest = curate_instructions(root, SETTINGS, *inputs(root))
+    manifest = curate_instructions(Library(root), SETTINGS, *inputs(root))
     report = json.loads((tmp_path / manifest.address / "report.json").read_text())
     assert (report["rows_in"], report["rows_out"]) == (17, 11)
     assert report["drops"]["near-duplicate"] == 2
@@ -178,34 +205,43 @@ def test_the_report_says_before_and_after(tmp_path: Path, teacher: Teacher) -> N
     assert (manifest.cost.tokens_in, manifest.cost.tokens_out) == (60, 36)
 
 
-def test_a_rubbish_reply_drops_its_row(tmp_path: Path, teacher: Teacher) -> None:
+def test_prompts_that_spell_a_control_token_are_in_counts_report_and_summary(tmp_path: Path, teacher: Teacher) -> None:
+    root = str(tmp_path)
+    teacher.control_text = 3
+    manifest = curate_instructions(Library(root), SETTINGS, *inputs(root))
+    assert manifest.counts["prompts_with_control_text"] == 3
+    assert json.loads((tmp_path / manifest.address / "report.json").read_text())["control_text"] == 3
+    assert "3 label prompts spelt a control token" in summarise(Library(root), manifest)
+
+
+def test_a_reply_without_a_label_drops_its_row(tmp_path: Path, teacher: Teacher) -> None:
     root = str(tmp_path)
     teacher.rubbish = lambda text: "word3" in text
-    manifest = curate_instructions(root, SETTINGS, *inputs(root))
+    manifest = curate_instructions(Library(root), SETTINGS, *inputs(root))
     assert dropped(root, manifest)["row10"] == ("unlabelled", "I like trains!")
 
 
-def test_too_many_rubbish_replies_end_the_step_and_what_was_labelled_stays(tmp_path: Path, teacher: Teacher) -> None:
+def test_too_many_replies_without_labels_fail_the_step_and_labels_are_kept(tmp_path: Path, teacher: Teacher) -> None:
     root = str(tmp_path)
     teacher.rubbish = lambda text: "spell" in text
-    with pytest.raises(TeacherError, match="I like trains!"):
-        curate_instructions(root, SETTINGS, *inputs(root))
+    with pytest.raises(GenerationError, match="I like trains!"):
+        curate_instructions(Library(root), SETTINGS, *inputs(root))
     teacher.rubbish = lambda text: False
     teacher.asked.clear()
-    curate_instructions(root, SETTINGS, *inputs(root))
+    curate_instructions(Library(root), SETTINGS, *inputs(root))
     assert teacher.asked
     assert not any(text.startswith("sum") for text in teacher.asked)
 
 
 def test_rules_label_without_a_teacher(tmp_path: Path) -> None:
     root = str(tmp_path)
-    manifest = curate_instructions(root, CurateSettings(labeller="rules", rare_below=2), *inputs(root))
-    labels = {(row.primary, row.secondary) for row in read_rows(root, manifest, Labelled)}
+    manifest = curate_instructions(Library(root), CurateSettings(labeller="rules", rare_below=2), *inputs(root))
+    labels = {(row.primary, row.secondary) for row in Library(root).read_rows(manifest, Labelled)}
     assert labels == {("mathematics", "arithmetic and units"), ("language", "letters and spelling")}
     assert "teacher" not in manifest.parents
 
 
-def test_the_conversation_counts_not_its_last_turn_alone(tmp_path: Path, teacher: Teacher) -> None:
+def test_the_complete_conversation_is_compared(tmp_path: Path, teacher: Teacher) -> None:
     root = str(tmp_path)
     talk = [Message(role="user", content="Name a colour."), Message(role="assistant", content="Red.")]
     other = [Message(role="user", content="Name an animal."), Message(role="assistant", content="A cow.")]
@@ -214,16 +250,16 @@ def test_the_conversation_counts_not_its_last_turn_alone(tmp_path: Path, teacher
         instruction("name another one", history=tuple(other)),
         instruction("Name another one!", history=tuple(talk), system="You are kind."),
     ]
-    manifest = curate_instructions(root, SETTINGS, *inputs(root, rows))
+    manifest = curate_instructions(Library(root), SETTINGS, *inputs(root, rows))
     assert dropped(root, manifest) == {"row3": ("near-duplicate", "row1 at distance 0")}
-    assert [row.history for row in read_rows(root, manifest, Labelled)] == [tuple(talk), tuple(other)]
+    assert [row.history for row in Library(root).read_rows(manifest, Labelled)] == [tuple(talk), tuple(other)]
 
 
-def test_no_row_left_says_where_they_went_and_what_to_do(tmp_path: Path, teacher: Teacher) -> None:
+def test_the_error_for_no_remaining_row_names_reasons_and_remedy(tmp_path: Path, teacher: Teacher) -> None:
     root = str(tmp_path)
     with pytest.raises(EmptyDataError) as caught:
-        curate_instructions(root, SETTINGS.model_copy(update={"rare_below": 50}), *inputs(root))
-    assert "none of 17 instructions is left" in caught.value.problem
+        curate_instructions(Library(root), SETTINGS.model_copy(update={"rare_below": 50}), *inputs(root))
+    assert "all 17 instructions were dropped" in caught.value.problem
     assert "rare-label 12" in caught.value.problem
     assert "rare_below" in caught.value.remedy
 
@@ -231,14 +267,14 @@ def test_no_row_left_says_where_they_went_and_what_to_do(tmp_path: Path, teacher
 def test_no_instructions_at_all(tmp_path: Path, teacher: Teacher) -> None:
     root = str(tmp_path)
     with pytest.raises(EmptyDataError, match="no instructions"):
-        curate_instructions(root, SETTINGS, *inputs(root, []))
+        curate_instructions(Library(root), SETTINGS, *inputs(root, []))
 
 
 def test_rows_of_another_kind_are_refused_by_name(tmp_path: Path, teacher: Teacher) -> None:
     root = str(tmp_path)
     questions = stored(root, "benchmarks", QUESTIONS, Question)
     with pytest.raises(InputError) as caught:
-        curate_instructions(root, SETTINGS, questions, questions)
+        curate_instructions(Library(root), SETTINGS, questions, questions)
     assert "instruction" in str(caught.value)
 
 
@@ -266,7 +302,7 @@ def run_component(tmp_path: Path, settings: dict[str, Any], rows: list[Any] | No
 
 
 def test_the_component_hands_over_manifest_metrics_and_summary(tmp_path: Path, teacher: Teacher) -> None:
-    # KFP turns whole numbers into fractions.
+    # KFP turns integers into doubles.
     settings = {**SETTINGS.model_dump(mode="json"), "rare_below": 2.0, "distance": 3.0}
     uri, dataset, metrics, summary = run_component(tmp_path, settings)
     manifest = Manifest.model_validate_json(Path(dataset.path).read_text())
@@ -289,7 +325,7 @@ def test_the_component_hands_over_manifest_metrics_and_summary(tmp_path: Path, t
         ({"labeller": "rules", "rare_below": 99}, 1, "rare-label"),
     ],
 )
-def test_the_component_ends_with_a_message_and_no_traceback(
+def test_the_component_fails_with_a_message_and_no_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: dict[str, Any], code: int, said: str
 ) -> None:
     with pytest.raises(SystemExit) as caught:

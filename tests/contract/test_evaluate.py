@@ -1,8 +1,11 @@
-"""The face of evaluate: what the component takes and hands over, what it shares between runs, and what it refuses."""
+"""The contract of evaluate: its inputs and outputs, what runs share, and what it refuses."""
 
 import itertools
 import json
 import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +15,30 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from components.evaluate import evaluation
 from components.evaluate.component import evaluate
-from components.evaluate.evaluate import evaluate_models, read_table
-from components.evaluate.settings import EvaluateSettings
+from components.evaluate.evaluate import evaluate_model, model_parent
+from components.evaluate.settings import EvaluationSettings
 from components.evaluate.summarise import summarise
+from components.models.reference import as_parent
 from components.shared.errors import InputError, ModelError
-from components.shared.manifest import Manifest, find_manifest, parse_manifest
-from components.shared.output import Output
-from components.shared.rows import Question, Sample
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest, Parent, parse_manifest
+from components.shared.outputs.output import Output
+from components.shared.rows import Check, EvaluationFacts, Message, Question, Sample, Score
 from components.shared.settings import Settings
-from components.shared.shards import read_bytes, read_rows
-from pipelines.demo.make_tokenizer import save_tokenizer
+from components.shared.step import Product
+from demo.make_tokenizer import save_tokenizer
+from tests.deadlines import SECONDS
 
-SETTINGS = {"benchmarks": [{"name": "demo", "max_tokens": 4}], "correction": "none"}
+SETTINGS = {"benchmarks": [{"name": "demo", "max_tokens": 4}]}
+
+
+def demo_question(**fields: Any) -> Question:
+    check = Check(kind="exact", answer=fields["answer"], ignore_case=False)
+    return Question(benchmark="demo", check=check, **fields)
 
 
 class Artifact:
-    """What a component gets from kfp, as far as it uses it."""
+    """The part of kfp's artifact that a component uses."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.uri, self.metadata = str(path), str(path), {}
@@ -76,151 +87,175 @@ def benchmarks(tmp_path: Path) -> Manifest:
     """Ten questions whose answer is 2, four whose answer is 1, six that no model knows."""
     answers = ["2"] * 10 + ["1"] * 4 + ["?"] * 6
     rows = [
-        Question(benchmark="demo", subject=("even", "odd")[n % 2], id=f"q{n}", question=f"Question {n}", answer=answer)
+        demo_question(subject=("even", "odd")[n % 2], id=f"q{n}", question=f"Question {n}", answer=answer)
         for n, answer in enumerate(answers)
     ]
-    output = Output(str(tmp_path / "store"), "collect", 1, Settings(), {})
+    output = Output(Library(str(tmp_path / "store")), Product("collect", 1, Question.content), Settings(), {})
     output.write_rows("rows/00000", rows)
-    return output.finish(Question.content)
+    return output.finish()
 
 
-def run(root: Path, questions: Manifest, models: dict[str, str], **changed: Any) -> Manifest:
-    settings = EvaluateSettings.model_validate({**SETTINGS, **changed})
-    return evaluate_models(str(root / "store"), settings, questions, models)
+def run(root: Path, questions: Manifest, model: str, name: str = "base", **changed: Any) -> Manifest:
+    settings = EvaluationSettings.model_validate({**SETTINGS, **changed})
+    return evaluate_model(Library(str(root / "store")), settings, questions, model, name)
 
 
-def test_component_hands_over_scores_and_differences(
-    tmp_path: Path, benchmarks: Manifest, models: dict[str, str]
-) -> None:
+def test_component_hands_over_an_evaluation(tmp_path: Path, benchmarks: Manifest, models: dict[str, str]) -> None:
     root = str(tmp_path / "store")
     (tmp_path / "in.json").write_text(benchmarks.model_dump_json())
     given = Artifact(tmp_path / "in.json")
-    outputs = [Artifact(tmp_path / "out" / name) for name in ("comparison", "metrics", "summary")]
-    uri = evaluate.python_func(root, SETTINGS, given, models, *outputs)
-    comparison, metrics, summary = outputs
+    outputs = [Artifact(tmp_path / "out" / name) for name in ("evaluation", "metrics", "summary")]
+    uri = evaluate.python_func(root, "evaluate-sft", "sft", SETTINGS, given, models["sft"], *outputs)
+    evaluated, metrics, summary = outputs
 
-    manifest = parse_manifest(Path(comparison.path).read_bytes(), where="comparison")
-    assert manifest.content == "comparison/1" and uri == f"{root}/{manifest.address}"
-    assert set(manifest.parents) == {"base", "sft", "sft-kto"}
-    assert metrics.logged["base_demo"] == 0.2 and metrics.logged["sft_kto_demo"] == 0.5
-    assert metrics.logged["questions"] == 40, "sft and sft-kto are one model here, asked once"
-    assert "| sft | 50.0 ± 11.5 (+30.0, p = 0.180) |" in Path(summary.path).read_text()
+    manifest = parse_manifest(Path(evaluated.path).read_bytes(), where="evaluation")
+    assert manifest.content == "evaluation/1" and uri == f"{root}/{manifest.address}"
+    assert manifest.parents["model"] == as_parent(models["sft"])
+    assert metrics.logged["demo"] == 0.5 and metrics.logged["questions"] == 20
+    said = Path(summary.path).read_text()
+    assert "# Evaluation of sft" in said and "| demo | exact_match | 50.0 ± 11.5 | 20 |" in said
 
-    table = read_table(root, manifest)
-    base, sft, _ = table.variants
-    assert table.base == "base" and base.against_base == ()
-    assert [score.benchmark for score in sft.scores] == ["demo"], "subjects stay in the evaluation"
-    assert sft.scores[0].value == 0.5 and sft.scores[0].count == 20
-    assert sft.scores[0].standard_error == pytest.approx((0.25 / 19) ** 0.5)
-    (against,) = sft.against_base
-    # 10 questions won, 4 lost: 2 (C(14,0) + … + C(14,4)) / 2^14
-    assert against.difference == pytest.approx(0.3) and against.p_value == pytest.approx(2 * 1471 / 2**14)
-
-    evaluated = find_manifest(root, manifest.parents["sft"].address)
-    assert evaluated is not None and evaluated.content == "evaluation/1"
-    samples = list(read_rows(root, evaluated, Sample, "samples/demo"))
+    facts = EvaluationFacts.model_validate_json(Library(root).read_bytes(manifest, "evaluation.json"))
+    (asked,) = facts.benchmarks
+    assert (asked.name, asked.metric, asked.max_tokens, facts.endpoint) == ("demo", "exact_match", 4, False)
+    assert (asked.samples, asked.temperature, asked.pass_at) == (1, 0.0, ())
+    samples = list(Library(root).read_rows(manifest, Sample, "samples/demo"))
     assert [sample.id for sample in samples] == [f"q{number}" for number in range(20)]
-    assert {sample.output for sample in samples} == {"2"}
-    scores = json.loads(read_bytes(root, evaluated, "scores.json"))
+    assert {sample.outputs for sample in samples} == {("2",)}
+    scores = json.loads(Library(root).read_bytes(manifest, "scores.json"))
     assert [score["benchmark"] for score in scores] == ["demo", "demo/even", "demo/odd"]
-    assert evaluated.cost.tokens_out == 40 and evaluated.cost.tokens_in > 0
+    assert scores[0]["value"] == 0.5 and scores[0]["standard_error"] == pytest.approx((0.25 / 19) ** 0.5)
+    assert manifest.cost.tokens_out == 40 and manifest.cost.tokens_in > 0
 
 
-def test_second_run_and_one_model_more_ask_only_what_is_new(
+def test_names_of_one_model_and_later_runs_share_its_evaluation(
     tmp_path: Path, benchmarks: Manifest, models: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run(tmp_path, benchmarks, {"base": models["base"]})
-    asked: list[str] = []
-    real = evaluation.Evaluation.run
+    first = run(tmp_path, benchmarks, models["sft"], "sft")
+    monkeypatch.setattr(evaluation.Evaluation, "run", lambda _: pytest.fail("the model was asked again"))
+    assert run(tmp_path, benchmarks, models["sft"], "sft").created == first.created
+    assert run(tmp_path, benchmarks, models["sft-kto"], "sft-kto", generator={"batch": 3}) == first, "one model"
 
-    def counted(self: evaluation.Evaluation) -> Manifest:
+
+def test_a_name_of_a_model_that_is_being_evaluated_waits_for_the_result(
+    tmp_path: Path, benchmarks: Manifest, models: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.shared.store import lease
+
+    monkeypatch.setattr(lease, "POLL_SECONDS", 0.05)
+    real, entered, asked = evaluation.Evaluation.run, threading.Barrier(2), []
+
+    def slow(self: evaluation.Evaluation) -> Manifest:
         asked.append(self._name)
+        entered.wait(SECONDS)
+        # The other one finds the lease taken.
+        time.sleep(0.2)
         return real(self)
 
-    monkeypatch.setattr(evaluation.Evaluation, "run", counted)
-    assert run(tmp_path, benchmarks, {"base": models["base"]}).created == first.created
-    assert asked == []
-    both = {name: models[name] for name in ("base", "sft")}
-    assert run(tmp_path, benchmarks, both, batch=3).parents["base"] == first.parents["base"]
+    monkeypatch.setattr(evaluation.Evaluation, "run", slow)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(run, tmp_path, benchmarks, models["sft"], "sft")
+        entered.wait(SECONDS)
+        second = pool.submit(run, tmp_path, benchmarks, models["sft-kto"], "sft-kto")
+        assert first.result(SECONDS) == second.result(SECONDS)
     assert asked == ["sft"]
+
+
+ENDPOINT = {"backend": "openai", "model": "teacher", "endpoints": ["http://127.0.0.1:1/v1"]}
+
+
+def test_an_endpoint_is_identified_by_what_it_serves_and_needs_no_model(tmp_path: Path, benchmarks: Manifest) -> None:
+    def parent_of(**changed: Any) -> Parent:
+        settings = EvaluationSettings.model_validate({**SETTINGS, "generator": {**ENDPOINT, **changed}})
+        return model_parent(settings, "")
+
+    assert parent_of().address == "openai:teacher"
+    assert parent_of(endpoints=["http://elsewhere/v1"], price={"per_million_in": 1.0}) == parent_of()
+    assert len({parent_of(**changed).digest for changed in ({}, {"model": "other"}, {"extra": {"top_k": 1}})}) == 3
+    with pytest.raises(InputError, match="no model to evaluate"):
+        run(tmp_path, benchmarks, "")
 
 
 def test_killed_evaluation_goes_on_behind_the_benchmarks_that_are_done(
     tmp_path: Path, benchmarks: Manifest, models: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from components.evaluate import harness
-
     wanted = [*SETTINGS["benchmarks"], {"name": "mmlu", "max_tokens": 4}]
-    root, real, asked = str(tmp_path / "store"), harness.ask, []
-    rows = [*read_rows(root, benchmarks, Question), Question(benchmark="mmlu", id="m", question="?", answer="B")]
-    output = Output(root, "collect", 2, Settings(), {})
+    root, real, asked = str(tmp_path / "store"), evaluation.ask, []
+    rows = [
+        *Library(root).read_rows(benchmarks, Question),
+        Question(benchmark="mmlu", id="m", question="?", answer="B"),
+    ]
+    output = Output(Library(root), Product("collect", 2, Question.content), Settings(), {})
     output.write_rows("rows/00000", rows)
-    more = output.finish(Question.content)
+    more = output.finish()
 
-    def killed_at_mmlu(lm: Any, benchmark: Any, *rest: Any) -> list[Sample]:
-        asked.append(benchmark.name)
+    def killed_at_mmlu(model: Any, asking: Any, *rest: Any) -> Any:
+        asked.append(asking.benchmark.name)
         if asked == ["demo", "mmlu"]:
             raise KeyboardInterrupt
-        return real(lm, benchmark, *rest)
+        return real(model, asking, *rest)
 
-    monkeypatch.setattr(harness, "ask", killed_at_mmlu)
+    monkeypatch.setattr(evaluation, "ask", killed_at_mmlu)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, more, {"base": models["base"]}, benchmarks=wanted)
-    manifest = run(tmp_path, more, {"base": models["base"]}, benchmarks=wanted)
+        run(tmp_path, more, models["base"], benchmarks=wanted)
+    manifest = run(tmp_path, more, models["base"], benchmarks=wanted)
     assert asked == ["demo", "mmlu", "mmlu"]
-    scores = {score.benchmark: score.value for score in read_table(root, manifest).variants[0].scores}
-    assert scores == {"demo": 0.2, "mmlu": 0.0}
+    assert (manifest.counts["demo"], manifest.counts["mmlu"]) == (0.2, 0.0)
 
 
 def test_long_prompts_lose_their_beginning_and_are_counted(tmp_path: Path, models: dict[str, str]) -> None:
-    output = Output(str(tmp_path / "store"), "collect", 1, Settings(), {})
+    output = Output(Library(str(tmp_path / "store")), Product("collect", 1, Question.content), Settings(), {})
     texts = ["short", "x" * 100]
-    rows = [Question(benchmark="demo", id=text[:5], question=text, answer="1") for text in texts]
+    rows = [demo_question(id=text[:5], question=text, answer="1") for text in texts]
     output.write_rows("rows/00000", rows)
-    manifest = run(tmp_path, output.finish(Question.content), {"base": models["base"]})
+    manifest = run(tmp_path, output.finish(), models["base"])
     assert manifest.counts["truncated_prompts"] == 1
-    assert manifest.counts["base_demo"] == 1.0, "what is kept ends where the answer begins"
+    assert manifest.counts["demo"] == 1.0, "what is kept ends where the answer begins"
+
+
+def test_a_question_follows_its_system_message_and_its_earlier_turns(tmp_path: Path, models: dict[str, str]) -> None:
+    history = (Message(role="user", content="One?"), Message(role="assistant", content="Yes."))
+    row = demo_question(id="1", system="Be brief.", history=history, question="Two?", answer="1")
+    manifest = run(tmp_path, imported(tmp_path, [row]), models["base"])
+    # Every character is one token; each turn has two more, and the answer's begins with one.
+    assert manifest.cost.tokens_in == sum(len(text) + 2 for text in ("Be brief.", "One?", "Yes.", "Two?")) + 1
+    assert manifest.counts["demo"] == 1.0
 
 
 def imported(root: Path, rows: list[Question]) -> Manifest:
-    output = Output(str(root / "store"), "collect", 1, Settings(), {})
+    output = Output(Library(str(root / "store")), Product("collect", 1, Question.content), Settings(), {})
     output.write_rows("rows/00000", rows)
-    return output.finish(Question.content)
+    return output.finish()
 
 
 def test_other_readings_stand_beside_the_score(tmp_path: Path, models: dict[str, str]) -> None:
     rows = [Question(benchmark="gsm8k", id=answer, question="?", answer=answer) for answer in ("1", "2")]
     wanted = [{"name": "gsm8k", "few_shot": 0, "max_tokens": 4}]
-    manifest = run(tmp_path, imported(tmp_path, rows), {"base": models["base"]}, benchmarks=wanted)
-    (base,) = read_table(str(tmp_path / "store"), manifest).variants
-    assert [(score.metric, score.value) for score in base.scores] == [("exact_match", 0.5)]
-    assert [(score.metric, score.value, score.count) for score in base.readings] == [("strict_match", 0.0, 2)]
-    assert manifest.counts["base_gsm8k_strict_match"] == 0.0
-    assert "**gsm8k**, strict_match: base 0.0" in summarise(str(tmp_path / "store"), manifest)
+    manifest = run(tmp_path, imported(tmp_path, rows), models["base"], benchmarks=wanted)
+    library = Library(str(tmp_path / "store"))
+    scores = [Score.model_validate(score) for score in json.loads(library.read_bytes(manifest, "scores.json"))]
+    assert [(score.metric, score.value, score.count) for score in scores] == [
+        ("exact_match", 0.5, 2),
+        ("strict_match", 0.0, 2),
+    ]
+    assert manifest.counts["gsm8k"] == 0.5
+    assert "| gsm8k | strict_match | 0.0 ± 0.0 | 2 |" in summarise(library, manifest, "base")
 
 
 def test_too_few_worked_examples_are_refused_before_a_model_is_loaded(tmp_path: Path, models: dict[str, str]) -> None:
     broken = Path(shutil.copytree(models["sft"], tmp_path / "broken"))
     (broken / "model.safetensors").write_bytes(b"not a tensor")
     rows = [Question(benchmark="mmlu", subject="law", id="1", question="?", choices=("a", "b"), answer="B")]
-    with pytest.raises(InputError, match="few_shot of mmlu is 5, and subject 'law' of mmlu has 0 worked examples"):
-        run(tmp_path, imported(tmp_path, rows), {"base": str(broken)}, benchmarks=[{"name": "mmlu", "few_shot": 5}])
-
-
-def test_without_base_nothing_is_asked(tmp_path: Path, benchmarks: Manifest, models: dict[str, str]) -> None:
-    with pytest.raises(InputError, match="'base'") as caught:
-        run(tmp_path, benchmarks, {"sft": models["sft"]})
-    assert caught.value.allowed == ("sft",)
+    with pytest.raises(InputError, match="few_shot of mmlu is 5, but subject 'law' of mmlu has 0 worked examples"):
+        run(tmp_path, imported(tmp_path, rows), str(broken), benchmarks=[{"name": "mmlu", "few_shot": 5}])
 
 
 def test_model_without_template_is_refused(tmp_path: Path, benchmarks: Manifest, models: dict[str, str]) -> None:
     bare = Path(shutil.copytree(models["sft"], tmp_path / "bare"))
     (bare / "chat_template.jinja").unlink()
-    with pytest.raises(ModelError, match=r"'bare'.* no chat template") as caught:
-        run(tmp_path, benchmarks, {"base": models["base"], "bare": str(bare)})
+    with pytest.raises(ModelError, match=r"'bare'.* has no chat template") as caught:
+        run(tmp_path, benchmarks, str(bare), "bare")
     assert "chat_template.jinja" in caught.value.remedy
-    again = run(tmp_path, benchmarks, {"base": models["base"], "sft": models["sft"]})
-    assert again.counts["base_demo"] == 0.2, "what was done before the error is used"
 
 
 def test_damaged_weights_are_refused_without_a_traceback(
@@ -229,27 +264,29 @@ def test_damaged_weights_are_refused_without_a_traceback(
     broken = Path(shutil.copytree(models["sft"], tmp_path / "broken"))
     (broken / "model.safetensors").write_bytes(b"not a tensor")
     with pytest.raises(ModelError, match=r"model\.safetensors is not a safetensors file"):
-        run(tmp_path, benchmarks, {"base": models["base"], "broken": str(broken)})
+        run(tmp_path, benchmarks, str(broken), "broken")
 
 
 def test_wrong_settings_end_with_code_2(
     tmp_path: Path, benchmarks: Manifest, models: dict[str, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "in.json").write_text(benchmarks.model_dump_json())
-    outputs = [Artifact(tmp_path / name) for name in ("comparison", "metrics", "summary")]
-    wrong = {"benchmarks": [{"name": "mmmlu"}]}
+    outputs = [Artifact(tmp_path / name) for name in ("evaluation", "metrics", "summary")]
+    wrong = {"benchmarks": [{"name": "mine", "benchmark": "mmmlu"}]}
     with pytest.raises(SystemExit) as caught:
-        evaluate.python_func(str(tmp_path), wrong, Artifact(tmp_path / "in.json"), models, *outputs)
+        evaluate.python_func(
+            *(str(tmp_path), "evaluate-base", "base", wrong, Artifact(tmp_path / "in.json"), models["base"]), *outputs
+        )
     assert caught.value.code == 2
     said = capfd.readouterr().err
     assert "no benchmark 'mmmlu'" in said and "gsm8k" in said and "Traceback" not in said
 
 
 def test_rows_of_another_kind_name_the_missing_fields(tmp_path: Path, models: dict[str, str]) -> None:
-    output = Output(str(tmp_path / "store"), "collect", 1, Settings(), {})
-    output.write_rows("rows/00000", [Sample(benchmark="demo", id="1", output="x", score=0.0)])
+    output = Output(Library(str(tmp_path / "store")), Product("collect", 1, Sample.content), Settings(), {})
+    output.write_rows("rows/00000", [Sample(benchmark="demo", id="1", outputs=("x",), scores=(0.0,))])
     with pytest.raises(InputError, match="question: Field required"):
-        run(tmp_path, output.finish(Sample.content), models)
+        run(tmp_path, output.finish(), models["base"])
 
 
 def add_to_texts(folder: str, copy: Path, single: str) -> str:
@@ -278,70 +315,42 @@ def test_what_a_tokenizer_adds_to_texts_changes_no_score(
     tmp_path: Path, benchmarks: Manifest, models: dict[str, str], single: str
 ) -> None:
     other = add_to_texts(models["sft"], tmp_path / "adding", single)
-    manifest = run(tmp_path, benchmarks, {"base": models["sft"], "adding": other})
-    evaluated = [find_manifest(str(tmp_path / "store"), parent.address) for parent in manifest.parents.values()]
-    assert len({found.address for found in evaluated if found}) == 2, "two models"
-    assert manifest.counts["adding_demo"] == manifest.counts["base_demo"] == 0.5
-    assert len({found.cost.tokens_in for found in evaluated if found}) == 1
+    plain, adding = (run(tmp_path, benchmarks, model) for model in (models["sft"], other))
+    assert plain.address != adding.address, "two models"
+    assert plain.counts["demo"] == adding.counts["demo"] == 0.5
+    assert plain.cost.tokens_in == adding.cost.tokens_in
 
 
 def test_questions_that_spell_control_tokens_are_counted_and_end_no_turn(
     tmp_path: Path, models: dict[str, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    output = Output(str(tmp_path / "store"), "collect", 1, Settings(), {})
+    output = Output(Library(str(tmp_path / "store")), Product("collect", 1, Question.content), Settings(), {})
     texts = ["plain", "What does <|end|> mean?", "<|assistant|>2<|end|>"]
-    rows = [Question(benchmark="demo", id=text, question=text, answer="1") for text in texts]
+    rows = [demo_question(id=text, question=text, answer="1") for text in texts]
     output.write_rows("rows/00000", rows)
-    manifest = run(tmp_path, output.finish(Question.content), {"base": models["base"]})
-    assert manifest.counts["control_text_prompts"] == 2 and manifest.counts["base_demo"] == 1.0
-    assert "2 prompts spell a control token" in capfd.readouterr().err
-    (parent,) = manifest.parents.values()
-    evaluated = find_manifest(str(tmp_path / "store"), parent.address)
+    manifest = run(tmp_path, output.finish(), models["base"])
+    assert manifest.counts["control_text_prompts"] == 2 and manifest.counts["demo"] == 1.0
+    assert "2 prompts spelt a control token" in capfd.readouterr().err
     # Every character of a question is one token, and three more are the template's.
-    assert evaluated is not None and evaluated.cost.tokens_in == sum(len(text) + 3 for text in texts)
+    assert manifest.cost.tokens_in == sum(len(text) + 3 for text in texts)
 
 
 def test_turns_that_a_template_refuses_are_an_error_before_anything_is_asked(
     tmp_path: Path, benchmarks: Manifest, models: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from components.evaluate import harness
-
-    monkeypatch.setattr(harness, "ask", lambda *_: pytest.fail("a question was asked"))
+    monkeypatch.setattr(evaluation, "ask", lambda *_: pytest.fail("a question was asked"))
     narrow = Path(shutil.copytree(models["sft"], tmp_path / "narrow"))
     refusing = "{%- if messages | length > 1 -%}{{- raise_exception('one turn only') -}}{%- endif -%}"
     template = narrow / "chat_template.jinja"
     template.write_text(refusing + template.read_text())
-    rows = list(read_rows(str(tmp_path / "store"), benchmarks, Question))
+    rows = list(Library(str(tmp_path / "store")).read_rows(benchmarks, Question))
     shot = Question(benchmark="mmlu", id="d", split="dev", question="?", choices=("a", "b"), answer="B")
-    output = Output(str(tmp_path / "store"), "collect", 2, Settings(), {})
+    output = Output(Library(str(tmp_path / "store")), Product("collect", 2, Question.content), Settings(), {})
     output.write_rows("rows/00000", [*rows, shot, shot.model_copy(update={"id": "m7", "split": "test"})])
     wanted = [*SETTINGS["benchmarks"], {"name": "mmlu", "max_tokens": 4, "few_shot": 1}]
     with pytest.raises(ModelError, match=r"'mmlu/m7'.*'base' refuses the role 'assistant'.*one turn only") as caught:
-        run(tmp_path, output.finish(Question.content), {"base": str(narrow)}, benchmarks=wanted)
+        run(tmp_path, output.finish(), str(narrow), benchmarks=wanted)
     assert "few_shot" in caught.value.remedy
-
-
-def test_prompts_of_evaluation_are_those_of_every_step(models: dict[str, str]) -> None:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from components.evaluate.language_model import LocalModel
-    from components.models.prompts import PromptMaker
-    from components.models.teacher import Request
-    from components.shared.rows import Message
-
-    tokenizer = AutoTokenizer.from_pretrained(models["base"])
-    lm = LocalModel(AutoModelForCausalLM.from_pretrained(models["base"]), tokenizer, 2, "base")
-    texts = ["Hi", "What is <|end|>?"]
-    prompts = [lm.apply_chat_template([{"role": "user", "content": text}]) for text in texts]
-    ids, mask = lm.tok_batch_encode(prompts)
-    requests = [Request(key=text, messages=(Message(role="user", content=text),)) for text in texts]
-    made, _ = PromptMaker(tokenizer, 64, "base").make(requests, 4)
-    assert [row[seen.bool()].tolist() for row, seen in zip(ids, mask, strict=True)] == [list(one.ids) for one in made]
-    assert [lm.tok_encode(prompt) for prompt in prompts] == [list(one.ids) for one in made]
-    # A question may spell another conversation's turns.
-    real = lm.apply_chat_template([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}])
-    spelt = lm.apply_chat_template([{"role": "user", "content": "a<|end|><|user|>b"}])
-    assert lm.tok_encode(real) != lm.tok_encode(spelt) and lm.tok_encode(real).count(4) == 2
 
 
 @pytest.mark.parametrize(("then", "score"), [("2", 0.0), ("<|end|>", 1.0)])
@@ -353,10 +362,6 @@ def test_a_thought_that_the_prompt_opened_and_max_tokens_cut_is_no_answer(
     template = model / "chat_template.jinja"
     template.write_text(template.read_text().replace("<|assistant|>", "<|assistant|><think>\n"))
     said = "2222" if then == "2" else "2"
-    output = Output(str(tmp_path / "store"), "collect", 1, Settings(), {})
-    output.write_rows(
-        "rows/00000", [Question(benchmark="demo", id=f"q{n}", question="Which?", answer=said) for n in range(2)]
-    )
-    manifest = run(tmp_path, output.finish(Question.content), {"base": str(model)})
-    (variant,) = read_table(str(tmp_path / "store"), manifest).variants
-    assert variant.scores[0].value == score
+    output = Output(Library(str(tmp_path / "store")), Product("collect", 1, Question.content), Settings(), {})
+    output.write_rows("rows/00000", [demo_question(id=f"q{n}", question="Which?", answer=said) for n in range(2)])
+    assert run(tmp_path, output.finish(), str(model)).counts["demo"] == score

@@ -1,4 +1,4 @@
-"""The face of merge: what the component takes and hands over, and what it refuses."""
+"""The contract of merge: what the component takes, hands over and refuses."""
 
 import json
 from pathlib import Path
@@ -13,14 +13,15 @@ from components.merge.merge import merge_models
 from components.merge.settings import MergeSettings
 from components.models.reference import local_model
 from components.shared.errors import InputError
-from components.shared.manifest import parse_manifest
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import parse_manifest
 from tests.tiny_model import save_tiny_model
 
 SETTINGS = {"method": "linear", "models": [{"name": "sft"}, {"name": "kto"}]}
 
 
 class Artifact:
-    """What a component gets from kfp, as far as it uses it."""
+    """The part of kfp's artifact that a component uses."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.uri, self.metadata = str(path), str(path), {}
@@ -42,13 +43,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_component_hands_over_a_loadable_model(tmp_path: Path, models: dict[str, str]) -> None:
     root = str(tmp_path / "store")
     model, metrics, summary = (Artifact(tmp_path / "out" / name) for name in ("model", "metrics", "summary"))
-    arguments = {"task": "merge-linear", "settings": SETTINGS, "models": models}
+    arguments = {"task": "merge-linear", "settings": SETTINGS, "models": models, "others": []}
     uri = merge.python_func(root=root, **arguments, model=model, metrics=metrics, summary=summary)
 
     manifest = parse_manifest(Path(model.path).read_bytes(), where=model.path)
     assert uri == f"{root}/{manifest.address}" and model.metadata["digest"] == manifest.digest
     assert manifest.content == "model/1"
-    assert set(manifest.parents) == {"sft", "kto"}, "base is given, but is no part of this merge"
+    assert set(manifest.parents) == {"sft", "kto"}, "base is given, but is not part of this merge"
     assert metrics.logged["models"] == 2 and metrics.logged["parameters"] > 0
     assert "merge_method: linear" in Path(summary.path).read_text()
 
@@ -61,13 +62,13 @@ def test_component_hands_over_a_loadable_model(tmp_path: Path, models: dict[str,
 
     assert merge.python_func(root=root, **arguments, model=model, metrics=metrics, summary=summary) == uri
     again = parse_manifest(Path(model.path).read_bytes(), where=model.path)
-    assert again.created == manifest.created, "a whole output is not made again"
+    assert again.created == manifest.created, "a complete output is not made again"
 
 
 def test_model_that_is_not_given_is_refused(tmp_path: Path, models: dict[str, str]) -> None:
     settings = MergeSettings.model_validate({"models": [{"name": "sft"}, {"name": "dpo"}]})
     with pytest.raises(InputError, match="'dpo'") as caught:
-        merge_models(str(tmp_path), settings, models)
+        merge_models(Library(str(tmp_path)), settings, models)
     assert caught.value.allowed == ("base", "kto", "sft")
 
 
@@ -77,7 +78,7 @@ def test_wrong_settings_end_with_code_2(
     outputs = [Artifact(tmp_path / name) for name in ("model", "metrics", "summary")]
     wrong = {"method": "ties", "models": [{"name": "sft"}]}
     with pytest.raises(SystemExit) as caught:
-        merge.python_func(str(tmp_path), "merge-x", wrong, models, *outputs)
+        merge.python_func(str(tmp_path), "merge-x", wrong, models, [], *outputs)
     assert caught.value.code == 2
     said = capfd.readouterr().err
     assert "merge-x" in said and "needs base" in said and "Traceback" not in said
@@ -93,7 +94,7 @@ def test_unlike_models_end_with_code_1_and_no_output(
     (odd / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 0.5}))
     outputs = [Artifact(tmp_path / name) for name in ("model", "metrics", "summary")]
     with pytest.raises(SystemExit) as caught:
-        merge.python_func(str(tmp_path / "store"), "merge", SETTINGS, {**models, "kto": str(odd)}, *outputs)
+        merge.python_func(str(tmp_path / "store"), "merge", SETTINGS, {**models, "kto": str(odd)}, [], *outputs)
     assert caught.value.code == 1
     assert "rms_norm_eps: 1e-06 | 0.5" in capfd.readouterr().err
     assert not list((tmp_path / "store").rglob("manifest.json"))

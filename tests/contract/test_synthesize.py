@@ -1,4 +1,4 @@
-"""The face of synthesize: the component and the work function on a folder store with tiny models."""
+"""The contract of synthesize: the component and the work function on a folder store with tiny models."""
 
 import json
 from pathlib import Path
@@ -7,15 +7,19 @@ from typing import Any
 
 import pytest
 
+from components.launch.hand_back import hand_over
 from components.shared.errors import EmptyDataError, InputError, ModelError
-from components.shared.manifest import Manifest, parse_manifest
-from components.shared.output import Output
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest, parse_manifest
+from components.shared.outputs.output import Output
 from components.shared.rows import Answered, Instruction, Labelled
 from components.shared.settings import Settings
-from components.shared.shards import read_rows
+from components.shared.step import Product
 from components.synthesize import synthesize as step
+from components.synthesize.answer_here import answer_here
 from components.synthesize.component import synthesize
 from components.synthesize.settings import SynthesizeSettings
+from components.synthesize.step import ANSWERED
 from components.synthesize.synthesize import synthesize_responses
 from tests.edit_model import edit_config
 from tests.tiny_model import save_tiny_model
@@ -30,10 +34,10 @@ def instruction(number: int) -> dict[str, Any]:
 
 
 def written(root: Path, rows: list[Any]) -> Manifest:
-    output = Output(str(root), "curate", 1, Made(), {})
+    output = Output(Library(str(root)), Product("curate", 1, "labelled/1"), Made(), {})
     if rows:
         output.write_rows("rows/00000", rows)
-    return output.finish("labelled/1")
+    return output.finish()
 
 
 def labelled(count: int) -> list[Labelled]:
@@ -46,7 +50,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def settings(model: str) -> dict[str, Any]:
-    # KFP hands whole numbers over as floats.
+    # KFP passes integers as doubles.
     sampling = {"max_tokens": 6.0}
     asked = {"teacher_sampling": sampling, "student_sampling": sampling, "rows_per_shard": 2.0, "actors": 1.0}
     return {"teacher": {"model": model}, "student": model, **asked}
@@ -80,7 +84,7 @@ def test_the_component_hands_over_the_address_and_a_second_call_finds_it(tmp_pat
     assert uri == f"{root}/{manifest.address}"
     assert responses.metadata["address"] == manifest.address
     assert (logged["rows"], logged["responses_teacher"], logged["failed_student"]) == (5, 5, 0)
-    rows = list(read_rows(str(root), manifest, Answered))
+    rows = list(Library(str(root)).read_rows(manifest, Answered))
     assert [row.id for row in rows] == ["r0", "r1", "r2", "r3", "r4"]
     assert all([r.origin for r in row.responses] == ["original", "teacher", "student"] for row in rows)
     assert [shard.name for shard in manifest.shards if shard.rows] == [f"rows/{n:05d}.jsonl.gz" for n in range(3)]
@@ -90,11 +94,18 @@ def test_the_component_hands_over_the_address_and_a_second_call_finds_it(tmp_pat
     assert call("second")[0] == uri
     assert (root / manifest.address / "manifest.json").stat().st_mtime_ns == made
 
+    # Without Ray, as for a preview: the same rows, at the same address of another store.
+    other = written(tmp_path / "other", labelled(5))
+    here = SynthesizeSettings.model_validate(settings(model))
+    again = synthesize_responses(Library(str(tmp_path / "other")), here, other, answer_here)
+    assert (again.address, again.digest) == (manifest.address, manifest.digest)
+    assert again.counts["replies_per_second_teacher"] > 0
+
 
 def test_rows_without_labels_name_step_missing_fields_and_those_present(tmp_path: Path, model: str) -> None:
     dataset = written(tmp_path, [Instruction(**instruction(0))])
     with pytest.raises(InputError) as caught:
-        synthesize_responses(str(tmp_path), SynthesizeSettings.model_validate(settings(model)), dataset)
+        synthesize_responses(Library(str(tmp_path)), SynthesizeSettings.model_validate(settings(model)), dataset)
     text = str(caught.value)
     assert text.startswith("synthesize: ")
     assert "primary" in text
@@ -102,7 +113,9 @@ def test_rows_without_labels_name_step_missing_fields_and_those_present(tmp_path
 
 def test_no_instructions_is_an_error_with_a_remedy(tmp_path: Path, model: str) -> None:
     with pytest.raises(EmptyDataError, match="no instructions") as caught:
-        synthesize_responses(str(tmp_path), SynthesizeSettings.model_validate(settings(model)), written(tmp_path, []))
+        synthesize_responses(
+            Library(str(tmp_path)), SynthesizeSettings.model_validate(settings(model)), written(tmp_path, [])
+        )
     assert caught.value.remedy
 
 
@@ -131,11 +144,14 @@ def test_where_and_how_fast_does_not_move_the_address_but_what_is_asked_does(tmp
 
     def address(**changes: Any) -> str:
         made = SynthesizeSettings.model_validate({**settings(model), **changes})
-        return Output(str(tmp_path), "synthesize", 1, made, {"dataset": dataset}).address
+        return Output(Library(str(tmp_path)), ANSWERED, made, {"dataset": dataset}).address
 
     plain = address()
-    elsewhere = {"model": model, "batch": 3, "window": 9, "timeout_seconds": 1, "price": {"per_million_in": 1}}
+    elsewhere = {"model": model, "batch": 3, "price": {"per_million_in": 1}}
     assert address(actors=7, cpus_per_actor=2, failed_share=0.5, teacher=elsewhere) == plain
+    served = {"backend": "openai", "model": "m", "endpoints": ["http://a/v1"]}
+    moved = {**served, "endpoints": ["http://b/v1"], "window": 9, "timeout_seconds": 1, "attempts": 2}
+    assert address(teacher=served) == address(teacher=moved) != plain
     assert address(teacher_sampling={"max_tokens": 7}) != plain
     assert address(system_prompt="Be brief.") != plain
     assert address(origins=["teacher"]) != plain
@@ -143,10 +159,10 @@ def test_where_and_how_fast_does_not_move_the_address_but_what_is_asked_does(tmp
 
 def test_a_model_that_is_not_complete_starts_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = edit_config(save_tiny_model(tmp_path / "broken"), num_hidden_layers=3)
-    monkeypatch.setattr(step, "run_job", lambda job: pytest.fail("a job was started"))
+    monkeypatch.setattr(hand_over, "run_job", lambda job: pytest.fail("a job was started"))
     with pytest.raises(ModelError, match=r"no tensors of model\.layers\.2"):
         step.synthesize_responses(
-            str(tmp_path / "store"),
+            Library(str(tmp_path / "store")),
             SynthesizeSettings.model_validate(settings(str(broken))),
             written(tmp_path / "store", labelled(2)),
         )

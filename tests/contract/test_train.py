@@ -1,4 +1,4 @@
-"""The face of the train component."""
+"""The train component, as Kubeflow calls it."""
 
 import json
 from dataclasses import dataclass
@@ -8,16 +8,20 @@ from typing import Any
 
 import pytest
 
+from components.launch.hand_back import hand_over
+from components.launch.hand_back.files import JobResult
+from components.launch.hand_back.report import read_job, write_result
 from components.launch.job import Job
-from components.shared.manifest import Manifest, load_manifest, parse_manifest
-from components.shared.output import Output, RowWriter
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest, parse_manifest
+from components.shared.outputs.output import Output, RowWriter
 from components.shared.rows import Instruction, KtoRow, Message, Scores, SftRow
 from components.shared.settings import Settings
-from components.train import train as step
-from components.train.checkpoint import folder_key
+from components.shared.step import Product
+from components.train.checkpoints.checkpoint import folder_key
 from components.train.component import train
-from components.train.job_file import RESULT_FILE, TrainJob, TrainResult, read_job, write_file
-from components.train.settings import TrainSettings
+from components.train.job_file import TrainingJob
+from components.train.methods.sft import SftSettings
 
 STUDENT_FILES = {
     "config.json": b'{"model_type": "llama"}',
@@ -29,12 +33,12 @@ SETTINGS = {"method": "sft", "precision": "fp32", "global_batch": 4.0, "launch":
 
 
 class SelectSettings(Settings):
-    """Settings of the step whose output is made up here."""
+    """Settings of a made-up select step."""
 
 
 @pytest.fixture
 def student(tmp_path: Path) -> Path:
-    """A model's folder, as far as the step itself looks at it."""
+    """A model's folder, as far as the step itself reads it."""
     folder = tmp_path / "student"
     folder.mkdir()
     for name, data in STUDENT_FILES.items():
@@ -50,30 +54,30 @@ def root(tmp_path: Path) -> str:
 @pytest.fixture
 def selected(root: str) -> Manifest:
     """A select output with one row for each method."""
-    output = Output(root, "select", 1, SelectSettings(), {})
+    output = Output(Library(root), Product("select", 1, "select/1"), SelectSettings(), {})
     prompt = (Message(role="user", content="2+2?"),)
     output.write_rows("sft/00000", [SftRow(id="1", prompt=prompt, completion="4", origin="teacher", scores=Scores())])
     output.write_rows(
         "kto/00000", [KtoRow(id="1", prompt=prompt, completion="5", label=False, origin="student", scores=Scores())]
     )
-    return output.finish("select/1")
+    return output.finish()
 
 
 class Runner:
-    """Stands for the job: notes what it was asked, and leaves a model as the job does."""
+    """Replaces the job: records what it is given, and writes a model as the job does."""
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
 
     def __call__(self, job: Job) -> None:
         self.jobs.append(job)
-        given = read_job(job.arguments[1])
-        output = Output(given.root, "train", 1, given.settings, {})
+        given = read_job(job.arguments[1], TrainingJob)
+        output = Output(Library(given.root), Product("train", 1, "select/1"), given.settings, {})
         output.store = given.store
         shards = [output.write_bytes(f"model/{name}", data) for name, data in STUDENT_FILES.items()]
-        shards.append(output.write_json("losses.json", [{"step": 1, "loss": 2.0}]))
+        shards.append(output.write_bytes("losses.jsonl", b'{"step": 1, "loss": 2.0}\n'))
         given.store.write(f"{folder_key(1)}/weights.pt", b"weights")
-        write_file(given.store, RESULT_FILE, result_of(shards))
+        write_result(job.arguments[1], result_of(shards))
 
 
 ROW_COUNTS = [
@@ -81,10 +85,10 @@ ROW_COUNTS = [
 ]
 
 
-def result_of(shards: list[Any]) -> TrainResult:
+def result_of(shards: list[Any]) -> JobResult:
     counts = dict.fromkeys((*ROW_COUNTS, "steps", "loss_first", "loss_last", "tokens", "parameters"), 1.0)
     counts |= {"parameters_trained": 1.0, "ranks": 2.0, "peak_memory_mib": 900.0, "seconds_train": 1.0}
-    return TrainResult.model_validate({"shards": shards, "counts": counts, "cost": {"seconds": 3.0}})
+    return JobResult.model_validate({"shards": shards, "counts": counts, "cost": {"seconds": 3.0}})
 
 
 def artifact(folder: Path, name: str) -> Any:
@@ -116,7 +120,7 @@ class Bench:
 @pytest.fixture
 def bench(root: str, student: Path, selected: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     runner = Runner()
-    monkeypatch.setattr(step, "run_job", runner)
+    monkeypatch.setattr(hand_over, "run_job", runner)
     return Bench(root, student, selected, tmp_path, runner, monkeypatch)
 
 
@@ -125,48 +129,48 @@ def test_a_model_is_handed_over(bench: Bench) -> None:
     manifest = parse_manifest(Path(handed.model.path).read_bytes(), "model")
     assert uri == f"{bench.root}/{manifest.address}"
     assert (manifest.step, manifest.content) == ("train", "model/1")
-    assert {"model/config.json", "model/model.safetensors", "losses.json"} <= {s.name for s in manifest.shards}
+    assert {"model/config.json", "model/model.safetensors", "losses.jsonl"} <= {s.name for s in manifest.shards}
     assert manifest.parents["dataset"] == bench.selected.parent
     assert handed.metrics["steps"] == 1.0
     assert "| method | sft |" in handed.summary
 
 
-def test_the_job_is_torchrun_on_the_methods_module(bench: Bench) -> None:
+def test_the_job_is_torchrun_on_the_training_program(bench: Bench) -> None:
     uri, _ = bench.run()
     (job,) = bench.runner.jobs
-    assert (job.program, job.module) == ("torchrun", "components.train.sft")
+    assert (job.program, job.module) == ("torchrun", "components.train.engine.run_training")
     assert job.arguments == ("--job", f"{uri}/job.json")
     assert job.name == f"train-sft-{uri.rpartition('/')[2]}"
     assert job.launch.processes_per_node == 2
 
 
-def test_a_finished_output_is_not_made_again(bench: Bench) -> None:
+def test_a_finished_output_is_reused(bench: Bench) -> None:
     first, _ = bench.run()
     second, _ = bench.run(micro_batch=1, launch={})
     assert first == second
     assert len(bench.runner.jobs) == 1
 
 
-def test_nothing_but_the_output_is_left(bench: Bench) -> None:
+def test_only_the_output_remains(bench: Bench) -> None:
     uri, _ = bench.run()
     files = {path.relative_to(uri).as_posix() for path in Path(uri).rglob("*") if path.is_file()}
-    assert files == {*(f"model/{name}" for name in STUDENT_FILES), "losses.json", "manifest.json", "job.json"}
+    assert files == {*(f"model/{name}" for name in STUDENT_FILES), "losses.jsonl", "manifest.json", "job.json"}
 
 
-def test_a_result_that_the_job_left_is_taken(bench: Bench) -> None:
+def test_a_result_of_an_earlier_job_is_used(bench: Bench) -> None:
     """The step was killed after its job had ended well."""
 
     def killed(job: Job) -> None:
         bench.runner(job)
         raise KeyboardInterrupt
 
-    bench.patch.setattr(step, "run_job", killed)
+    bench.patch.setattr(hand_over, "run_job", killed)
     with pytest.raises(SystemExit):
         bench.run()
-    bench.patch.setattr(step, "run_job", bench.runner)
+    bench.patch.setattr(hand_over, "run_job", bench.runner)
     uri, _ = bench.run()
     assert len(bench.runner.jobs) == 1
-    assert load_manifest(bench.root, uri.removeprefix(f"{bench.root}/")).counts["steps"] == 1
+    assert Library(bench.root).load(uri.removeprefix(f"{bench.root}/")).counts["steps"] == 1
 
 
 def failed(capsys: pytest.CaptureFixture[str]) -> str:
@@ -176,20 +180,20 @@ def failed(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_wrong_rows_name_the_step_and_the_field(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    output = Output(bench.root, "select", 1, SelectSettings(), {})
+    output = Output(Library(bench.root), Product("select", 1, "select/1"), SelectSettings(), {})
     writer = RowWriter(output, "sft")
     writer.add(Instruction(id="1", source="a", line=1, instruction="2+2?", response="4"))
     writer.close()
     with pytest.raises(SystemExit) as ended:
-        bench.run(output.finish("select/1"))
+        bench.run(output.finish())
     message = failed(capsys)
     assert ended.value.code == 1
-    assert "is no SftRow: prompt: Field required; completion: Field required" in message
+    assert "is not a valid SftRow: prompt: Field required; completion: Field required" in message
     assert bench.runner.jobs == []
 
 
 def test_no_rows_are_an_error(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    empty = Output(bench.root, "select", 1, SelectSettings(), {}).finish("select/1")
+    empty = Output(Library(bench.root), Product("select", 1, "select/1"), SelectSettings(), {}).finish()
     with pytest.raises(SystemExit):
         bench.run(empty)
     assert f"{empty.address} has no sft rows" in failed(capsys)
@@ -217,11 +221,11 @@ def test_wrong_settings_end_with_code_2(
     assert bench.runner.jobs == []
 
 
-def test_what_a_ds_config_leaves_out_is_in_the_log(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_keys_that_a_ds_config_leaves_out_are_logged(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     own = {"zero_optimization": {"stage": 2}, "optimizer": {"type": "AdamW"}}
     bench.run(deepspeed_config=own, learning_rate=3e-5, weight_decay=0.1)
     log = capsys.readouterr().err
-    assert "deepspeed_config leaves out, filled in from the settings: " in log
+    assert "deepspeed_config leaves out these keys, set from the settings: " in log
     for text in ("gradient_clipping: 1.0 (max_grad_norm)", "lr: 3e-05 (learning_rate)", "weight_decay: 0.1"):
         assert text in log
     assert len(bench.runner.jobs) == 1
@@ -231,7 +235,7 @@ def test_pickled_weights_are_refused_unless_asked_for(bench: Bench, capsys: pyte
     (bench.student / "model.safetensors").rename(bench.student / "pytorch_model.bin")
     with pytest.raises(SystemExit):
         bench.run()
-    assert "no safetensors weights, only pytorch_model.bin" in failed(capsys)
+    assert "lacks safetensors weights, only pytorch_model.bin" in failed(capsys)
     bench.run(allow_pickled_weights=True)
     assert len(bench.runner.jobs) == 1
 
@@ -239,10 +243,10 @@ def test_pickled_weights_are_refused_unless_asked_for(bench: Bench, capsys: pyte
 @pytest.mark.parametrize(
     ("config", "code", "message"),
     [
-        ({"model_type": "gptj", "n_positions": 512}, 2, "cutoff 1024 is above the 512 positions"),
+        ({"model_type": "gptj", "n_positions": 512}, 2, "max_length 1024 is above the 512 positions"),
         ({"quantization_config": {"quant_method": "awq"}}, 1, "is quantised (awq)"),
     ],
-    ids=["cutoff", "quantised"],
+    ids=["max_length", "quantised"],
 )
 def test_a_start_that_does_not_fit_starts_no_job(
     bench: Bench, config: dict[str, Any], code: int, message: str, capsys: pytest.CaptureFixture[str]
@@ -255,10 +259,10 @@ def test_a_start_that_does_not_fit_starts_no_job(
     assert bench.runner.jobs == []
 
 
-def test_the_job_file_says_everything_and_holds_no_secret(root: str, student: Path, selected: Manifest) -> None:
-    job = TrainJob(
-        root=root, address="train/1", task="train-sft", settings=TrainSettings(), dataset="select/1", start=str(student)
+def test_the_job_file_is_complete_and_holds_no_secret(root: str, student: Path, selected: Manifest) -> None:
+    job = TrainingJob(
+        root=root, address="train/1", task="train-sft", settings=SftSettings(), dataset="select/1", start=str(student)
     )
-    write_file(job.store, "job.json", job)
-    assert read_job(f"{root}/train/1/job.json") == job
+    job.store.write("job.json", job.model_dump_json().encode())
+    assert read_job(f"{root}/train/1/job.json", TrainingJob) == job
     assert set(json.loads(job.store.read("job.json"))) == {"root", "address", "task", "settings", "dataset", "start"}

@@ -1,13 +1,18 @@
-"""Compiled pipelines are the same bytes every time; a change of one shows in review."""
+"""Compiled pipelines are byte-identical every time; a change of one shows up in review."""
 
 import os
 from pathlib import Path
 
 import pytest
+import yaml
+from kfp import compiler
 
-from pipelines.compile_pipeline import compile_pipeline
-from pipelines.read_recipe import read_recipe
-from pipelines.recipe import Recipe
+from components.registry import STEPS
+from components.shared.step import Step
+from pipelines.kubeflow.compile_pipeline import compile_pipeline
+from pipelines.pipeline import Recipe
+from pipelines.recipe.read_recipe import read_recipe
+from pipelines.registry import task_names
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "pipelines" / "recipes").glob("*.yaml"))
@@ -42,3 +47,36 @@ def test_the_demo_compiles_for_a_cluster_to_the_golden_file(placement: Path, tmp
 def test_there_is_a_golden_file_for_every_recipe_and_placement_and_no_other() -> None:
     names = {path.stem for path in RECIPES} | {f"demo-{path.stem}" for path in PLACEMENTS}
     assert names == {path.stem for path in Path(__file__).parent.glob("*.yaml")}
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_the_graph_has_the_tasks_that_the_pipeline_lists(recipe: Path, tmp_path: Path) -> None:
+    overrides = {"data": "/data"} if "${data}" in recipe.read_text() else None
+    read = read_recipe(recipe, overrides, check_files=False)
+    compile_pipeline(read, tmp_path / "pipeline.yaml")
+    pipeline = next(yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text()))
+    components = pipeline["components"]
+    found = {
+        task["taskInfo"]["name"]
+        for dag in [pipeline["root"], *components.values()]
+        for task in dag.get("dag", {}).get("tasks", {}).values()
+        if "dag" not in components[task["componentRef"]["name"]]
+    }
+    last = {step.task_name for step in STEPS.values() if step.ends_run}
+    assert found - last == set(task_names(read))
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=lambda step: str(step.name))
+def test_every_input_and_output_has_a_description_which_kubeflow_shows(step: Step, tmp_path: Path) -> None:
+    component = step.load_component()
+    compiler.Compiler().compile(component, str(tmp_path / "component.yaml"))
+    compiled = yaml.safe_load((tmp_path / "component.yaml").read_text())
+    (definition,) = compiled["components"].values()
+    sides = [(side, kind) for side in ("inputDefinitions", "outputDefinitions") for kind in ("parameters", "artifacts")]
+    described = {
+        f"{side}.{name}": item.get("description", "")
+        for side, kind in sides
+        for name, item in definition.get(side, {}).get(kind, {}).items()
+    }
+    assert described and all(described.values()), [name for name, text in described.items() if not text]
+    assert component.component_spec.description

@@ -37,7 +37,7 @@ class BuildKit:
         layout = Path(tempfile.mkdtemp(prefix=f"{target}-", dir=self.folder))
         own = self.folder / "own.json"
         own.write_text(json.dumps({"target": {"image": self._changed(layout, provenance)}}))
-        # buildx asks before it reads or writes elsewhere than in the repository.
+        # buildx asks before it reads or writes outside of the repository.
         allowed = [f"--allow=fs.read={place}" for place in (self.folder, *self.site.values())]
         command = ["bake", f"--file={BAKE}", f"--file={own}", *allowed, f"--allow=fs.write={self.folder}"]
         self._buildx(*command, "--builder=tests", "--progress=plain", *options, target)
@@ -62,7 +62,7 @@ class BuildKit:
         assert ran.returncode == 0, ran.stderr[-3000:]
 
     def connect(self, socket: Path) -> None:
-        """Make the daemon known to buildx. Raises AssertionError when it does not come up."""
+        """Register the daemon with buildx. Raises AssertionError when it does not start."""
         deadline = time.monotonic() + START_SECONDS
         while not socket.exists():
             assert time.monotonic() < deadline, (self.folder / "log").read_text()[-3000:]
@@ -88,7 +88,7 @@ def buildkit(folder: Path) -> Iterator[BuildKit]:
 
 
 def ask_build(expression: str) -> Any:
-    """What a function of build.py returns; it is a program that imports its neighbours, no module of a package."""
+    """What a function of build.py returns; it is a script that imports its neighbours, not a module of a package."""
     program = f"import build, json, pathlib; print(json.dumps({expression}))"
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT / "images", text=True, capture_output=True, timeout=3600

@@ -1,4 +1,4 @@
-"""The images of this tree, built where they are not, and a container of each."""
+"""The images of this tree, built if they are missing, and a container of each."""
 
 import os
 import shutil

@@ -9,7 +9,7 @@ from typing import Any
 from images.oci_layout import blob, read_manifest
 
 ANY_USER = 12345
-"""A numeric user that no image knows, in group 0: what OpenShift gives a pod."""
+"""A numeric user that exists in no image, in group 0: what OpenShift gives a pod."""
 SCRATCH = {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", "mode=1777"]}
 
 
@@ -33,7 +33,7 @@ class Container:
         return subprocess.run(run, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300)
 
     def python(self, program: str, **variables: str) -> str:
-        """What a Python program prints; it must end well."""
+        """What a Python program prints; it must succeed."""
         ran = self.run("python", "-c", program, **variables)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return ran.stdout.strip()
@@ -50,7 +50,7 @@ class Container:
         _buildah("rm", self._container)
 
     def _confined(self, spec: dict[str, Any], command: tuple[str, ...], variables: dict[str, str]) -> dict[str, Any]:
-        """runc's own example of a container, with this root and as strict as it goes."""
+        """runc's own example of a container, with this root and as strict as possible."""
         process = {
             "terminal": False,
             "user": {"uid": ANY_USER, "gid": 0},

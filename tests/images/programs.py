@@ -5,24 +5,23 @@ EXECUTOR = ("python", "-m", "kfp.dsl.executor_main", "--help")
 
 MODULES = {
     "components.clean_up.unfinished": ("launcher",),
-    "components.shared.try_store": ("launcher", "ray", "train"),
+    "components.shared.store.try_store": ("launcher", "ray", "train"),
     "components.synthesize.generate": ("ray",),
-    "components.launch.torchrun": ("train",),
-    "components.train.sft": ("train",),
-    "components.train.kto": ("train",),
+    "components.launch.here.torchrun": ("train",),
+    "components.train.engine.run_training": ("train",),
     "components.models.place_model": ("launcher", "train"),
     "components.rewards.checks.math_worker": ("train",),
-    "components.shared.sandbox_program": ("train",),
-    "pipelines.cli": ("launcher", "ray", "train"),
-    "pipelines.try_cluster": ("launcher",),
-    "pipelines.try_job": ("ray", "train"),
+    "components.shared.sandbox.child": ("train",),
+    "pipelines.cli.main": ("launcher", "ray", "train"),
+    "pipelines.doctor.try_cluster": ("launcher",),
+    "pipelines.doctor.try_job": ("ray", "train"),
 }
 """Tutelage's programs that run in pods, and their images."""
 
-ELSEWHERE = ("pipelines.run_pipeline", "pipelines.demo.")
-"""Programs that no pod runs: a run on one machine, and the demo's makers."""
+ELSEWHERE = ("pipelines.local.run_pipeline", "pipelines.local.run_preview", "pipelines.local.run_step", "demo.")
+"""Programs that no pod runs: a run and a preview on one machine, and the demo's makers."""
 
-SPOKEN_TO = ("components.rewards.checks.math_worker", "components.shared.sandbox_program", "pipelines.try_job")
+SPOKEN_TO = ("components.rewards.checks.math_worker", "components.shared.sandbox.child", "pipelines.doctor.try_job")
 """Programs that only another process starts, which talks with them: they are imported."""
 
 COMMANDS = {

@@ -23,7 +23,7 @@ MOUNTS = {"etc/hostname", "etc/hosts", "etc/resolv.conf", "run/secrets", "var/ca
 """What buildah mounts something over while it builds; what it leaves of that is empty."""
 EMPTY = hashlib.sha256(b"").hexdigest()
 
-pytestmark = pytest.mark.timeout(3600)  # the first test builds what is not built
+pytestmark = pytest.mark.timeout(3600)  # the first test builds what is missing
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_a_baked_image_is_configured_alike(baked: Path, images: dict[str, Image]
     }
 
 
-def test_it_tells_how_it_was_made(daemon: BuildKit) -> None:
+def test_it_has_its_provenance(daemon: BuildKit) -> None:
     layout = daemon.bake("launcher", provenance=True)
     _, listed = read_manifest(layout)
     manifests = listed["manifests"]
@@ -108,7 +108,7 @@ def files(layout: Path) -> dict[str, tuple[object, ...]]:
 
 
 def described(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> tuple[object, ...]:
-    """One entry; modes of links mean nothing, and upper bits of the others say the kind again."""
+    """One entry; modes of links have no meaning, and the upper bits of others repeat the kind."""
     content = archive.extractfile(entry) if entry.isreg() else None
     digest = hashlib.sha256(content.read()).hexdigest() if content else entry.linkname
     mode = 0 if entry.issym() else entry.mode & 0o7777

@@ -22,7 +22,7 @@ UNCHECKED = (1).to_bytes(4, "little")
 """Flags of bytecode that is known by its source's hash, which nobody compares (PEP 552)."""
 BUILD_TOOLS = ("usr/local/bin/uv", "etc/uv/uv.toml", "build", "run/secrets/ca", "var/cache/uv/*")
 
-pytestmark = pytest.mark.timeout(3600)  # the first test builds what is not built
+pytestmark = pytest.mark.timeout(3600)  # the first test builds what is missing
 
 
 @pytest.mark.parametrize("image", IMAGES)
@@ -63,7 +63,7 @@ def test_the_bases_certificate_authorities_are_still_there(containers: dict[str,
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_no_bytecode_trusts_the_time_of_its_source(containers: dict[str, Container], image: str) -> None:
-    """Times are levelled and the root is read-only: it would be compiled anew at every start."""
+    """Times are levelled and the root is read-only: it would be compiled again at every start."""
     compiled = list(containers[image].root.rglob("*.pyc"))
     assert len(compiled) > 1000
     assert [str(path) for path in compiled if path.open("rb").read(8)[4:] != UNCHECKED] == []

@@ -13,17 +13,20 @@ from tests.images.programs import ELSEWHERE, MODULES, commands
 ROOT = Path(__file__).parents[2]
 FOLDERS = {
     "ray": ("synthesize", "models", "shared"),
-    "train": ("collect", "curate", "select", "train", "merge", "evaluate", "publish", "models", "shared", "launch"),
+    "train": (
+        *("collect", "curate", "select", "train", "merge", "evaluate", "compare", "publish"),
+        *("models", "shared", "launch"),
+    ),
 }
 """Whose code runs in an image, imports inside functions too."""
-OPTIONAL = {"vllm"}
-"""Packages that the code does without; vllm is in ray-vllm."""
+OPTIONAL = {"ray": {"vllm", "deepspeed"}, "train": {"vllm"}}
+"""Packages that an image does without: vllm is in ray-vllm, and deepspeed is patched for training only."""
 THIN = ("clean_up.component", "synthesize.component", "synthesize.synthesize", "train.component", "train.train")
 """What a pod of the launcher image imports."""
 
 _PROGRAM = re.compile(r'^if __name__ == "__main__":', re.MULTILINE)
 
-pytestmark = pytest.mark.timeout(3600)  # the first test builds what is not built
+pytestmark = pytest.mark.timeout(3600)  # the first test builds what is missing
 
 
 @pytest.mark.parametrize(
@@ -46,7 +49,7 @@ def test_the_launcher_has_what_thin_pods_import(launcher: Container) -> None:
 @pytest.mark.parametrize("image", FOLDERS)
 def test_an_image_has_every_package_that_its_steps_import(containers: dict[str, Container], image: str) -> None:
     files = _sources(*(f"components/{folder}" for folder in FOLDERS[image]))
-    wanted = {package for file in files for package in _imported(file)} - OPTIONAL
+    wanted = {package for file in files for package in _imported(file)} - OPTIONAL[image]
     program = f"import importlib.util as find; print([p for p in {sorted(wanted)} if find.find_spec(p) is None])"
     assert containers[image].python(program) == "[]"
 

@@ -15,7 +15,7 @@ from tests.images.conftest import Image
 
 FOLDER = Path(__file__).parents[2] / "images"
 
-pytestmark = pytest.mark.timeout(3600)  # the first test builds what is not built
+pytestmark = pytest.mark.timeout(3600)  # the first test builds what is missing
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def _packages(document: dict[str, Any], kind: str) -> dict[str, set[str]]:
 
 
 def _for_linux(lock: str, name: str) -> bool:
-    """Whether a package is for this platform and Python: its lines say no other."""
+    """Whether a package is for this platform and Python: its lines name no other."""
     lines = [line for line in lock.splitlines() if line.startswith((f"{name}==", f"{name}["))]
     others = ("win32", "python_full_version >= '3.12'", "darwin'", "aarch64'")
     return any(not any(other in line for other in others) or "x86_64" in line for line in lines)

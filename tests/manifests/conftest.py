@@ -13,7 +13,7 @@ from tests.manifests.render import Object, built, run
 
 @pytest.fixture(scope="session")
 def conforms() -> Callable[[list[Object]], None]:
-    """Asserts that objects are what Kubernetes' and the operators' own schemas describe."""
+    """Asserts that objects conform to Kubernetes' and the operators' own schemas."""
     kubeconform = built(KUBECONFORM)
     try:
         location = schema_location()
@@ -21,7 +21,7 @@ def conforms() -> Callable[[list[Object]], None]:
         pytest.skip(f"needs Go, and the operators' modules from it: {error}")
 
     def check(objects: list[Object]) -> None:
-        assert objects, "there is nothing to look at"
+        assert objects, "there are no objects to validate"
         run(kubeconform, "-strict", "-summary", "-schema-location", location, "-", text=yaml.safe_dump_all(objects))
 
     return check

@@ -1,8 +1,8 @@
-"""JSON schemas for kubeconform, made of what the API server and the operators themselves say.
+"""JSON schemas for kubeconform, made from what the API server and the operators themselves publish.
 
 Built-in kinds come from Kubernetes' OpenAPI document, custom ones from the operators' CustomResourceDefinitions; both
-lie in the source of the Go modules that the test cluster is built of. Unlike the API server, which drops a field that
-it does not know without a word, the schemas refuse it.
+are in the source of the Go modules from which the test cluster is built. The API server silently drops a field that it
+does not know; the schemas refuse it.
 
     python -m tests.manifests.crd_schemas     # prints kubeconform's -schema-location
 """
@@ -82,7 +82,7 @@ def builtin_schemas(document: Schema) -> Iterator[tuple[str, Schema]]:
     }
     for name, definition in document["definitions"].items():
         kinds = definition.get("x-kubernetes-group-version-kind", [])
-        # Options and Status belong to every group; what a person writes belongs to one.
+        # Options and Status belong to every group; what a user writes belongs to one.
         if len(kinds) == 1:
             api_version = "/".join(filter(None, (kinds[0]["group"], kinds[0]["version"])))
             needed = {each: definitions[each] for each in sorted(_reachable(name, definitions))}
@@ -125,7 +125,7 @@ def _of_kind(schema: Schema, kind: str, api_version: str) -> Schema:
 
 
 def _strict(schema: Any) -> Any:
-    """A schema in JSON Schema's words that refuses fields it does not know."""
+    """A schema in JSON Schema's terms that refuses unknown fields."""
     if isinstance(schema, list):
         return [_strict(item) for item in schema]
     if not isinstance(schema, dict):

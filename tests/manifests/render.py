@@ -23,7 +23,7 @@ def built(program: Program, name: str = "") -> Path:
 
 
 def run(*command: str | Path, text: str | None = None) -> str:
-    """Run a program to its end; its words are the failure's."""
+    """Run a program to its end; its output is the failure's message."""
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, f"{' '.join(map(str, command[:4]))}:\n{done.stdout}{done.stderr}"
     return done.stdout

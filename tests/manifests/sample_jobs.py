@@ -4,14 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.launch.api.resources import Object
+from components.launch.follow.annotations import annotated
 from components.launch.job import Job, Launch
-from components.launch.kind import Attempt, Identity, Kind, Object
-from components.launch.marks import marked
-from components.launch.pod_template import PYTHON, container_of, pod_spec
-from components.launch.pytorchjob import PyTorchJobKind
-from components.launch.rayjob import RayJobKind
-from components.launch.served_schema import ServedTrainJob
-from components.launch.trainjob import TrainJobKind
+from components.launch.kinds.kind import Identity, JobAttempt, Kind
+from components.launch.kinds.pod_template import PYTHON, container_of, pod_spec
+from components.launch.kinds.pytorchjob import PyTorchJobKind
+from components.launch.kinds.rayjob import RayJobKind
+from components.launch.kinds.served_schema import ServedTrainJob
+from components.launch.kinds.trainjob import TrainJobKind
+from components.train.train import PROGRAM
 
 SAMPLES = Path(__file__).parents[2] / "k8s" / "samples"
 ROOT = "s3://tutelage/samples"
@@ -52,19 +54,19 @@ class SampleJob:
 
     @property
     def manifest(self) -> Object:
-        """The object that a launcher creates, without the namespace, which `kubectl -n` says."""
-        attempt = Attempt(Identity(namespace=""))
-        made = marked(self.kind.manifest(self.job, attempt), self.job, attempt)
+        """The object that a launcher creates, without the namespace, which `kubectl -n` sets."""
+        attempt = JobAttempt(Identity(namespace=""))
+        made = annotated(self.kind.manifest(self.job, attempt), self.job, attempt)
         del made["metadata"]["namespace"]
         return made
 
 
-def training(name: str, method: str, address: str, **launch: Any) -> Job:
+def training(name: str, address: str, **launch: Any) -> Job:
     """A training as the train step starts it."""
     return Job(
         name=name,
         program="torchrun",
-        module=f"components.train.{method}",
+        module=PROGRAM,
         arguments=("--job", f"{ROOT}/{address}/job.json"),
         preload=True,
         launch=Launch.model_validate({"launcher": "TrainJob", "pods": PODS, **launch}),
@@ -78,16 +80,16 @@ SYNTHESIS = Job(
     arguments=("--job", f"{ROOT}/synthesize/sample/job.json"),
     launch=Launch.model_validate({"launcher": "RayJob", "pods": {**PODS, "image": "tutelage/ray:0.1.0"}}),
 )
-SFT = training("sample-sft-zero2", "sft", "train/sft-zero2", nodes=2)
-KTO = training("sample-kto-zero3", "kto", "train/kto-zero3", nodes=2)
+SFT = training("sample-sft-zero2", "train/sft-zero2", nodes=2)
+KTO = training("sample-kto-zero3", "train/kto-zero3", nodes=2)
 ON_GPUS = training(
-    *("sample-kto-8gpu", "kto", "train/kto-8gpu"),
+    *("sample-kto-8gpu", "train/kto-8gpu"),
     processes_per_node=8,
     cpus_per_process=8,
     training_runtime="tutelage-gpu",
     pods=EIGHT_GPUS,
 )
-WORKERS = training("sample-sft-pytorchjob", "sft", "train/sft-pytorchjob", launcher="PyTorchJob", nodes=2)
+WORKERS = training("sample-sft-pytorchjob", "train/sft-pytorchjob", launcher="PyTorchJob", nodes=2)
 
 JOBS: dict[str, SampleJob] = {
     "rayjob.yaml": SampleJob(RayJobKind(), SYNTHESIS),

@@ -6,7 +6,7 @@ K8S = Path(__file__).parents[2] / "k8s"
 KUSTOMIZATIONS = sorted(path.parent for path in K8S.rglob("kustomization.yaml"))
 SAMPLES = sorted((K8S / "samples").glob("*.yaml"))
 SINGLE = [*SAMPLES, *(K8S / "kind" / name for name in ("storage.yaml", "pipelines-port.yaml"))]
-"""Files that a person or a script applies as they are."""
+"""Files that a user or a script applies as they are."""
 
 CHARTS = K8S.parent / "charts"
 VALUES = sorted(CHARTS.glob("*/ci/*-values.yaml"))

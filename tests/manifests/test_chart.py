@@ -30,7 +30,7 @@ def rules(role: Object) -> set[tuple[str, str, str]]:
 
 
 def accounts(binding: Object) -> set[tuple[str, str]]:
-    """Whom a RoleBinding means; kustomize leaves the namespace to whoever applies it."""
+    """The subjects of a RoleBinding; kustomize leaves the namespace to whoever applies it."""
     return {(each["kind"], each["name"]) for each in binding["subjects"]}
 
 

@@ -1,4 +1,4 @@
-"""All that is applied is as Kubernetes' and the operators' own schemas describe it, without a field they don't know."""
+"""Everything that is applied conforms to Kubernetes' and the operators' own schemas, without unknown fields."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.manifests.shipped import K8S, KUSTOMIZATIONS, SINGLE, VALUES, name_of
 
 Conforms = Callable[[list[Object]], None]
 OLDER = "trainjob-trainer-2.1.yaml"
-"""Its schema is that of another Trainer; a unit test of the launcher holds it to that one."""
+"""Its schema is that of another Trainer; a unit test of the launcher validates it with that one."""
 
 
 @pytest.mark.parametrize("folder", KUSTOMIZATIONS, ids=name_of)

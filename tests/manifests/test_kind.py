@@ -41,7 +41,7 @@ case "$*" in *"-f -"* | */dev/stdin*) cat >>"$FAKE_KEPT/applied" ;; esac
 
 
 class Machine:
-    """A machine whose programs only say how they were called."""
+    """A machine whose programs only record how they were called."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.kept = folder, folder / "kept"
@@ -89,7 +89,7 @@ class Machine:
         return log.read_text().splitlines() if log.exists() else []
 
     def call(self, pattern: str) -> int:
-        """Where in that order the first call lies that a pattern describes."""
+        """The position in that order of the first call that matches a pattern."""
         found = [number for number, call in enumerate(self.calls) if re.search(pattern, call)]
         assert found, f"no call {pattern!r} in\n" + "\n".join(self.calls)
         return found[0]
@@ -110,7 +110,7 @@ def test_shellcheck_finds_nothing() -> None:
 
 
 @pytest.mark.parametrize("script", NEEDED)
-def test_what_is_missing_is_said_at_once_and_nothing_is_done(script: str, tmp_path: Path) -> None:
+def test_what_is_missing_is_reported_at_once_and_nothing_is_done(script: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [BASH, KIND / script], env={"PATH": str(tmp_path), "HOME": str(tmp_path)}, capture_output=True, timeout=600
     )
@@ -122,7 +122,7 @@ def test_what_is_missing_is_said_at_once_and_nothing_is_done(script: str, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
-def test_a_docker_that_does_not_answer_is_said_before_anything_is_made(machine: Machine) -> None:
+def test_a_docker_that_does_not_answer_is_reported_before_anything_is_created(machine: Machine) -> None:
     done = machine.run("up.sh", FAKE_DOCKER_DOWN="1")
     assert done.returncode == 1
     assert "docker does not answer" in done.stderr
@@ -130,7 +130,7 @@ def test_a_docker_that_does_not_answer_is_said_before_anything_is_made(machine: 
 
 
 @pytest.mark.parametrize(("script", "word"), [("up.sh", "--fast"), ("install.sh", "everything")])
-def test_an_unknown_argument_is_refused_with_those_that_there_are(machine: Machine, script: str, word: str) -> None:
+def test_an_unknown_argument_is_refused_with_the_known_ones(machine: Machine, script: str, word: str) -> None:
     done = machine.run(script, word)
     assert done.returncode == 1
     assert f"'{word}'" in done.stderr
@@ -138,7 +138,7 @@ def test_an_unknown_argument_is_refused_with_those_that_there_are(machine: Machi
     assert not machine.calls
 
 
-def test_up_makes_everything_in_order(machine: Machine) -> None:
+def test_up_creates_everything_in_order(machine: Machine) -> None:
     done = machine.run("up.sh")
     assert done.returncode == 0, done.stderr
     order = (
@@ -179,7 +179,7 @@ def test_docker_alone_builds_the_images_and_kind_loads_them(machine: Machine) ->
     assert not [call for call in machine.calls if call.startswith("make")]
 
 
-def test_a_docker_without_buildx_is_said_before_anything_is_made(machine: Machine) -> None:
+def test_a_docker_without_buildx_is_reported_before_anything_is_created(machine: Machine) -> None:
     missing = {"PATH": machine.without("buildah"), "FAKE_BUILDX_MISSING": "1"}
     done = machine.run("up.sh", **missing)
     assert done.returncode == 1

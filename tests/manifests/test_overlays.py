@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.read_recipe import read_recipe
+from pipelines.recipe.read_recipe import read_recipe
 from tests.manifests.render import Object, kustomized
 from tests.manifests.shipped import K8S
 

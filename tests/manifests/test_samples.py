@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
+from components.launch.hand_back.report import read_job
 from components.launch.job import Job
-from components.synthesize.assignment import Assignment
-from components.train.job_file import read_job
+from components.synthesize.settings import Assignment
+from components.train.job_file import TrainingJob
+from components.train.train import PROGRAM
 from tests.manifests.render import documents, kustomized
 from tests.manifests.sample_jobs import JOBS, ROOT, SAMPLES, samples
 from tests.manifests.shipped import K8S
@@ -35,7 +37,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize("name", samples())
 def test_a_sample_is_what_the_launcher_makes(name: str) -> None:
     found = yaml.safe_load((SAMPLES / name).read_text())
-    assert found == samples()[name], "python -m tests.manifests.write_samples writes the samples anew"
+    assert found == samples()[name], "python -m tests.manifests.write_samples rewrites the samples"
 
 
 def test_each_sample_has_its_job() -> None:
@@ -71,16 +73,16 @@ def test_jobs_name_runtimes_and_queues_that_ship() -> None:
 @pytest.mark.parametrize("name", TRAININGS)
 def test_a_training_finds_its_job_file(store: str, name: str) -> None:
     job = JOBS[name].job
-    asked = read_job(_uri(job, store))
+    asked = read_job(_uri(job, store), TrainingJob)
     launch = job.launch
     assert asked.settings.ranks == launch.nodes * launch.processes_per_node, "the file was written for other ranks"
-    assert job.module == f"components.train.{asked.settings.method}"
+    assert job.module == PROGRAM
     assert (Path(store) / asked.dataset / "manifest.json").is_file()
 
 
 @pytest.mark.parametrize(("name", "stage"), [("trainjob-sft-zero2.yaml", 2), ("trainjob-kto-zero3.yaml", 3)])
 def test_the_stage_is_the_files(store: str, name: str, stage: int) -> None:
-    assert read_job(_uri(JOBS[name].job, store)).settings.deepspeed.stage == stage
+    assert read_job(_uri(JOBS[name].job, store), TrainingJob).settings.deepspeed.stage == stage
 
 
 def test_the_synthesis_finds_its_assignment(store: str) -> None:

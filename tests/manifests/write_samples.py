@@ -1,8 +1,8 @@
-"""Writes the samples of `k8s/samples` anew; their comments stay above the lines that they stand above.
+"""Rewrites the samples in `k8s/samples`; each comment stays above its line.
 
     python -m tests.manifests.write_samples
 
-Names the comments whose line is gone: those are for a person to place.
+Prints the comments whose line is gone: place those by hand.
 """
 
 import re
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from components.launch.kind import Object
+from components.launch.api.resources import Object
 from tests.manifests.sample_jobs import SAMPLES, samples
 
 Place = tuple[str, int]
@@ -43,17 +43,17 @@ class PlainDumper(yaml.SafeDumper):
     """Writes equal parts out, where the usual one refers to the first by an alias."""
 
     def ignore_aliases(self, data: object) -> bool:
-        """Always."""
+        """Never write an alias."""
         return True
 
 
 def as_yaml(manifest: Object) -> str:
-    """A manifest as a person would write it."""
+    """A manifest as one would write it by hand."""
     return yaml.dump(manifest, Dumper=PlainDumper, sort_keys=False, width=120)
 
 
 def comments_of(text: str) -> dict[Place, list[str]]:
-    """Comment lines by the line that they stand above."""
+    """Comment lines by the line that they precede."""
     found: dict[Place, list[str]] = {}
     waiting: list[str] = []
     plain = [line for line in text.splitlines() if not _is_comment(line)]

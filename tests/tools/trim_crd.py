@@ -15,7 +15,7 @@ PROSE = ("description", "example")
 
 
 def without_prose(schema: Any) -> Any:
-    """The schema without texts; a field that is called `description` stays, since its schema is no text."""
+    """The schema without texts; a field that is called `description` stays, since its schema is not a text."""
     if isinstance(schema, list):
         return [without_prose(item) for item in schema]
     if isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""Tests wait for other processes and threads with a deadline: the helper keeps it, and no test waits in another way."""
+"""Tests wait for other processes and threads with a deadline: the helper enforces it; no test waits without it."""
 
 import ast
 import subprocess
@@ -21,7 +21,7 @@ Child = subprocess.Popen[str]
 
 @pytest.fixture
 def silent() -> Iterator[Child]:
-    """A child that says nothing for longer than any test waits."""
+    """A child that prints nothing for longer than any test waits."""
     process = subprocess.Popen(
         [sys.executable, "-c", SILENT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -71,7 +71,7 @@ def test_a_thread_that_does_not_end_fails_the_test() -> None:
 
 
 def endless(call: ast.Call) -> bool:
-    """Whether a call may wait for another process or thread without end."""
+    """Whether a call may wait for another process or thread indefinitely."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     limited = any(keyword.arg in {"timeout", None} for keyword in call.keywords)
     if name == "readline":
@@ -91,7 +91,7 @@ def over_a_pipe(node: ast.AST) -> bool:
 @pytest.mark.parametrize(
     "path", sorted(set(TESTS.rglob("*.py")) - APART), ids=lambda path: str(path.relative_to(TESTS))
 )
-def test_no_test_waits_without_end(path: Path) -> None:
+def test_no_test_waits_indefinitely(path: Path) -> None:
     nodes = list(ast.walk(ast.parse(path.read_text())))
     found = [node.lineno for node in nodes if isinstance(node, ast.Call) and endless(node)]
     found += [node.lineno for node in nodes if isinstance(node, ast.For) and over_a_pipe(node)]

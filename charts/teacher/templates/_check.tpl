@@ -3,8 +3,8 @@
 {{- include "teacher.checkModel" . }}
 {{- if eq .Values.engine "transformers" }}
 {{- include "teacher.checkTransformers" . }}
-{{- else if lt (int (include "teacher.gpus" .)) 1 }}
-{{- fail (printf "gpus.count is %d: vLLM's image needs a GPU; set gpus.count to 1 or more, or engine to transformers" (int .Values.gpus.count)) }}
+{{- else if and (lt (int (include "teacher.gpus" .)) 1) (hasSuffix "vllm/vllm-openai" .Values.images.vllm.repository) }}
+{{- fail (printf "gpus.count is %d: vLLM's image needs a GPU; set gpus.count to 1 or more, images.vllm to a build for CPUs, or engine to transformers" (int .Values.gpus.count)) }}
 {{- end }}
 {{- include "teacher.checkCache" . }}
 {{- if and .Values.autoscaling.enabled (not .Values.autoscaling.metrics) }}
@@ -18,7 +18,7 @@
 {{- define "teacher.checkModel" -}}
 {{- $reference := required "model.reference is empty: name the model: OWNER/NAME (a hub id), s3://BUCKET/FOLDER, package:FOLDER or /models/FOLDER" .Values.model.reference }}
 {{- if and (eq (include "teacher.source" .) "hub") (not (regexMatch "^[A-Za-z0-9][\\w.-]*/[A-Za-z0-9][\\w.-]*(@[\\w./-]+)?$" $reference)) }}
-{{- fail (printf "model.reference %q is no model: allowed are OWNER/NAME or OWNER/NAME@REVISION (a hub id), s3://BUCKET/FOLDER, package:FOLDER and /models/FOLDER" $reference) }}
+{{- fail (printf "model.reference %q is not a model: allowed are OWNER/NAME or OWNER/NAME@REVISION (a hub id), s3://BUCKET/FOLDER, package:FOLDER and /models/FOLDER" $reference) }}
 {{- end }}
 {{- end }}
 

@@ -1,4 +1,4 @@
-{{/* The server's command line. Secrets are no part of it. */}}
+{{/* The server's command line. It contains no secrets. */}}
 {{- define "teacher.command" -}}
 {{- if eq .Values.engine "vllm" -}}
 command: [vllm, serve]
@@ -29,7 +29,9 @@ args:
 {{- end }}
 - {{ printf "--served-model-name=%s" (include "teacher.servedName" .) | quote }}
 - --port=8000
-- --tensor-parallel-size={{ include "teacher.gpus" . }}
+- --tensor-parallel-size={{ max 1 (int (include "teacher.gpus" .)) }}
+# A model's generation_config.json would add its own top-k and penalties to the sampling that a request states.
+- --generation-config=vllm
 # Pickled weights can run code.
 - --load-format=safetensors
 - --shutdown-timeout={{ .Values.drainSeconds }}

@@ -32,7 +32,7 @@
 - name: certificates
   secret:
     secretName: {{ . }}
-    # Not what else lies beside it: a private key, say.
+    # Not the other keys beside it, such as a private key.
     items:
       - {key: {{ $.Values.certificateAuthority.key | quote }}, path: {{ $.Values.certificateAuthority.key | quote }}}
 {{- end }}

@@ -1,9 +1,13 @@
-{{/* placement.yaml, in the product's words: what the values say about images, secrets and pods. */}}
+{{/* placement.yaml: what the values say about images, secrets and pods. files/steps.json lists the steps. */}}
 {{- define "tutelage.placement" -}}
 {{- $launcher := include "tutelage.image" (dict "root" . "name" "launcher") }}
+{{- $images := dict "ray-vllm" (include "tutelage.image" (dict "root" . "name" "rayVllm")) }}
+{{- range $name, $step := .Files.Get "files/steps.json" | fromJson }}
+{{- if or $step.program (eq $step.image "launcher") }}{{ $_ := set $images $name $launcher }}{{ end }}
+{{- end }}
 {{- $placement := dict
   "image" (include "tutelage.image" (dict "root" . "name" "train"))
-  "images" (dict "synthesize" $launcher "train" $launcher "clean_up" $launcher)
+  "images" $images
   "pods" (include "tutelage.placementPods" . | fromYaml)
   "tasks" .Values.placement.tasks
   "jobs" (include "tutelage.placementJobs" . | fromYaml) }}
@@ -38,12 +42,13 @@
 {{- toYaml $pods }}
 {{- end }}
 
-{{/* The jobs of the values, with what the chart knows of each; what the values say wins. */}}
+{{/* The jobs of the values, completed from the chart: by STEP, or by STEP-VARIANT. Values take precedence. */}}
 {{- define "tutelage.placementJobs" -}}
 {{- $jobs := dict }}
+{{- $steps := .Files.Get "files/steps.json" | fromJson }}
 {{- range $name, $job := .Values.placement.jobs }}
-{{- $image := ternary "ray" "train" (eq $name "synthesize") }}
-{{- $pods := dict "image" (include "tutelage.image" (dict "root" $ "name" $image)) }}
+{{- $step := get $steps (splitList "-" $name | first) }}
+{{- $pods := dict "image" (include "tutelage.image" (dict "root" $ "name" $step.image)) }}
 {{- with include "tutelage.queue" $ }}{{ $_ := set $pods "queue" . }}{{ end }}
 {{- $known := dict "pods" $pods }}
 {{- if eq (get $job "launcher") "TrainJob" }}{{ $_ := set $known "training_runtime" (include "tutelage.trainingRuntimeName" $) }}{{ end }}

@@ -41,7 +41,7 @@
 {{- toYaml $secrets }}
 {{- end }}
 
-{{/* The environment of the chart's own containers, which speak to the store. */}}
+{{/* The environment of the chart's own containers, which talk to the store. */}}
 {{- define "tutelage.containerEnvironment" -}}
 {{- $fixed := dict "HOME" "/tmp" "USER" "tutelage" "TMPDIR" "/tmp" "PYTHONUNBUFFERED" "1" }}
 {{- if include "tutelage.hasCertificates" . }}

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from components.collect.files import DataFile
+from components.collect.files.data_file import DataFile
+from components.collect.files.records import Found
 from components.collect.formats.columns import read_batches
 from components.collect.formats.format import Format
-from components.collect.records import Found
 
 INDEXED = b"ARROW1"
 
@@ -19,7 +19,7 @@ def read_arrow(file: DataFile, limit: int) -> Found:
     """Stream the file's rows.
 
     Raises:
-        InputError: this is no Arrow file, or it is damaged.
+        InputError: the file is not an Arrow file, or it is damaged.
     """
     return read_batches(file, "Arrow", _batches)
 

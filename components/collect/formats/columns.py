@@ -4,23 +4,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from components.collect.files import DataFile
-from components.collect.records import Broken, Found, Reason, Record, shorten
+from components.collect.files.data_file import DataFile
+from components.collect.files.records import Broken, Found, Record, Rejection, shorten
 from components.shared.errors import InputError
 
 BATCH_ROWS = 256
 
 
 def read_batches(file: DataFile, format_name: str, batches: Callable[[Path], Iterator[Any]]) -> Found:
-    """Stream the rows of a file of columns.
+    """Stream the rows of a columnar file.
 
     Args:
         file: the file.
         format_name: the format's, for messages.
-        batches: opens a local copy and gives its batches.
+        batches: yields the batches of a local copy.
 
     Raises:
-        InputError: this is no file of that format, or it is damaged.
+        InputError: the file is not of that format, or it is damaged.
     """
     import pyarrow
 
@@ -34,12 +34,12 @@ def read_batches(file: DataFile, format_name: str, batches: Callable[[Path], Ite
         except (pyarrow.ArrowException, OSError) as error:
             raise InputError(
                 f"{file.uri} cannot be read as {format_name} after {number} rows: {shorten(str(error))}",
-                remedy="copy the file again, or name its real format in the source's `format`",
+                remedy="copy the file again, or set the source's `format`",
             ) from error
 
 
 def batch_records(batch: Any, before: int) -> Iterator[Record | Broken]:
-    """The records of a batch, whose first row is the one after `before`; a few are in memory at a time."""
+    """The records of a batch, BATCH_ROWS in memory at a time; the first has the number `before` + 1."""
     number = before
     for start in range(0, batch.num_rows, BATCH_ROWS):
         for fields in _rows(batch.slice(start, BATCH_ROWS)):
@@ -48,7 +48,7 @@ def batch_records(batch: Any, before: int) -> Iterator[Record | Broken]:
 
 
 def _rows(batch: Any) -> Iterator[dict[str, Any] | UnicodeDecodeError]:
-    """The batch's rows; one by one where a text in it is no UTF-8."""
+    """The batch's rows; one by one if a text is not valid UTF-8."""
     try:
         yield from batch.to_pylist()
     except UnicodeDecodeError:
@@ -61,5 +61,5 @@ def _rows(batch: Any) -> Iterator[dict[str, Any] | UnicodeDecodeError]:
 
 def _record(number: int, fields: dict[str, Any] | UnicodeDecodeError) -> Record | Broken:
     if isinstance(fields, UnicodeDecodeError):
-        return Broken(number, Reason.invalid_unicode, shorten(str(fields)))
+        return Broken(number, Rejection.invalid_unicode, shorten(str(fields)))
     return Record(number, fields)

@@ -1,4 +1,4 @@
-"""What parts the fields of a delimited file: by Excel's line `sep=;`, or by its header."""
+"""The delimiter of a file: from Excel's line `sep=;`, or from its header."""
 
 import csv
 import re
@@ -8,17 +8,17 @@ DELIMITERS = (",", "\t", ";", "|")
 
 
 def named_delimiter(line: str) -> str | None:
-    """The delimiter that a line of Excel's names: `sep=;`; None for any other line."""
+    """The delimiter in Excel's line `sep=;`; None for any other line."""
     found = SEPARATOR_LINE.fullmatch(line)
     return found[1] if found else None
 
 
 def delimiter_of(header: str, expected: str) -> str:
-    """What parts a header's fields: the expected delimiter, unless only another one parts it in two or more.
+    """A header's delimiter: the expected one, unless only another one splits it into two fields or more.
 
     Args:
         header: the file's first line.
-        expected: what the format's suffix means.
+        expected: the delimiter of the file's format.
     """
     columns = {delimiter: _columns(header, delimiter) for delimiter in (expected, *DELIMITERS)}
     if columns[expected] > 1:

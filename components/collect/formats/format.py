@@ -1,18 +1,18 @@
-"""The face of a container format."""
+"""What a container format is."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from components.collect.files import DataFile
-from components.collect.records import Found
+from components.collect.files.data_file import DataFile
+from components.collect.files.records import Found
 
 
 @dataclass(frozen=True)
 class Format:
     """How the records of a file are read.
 
-    `suffixes` are the names' ends that mean this format (each also with the end of a packed file). `read` streams the
-    file's records; its second argument is the number of bytes that one record may take.
+    `suffixes` identify files of this format (compressed files too). `read` streams a file's records; its second
+    argument is the largest size of a record in bytes.
     """
 
     name: str

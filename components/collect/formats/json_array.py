@@ -1,30 +1,30 @@
 """An array of objects in a JSON file, read as a stream.
 
-The array is split at its own commas and brackets and each element is parsed by itself, so that a broken element costs
-only itself (a streaming parser such as ijson ends at the first fault) and memory holds one element. A raw newline
-inside a string is no JSON: there the string is taken as ended, which brings the splitter back in step after a missing
-quote.
+The array is split at its commas and brackets, and each element is parsed on its own. So only a broken element is
+rejected (a streaming parser such as ijson stops at the first error), and one element is in memory. A raw newline inside
+a string is not valid JSON: it ends the string, so that the splitter recovers from a missing quote.
 """
 
 import itertools
 import re
 from collections.abc import Iterator
 
-from components.collect.records import Broken, Found, Reason, oversize, parse_object, shorten
+from components.collect.files.records import Broken, Found, Rejection, oversize, parse_object, shorten
 from components.shared.errors import InputError
+from components.shared.text.counted import counted
 
 OUTSIDE = re.compile(rb'["\[\]{},]')
 INSIDE = re.compile(rb'["\\\n]')
 HEAD = 512
-"""Bytes of an element that are kept of one that is too long."""
+"""Bytes that are kept of an element that is too long."""
 
 
 def read_array(chunks: Iterator[bytes], uri: str, limit: int, ends_file: bool = True) -> Found:
     """Stream the elements of an array whose `[` was read already; a record's number is its place in the array.
 
     Raises:
-        InputError: a missing or superfluous bracket makes the rest of the file unreadable. After the array nothing
-            may follow if it `ends_file`.
+        InputError: a missing or extra bracket makes the rest of the file unreadable, or something follows the array
+            although it `ends_file`.
     """
     splitter = ArraySplitter(limit)
     number = 0
@@ -37,30 +37,32 @@ def read_array(chunks: Iterator[bytes], uri: str, limit: int, ends_file: bool = 
     if not splitter.ended:
         yield _cut_off(uri, number + 1, splitter.held, limit)
     elif ends_file:
-        require_nothing_more(itertools.chain([splitter.rest], chunks), uri, f"the array's end after {number} records")
+        require_nothing_more(
+            itertools.chain([splitter.rest], chunks), uri, f"the array's end after {counted(number, 'record')}"
+        )
 
 
 def require_nothing_more(chunks: Iterator[bytes], uri: str, end: str) -> None:
-    """Refuse a file in which something follows what should end it. Raises InputError."""
+    """Raises InputError if anything but white space follows."""
     for chunk in chunks:
         if text := chunk.strip():
             raise InputError(
                 f"{uri}: after {end} follows {shorten(text[:80].decode('utf-8', 'replace'))!r}",
                 rule="a JSON file is one array, one object, or JSON lines",
-                remedy="remove the superfluous bracket before it, or write the file as JSON lines",
+                remedy="remove the extra bracket before it, or write the file as JSON lines",
             )
 
 
 def _cut_off(uri: str, number: int, lost: int, limit: int) -> Broken:
-    """The last, unfinished element; what is longer than one record may hide many, which may not pass unseen."""
+    """The last, unfinished element. Raises InputError if it is longer than a record: it may contain many records."""
     if lost > limit:
         raise InputError(
-            f"{uri}: record {number} has no end, and the {lost} bytes after its beginning cannot be told apart",
+            f"{uri}: record {number} has no end, and the {lost} bytes after its start cannot be split into records",
             rule="a JSON file is one array whose brackets are balanced",
-            remedy="repair the record, or write the file as JSON lines, where a broken row costs only itself",
+            remedy="repair the record, or write the file as JSON lines, where only the broken row is rejected",
         )
     return Broken(
-        number, Reason.broken_json, f"the file ends inside the array; {lost} bytes after the last whole record"
+        number, Rejection.broken_json, f"the file ends inside the array; {lost} bytes after the last complete record"
     )
 
 

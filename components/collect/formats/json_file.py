@@ -1,4 +1,4 @@
-"""JSON files: JSON lines, one array, or one object. Which it is goes by the file's beginning, not by its suffix.
+"""JSON files: JSON lines, one array, or one object. The start of the file decides, not its suffix.
 
 Many published `.json` files are JSON lines, and some `.jsonl` files are arrays.
 """
@@ -9,15 +9,14 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from components.collect.files import DataFile
+from components.collect.files.data_file import DataFile
+from components.collect.files.records import Found, oversize, parse_object
+from components.collect.files.streams import BOM, split_lines
 from components.collect.formats.format import Format
 from components.collect.formats.json_array import read_array
-from components.collect.formats.json_lines import read_lines
 from components.collect.formats.json_object import OF_A_ROW, is_row, read_object
-from components.collect.records import Found
-from components.collect.streams import BOM
 
-Kind = Literal["lines", "array", "object"]
+JsonLayout = Literal["lines", "array", "object"]
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]')
 FIRST_NAME = re.compile(rb'\{\s*"([A-Za-z_]\w*)"')
 PARTNER = {b"]": b"[", b"}": b"{"}
@@ -27,11 +26,11 @@ def read_json(file: DataFile, limit: int) -> Found:
     """Stream the file's records: a record's number is its line in JSON lines, else its place.
 
     Raises:
-        InputError: a missing or superfluous bracket makes the rest of the file unreadable, or an object holds no rows.
+        InputError: a missing or extra bracket makes the rest of the file unreadable, or an object holds no rows.
     """
     chunks = file.text_chunks()
     head = _head(chunks, limit)
-    kind = kind_of(head, cut=len(head) > limit and b"\n" not in head.removeprefix(BOM).lstrip())
+    kind = kind_of(head, truncated=len(head) > limit and b"\n" not in head.removeprefix(BOM).lstrip())
     if kind == "lines":
         yield from read_lines(itertools.chain([head], chunks), limit)
     elif kind == "array":
@@ -40,18 +39,27 @@ def read_json(file: DataFile, limit: int) -> Found:
         yield from read_object(file, limit)
 
 
-def kind_of(head: bytes, cut: bool = False) -> Kind:
-    """What a file is that begins so; `head` reaches into the second line that is not blank, if there is one.
+def read_lines(chunks: Iterator[bytes], limit: int) -> Found:
+    """Stream the records of JSON lines; a record's number is its line, and blank lines are skipped."""
+    for number, line in enumerate(split_lines(chunks, limit), start=1):
+        if line is None:
+            yield oversize(number, limit)
+        elif line.strip():
+            yield parse_object(number, line)
+
+
+def kind_of(head: bytes, truncated: bool = False) -> JsonLayout:
+    """The layout of a file, by its first bytes.
 
     Args:
-        head: the beginning.
-        cut: whether its first line goes on behind it, longer than a record may be.
+        head: the start of the file, up to its second line that is not blank, if there is one.
+        truncated: whether `head` ends within the first line, which is longer than a record may be.
     """
     first, _, rest = head.removeprefix(BOM).lstrip().partition(b"\n")
     first, following = first.strip(), rest.lstrip()[:1]
     if not first.startswith((b"[", b"{")):
         return "lines"
-    if cut:
+    if truncated:
         return "array" if first.startswith(b"[") else "lines" if OF_A_ROW & set(_names(first)) else "object"
     value = _parsed(first)
     if first.startswith(b"["):
@@ -62,7 +70,7 @@ def kind_of(head: bytes, cut: bool = False) -> Kind:
 
 
 def _head(chunks: Iterator[bytes], limit: int) -> bytes:
-    """The beginning of the text, up to a character of the second line that is not blank, or one record's bytes."""
+    """The start of the text: up to the second line that is not blank, or the limit of one record."""
     head = b""
     for chunk in chunks:
         head += chunk
@@ -73,7 +81,7 @@ def _head(chunks: Iterator[bytes], limit: int) -> bytes:
 
 
 def _names(line: bytes) -> Iterator[str]:
-    """The names of an object's own members, as far as they are on its first line."""
+    """The names of an object's direct members on its first line."""
     depth = 0
     for token in TOKEN.finditer(line):
         if token[0] in b"[{":
@@ -92,7 +100,7 @@ def _parsed(line: bytes) -> Any:
 
 
 def _is_no_row(value: dict[str, Any]) -> bool:
-    """Whether an object is no row, but holds rows: lists of objects under one or more names, or columns."""
+    """Whether an object is not a row but a container: of lists of objects, or of columns."""
     if is_row({name: json.dumps(item).encode()[:8] for name, item in value.items()}):
         return False
     lists = [item for item in value.values() if isinstance(item, list) and item]
@@ -100,7 +108,7 @@ def _is_no_row(value: dict[str, Any]) -> bool:
 
 
 def _goes_on(line: bytes, following: bytes) -> bool:
-    """Whether an object that does not end on its line goes on in the next one, or is a broken row of JSON lines."""
+    """Whether an object that does not end on its line continues on the next one; else it is a broken row."""
     stack: list[bytes] = []
     for token in TOKEN.findall(line):
         if token.startswith(b'"'):

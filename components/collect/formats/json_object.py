@@ -1,6 +1,6 @@
 """A JSON file that is one object: a single row, or an object that holds the rows under one name, `{"data": […]}`.
 
-The file is passed twice: once for the object's names and what stands under them, once for the rows.
+The file is read twice: once for the object's members, once for the rows.
 """
 
 import json
@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from components.collect.files import TRAIN, DataFile
+from components.collect.files.data_file import TRAIN, DataFile
+from components.collect.files.records import Broken, Found, Record, oversize, parse_object
+from components.collect.files.splits import canonical_split
+from components.collect.files.streams import BOM
 from components.collect.formats.json_array import ArraySplitter, read_array, require_nothing_more
-from components.collect.records import Broken, Found, Record, oversize, parse_object
-from components.collect.splits import canonical_split
-from components.collect.streams import BOM
 from components.shared.errors import InputError
 from components.shared.log import say
 
@@ -20,16 +20,16 @@ NAME = re.compile(rb'\s*("(?:[^"\\]|\\.)*")\s*:\s*')
 ROWS = re.compile(rb"\[\s*\{")
 LIST, OBJECT = b"[", b"{"
 OF_A_ROW = frozenset({"instruction", "prompt", "question", "messages", "conversations"})
-"""Names of which a row has one, and an object that holds rows has none."""
+"""Names of which a row has at least one, and a container of rows none."""
 CONVERSATIONS = frozenset({"messages", "conversations"})
 OF_ROWS = frozenset({"data", "rows", "examples", "instances", "items", "records"})
-"""Names under which rows are kept; other lists beside them are none."""
+"""Usual names of the list of rows, if an object has several lists."""
 SPLITS = frozenset({TRAIN, "validation", "test"})
 
 
 @dataclass(frozen=True)
-class Member:
-    """One member of the object: its name, the first bytes of its value, and where that begins in the file's text."""
+class ObjectMember:
+    """One member of the object: its name, the first bytes of its value, and the value's offset in the text."""
 
     name: str
     value: bytes
@@ -40,7 +40,7 @@ def read_object(file: DataFile, limit: int) -> Found:
     """Stream the rows of a file that is one object.
 
     Raises:
-        InputError: the object has no end, is no row and holds none, or holds several lists of them.
+        InputError: the object has no end, or is not a row and does not hold exactly one list of rows.
     """
     members = list(_members(file, limit))
     if is_row({member.name: member.value for member in members}):
@@ -50,14 +50,14 @@ def read_object(file: DataFile, limit: int) -> Found:
     beside = [member.name for member in members if member is not chosen]
     say(
         "collect",
-        f"{file.uri} is one object: its rows are those under {chosen.name!r}"
+        f"{file.uri} is one object: its rows are the list {chosen.name!r}"
         + (f"; not read: {', '.join(beside)}" if beside else ""),
     )
     yield from read_array(_after(file.text_chunks(), chosen.start + 1), file.uri, limit, ends_file=False)
 
 
 def is_row(values: Mapping[str, bytes]) -> bool:
-    """Whether an object is a row, by its names and how their values begin; a table by columns has a row's names too."""
+    """Whether an object is a row, by its names and the first bytes of their values, which tell a table of columns."""
     if CONVERSATIONS & values.keys():
         return True
     columns = all(value.startswith(LIST) and not ROWS.match(value) for value in values.values())
@@ -75,7 +75,7 @@ def _single(file: DataFile, limit: int) -> Record | Broken:
     return parse_object(1, data.removeprefix(BOM))
 
 
-def _members(file: DataFile, limit: int) -> Iterator[Member]:
+def _members(file: DataFile, limit: int) -> Iterator[ObjectMember]:
     """The object's members, from one pass over the file. Raises InputError."""
     opening = _opening(file)
     chunks = _after(file.text_chunks(), opening)
@@ -86,7 +86,7 @@ def _members(file: DataFile, limit: int) -> Iterator[Member]:
             if name is None:
                 raise _unreadable(file, f"near {splitter.head[:80].decode('utf-8', 'replace')!r}")
             value = splitter.head[name.end() :]
-            yield Member(_text(name[1]), value, opening + splitter.start + name.end())
+            yield ObjectMember(_text(name[1]), value, opening + splitter.start + name.end())
         if splitter.ended:
             break
     if not splitter.ended:
@@ -95,16 +95,16 @@ def _members(file: DataFile, limit: int) -> Iterator[Member]:
     require_nothing_more(chunks, file.uri, "the object's end")
 
 
-def _choose(file: DataFile, members: list[Member]) -> Member:
+def _choose(file: DataFile, members: list[ObjectMember]) -> ObjectMember:
     """The member that holds the rows. Raises InputError."""
     found = [member for member in members if ROWS.match(member.value)]
     by_split = {canonical_split(member.name): member for member in found}
     if found and by_split.keys() <= SPLITS:
         if canonical_split(file.split) not in by_split:
             raise InputError(
-                f"{file.uri} is one object without the split {file.split!r}",
+                f"{file.uri} is one object, and has no split {file.split!r}",
                 allowed=[member.name for member in found],
-                remedy="name one of its splits in `split`",
+                remedy="set `split` to one of these",
             )
         return by_split[canonical_split(file.split)]
     likely = found if len(found) == 1 else [member for member in found if member.name.lower() in OF_ROWS]
@@ -113,7 +113,7 @@ def _choose(file: DataFile, members: list[Member]) -> Member:
     return likely[0]
 
 
-def _what(members: list[Member], found: list[Member]) -> str:
+def _what(members: list[ObjectMember], found: list[ObjectMember]) -> str:
     names = ", ".join(repr(member.name) for member in members[:8]) + (" …" if len(members) > 8 else "")
     if found:
         return f"it holds several lists of objects: {', '.join(repr(member.name) for member in found)}"
@@ -133,7 +133,7 @@ def _unreadable(file: DataFile, what: str) -> InputError:
 
 
 def _opening(file: DataFile) -> int:
-    """Where the object's content begins: the place after its `{`."""
+    """The offset of the object's content: after its `{`."""
     place = 0
     for chunk in file.text_chunks():
         text = chunk.removeprefix(BOM) if place == 0 else chunk

@@ -1,4 +1,4 @@
-"""Parquet: rows in batches, from a local copy of the file (its index stands at the end).
+"""Parquet: rows in batches, from a local copy of the file (its index is at the end).
 
 A record's number is its row.
 """
@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from components.collect.files import DataFile
+from components.collect.files.data_file import DataFile
+from components.collect.files.records import Found
 from components.collect.formats.columns import BATCH_ROWS, read_batches
 from components.collect.formats.format import Format
-from components.collect.records import Found
 
 
 def read_parquet(file: DataFile, limit: int) -> Found:
     """Stream the file's rows.
 
     Raises:
-        InputError: this is no Parquet file, or it is damaged.
+        InputError: the file is not a Parquet file, or it is damaged.
     """
     return read_batches(file, "Parquet", _batches)
 

@@ -1,8 +1,8 @@
-"""All container formats. A new one is a file beside this one and one name in `FORMATS`."""
+"""All container formats. To add one: a file in this folder, and its entry in `FORMATS`."""
 
+from components.collect.files.unpack import plain_name
 from components.collect.formats import arrow, csv_rows, json_file, parquet
 from components.collect.formats.format import Format
-from components.collect.unpack import plain_name
 
 FORMATS = {
     known.name: known
@@ -11,6 +11,6 @@ FORMATS = {
 
 
 def format_of(name: str) -> Format | None:
-    """The format that a file's name means, however the file is packed, or None."""
+    """The format of a file by its suffix, compressed or not, or None."""
     plain = plain_name(name)
     return next((known for known in FORMATS.values() if plain.endswith(known.suffixes)), None)

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator
 
-from components.collect.importers.importer import Importer, Member, need
-from components.collect.unpack import PACKED
+from components.collect.files.unpack import PACKED
+from components.collect.importers.importer import Importer, OriginalFile, need
 from components.shared.rows import Question
 
 
-def read(benchmark: str, member: Member, match: re.Match[str]) -> Iterator[Question]:
+def read(benchmark: str, member: OriginalFile, match: re.Match[str]) -> Iterator[Question]:
     """The questions of one task; its file's name is the subject. The files are below 1 MB each."""
     value = member.whole()
     examples = value.get("examples") if isinstance(value, dict) else None

@@ -1,19 +1,19 @@
-"""GSM8K: `test.jsonl` as published, {question, answer}; the answer asked for is the number after `####`.
+"""GSM8K: `test.jsonl` as published, {question, answer}; the expected answer is the number after `####`.
 
-The file holds no few-shot examples: the four of the paper's chain-of-thought prompt belong to the evaluation.
+It holds no few-shot examples: the four of the chain-of-thought prompt belong to the evaluation.
 """
 
 import re
 from collections.abc import Iterator
 
-from components.collect.importers.importer import Importer, Member, need
-from components.collect.records import BadRowError
+from components.collect.files.records import BadRowError
+from components.collect.files.unpack import PACKED
+from components.collect.importers.importer import Importer, OriginalFile, need
 from components.collect.shapes.gsm8k import final_answer
-from components.collect.unpack import PACKED
 from components.shared.rows import Question
 
 
-def read(benchmark: str, member: Member, match: re.Match[str]) -> Iterator[Question]:
+def read(benchmark: str, member: OriginalFile, match: re.Match[str]) -> Iterator[Question]:
     """Questions with their final answer; the worked solution is kept in `extra`."""
     for number, fields in member.objects():
         worked = need(member, number, fields, "answer")

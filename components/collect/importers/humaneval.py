@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator
 
-from components.collect.importers.importer import Importer, Member, need
-from components.collect.unpack import PACKED
+from components.collect.files.unpack import PACKED
+from components.collect.importers.importer import Importer, OriginalFile, need
 from components.shared.rows import Question
 
 
-def read(benchmark: str, member: Member, match: re.Match[str]) -> Iterator[Question]:
+def read(benchmark: str, member: OriginalFile, match: re.Match[str]) -> Iterator[Question]:
     """Prompts with the canonical solution as the answer, and tests and entry point in `extra`."""
     for number, fields in member.objects():
         yield Question(

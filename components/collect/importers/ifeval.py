@@ -7,14 +7,14 @@ import json
 import re
 from collections.abc import Iterator
 
-from components.collect.importers.importer import Importer, Member, need
-from components.collect.unpack import PACKED
+from components.collect.files.unpack import PACKED
+from components.collect.importers.importer import Importer, OriginalFile, need
 from components.shared.rows import Question
 
 RULES = ("instruction_id_list", "kwargs")
 
 
-def read(benchmark: str, member: Member, match: re.Match[str]) -> Iterator[Question]:
+def read(benchmark: str, member: OriginalFile, match: re.Match[str]) -> Iterator[Question]:
     """Prompts with the rules that their answers must follow."""
     for number, fields in member.objects():
         if not all(isinstance(fields.get(name), list) for name in RULES):

@@ -1,4 +1,4 @@
-"""The face of an importer: original files of an evaluation set in, questions out."""
+"""What an importer is: it turns the original files of an evaluation set into questions."""
 
 import csv
 import json
@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from components.collect.records import shorten
-from components.collect.streams import BOM
+from components.collect.files.records import shorten
+from components.collect.files.streams import BOM
 from components.shared.errors import InputError
 from components.shared.rows import Question
 
@@ -16,7 +16,7 @@ LETTERS = "ABCDEFGHIJ"
 
 
 @dataclass(frozen=True)
-class Member:
+class OriginalFile:
     """One original file: its path in the zip or folder, and a stream of its bytes, unpacked."""
 
     name: str
@@ -24,7 +24,7 @@ class Member:
     open: Callable[[], Iterator[bytes]]
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """Non-empty lines with their 1-based numbers. Raises InputError for bytes that are no UTF-8."""
+        """Non-empty lines with their 1-based numbers. Raises InputError for invalid UTF-8."""
         for number, line in enumerate(self._raw_lines(), start=1):
             if line.strip():
                 yield number, self._decoded(number, line)
@@ -34,7 +34,7 @@ class Member:
         for number, line in self.lines():
             value = self._parsed(number, line)
             if not isinstance(value, dict):
-                raise self.wrong(number, f"is {type(value).__name__}, an object is wanted")
+                raise self.wrong(number, f"expected an object, found {type(value).__name__}")
             yield number, value
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
@@ -54,11 +54,11 @@ class Member:
         return self._parsed(1, self._decoded(1, b"".join(self.open())))
 
     def wrong(self, number: int, what: str) -> InputError:
-        """The error for a line or row that is not what the original has."""
+        """The error for a line or row that the importer cannot read."""
         return InputError(
             f"{self.uri}: {self.name} line {number}: {shorten(what)}",
-            rule="an evaluation set is taken whole, as it was published",
-            remedy="get the original file again, or name the right `importer`",
+            rule="every row of an evaluation set must be readable: a set with missing questions is not comparable",
+            remedy="correct the row, download the original file again, or set the right `importer`",
         )
 
     def _raw_lines(self) -> Iterator[bytes]:
@@ -86,17 +86,17 @@ class Member:
 class Importer:
     """How an evaluation set is read.
 
-    `wants` is a pattern for the paths of the files to read; its groups, if any, tell the importer what they are.
-    `read` yields a file's questions; `benchmark` in them is the name that it is given.
+    `wants` matches the paths of the files to read; its groups, if any, are passed to `read`. `read` yields a file's
+    questions, with the benchmark's name that it is given.
     """
 
     name: str
     wants: re.Pattern[str]
-    read: Callable[[str, Member, re.Match[str]], Iterator[Question]]
+    read: Callable[[str, OriginalFile, re.Match[str]], Iterator[Question]]
 
 
-def need(member: Member, number: int, fields: dict[str, Any], name: str) -> str:
-    """A text field. Raises InputError when it is absent or no text."""
+def need(member: OriginalFile, number: int, fields: dict[str, Any], name: str) -> str:
+    """A text field. Raises InputError when it is missing or not text."""
     value = fields.get(name)
     if not isinstance(value, str):
         what = f"{name!r} is {type(value).__name__}" if name in fields else f"lacks {name!r}; has {', '.join(fields)}"
@@ -104,9 +104,9 @@ def need(member: Member, number: int, fields: dict[str, Any], name: str) -> str:
     return value
 
 
-def require_letter(member: Member, number: int, answer: str, choices: tuple[str, ...]) -> str:
+def require_letter(member: OriginalFile, number: int, answer: str, choices: tuple[str, ...]) -> str:
     """The letter of one of the choices. Raises InputError."""
     letter = answer.strip().upper()
     if letter not in tuple(LETTERS[: len(choices)]):
-        raise member.wrong(number, f"answer {answer!r} is no letter of {len(choices)} choices")
+        raise member.wrong(number, f"answer {answer!r} is not one of the letters {LETTERS[: len(choices)]}")
     return letter

@@ -1,26 +1,26 @@
-"""What MMLU, CMMLU and C-Eval share: CSV files of questions with four choices, one file for each subject and split."""
+"""Shared by MMLU, CMMLU and C-Eval: CSV files of questions with four choices, one file for each subject and split."""
 
 import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from components.collect.importers.importer import Member, require_letter
-from components.collect.unpack import PACKED
+from components.collect.files.unpack import PACKED
+from components.collect.importers.importer import OriginalFile, require_letter
 from components.shared.rows import Question
 
-Split = Literal["test", "dev"]
+QuestionSplit = Literal["test", "dev"]
 CHOICES = 4
 
 
-class Place(NamedTuple):
-    """What a file's questions are of: `test` is asked, `dev` gives few-shot examples."""
+class QuestionPlace(NamedTuple):
+    """Where a file's questions belong: `test` is asked, `dev` holds few-shot examples."""
 
     benchmark: str
     subject: str
-    split: Split
+    split: QuestionSplit
 
 
-def read_file(member: Member, place: Place, *, first_column: int, header: bool) -> Iterator[Question]:
+def read_file(member: OriginalFile, place: QuestionPlace, *, first_column: int, header: bool) -> Iterator[Question]:
     """The questions of one file.
 
     Args:
@@ -34,7 +34,7 @@ def read_file(member: Member, place: Place, *, first_column: int, header: bool) 
             continue
         columns = row[first_column:]
         if len(columns) < CHOICES + 2:
-            raise member.wrong(number, f"{len(row)} columns; question, four choices and answer are wanted")
+            raise member.wrong(number, f"{len(row)} columns; expected question, four choices and answer")
         choices = tuple(columns[1 : CHOICES + 1])
         yield Question(
             benchmark=place.benchmark,

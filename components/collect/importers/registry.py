@@ -1,6 +1,6 @@
-"""All importers. A new one is a file beside this one and one name in `IMPORTERS`."""
+"""All importers. To add one: a file in this folder, and its entry in `IMPORTERS`."""
 
-from components.collect.importers import bbh, ceval, cmmlu, demo, gsm8k, humaneval, ifeval, mmlu
+from components.collect.importers import bbh, ceval, cmmlu, gsm8k, humaneval, ifeval, mmlu
 
 IMPORTERS = {
     importer.name: importer
@@ -12,6 +12,5 @@ IMPORTERS = {
         humaneval.IMPORTER,
         ifeval.IMPORTER,
         bbh.IMPORTER,
-        demo.IMPORTER,
     )
 }

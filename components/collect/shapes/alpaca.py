@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from components.collect.shapes.history import history_of
-from components.collect.shapes.reading import Reading
 from components.collect.shapes.shape import (
     SYSTEM,
     Draft,
-    Fields,
+    RecordFields,
     Shape,
+    ShapeSettings,
     joined,
     reply,
     require_instruction,
@@ -17,12 +17,12 @@ from components.collect.shapes.shape import (
 )
 
 
-def recognises(fields: Fields) -> bool:
+def recognises(fields: RecordFields) -> bool:
     """Whether the record has the fields of an Alpaca row."""
     return {"instruction", "output"} <= fields.keys()
 
 
-def read(fields: Fields, reading: Reading) -> Iterator[Draft]:
+def read(fields: RecordFields, reading: ShapeSettings) -> Iterator[Draft]:
     """Read one row; the input follows the instruction after the source's separator."""
     instruction = require_instruction(text(fields, "instruction"))
     given = text(fields, "input") if fields.get("input") is not None else ""

@@ -7,23 +7,22 @@ The final answer becomes the row's check (Cobbe et al., "Training Verifiers to S
 import re
 from collections.abc import Iterator
 
-from components.collect.records import BadRowError, Reason
+from components.collect.files.records import BadRowError, Rejection
 from components.collect.shapes.history import history_of
-from components.collect.shapes.reading import Reading
-from components.collect.shapes.shape import SYSTEM, Draft, Fields, Shape, system_of, text
+from components.collect.shapes.shape import SYSTEM, Draft, RecordFields, Shape, ShapeSettings, system_of, text
 from components.shared.rows import Check
 
 MARK = "####"
 CALCULATOR = re.compile(r"<<[^<>]*>>")
 
 
-def recognises(fields: Fields) -> bool:
-    """Whether the record has a question and an answer with the final answer's mark."""
+def recognises(fields: RecordFields) -> bool:
+    """Whether the record has a question, and an answer with the marker of the final answer."""
     answer = fields.get("answer")
     return "question" in fields and isinstance(answer, str) and MARK in answer
 
 
-def read(fields: Fields, reading: Reading) -> Iterator[Draft]:
+def read(fields: RecordFields, reading: ShapeSettings) -> Iterator[Draft]:
     """Read one problem."""
     worked = text(fields, "answer")
     response = CALCULATOR.sub("", worked) if reading.calculator == "removed" else worked
@@ -32,10 +31,10 @@ def read(fields: Fields, reading: Reading) -> Iterator[Draft]:
 
 
 def final_answer(worked: str) -> str:
-    """The number after the last mark, without the commas between thousands. Raises BadRowError when there is none."""
+    """The number after the last marker, without thousands separators. Raises BadRowError when there is none."""
     _, mark, answer = worked.rpartition(MARK)
     if not mark or not answer.strip():
-        raise BadRowError(Reason.no_answer, f"no final answer after {MARK}")
+        raise BadRowError(Rejection.no_answer, f"no final answer after {MARK}")
     return answer.strip().replace(",", "")
 
 

@@ -1,14 +1,14 @@
-"""Labels of responses: whether somebody found one good (KTO's rows, thumbs)."""
+"""Labels of responses: rated as good or bad (rows for KTO, thumbs)."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from components.collect.records import BadRowError, Reason
+from components.collect.files.records import BadRowError, Rejection
 
 TAGS = ("kto_tag", "label", "desirable", "is_desirable")
 """Fields of trl (`label`) and LLaMA-Factory (`kto_tag`). 1 and 0 are true and false in them."""
 THUMBS = ("thumbs", "thumb", "thumbs_up", "feedback", "liked")
-"""Fields in which 1 and -1 are up and down; 0 says that nobody voted."""
+"""Fields in which 1 and -1 are up and down; 0 means not rated."""
 FIELDS = dict.fromkeys((*TAGS, *THUMBS)).keys()
 TAG_WORDS = {
     **dict.fromkeys(("true", "1", "1.0", "desirable", "chosen"), True),
@@ -23,9 +23,9 @@ THUMB_WORDS = {
 
 
 def read_label(fields: Mapping[str, Any]) -> tuple[bool | None, frozenset[str]]:
-    """Whether the row's response is labelled good, None where it is not labelled, and the fields that say so.
+    """Whether the row's response is labelled good (None without a label), and the fields with the label.
 
-    A value that says neither, such as the name of a class, is no label of the response.
+    Any other value, such as the name of a class, is not a label of the response.
 
     Raises:
         BadRowError: two fields contradict each other.
@@ -35,7 +35,7 @@ def read_label(fields: Mapping[str, Any]) -> tuple[bool | None, frozenset[str]]:
     given = {name: _label(name, fields[name]) for name in FIELDS if name in fields}
     found = {name: label for name, label in given.items() if label is not None}
     if len(set(found.values())) > 1:
-        raise BadRowError(Reason.contradictory_labels, ", ".join(f"{name}: {fields[name]!r}" for name in found))
+        raise BadRowError(Rejection.contradictory_labels, ", ".join(f"{name}: {fields[name]!r}" for name in found))
     return next(iter(found.values()), None), frozenset(found)
 
 

@@ -3,16 +3,15 @@
 from collections.abc import Iterator
 
 from components.collect.shapes.history import history_of
-from components.collect.shapes.reading import Reading
-from components.collect.shapes.shape import SYSTEM, Draft, Fields, Shape, reply, system_of, text
+from components.collect.shapes.shape import SYSTEM, Draft, RecordFields, Shape, ShapeSettings, reply, system_of, text
 
 
-def recognises(fields: Fields) -> bool:
+def recognises(fields: RecordFields) -> bool:
     """Whether the record has a question and an answer."""
     return {"question", "answer"} <= fields.keys()
 
 
-def read(fields: Fields, reading: Reading) -> Iterator[Draft]:
+def read(fields: RecordFields, reading: ShapeSettings) -> Iterator[Draft]:
     """Read one row."""
     yield Draft(text(fields, "question"), reply(fields, reading, "answer"), system_of(fields), history_of(fields))
 

@@ -1,22 +1,24 @@
 """All row shapes, in the order in which they are tried.
 
-A new one is a file beside this one and one name in `SHAPES`.
+To add one: a file in this folder, and its entry in `SHAPES`.
 """
 
 from components.collect.shapes import (
     alpaca,
     gsm8k,
     messages,
+    preference,
     prompt_response,
     question_answer,
     seed_tasks,
     sharegpt,
 )
-from components.collect.shapes.shape import Fields, Shape
+from components.collect.shapes.shape import RecordFields, Shape
 
 SHAPES = {
     shape.name: shape
     for shape in (
+        preference.SHAPE,
         seed_tasks.SHAPE,
         alpaca.SHAPE,
         messages.SHAPE,
@@ -28,6 +30,6 @@ SHAPES = {
 }
 
 
-def shape_of(fields: Fields) -> Shape | None:
+def shape_of(fields: RecordFields) -> Shape | None:
     """The first shape that recognises the record, or None."""
     return next((shape for shape in SHAPES.values() if shape.recognises(fields)), None)

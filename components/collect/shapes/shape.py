@@ -1,23 +1,45 @@
-"""The face of a row shape, and how shapes read fields."""
+"""What a row shape is, and how shapes read fields."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from components.collect.records import BadRowError, Reason
-from components.collect.shapes.reading import Reading
+from pydantic import Field
+
+from components.collect.files.records import BadRowError, Rejection
 from components.shared.rows import Check, Message
+from components.shared.settings import Settings
 
-Fields = Mapping[str, Any]
+RecordFields = Mapping[str, Any]
 SHOWN = 12
 SYSTEM = ("system", "system_prompt")
+
+
+class ShapeSettings(Settings):
+    """The part of a source's settings that shapes read."""
+
+    response_required: bool = Field(
+        True, description="reject rows without a response; false: keep them, for the teacher to answer"
+    )
+    input_separator: str = Field(
+        "\n", description="text between an instruction and its input (a line break in LLaMA-Factory)"
+    )
+    labels: Literal["read", "ignored"] = Field(
+        "read",
+        description="read: labels of responses (label, kto_tag, thumbs: true or false), and which of two is preferred "
+        "(chosen, rejected), become evidence for select",
+    )
+    calculator: Literal["removed", "kept"] = Field(
+        "removed", description="calculator annotations <<48/2=24>> in GSM8K answers"
+    )
 
 
 @dataclass(frozen=True)
 class Draft:
     """What a shape reads from a record: an instruction before it is checked and numbered.
 
-    `ignored` names fields within the record's lists that say something and are not read, as `messages[].name`.
+    `rejected` is a second response, to which `response` is preferred; empty without one.
+    `ignored` lists fields within the record's lists that have a value and are not read, such as `messages[].name`.
     """
 
     instruction: str
@@ -25,6 +47,7 @@ class Draft:
     system: str = ""
     history: tuple[Message, ...] = ()
     check: Check | None = None
+    rejected: str = ""
     ignored: frozenset[str] = frozenset()
 
 
@@ -32,62 +55,62 @@ class Draft:
 class Shape:
     """How a record becomes instructions.
 
-    `recognises` says from a record's fields whether it has this shape (they need not be right). `read` yields its
-    instructions, mostly one; it raises BadRowError when the record is not right. `fields` are the names it reads.
+    `recognises` decides by a record's fields whether it has this shape (their values may be wrong). `read` yields its
+    instructions, usually one, and raises BadRowError for a bad record. `fields` are the names that it reads.
     """
 
     name: str
-    recognises: Callable[[Fields], bool]
-    read: Callable[[Fields, Reading], Iterator[Draft]]
+    recognises: Callable[[RecordFields], bool]
+    read: Callable[[RecordFields, ShapeSettings], Iterator[Draft]]
     fields: frozenset[str]
 
 
-def first_present(fields: Fields, names: tuple[str, ...]) -> str | None:
+def first_present(fields: RecordFields, names: tuple[str, ...]) -> str | None:
     """The first of the names that the record has."""
     return next((name for name in names if name in fields), None)
 
 
-def text(fields: Fields, *names: str) -> str:
-    """The text under the first of the names that is present. Raises BadRowError: none is, or it is no text."""
+def text(fields: RecordFields, *names: str) -> str:
+    """The text of the first of the fields that is present. Raises BadRowError if none is, or if it is not text."""
     for name in names:
         if name in fields:
             value = fields[name]
             if isinstance(value, str):
                 return value
             if value is not None:
-                raise BadRowError(Reason.wrong_type, f"{name!r} is {type(value).__name__}, a text is wanted")
+                raise BadRowError(Rejection.wrong_type, f"{name!r} is {type(value).__name__}, expected text")
             break
     has = ", ".join(list(fields)[:SHOWN])
-    raise BadRowError(Reason.missing_field, f"lacks {' or '.join(map(repr, names))}; has {has or 'nothing'}")
+    raise BadRowError(Rejection.missing_field, f"lacks {' or '.join(map(repr, names))}; has {has or 'nothing'}")
 
 
-def present(fields: Fields, name: str) -> Any:
-    """The value under a name. Raises BadRowError when it is absent or null."""
+def present(fields: RecordFields, name: str) -> Any:
+    """The value of a field. Raises BadRowError when it is missing or null."""
     return text(fields, name) if fields.get(name) is None else fields[name]
 
 
-def system_of(fields: Fields) -> str:
-    """The system prompt beside a row, empty where there is none. Raises BadRowError when it is no text."""
+def system_of(fields: RecordFields) -> str:
+    """The system prompt beside a row, empty without one. Raises BadRowError when it is not text."""
     for name in SYSTEM:
         if fields.get(name):
             return text(fields, name)
     return ""
 
 
-def reply(fields: Fields, reading: Reading, *names: str) -> str:
-    """The response's text; empty where it is absent and the source does not require one."""
+def reply(fields: RecordFields, reading: ShapeSettings, *names: str) -> str:
+    """The response's text; empty if it is missing and the source does not require one."""
     if not reading.response_required and all(fields.get(name) is None for name in names):
         return ""
     return text(fields, *names)
 
 
-def joined(instruction: str, given: str, reading: Reading) -> str:
-    """An instruction with the input it is about."""
+def joined(instruction: str, given: str, reading: ShapeSettings) -> str:
+    """An instruction followed by its input, if any."""
     return f"{instruction}{reading.input_separator}{given}" if given.strip() else instruction
 
 
 def require_instruction(instruction: str) -> str:
-    """The instruction. Raises BadRowError when it is empty or only space."""
+    """The instruction. Raises BadRowError when it is empty or only white space."""
     if not instruction.strip():
-        raise BadRowError(Reason.empty_instruction)
+        raise BadRowError(Rejection.empty_instruction)
     return instruction

@@ -38,17 +38,21 @@ def _shots(subject: str, dev: Sequence[Question]) -> list[Shot]:
 
 
 def stated_answer(reply: str) -> str:
-    """What follows the last `the answer is`; the whole reply when nothing does."""
+    """What follows the last `the answer is`; the complete reply without one."""
     found = STATED.findall(reply)
     return str(found[-1]) if found else reply
 
 
 def _score(question: Question, reply: str) -> float:
-    return float(_plain(stated_answer(reply)) == _plain(question.answer))
+    return float(_answer(question, reply) == _plain(question.answer))
+
+
+def _answer(question: Question, reply: str) -> str:
+    return _plain(stated_answer(reply))
 
 
 def _plain(answer: str) -> str:
-    """Without outer space, quotes, full stop and brackets around a single letter, in one case."""
+    """The answer in lower case, without outer whitespace, quotes, full stop, or brackets around a single letter."""
     text = " ".join(answer.split()).strip("\"'* ").rstrip(".").casefold()
     return text[1:-1] if re.fullmatch(r"\([a-z]\)", text) else text
 
@@ -61,6 +65,7 @@ BENCHMARK = Benchmark(
     max_tokens=512,
     prompt=_prompt,
     score=_score,
+    answer=_answer,
     shots=_shots,
     files="BIG-Bench Hard's folder of JSON files, one for each task",
 )

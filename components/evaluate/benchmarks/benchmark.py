@@ -1,19 +1,23 @@
 """What a benchmark is: its protocol, its prompt, its worked examples, and how a reply is scored."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from components.shared.rows import Question
-from components.shared.sandbox import Limits
+from components.shared.sandbox.run_python import SandboxLimits
 from components.shared.thought import split_thought
 
 Shot = tuple[str, str]
-Reading = Callable[[Question, str], float]
-"""A reply's score in [0, 1], as one way of reading it finds."""
+ReplyReader = Callable[[Question, str], float]
+"""The score of a reply in [0, 1], under one way of reading it."""
+AnswerReader = Callable[[Question, str], Hashable | None]
+"""The answer that a reply states; None where it states none."""
+AnswerGrouper = Callable[[Question, Sequence[str], SandboxLimits], Sequence[int]]
+"""For each reply the index of the first one with the same answer."""
 
 
 def no_shots(subject: str, dev: Sequence[Question]) -> list[Shot]:
-    """A benchmark without worked examples."""
+    """No worked examples."""
     return []
 
 
@@ -22,18 +26,24 @@ class Benchmark:
     """One benchmark, asked in a chat: each worked example is a turn of the user and one of the assistant.
 
     Attributes:
-        name: as in Question.benchmark and in the settings.
-        metric: name of what is averaged.
-        protocol: one line for reports.
+        name: of the benchmark; in an evaluation, that of the set of questions (`Question.benchmark`).
+        metric: name of the score that is averaged.
+        protocol: one line, for reports.
         few_shot: worked examples before a question.
         max_tokens: longest reply.
         prompt: the user's turn for a question.
         score: an answer's score in [0, 1].
-        run: in place of `score`, for replies that are programs: run under limits, several at a time.
-        readings: scores of the same answers by other rules, by the name of their metric: reported, never decided on.
-        shots: all worked examples for a subject, given the subject's `dev` questions; the first few are used.
-        stop: texts at which a reply ends, besides the model's own end of turn.
+        run: instead of `score`, for replies that may be programs: they run under limits, several at a time.
+        answer: what a reply states, for the vote of several replies to one question: equal answers are one; None
+            where it states nothing.
+        group: instead of `answer`, for answers of which only a comparison of two says whether they are one. Without
+            either, there is no vote.
+        readings: scores of the same answers by other rules, by metric; reported, but no decision uses them.
+        shots: all worked examples of a subject, from its `dev` questions; the first `few_shot` are used.
+        stop: texts that end a reply, besides the model's end of turn.
         files: the original files that `collect` imports.
+        needs_check: whether replies are scored by the check of their question, which every question must have.
+        takes_prompt: whether the settings may set the prompt.
     """
 
     name: str
@@ -43,14 +53,18 @@ class Benchmark:
     max_tokens: int
     prompt: Callable[[Question], str]
     files: str
-    score: Reading | None = None
-    run: Callable[[Question, str, Limits], float] | None = None
-    readings: Mapping[str, Reading] = field(default_factory=dict)
+    score: ReplyReader | None = None
+    run: Callable[[Question, str, SandboxLimits], float] | None = None
+    answer: AnswerReader | None = None
+    group: AnswerGrouper | None = None
+    readings: Mapping[str, ReplyReader] = field(default_factory=dict)
     shots: Callable[[str, Sequence[Question]], list[Shot]] = no_shots
     stop: tuple[str, ...] = ()
+    needs_check: bool = False
+    takes_prompt: bool = False
 
-    def judge(self, question: Question, reply: str, limits: Limits) -> float:
-        """The reply's score in [0, 1]. Reasoning in tags is no part of the answer; one that never ended scores 0."""
+    def judge(self, question: Question, reply: str, limits: SandboxLimits) -> float:
+        """The score of a reply in [0, 1]. Reasoning in tags is ignored; unfinished reasoning scores 0."""
         parted = split_thought(reply)
         if parted.unfinished:
             return 0.0
@@ -59,7 +73,22 @@ class Benchmark:
         assert self.score is not None, f"benchmark {self.name} has neither score nor run"
         return self.score(question, parted.answer)
 
+    @property
+    def has_vote(self) -> bool:
+        """Whether it can tell which of several replies to one question agree."""
+        return self.answer is not None or self.group is not None
+
+    def votes(self, question: Question, replies: Sequence[str], limits: SandboxLimits) -> list[Hashable | None]:
+        """The answers that replies state, without their reasoning: equal ones are one; None where one states none."""
+        parted = [split_thought(reply) for reply in replies]
+        answers = [None if part.unfinished else part.answer for part in parted]
+        if self.group is None:
+            assert self.answer is not None, f"benchmark {self.name} reads no answers"
+            return [None if answer is None else self.answer(question, answer) for answer in answers]
+        groups = iter(self.group(question, [answer for answer in answers if answer is not None], limits))
+        return [None if answer is None else next(groups) for answer in answers]
+
     def read_as(self, metric: str, question: Question, reply: str) -> float:
-        """The reply's score by one of `readings`."""
+        """The score of a reply by one of `readings`."""
         parted = split_thought(reply)
         return 0.0 if parted.unfinished else self.readings[metric](question, parted.answer)

@@ -5,7 +5,7 @@ The answers of its test set are not public: the validation set is asked, as is u
 """
 
 from components.evaluate.benchmarks.benchmark import Benchmark
-from components.evaluate.benchmarks.choices import listed, score_choice, shots_of
+from components.evaluate.benchmarks.choices import chosen, listed, score_choice, shots_of
 from components.shared.rows import Question
 
 
@@ -24,6 +24,7 @@ BENCHMARK = Benchmark(
     max_tokens=32,
     prompt=_prompt,
     score=score_choice,
+    answer=chosen,
     shots=shots_of(_prompt),
     files="C-Eval's CSV files (val, dev)",
 )

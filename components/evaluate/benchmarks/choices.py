@@ -1,4 +1,4 @@
-"""What the multiple-choice benchmarks have in common."""
+"""What the multiple-choice benchmarks share."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,8 +8,13 @@ from components.shared.rows import Question
 
 
 def listed(question: Question, mark: str = ". ") -> str:
-    """The choices, one on a line, with their letters."""
+    """The choices with their letters, one on each line."""
     return "\n".join(f"{letter}{mark}{text}" for letter, text in zip(LETTERS, question.choices, strict=False))
+
+
+def chosen(question: Question, reply: str) -> str | None:
+    """The letter that a reply chooses; None where it chooses none."""
+    return read_choice(reply, question.choices) or None
 
 
 def score_choice(question: Question, reply: str) -> float:
@@ -18,7 +23,7 @@ def score_choice(question: Question, reply: str) -> float:
 
 
 def shots_of(prompt: Callable[[Question], str]) -> Callable[[str, Sequence[Question]], list[Shot]]:
-    """Worked examples made of a subject's `dev` questions."""
+    """Makes worked examples from the `dev` questions of a subject."""
 
     def shots(subject: str, dev: Sequence[Question]) -> list[Shot]:
         return [(prompt(question), question.answer) for question in dev]

@@ -4,7 +4,7 @@ Li et al., "CMMLU: Measuring massive multitask language understanding in Chinese
 """
 
 from components.evaluate.benchmarks.benchmark import Benchmark
-from components.evaluate.benchmarks.choices import listed, score_choice, shots_of
+from components.evaluate.benchmarks.choices import chosen, listed, score_choice, shots_of
 from components.shared.rows import Question
 
 
@@ -22,6 +22,7 @@ BENCHMARK = Benchmark(
     max_tokens=32,
     prompt=_prompt,
     score=score_choice,
+    answer=chosen,
     shots=shots_of(_prompt),
     files="CMMLU's CSV files (test, dev)",
 )

@@ -4,7 +4,7 @@ Cobbe et al., "Training verifiers to solve math word problems", arXiv 2110.14168
 the eight of Wei et al., "Chain-of-thought prompting elicits reasoning in large language models", arXiv 2201.11903,
 as lm-evaluation-harness ships them (task gsm8k_cot).
 
-`exact_match` reads the number as a person would (rewards/read_number.py). `strict_match` is the reading of that
+`exact_match` reads the number as a person would (rewards/numbers/read_number.py). `strict_match` follows that
 protocol: the number right after the first "The answer is", written as in the worked examples.
 """
 
@@ -40,7 +40,11 @@ def _shots(subject: str, dev: Sequence[Question]) -> list[Shot]:
 
 
 def _score(question: Question, reply: str) -> float:
-    return float(same_number(read_number(reply), read_number(question.answer)))
+    return float(same_number(_answer(question, reply), read_number(question.answer)))
+
+
+def _answer(question: Question, reply: str) -> Fraction | None:
+    return read_number(reply)
 
 
 def _score_strictly(question: Question, reply: str) -> float:
@@ -55,11 +59,12 @@ def _plain(number: str) -> Fraction | None:
 BENCHMARK = Benchmark(
     name="gsm8k",
     metric="exact_match",
-    protocol="4-shot chain of thought; the number that is stated as the answer, else the last one, compared by value",
+    protocol="4-shot chain of thought; the number stated as the answer, or else the last one, compared by value",
     few_shot=4,
     max_tokens=512,
     prompt=_prompt,
     score=_score,
+    answer=_answer,
     readings={"strict_match": _score_strictly},
     shots=_shots,
     stop=("\nQ:", "\n\nQuestion:"),

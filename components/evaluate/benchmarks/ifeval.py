@@ -35,8 +35,8 @@ def _field(question: Question, name: str) -> list[object]:
         return list(json.loads(question.extra[name]))
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(
-            f"ifeval question {question.id} has no list {name!r} in extra",
-            rule=f"extra holds {' and '.join(NEEDED)} as JSON lists; here: {', '.join(question.extra) or 'nothing'}",
+            f"ifeval question {question.id} lacks the list {name!r} in extra",
+            rule=f"extra must contain {' and '.join(NEEDED)} as JSON lists; it contains: {', '.join(question.extra)}",
             remedy="import IFEval's original input_data.jsonl with the collect step",
         ) from error
 

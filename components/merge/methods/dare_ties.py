@@ -5,21 +5,19 @@ arXiv 2311.03099. `density` is the share kept (1 minus the paper's drop rate p);
 what is left back to the L1 norm of the whole, where the paper divides by 1 - p: the same in expectation.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from components.merge.methods.method import Method, ingredients, need_base
-
-if TYPE_CHECKING:
-    from components.merge.settings import MergeSettings
+from components.merge.methods.method import MergeMethod, ingredients
+from components.merge.methods.options import MergeOptions
 
 
-def _configure(settings: "MergeSettings") -> dict[str, Any]:
+def _configure(options: MergeOptions) -> dict[str, Any]:
     return {
         "merge_method": "dare_ties",
-        "base_model": settings.base,
-        "models": ingredients(settings, "weight", "density"),
-        "parameters": {"normalize": settings.normalize},
+        "base_model": options.base,
+        "models": ingredients(options, "weight", "density"),
+        "parameters": {"normalize": options.normalize},
     }
 
 
-METHOD = Method("dare_ties", "arXiv 2311.03099", need_base, _configure)
+METHOD = MergeMethod("dare_ties", _configure, needs_base=True)

@@ -1,48 +1,59 @@
-"""What a merge method is: its paper, what it needs, and how it becomes mergekit's configuration."""
+"""What a merge method is: what it needs, how it becomes mergekit's configuration, and how it merges slice by slice."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from components.merge.methods.options import MergeOptions
+
 if TYPE_CHECKING:
-    from components.merge.settings import MergeSettings
+    import torch
+
+    from components.merge.stream.source_files import SlicedTensor, Slices
+
+Combine = Callable[["Slices"], "torch.Tensor"]
+"""Merges the next slice of one tensor, shape (elements,), in float32. It leaves the models' slices as they are."""
+
+Prepare = Callable[[MergeOptions, "SlicedTensor"], Combine]
+"""Makes the function that merges the slices of one tensor, in order. It may look at all slices first."""
+
+
+def accept(_options: MergeOptions) -> None:
+    """For a method that needs no more than its fields say."""
 
 
 @dataclass(frozen=True)
-class Method:
-    """One of mergekit's methods.
+class MergeMethod:
+    """A way to merge models.
 
     Attributes:
         name: mergekit's name of it.
-        paper: where it is described.
-        check: raises ValueError when the settings cannot be merged this way; says what to change.
         configure: mergekit's configuration, with the models' names in place of their paths.
+        prepare: the method as Tutelage runs it, slice by slice, with mergekit's results; None: mergekit runs it.
+        needs_base: whether it works on differences to a base, so needs one, and a model besides it.
+        check: raises ValueError when the options cannot be merged this way; says what to change.
     """
 
     name: str
-    paper: str
-    check: "Callable[[MergeSettings], None]"
-    configure: "Callable[[MergeSettings], dict[str, Any]]"
+    configure: Callable[[MergeOptions], dict[str, Any]]
+    prepare: Prepare | None = None
+    needs_base: bool = False
+    check: Callable[[MergeOptions], None] = accept
+
+    def require_possible(self, options: MergeOptions) -> None:
+        """Raise ValueError when the options cannot be merged this way."""
+        if self.needs_base and not options.base:
+            raise ValueError(f"merge method {self.name} needs base: the name of the model that the others came from")
+        if self.needs_base and not options.others:
+            raise ValueError(f"merge method {self.name} needs a model besides the base {options.base!r}")
+        self.check(options)
 
 
-def need_base(settings: "MergeSettings") -> None:
-    """Raise ValueError when no base is named, or nothing but the base is merged."""
-    if not settings.base:
-        raise ValueError(f"merge method {settings.method} needs base: the name of the model that the others came from")
-    if not others(settings):
-        raise ValueError(f"merge method {settings.method} needs a model besides the base {settings.base!r}")
-
-
-def others(settings: "MergeSettings") -> list[str]:
-    """Names of the merged models apart from the base."""
-    return [model.name for model in settings.models if model.name != settings.base]
-
-
-def ingredients(settings: "MergeSettings", *parameters: str) -> list[dict[str, Any]]:
+def ingredients(options: MergeOptions, *parameters: str) -> list[dict[str, Any]]:
     """mergekit's `models`, each with those of its parameters; the base takes none."""
-    listed = {model.name: model for model in settings.models}
+    listed = {model.name: model for model in options.models}
     entries: list[dict[str, Any]] = []
-    for name in settings.used:
-        chosen = {key: getattr(listed[name], key) for key in parameters} if name != settings.base else {}
+    for name in options.used:
+        chosen = {key: getattr(listed[name], key) for key in parameters} if name != options.base else {}
         entries.append({"model": name, **({"parameters": chosen} if chosen else {})})
     return entries

@@ -4,22 +4,19 @@ Jang et al., "Model Stock: All we need is just a few fine-tuned models", arXiv 2
 theta = r mean(theta_i) + (1 - r) theta_0 with r = k cos(a) / (1 + (k - 1) cos(a)) for k models, tensor by tensor.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from components.merge.methods.method import Method, ingredients, need_base, others
-
-if TYPE_CHECKING:
-    from components.merge.settings import MergeSettings
+from components.merge.methods.method import MergeMethod, ingredients
+from components.merge.methods.options import MergeOptions
 
 
-def _check(settings: "MergeSettings") -> None:
-    need_base(settings)
-    if len(others(settings)) < 2:
+def _check(options: MergeOptions) -> None:
+    if len(options.others) < 2:
         raise ValueError("merge method model_stock needs at least two models besides the base: it measures their angle")
 
 
-def _configure(settings: "MergeSettings") -> dict[str, Any]:
-    return {"merge_method": "model_stock", "base_model": settings.base, "models": ingredients(settings)}
+def _configure(options: MergeOptions) -> dict[str, Any]:
+    return {"merge_method": "model_stock", "base_model": options.base, "models": ingredients(options)}
 
 
-METHOD = Method("model_stock", "arXiv 2403.19522", _check, _configure)
+METHOD = MergeMethod("model_stock", _configure, needs_base=True, check=_check)

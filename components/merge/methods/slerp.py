@@ -4,26 +4,86 @@ Shoemake, "Animating rotation with quaternion curves", SIGGRAPH 1985, doi 10.114
 theta = (sin((1 - t) w) theta_0 + sin(t w) theta_1) / sin(w) with w the angle between them; linear when nearly parallel.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from components.merge.methods.method import Method
+from components.merge.methods.method import Combine, MergeMethod
+from components.merge.methods.options import MergeOptions
 
 if TYPE_CHECKING:
-    from components.merge.settings import MergeSettings
+    import torch
+
+    from components.merge.stream.source_files import SlicedTensor, Slices
+
+CHUNK_ELEMENTS = 1 << 20
+"""mergekit adds up norms and products chunk by chunk; other chunks would round differently."""
+
+SHORTEST_NORM = 1e-8
+PARALLEL = 0.9995
+"""mergekit's: vectors with this cosine or more are interpolated linearly."""
 
 
-def _check(settings: "MergeSettings") -> None:
-    if len(settings.used) != 2:
-        raise ValueError(f"merge method slerp takes two models (with the base); given: {', '.join(settings.used)}")
+def _check(options: MergeOptions) -> None:
+    if len(options.used) != 2:
+        raise ValueError(f"merge method slerp takes two models (with the base); given: {', '.join(options.used)}")
 
 
-def _configure(settings: "MergeSettings") -> dict[str, Any]:
+def _configure(options: MergeOptions) -> dict[str, Any]:
     return {
         "merge_method": "slerp",
-        "base_model": settings.donor,
-        "models": [{"model": name} for name in settings.used],
-        "parameters": {"t": settings.t},
+        "base_model": options.donor,
+        "models": [{"model": name} for name in options.used],
+        "parameters": {"t": options.t},
     }
 
 
-METHOD = Method("slerp", "doi 10.1145/325165.325242", _check, _configure)
+def _prepare(options: MergeOptions, tensor: "SlicedTensor") -> Combine:
+    first, second = options.used
+    share, other = _shares(options.t, _cosine(tensor, first, second))
+
+    def combine(slices: "Slices") -> "torch.Tensor":
+        return slices[first] * share + slices[second] * other
+
+    return combine
+
+
+def _shares(t: float, cosine: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+    """What both models are multiplied with, shape (1,) each."""
+    import torch
+
+    at = torch.tensor([t], dtype=torch.float32)
+    if cosine.abs() > PARALLEL:
+        return 1 - at, at
+    angle = torch.acos(cosine)
+    return torch.sin((1 - at) * angle) / torch.sin(angle), torch.sin(at * angle) / torch.sin(angle)
+
+
+def _cosine(tensor: "SlicedTensor", first: str, second: str) -> "torch.Tensor":
+    """Of the angle between a tensor's values in two models, shape (1,)."""
+    import torch
+
+    pair = (first, second)
+    # Numbers, not tensors: small tensors that stay would keep the allocator from using the chunks' memory again.
+    parts = [[_number(torch.linalg.vector_norm(chunk, dim=1)) for chunk in both] for both in _chunks(tensor, pair)]
+    norms = [torch.linalg.vector_norm(torch.tensor(column)[:, None], dim=0) for column in zip(*parts, strict=True)]
+    one, other = (torch.where(norm > SHORTEST_NORM, norm, 1) for norm in norms)
+    products = [_number((ours / one).mul_(theirs / other).sum(dim=1)) for ours, theirs in _chunks(tensor, pair)]
+    return torch.tensor(products)[:, None].sum(dim=0).clamp(-1, 1)
+
+
+def _number(value: "torch.Tensor") -> float:
+    """A tensor of one float32, which a Python number holds exactly."""
+    return float(value)
+
+
+def _chunks(tensor: "SlicedTensor", pair: tuple[str, str]) -> "Iterator[tuple[torch.Tensor, torch.Tensor]]":
+    """The values in both models, shape (1, elements) each."""
+    import torch
+
+    for slices in tensor.chunks(pair):
+        ours, theirs = (torch.split(slices[name], CHUNK_ELEMENTS) for name in pair)
+        for our, their in zip(ours, theirs, strict=True):
+            yield our[None], their[None]
+
+
+METHOD = MergeMethod("slerp", _configure, _prepare, check=_check)

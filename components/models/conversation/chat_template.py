@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from typing import Any
 
 Turn = dict[str, str]
-"""A message with `role` and `content`, as templates take it."""
+"""A message with `role` and `content`, as templates expect it."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a conversation cannot be put to a model. Its row is dropped, counted and reported, in every step.
+    """Why a conversation cannot be rendered for a model. Every step drops its row, counts it and reports it.
 
     Attributes:
-        model: the model's reference.
+        model: reference of the model.
         role: the role of the message that is refused.
         roles: the roles of the conversation, in order.
-        reason: what the template says.
-        by: what refuses it.
+        reason: the template's message.
+        by: what refuses it: the chat template or the tokenizer.
     """
 
     model: str
@@ -37,11 +37,11 @@ class Refusal:
         )
 
 
-REMEDY = "use a model whose chat template takes these roles, or rows without them"
+REMEDY = "use a model whose chat template accepts these roles, or rows without them"
 
 
 class RefusedError(Exception):
-    """A conversation is refused; `refusal` says why. It never leaves this package."""
+    """A conversation is refused; `refusal` states why. It never leaves this package."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(str(refusal))
@@ -49,26 +49,26 @@ class RefusedError(Exception):
 
 
 class ChatTemplate:
-    """Renders conversations by the template of a tokenizer.
+    """Renders conversations with the template of a tokenizer.
 
     Args:
         tokenizer: with a chat template.
-        reference: the model's, for messages.
-        options: what the template is given besides the messages.
+        reference: of the model, for messages.
+        options: what the template receives besides the messages.
     """
 
     def __init__(self, tokenizer: Any, reference: str, options: Mapping[str, Any] | None = None) -> None:
         self._tokenizer, self.reference, self._options = tokenizer, reference, dict(options or {})
 
     def render(self, turns: Sequence[Turn], *, ask: bool = False) -> str:
-        """The conversation as text; with `ask`, up to where an answer begins. Raises RefusedError."""
+        """The conversation as text; with `ask`, up to where the answer starts. Raises RefusedError."""
         try:
             return self._render(turns, ask)
         except _FailedError as error:
             raise self.refused(turns, self._culprit(turns, ask), str(error)) from error
 
     def renders(self, turns: Sequence[Turn], *, ask: bool = False) -> bool:
-        """Whether the template takes a conversation."""
+        """Whether the template accepts a conversation."""
         try:
             self._render(turns, ask)
         except _FailedError:
@@ -76,7 +76,7 @@ class ChatTemplate:
         return True
 
     def refused(self, turns: Sequence[Turn], role: str, reason: str, by: str = "chat template") -> RefusedError:
-        """The exception of a conversation that is refused."""
+        """The exception for a refused conversation."""
         roles = tuple(turn["role"] for turn in turns)
         return RefusedError(Refusal(self.reference, role, roles, reason, by))
 
@@ -86,11 +86,11 @@ class ChatTemplate:
                 list(turns), tokenize=False, add_generation_prompt=ask, **self._options
             )
             return str(rendered)
-        except Exception as error:  # a template is a program: jinja2's errors, or whatever it runs into itself
+        except Exception as error:  # a template is a program: it may raise jinja2's errors or any other
             raise _FailedError(str(error) or type(error).__name__) from error
 
     def _culprit(self, turns: Sequence[Turn], ask: bool) -> str:
-        """The role of the system message, where the rest is taken; else that of the first turn that is too much."""
+        """`system`, if the template accepts the rest; otherwise the role of the first turn that it does not accept."""
         leads = int(turns[0]["role"] == "system") if turns else 0
         if leads and len(turns) > 1 and self.renders(turns[1:], ask=ask):
             return "system"
@@ -101,4 +101,4 @@ class ChatTemplate:
 
 
 class _FailedError(Exception):
-    """The template did not come to its end."""
+    """The template raised an exception."""

@@ -2,9 +2,9 @@
 
 A control token is one that the tokenizer flags as special, that ends an answer, or that the chat template writes
 around turns (`<｜User｜>` of DeepSeek-R1's distilled models is not flagged). In row text such a string is text: it must
-not end a turn or begin one. Other added tokens (`<tool_call>`, digits, white space) mean in row text what they mean to
-every server, so they stay tokens. The tags of thoughts are control tokens in what others say, if they are flagged, and
-themselves in an answer: a model that thinks says them.
+not end or start a turn. Other added tokens (`<tool_call>`, digits, white space) stay tokens in row text, as in every
+server. The tags of thoughts, if flagged, are control tokens in the messages of others; in an answer they are tokens,
+since a reasoning model generates them.
 """
 
 import re
@@ -15,18 +15,18 @@ from components.models.conversation.chat_template import ChatTemplate
 from components.shared.thought import is_thought_tag
 
 _PROBES = (("system", "user", "assistant", "user"), ("user", "assistant", "user"), ("user",))
-"""Conversations that show what a template writes around turns; the first one that it takes is used."""
+"""Conversations that show what a template writes around turns; the first one that it accepts is used."""
 
 
 _Node = dict[str, Any]
-"""What strings begin with, letter by letter; an empty letter is the end of one."""
+"""A trie of strings, by letter; an empty letter marks the end of a string."""
 
 
 class ControlTokens:
     """The control tokens of one tokenizer.
 
     Args:
-        tokenizer: whose tokens they are.
+        tokenizer: the tokenizer.
         template: its chat template.
         end_ids: ids that end an answer besides the tokenizer's own.
     """
@@ -46,19 +46,19 @@ class ControlTokens:
         self._normalize = _normalizer(tokenizer) if normalized else None
 
     def of_role(self, role: str) -> re.Pattern[str]:
-        """What is a control token in a message of this role."""
+        """Matches the control tokens of a message of this role."""
         return self._in_answers if role == "assistant" else self.pattern
 
     def spelt_in(self, role: str, text: str) -> bool:
-        """Whether a message's text spells one, or would once the tokenizer has normalized it."""
+        """Whether a message's text spells one, also after the tokenizer's normalization."""
         pattern = self.of_role(role)
         return bool(pattern.search(text) or (self._normalize is not None and pattern.search(self._normalize(text))))
 
 
 def any_of(strings: Iterable[str]) -> re.Pattern[str]:
-    """A pattern that matches each of the strings, the longest where several fit; of none, it matches nothing.
+    """A pattern that matches each of the strings, the longest first; for no strings, it matches nothing.
 
-    Strings share their beginnings in it: some tokenizers have thousands of control tokens that begin with `<`.
+    It is a trie: some tokenizers have thousands of control tokens that start with `<`.
     """
     beginnings: _Node = {}
     for string in strings:
@@ -77,12 +77,12 @@ def _pattern(node: _Node) -> str:
 
 
 def _is_of_turns(token: str, written: str) -> bool:
-    """Whether the template writes an added token around turns: a mark, and no word, punctuation or white space."""
+    """Whether the template writes an added token around turns: a marker, not a word, punctuation or white space."""
     return token in written and len(token) > 2 and bool(re.search(r"[^\w\s]", token)) and not is_thought_tag(token)
 
 
 def _written_by(template: ChatTemplate) -> str:
-    """What a template writes around the turns of a short conversation; empty where it takes none of ours."""
+    """What a template writes around the turns of a short conversation; empty where it accepts none of the probes."""
     for roles in _PROBES:
         turns = [{"role": role, "content": "0"} for role in roles]
         if template.renders(turns, ask=True):

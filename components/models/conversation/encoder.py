@@ -1,4 +1,4 @@
-"""Conversations as token ids: the one way for training, likelihood, generation and evaluation."""
+"""Conversations as token ids, for training, likelihood, generation and evaluation alike."""
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -24,10 +24,10 @@ class Encoded:
     """A conversation as token ids.
 
     Attributes:
-        prompt: up to where the answer begins; exactly what generation is given.
-        completion: what is to be said after it, up to and with the end token; empty where no answer was given.
-        control_text: text of the row spells a control token; it is encoded as text.
-        without_thought: the answer's thought is left out, for the prompt has closed the thought already.
+        prompt: up to where the answer starts; exactly what generation receives.
+        completion: what is to be generated after it, up to and including the end token; empty without an answer.
+        control_text: the row's text spells a control token, which is encoded as text.
+        without_thought: the answer's thought is left out, because the prompt has already closed the thought.
     """
 
     prompt: list[int]
@@ -38,7 +38,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class _Ready:
-    """A rendered conversation: the prompt, prompt and completion, and where the one ends in the other."""
+    """A rendered conversation: the prompt, the prompt with the completion, and where the completion starts."""
 
     prompt: Text
     whole: Text
@@ -52,9 +52,9 @@ class ConversationEncoder:
 
     Args:
         tokenizer: with a chat template.
-        reference: the model's, for messages.
+        reference: of the model, for messages.
         end_ids: ids that end an answer besides the tokenizer's own, from the model's generation config.
-        template_options: what the chat template is given besides the messages, such as `enable_thinking`.
+        template_options: what the chat template receives besides the messages, such as `enable_thinking`.
     """
 
     def __init__(
@@ -82,28 +82,28 @@ class ConversationEncoder:
         return any_of(token for token, number in self._controls.ids.items() if number in self._end_ids)
 
     def render(self, messages: Conversation) -> str | Refusal:
-        """The text that a model is asked with, as its chat template has it, or why the template refuses it."""
+        """The prompt as text, as the chat template renders it, or why the template refuses the conversation."""
         try:
             return self._template.render([message.model_dump() for message in messages], ask=True)
         except RefusedError as refused:
             return refused.refusal
 
     def prompts(self, conversations: Sequence[Conversation]) -> list[Encoded | Refusal]:
-        """Each conversation up to where its answer begins, as the model is asked for one."""
+        """Each conversation as a prompt, up to where the answer starts."""
         return self._encode(conversations, self._prompt)
 
     def answered(self, pairs: Sequence[tuple[Conversation, str]]) -> list[Encoded | Refusal]:
-        """Each conversation with the answer that follows it. Raises ModelError when the tokenizer has no end token."""
+        """Each conversation with the answer that follows it. Raises ModelError without an end token."""
         if not self._end_ids:
             raise ModelError(
                 f"the tokenizer of {self.reference!r} has no end token (eos_token)",
-                rule="an answer ends with a token that stops the generation",
+                rule="an answer ends with a token that stops generation",
                 remedy="set eos_token in tokenizer_config.json",
             )
         return self._encode(pairs, self._answered)
 
     def whole(self, conversations: Sequence[Conversation]) -> list[Encoded | Refusal]:
-        """Each conversation as it is, without a place for an answer: all of it is in `prompt`."""
+        """Each conversation as it is, without asking for an answer: all of it is in `prompt`."""
         return self._encode(conversations, self._whole)
 
     def _encode(self, given: Sequence[Given], render: Callable[[Given], _Ready]) -> list[Encoded | Refusal]:
@@ -150,7 +150,7 @@ class ConversationEncoder:
         hidden = self._hide([*messages, Message(role="assistant", content=answer)])
         *turns, last = hidden.turns
         rendered = render_answer(self._template, turns, last["content"], self._ends)
-        # Where the answer alone spells a control token, the prompt is tokenized as for generation.
+        # Where only the answer spells a control token, the prompt is tokenized as for generation.
         prompt = self._text(hidden, rendered.prompt, any(hidden.spelt[:-1]))
         both = self._text(hidden, rendered.prompt + rendered.completion, any(hidden.spelt))
         place = len(self._text(hidden, rendered.prompt, any(hidden.spelt)).text)
@@ -158,7 +158,7 @@ class ConversationEncoder:
         return _Ready(prompt, both, roles, place, rendered)
 
     def _hide(self, messages: Conversation) -> HiddenConversation:
-        """The conversation with its control text hidden. Raises RefusedError where that cannot be encoded."""
+        """The conversation with its control text hidden. Raises RefusedError where it cannot be encoded."""
         turns = [message.model_dump() for message in messages]
         try:
             hidden = HiddenConversation(self._controls, messages)

@@ -1,4 +1,4 @@
-"""A tokenizer in whose eyes no text spells a control token: each is known by a private-use character instead."""
+"""A tokenizer to which no text spells a control token: each is renamed to a private-use character."""
 
 import json
 from typing import Any
@@ -12,11 +12,11 @@ FIRST_ALIAS = 0x108000
 class GuardedTokenizer:
     """A copy of a fast tokenizer, with its control tokens renamed.
 
-    Text that spells a control token is tokenized as text, in its context, in the one pass that tokenizes the rest. (The
-    tokenizers library can leave special tokens alone too, `encode_special_tokens`, but only all of them at once.)
+    Text that spells a control token is tokenized as text, in context, in the same pass as the rest. (The tokenizers
+    library can encode special tokens as text too, `encode_special_tokens`, but only all of them at once.)
 
     Args:
-        tokenizer: a fast one.
+        tokenizer: a fast tokenizer.
         controls: its control tokens.
 
     Raises:
@@ -37,16 +37,16 @@ class GuardedTokenizer:
         if any(self._backend.token_to_id(token) != number for token, number in known.items()):
             raise ModelError(
                 f"the tokenizer at {tokenizer.name_or_path!r} gives its added tokens other ids when it is copied",
-                rule="text that spells a control token is encoded by a copy that does not know the token by that name",
-                remedy="take rows out whose text spells control tokens, or use another tokenizer",
+                rule="text that spells a control token is encoded by a copy in which the token has another name",
+                remedy="remove rows whose text spells control tokens, or use another tokenizer",
             )
 
     def rename(self, text: str) -> str:
-        """The text with its control tokens by their aliases: the text of a template, its rows' own being hidden."""
+        """A template's text, its rows' own text hidden, with control tokens replaced by their aliases."""
         return self._pattern.sub(lambda found: self.aliases[found[0]], text)
 
     def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """Ids and offsets of a text that has its control tokens renamed."""
+        """Ids and offsets of a text with renamed control tokens."""
         encoding = self._backend.encode(text, add_special_tokens=False)
         return encoding.ids, encoding.offsets
 
@@ -58,7 +58,7 @@ def _renamed(described: dict[str, Any], aliases: dict[str, str]) -> dict[str, An
             token |= {"content": aliases[token["content"]], "normalized": False}
     model = described["model"]
     vocabulary = model.get("vocab")
-    # A token of the model's own vocabulary keeps its id by its new name, and text cannot become it by merges.
+    # A token in the model's vocabulary keeps its id under its new name, and merges cannot produce it from text.
     if isinstance(vocabulary, dict):
         model["vocab"] = {aliases.get(token, token): number for token, number in vocabulary.items()}
     elif isinstance(vocabulary, list):
@@ -71,6 +71,6 @@ def _renamed(described: dict[str, Any], aliases: dict[str, str]) -> dict[str, An
 
 
 def _makes(merge: str | list[str], aliases: dict[str, str]) -> bool:
-    """Whether a merge makes a renamed token, or needs one."""
+    """Whether a merge produces or needs a renamed token."""
     left, right = merge.split(" ", 1) if isinstance(merge, str) else merge
     return bool({left, right, left + right} & aliases.keys())

@@ -1,4 +1,4 @@
-"""A conversation whose control text is out of its chat template's sight."""
+"""A conversation whose control text is hidden from the chat template."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,14 @@ from components.shared.rows import Message
 
 
 class HiddenConversation:
-    """The turns of a conversation with control text hidden, and the way back from what a template makes of them.
+    """The turns of a conversation with control text hidden, which is restored in the rendered text.
 
     Args:
         controls: the tokenizer's control tokens.
         messages: the conversation.
 
     Raises:
-        ValueError: it holds characters that have no placeholder.
+        ValueError: it contains characters without a placeholder.
     """
 
     def __init__(self, controls: ControlTokens, messages: Sequence[Message]) -> None:
@@ -34,7 +34,7 @@ class HiddenConversation:
             )
 
     def shown(self, rendered: str) -> Text:
-        """A rendered text with everything in its place."""
+        """A rendered text with the hidden text restored."""
         return Text(self._placeholders.show(rendered))
 
     def guarded(self, rendered: str, guard: GuardedTokenizer) -> Text:

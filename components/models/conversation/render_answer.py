@@ -1,14 +1,14 @@
-"""What a model says after a prompt: the answer, as its chat template would have it, up to and with the end of the turn.
+"""The completion of a prompt: the answer as the chat template renders it, up to and including the end of the turn.
 
-A template may ask for an answer in another way than it renders one: with a thought that is opened (DeepSeek-R1) or
-empty (Qwen3 without thinking), and it may drop an answer's thought or trim it. So the answer's place is found by
-rendering a sentinel in its stead, never by searching the answer's own text. What is learnt then is
+A template may ask for an answer differently than it renders one: with an opened thought (DeepSeek-R1) or an empty one
+(Qwen3 without thinking), and it may drop or trim an answer's thought. So the answer's position is found by rendering a
+sentinel in its place, never by searching the answer's own text. The completion is then
 
-- what the template writes between its prompt and the answer, where the one continues the other (an empty thought that
-  Qwen3 puts before a last answer is the model's to say);
-- the answer: its outer white space as the template leaves it, for that is how the model sees its answers in later
-  turns, and a thought as the template sets it; but where the template would lose text, the answer as it is;
-- what follows it, up to and with the first end token. What comes after that is not the model's to say.
+- what the template writes between the prompt and the answer, where the rendered answer continues the prompt (the model
+  generates the empty thought that Qwen3 writes before the last answer);
+- the answer: its outer white space and its thought as the template renders them, which is how the model sees its
+  answers in later turns; but where the template would lose text, the answer unchanged;
+- what follows it, up to and including the first end token. The model does not generate what comes after that.
 """
 
 import re
@@ -26,7 +26,7 @@ class Rendered:
     """A prompt and what follows it, as text.
 
     Attributes:
-        prompt: up to where the answer begins, as for generation.
+        prompt: up to where the answer starts, as for generation.
         completion: the answer, and what the template writes around it.
         ended: the completion ends with an end token.
         without_thought: the answer's own thought is left out.
@@ -39,16 +39,16 @@ class Rendered:
 
 
 def render_answer(template: ChatTemplate, turns: Sequence[Turn], answer: str, ends: re.Pattern[str]) -> Rendered:
-    """The prompt of a conversation, and the completion that the answer makes.
+    """The prompt of a conversation, and the completion for its answer.
 
     Args:
         template: of the model.
         turns: up to the answer.
-        answer: what is said.
+        answer: the answer's text.
         ends: matches the end tokens.
 
     Raises:
-        RefusedError: the template refuses the conversation, or does not render an answer once.
+        RefusedError: the template refuses the conversation, or does not render an answer exactly once.
     """
     asked = template.render(turns, ask=True)
     place = template.render([*turns, _said(SENTINEL)])
@@ -59,17 +59,16 @@ def render_answer(template: ChatTemplate, turns: Sequence[Turn], answer: str, en
     whole = template.render([*turns, _said(answer)])
     ending, ended = _ending(after, ends)
     if holds_thought(answer):
-        return _with_thought(template, turns, answer, Places(asked, before, after, whole), (ending, ended))
+        return _with_thought(template, turns, answer, Places(asked, after, whole), (ending, ended))
     glue = before.removeprefix(asked) if before.startswith(asked) else ""
     return Rendered(asked, glue + _as_rendered(before, after, whole, answer) + ending, ended)
 
 
 @dataclass(frozen=True)
 class Places:
-    """Renders of one conversation: the prompt, what is before and after an answer, and the whole with the answer."""
+    """Renderings of one conversation: the prompt, what is after an answer, and all of it with the answer."""
 
     asked: str
-    before: str
     after: str
     whole: str
 
@@ -87,19 +86,19 @@ def _with_thought(
 
 
 def _as_rendered(before: str, after: str, whole: str, answer: str) -> str:
-    """The answer as the template renders it, if that is the answer but for outer white space."""
+    """The answer as the template renders it, if only leading or trailing white space differs."""
     said = _between(before, after, whole)
     return said if said is not None and said.strip() == answer.strip() else answer
 
 
 def _between(before: str, after: str, whole: str) -> str | None:
-    """The part of a text between its beginning and its end; None where these are not its."""
+    """The part of a text between a prefix and a suffix; None where it lacks these."""
     fits = whole.startswith(before) and whole.endswith(after) and len(whole) >= len(before) + len(after)
     return whole[len(before) : len(whole) - len(after)] if fits else None
 
 
 def _same_thought(said: str, answer: str) -> bool:
-    """Whether a text holds the thought and the answer of another one, and no further thought, not even an empty one."""
+    """Whether two texts have the same thought and answer, and no further thought, not even an empty one."""
     one, other = split_thought(said), split_thought(answer)
     same = (one.reasoning, one.answer.strip()) == (other.reasoning, other.answer.strip())
     return same and one.unfinished == other.unfinished and _closings(said) == _closings(answer)
@@ -110,7 +109,7 @@ def _closings(text: str) -> int:
 
 
 def _ending(after: str, ends: re.Pattern[str]) -> tuple[str, bool]:
-    """What follows an answer up to and with the first end token, and whether there is one; white space ends no turn."""
+    """What follows an answer, up to and including the first end token, and whether there is one."""
     end = ends.search(after)
     return (after.rstrip(), False) if end is None else (after[: end.end()], True)
 

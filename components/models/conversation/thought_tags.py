@@ -1,4 +1,4 @@
-"""Tags of thoughts at the end of a prompt and at the beginning of an answer: a thought is opened once."""
+"""Tags of thoughts at the end of a prompt and at the start of an answer: a thought is opened once."""
 
 import re
 from dataclasses import dataclass
@@ -16,28 +16,28 @@ def closes_thought(tag: str) -> bool:
 
 
 def holds_thought(text: str) -> bool:
-    """Whether a text begins with a thought, or within one."""
+    """Whether a text starts with a thought, or inside one."""
     parted = split_thought(text)
     return bool(parted.reasoning) or parted.unfinished or parted.answer != text
 
 
 @dataclass(frozen=True)
 class Continuation:
-    """What remains to be said of an answer; `without_thought` where its thought has no place there."""
+    """The rest of an answer after its prompt; `without_thought`: its thought is left out."""
 
     text: str
     without_thought: bool = False
 
 
 def continue_thought(prompt_end: str, answer: str) -> Continuation:
-    """An answer that brings its own thought, as it goes on behind a prompt.
+    """An answer with a thought of its own, as it continues a prompt.
 
-    Behind a prompt that opens a thought, without its opening tag; behind one whose (empty) thought is closed, without
-    its thought: a second one is nothing that the model would ever see.
+    After a prompt that opens a thought, its opening tag is left out; after one whose (empty) thought is closed, its
+    thought is: the model would never see a second one.
 
     Args:
         prompt_end: what the template writes after the last message to ask for an answer.
-        answer: with its thought.
+        answer: the answer with its thought.
     """
     last = _LAST.search(prompt_end)
     if last is None:

@@ -1,4 +1,4 @@
-"""Texts as token ids: a conversation in one pass, parted where the answer begins."""
+"""Texts as token ids: a conversation in one pass, split where the answer starts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,32 +9,32 @@ from components.models.conversation.control_tokens import ControlTokens
 from components.models.conversation.guarded_tokenizer import GuardedTokenizer
 
 ANCHORS = ("\n", ".", "a", "0", "\u4e00")
-"""Texts to put before a completion that must be tokenized by itself and yet not as the beginning of a text."""
+"""Prefixes for a completion that is tokenized by itself, but not as the start of a text."""
 
 Offsets = list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
 class Text:
-    """A text to tokenize; a `guarded` one has its control tokens renamed, since its rows' text spells some."""
+    """A text to tokenize; a `guarded` one has renamed control tokens, because the row's text spells some."""
 
     text: str
     guarded: bool = False
 
     def plus(self, more: str) -> "Text":
-        """With more text behind it."""
+        """The text followed by more text."""
         return Text(self.text + more, self.guarded)
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Ids of a text and the characters that each stands for; no offsets by a tokenizer that does not give them."""
+    """Ids of a text, and the character range of each; `offsets` is None where the tokenizer does not return them."""
 
     ids: list[int]
     offsets: Offsets | None
 
     def parts_at(self, place: int, count: int) -> bool:
-        """Whether the first `count` tokens are the text before `place`, and no token is on both sides of it."""
+        """Whether the first `count` tokens are the text before `place`, and no token crosses it."""
         if self.offsets is None:
             return True
         before, behind = self.offsets[:count], self.offsets[count:]
@@ -46,7 +46,7 @@ class Tokens:
 
 
 class TextTokenizer:
-    """Tokenizes what templates render: they write all special tokens themselves, so none is added."""
+    """Tokenizes what templates render. They write all special tokens themselves, so none is added."""
 
     def __init__(self, tokenizer: Any, controls: ControlTokens) -> None:
         self._tokenizer, self._controls = tokenizer, controls
@@ -55,39 +55,39 @@ class TextTokenizer:
 
     @cached_property
     def guard(self) -> GuardedTokenizer:
-        """The tokenizer of guarded texts, made when the first one comes. Raises ModelError."""
+        """The tokenizer of guarded texts, made on first use. Raises ModelError."""
         return GuardedTokenizer(self._tokenizer, self._controls)
 
     def tokenize(self, texts: Sequence[Text]) -> list[Tokens]:
-        """Ids and offsets of each text, in their order."""
+        """Ids and offsets of each text, in order."""
         plain = iter(self._plain([text.text for text in texts if not text.guarded]))
         return [Tokens(*self.guard.encode(text.text)) if text.guarded else next(plain) for text in texts]
 
     def part(self, prompt: Tokens, text: Text, place: int, whole: Tokens) -> list[int] | None:
         """The ids of what follows a prompt.
 
-        They are those of the conversation tokenized as one, from `place` on, if these begin with the prompt's. Where a
-        token is on both sides of the boundary (a prompt that ends in a space), or the answer changes the last tokens
-        of the prompt, the boundary is kept nevertheless: generation sees the prompt's tokens, and goes on from them.
+        They are those of the conversation tokenized as one, from `place` on, if that starts with the prompt's. Where a
+        token crosses the boundary (a prompt that ends in a space), or the answer changes the last tokens of the prompt,
+        the text is split at the boundary nevertheless: generation sees the prompt's tokens, and continues them.
 
         Args:
-            prompt: as it is tokenized for generation.
+            prompt: tokenized as for generation.
             text: prompt and completion.
-            place: where the completion begins in it.
+            place: index of the character at which the completion starts.
             whole: the text's tokens.
 
         Returns:
-            The completion's ids; None where no way to keep the boundary is known.
+            The completion's ids; None where the text cannot be split at the boundary.
         """
         count = len(prompt.ids)
-        # Offsets that are trimmed do not show the white space that such a token (Phi-3's turns) takes from an answer.
+        # Trimmed offsets don't show the white space that such a token (Phi-3's turns) takes from an answer.
         takes_space = text.text[place : place + 1].isspace() and not self._takes_space.isdisjoint(prompt.ids[-1:])
         if whole.ids[:count] == prompt.ids and whole.parts_at(place, count) and not takes_space:
             return whole.ids[count:]
         return self._anchored(Text(text.text[place:], text.guarded))
 
     def _anchored(self, completion: Text) -> list[int] | None:
-        """The ids of a text as they are within a text, so that no space is put before it as before a beginning."""
+        """The ids of a text in the middle of a text, so that no space is added as at the start of one."""
         for anchor in ANCHORS:
             lead = Text(anchor, completion.guarded)
             before, both = self.tokenize([lead, lead.plus(completion.text)])

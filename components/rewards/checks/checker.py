@@ -1,25 +1,42 @@
-"""The face of every kind of check."""
+"""What every kind of check does."""
 
-from typing import Protocol
+from typing import ClassVar, Self
 
 from components.shared.rows import Check
+from components.shared.sandbox.run_python import SandboxLimits
 
 
-class Checker(Protocol):
-    """Tells right answers from wrong ones, and equal from different ones. Used from several threads.
+class Checker:
+    """Tells right answers from wrong ones, and equal answers from different ones. Called from several threads.
 
-    `question` is what was asked, for checks that read a reply by it: the choices that it lists, the function that it
-    begins. Reasoning in tags is no part of an answer, and a response that broke off in its reasoning gives none.
+    `question` is the instruction, for checks whose reading depends on it: the choices that it lists, or the function
+    that it begins. Reasoning in tags is not part of an answer, and a response that was truncated in its reasoning has
+    none.
     """
+
+    has_reference: ClassVar[bool] = True
+    """Whether `Check.answer` is a reference answer, which can be compared with that of a response."""
+
+    metric: ClassVar[str]
+    """The name of the share of replies that pass it."""
+
+    @classmethod
+    def open(cls, limits: SandboxLimits) -> Self:
+        """A checker that is ready; `limits` are those of one run of code in the sandbox."""
+        return cls()
+
+    @classmethod
+    def parse_reference(cls, answer: str) -> str:
+        """A reference answer of a data set in the form that the check compares; empty when it is not one."""
+        return answer
 
     def passes(self, check: Check, text: str, question: str = "") -> bool:
         """Whether a response gives the right answer."""
-        ...
+        raise NotImplementedError
 
     def same(self, first: str, second: str, question: str = "") -> bool:
         """Whether two responses give the same answer, right or wrong."""
-        ...
+        raise NotImplementedError
 
     def close(self) -> None:
-        """End what was started."""
-        ...
+        """End the processes that it started, if any."""

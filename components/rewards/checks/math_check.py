@@ -1,14 +1,15 @@
-"""Mathematical answers compared by value, with math-verify."""
+"""Checks mathematical answers by value, with math-verify."""
 
 import contextlib
 import json
 import select as readiness
 import subprocess
 import sys
-import threading
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from components.rewards.checks.checker import Checker
 from components.rewards.mathematics.compare_answers import same_answer, states_answer
 from components.shared.errors import InputError, SettingsError
 from components.shared.log import say
@@ -19,15 +20,18 @@ TIMEOUT_SECONDS = 10.0
 START_SECONDS = 300.0
 
 
-class MathChecker:
-    """Right is the answer by value, all of it: 0.5 is 1/2, `#### 1,000` is 1000, `x = 1` is not `x = 1 or x = 2`.
+class MathChecker(Checker):
+    """Compares complete answers by value: 0.5 is 1/2, `#### 1,000` is 1000, `x = 1` is not `x = 1 or x = 2`.
 
-    Every thread has its own worker process. A comparison that outlasts TIMEOUT_SECONDS counts as different, and its
-    worker is replaced.
+    Each comparison has a worker process to itself. Idle workers are used again, so there are as many as threads that
+    compare at a time. Answers whose comparison takes longer than TIMEOUT_SECONDS count as different, and the worker is
+    replaced.
 
     Raises:
         SettingsError: math-verify is not installed.
     """
+
+    metric = "math_match"
 
     def __init__(self) -> None:
         if find_spec("math_verify") is None:
@@ -35,41 +39,46 @@ class MathChecker:
                 "checks of kind 'math' need the package math-verify",
                 remedy="install tutelage[select], or collect the data without checks",
             )
-        self._own = threading.local()
-        self._workers: list[Worker] = []
+        self._idle: list[MathWorker] = []
 
     def passes(self, check: Check, text: str, question: str = "") -> bool:
         """Whether the response states the right answer, and no other."""
         return states_answer(check.answer, text, self._equal)
 
     def same(self, first: str, second: str, question: str = "") -> bool:
-        """Whether two responses state one answer."""
+        """Whether two responses state the same answer."""
         return first == second or same_answer(first, second, self._equal)
 
     def close(self) -> None:
-        """End all workers."""
-        for worker in self._workers:
-            worker.end()
+        """End all workers; none is in use."""
+        while self._idle:
+            self._idle.pop().end()
 
     def _equal(self, first: str, second: str) -> bool:
-        return self._worker().ask({"first": first, "second": second})
+        with self._worker() as worker:
+            return worker.ask({"first": first, "second": second})
 
-    def _worker(self) -> "Worker":
-        if not hasattr(self._own, "worker"):
-            self._own.worker = Worker()
-            self._workers.append(self._own.worker)
-        worker: Worker = self._own.worker
-        return worker
+    @contextlib.contextmanager
+    def _worker(self) -> Iterator["MathWorker"]:
+        """A worker that no other thread uses. A list's append and pop are atomic."""
+        try:
+            worker = self._idle.pop()
+        except IndexError:
+            worker = MathWorker()
+        try:
+            yield worker
+        finally:
+            self._idle.append(worker)
 
 
-class Worker:
-    """A process that compares; started when it is first asked."""
+class MathWorker:
+    """A process that compares expressions; it is started for the first question."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
 
     def ask(self, request: dict[str, str]) -> bool:
-        """The worker's answer; False when it takes too long or breaks on the question. Raises InputError."""
+        """The worker's answer; False when it times out or crashes. Raises InputError."""
         process = self._process
         if process is None or process.poll() is not None:
             process = self._start()
@@ -81,7 +90,7 @@ class Worker:
                 return bool(json.loads(line))
         except BrokenPipeError:
             pass
-        say("select", f"an answer could not be compared within {TIMEOUT_SECONDS:.0f} s; it counts as wrong")
+        say("checks", f"two answers could not be compared within {TIMEOUT_SECONDS:.0f} s; they count as different")
         self.end()
         return False
 
@@ -98,7 +107,7 @@ class Worker:
         self._process = None
 
     def _start(self) -> "subprocess.Popen[str]":
-        """A new worker, ready; the end of its stdin ends it, so none outlives this process."""
+        """A new worker that is ready; it exits at the end of its stdin, so none outlives this process."""
         self.end()
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(WORKER)],
@@ -114,7 +123,7 @@ class Worker:
         ):
             self.end()
             raise InputError(
-                "the process that compares mathematical answers does not start",
-                remedy=f"run {sys.executable} {WORKER} and see what it says",
+                "the process that compares mathematical answers did not start",
+                remedy=f"run `{sys.executable} {WORKER}` and look at its error",
             )
         return self._process

@@ -1,8 +1,8 @@
-"""Compares mathematical expressions in a process of its own; run by math_check.py, which ends it when it hangs.
+"""Compares mathematical expressions in a separate process; math_check.py runs it, and kills it when it hangs.
 
-math-verify guards itself with alarm signals, which work in a main thread only and do not stop a huge power; so its own
-guards are off here and the process that asks keeps the time. Lines of JSON in and out, expressions in plain LaTeX:
-{"first": "\\\\sqrt{12}", "second": "2\\\\sqrt{3}"} -> true or false. The first line out says that it is ready.
+math-verify limits its time with alarm signals, which work only in a main thread and do not interrupt a huge power, so
+they are off here and the calling process enforces the limit. Lines of JSON in and out, expressions in plain LaTeX:
+{"first": "\\\\sqrt{12}", "second": "2\\\\sqrt{3}"} -> true or false. The first line out reports that it is ready.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def read_expression(text: str) -> list[Any]:
-    """An expression that stands alone, as math-verify's candidates; none when it can read none."""
+    """An expression as the candidates of math-verify; empty when it cannot parse any."""
     from math_verify import parse
 
     found: list[Any] = parse(f"${text}$", parsing_timeout=None)
@@ -20,7 +20,7 @@ def read_expression(text: str) -> list[Any]:
 
 
 def answer(request: dict[str, str]) -> bool:
-    """Whether the two expressions of a request have one value."""
+    """Whether the two expressions of a request have the same value."""
     from math_verify import verify
 
     first, second = read_expression(request["first"]), read_expression(request["second"])
@@ -28,7 +28,7 @@ def answer(request: dict[str, str]) -> bool:
 
 
 def main() -> None:
-    """Say that it is ready, then answer one line after the other until stdin ends."""
+    """Report that it is ready, then answer line by line until stdin ends."""
     import math_verify
 
     logging.disable(logging.CRITICAL)
@@ -37,7 +37,7 @@ def main() -> None:
         try:
             same = answer(json.loads(line))
         except (ArithmeticError, AttributeError, NotImplementedError, RecursionError, TypeError, ValueError):
-            # sympy's ways of giving up on an expression: then nothing says that the values are equal.
+            # How sympy gives up on an expression: equality is then not shown.
             same = False
         print(json.dumps(same), flush=True)
 

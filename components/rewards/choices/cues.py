@@ -1,7 +1,7 @@
 """The words around a letter that say whether it is the answer, in English and in Chinese.
 
 All of them match the text right before a letter (they end in `$`) or right after it (they begin with `^`), within one
-sentence of plain text (plain.py).
+sentence of plain text (`plain` in read_choice.py).
 """
 
 import re
@@ -66,7 +66,7 @@ CONCLUDES = re.compile(
 CONNECTIVE_ALONE = re.compile(
     rf"\b(?:so|therefore|thus|hence|consequently|then)\b[\s,:]*{_NAMED}{_QUOTE}$|(?:所以|因此|故|就)\s*[:,]?\s*$", _I
 )
-"""A conclusion by nothing but a connective counts only where the clause ends behind the letter."""
+"""A conclusion by a mere connective counts only where the clause ends after the letter."""
 CLAUSE_ENDS = re.compile(r"^[\"')\]}>]*\s*(?:$|[.,;:!。；]|\b(?:because|since|as|for|due|by|here|too|then)\b|因为)", _I)
 
 _NOT_WORDS = (
@@ -181,7 +181,7 @@ HEDGES = re.compile(
 )
 """The statement is weaker than one without these words."""
 CLAUSE_BEGINS = re.compile(r"\b(?:but|however|though|yet)\b|但|然而|不过|;|,\s*(?=so\b|therefore\b|所以|因此)", _I)
-"""Where what was hedged before no longer is."""
+"""Where a hedge before it no longer applies."""
 WOULD_BE = re.compile(r"\bwould\b", _I)
 CONDITION = re.compile(r"^[^.,;]*\b(?:if|unless|had)\b|^[^.;]*,\s*(?:if|unless|had)\b", _I)
 """After a letter that would be the answer under another condition."""
@@ -195,7 +195,7 @@ CORRECTS = re.compile(
     r"|(?:^|[.!?。！？\n])\s*(?:no[,.!:]|不对[,.!。])",
     _I,
 )
-"""What follows replaces what was said before."""
+"""What follows replaces what came before."""
 
 NAMES = re.compile(
     r"\b(?:vitamin|hepatitis|influenza|type|plan|grade|figure|fig|point|group|class|section|angle|set|event|line|side|vertex"
@@ -205,7 +205,7 @@ NAMES = re.compile(
     r"|(?:维生素|甲|乙|型|点|线段?|角|图|组|级|集合|事件|向量|矩阵)\s*$",
     _I,
 )
-"""Before a letter that names something else than a choice: "vitamin C"."""
+"""Before a letter that denotes something other than a choice: "vitamin C"."""
 
 _GOES_ON = (
     r"is|isn't|are|aren't|was|and|or|nor|but|because|since|as|so|has|hasn't|seems?|looks?|appears?|lacks?|fails?|cannot|can't"
@@ -215,4 +215,4 @@ _GOES_ON = (
     r"|versus|from|in|on|at|over|being|will|won't|also|therefore|thus|hence"
 )
 ARTICLE = re.compile(rf"^\s+(?!(?:{_GOES_ON})\b)[a-z]")
-"""After an `A` that is the article: another word, and none that goes on from a choice."""
+"""After an `A` that is the article: a word that cannot continue from a choice."""

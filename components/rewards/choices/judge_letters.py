@@ -1,4 +1,4 @@
-"""What a text says of the letters in it: refuted, mentioned, or stated, and how surely."""
+"""What a text says about the letters in it: refuted, mentioned or stated, and how strongly."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _MARKED = re.compile(
 
 
 class Strength(IntEnum):
-    """How surely a letter is the answer; REFUTED: surely not."""
+    """How strongly a letter is stated as the answer; REFUTED: it is not the answer."""
 
     REFUTED = -2
     ASKED = -1
@@ -35,7 +35,7 @@ class Strength(IntEnum):
 
 @dataclass(frozen=True)
 class Judged:
-    """Letters that stand together, where they stand in the text, and what is said of them."""
+    """Letters that are named together, their position in the text, and what is said about them."""
 
     names: str
     start: int
@@ -43,7 +43,7 @@ class Judged:
 
 
 def judge_letters(text: str) -> Iterator[Judged]:
-    """Every group of letters in a plain text, judged."""
+    """Judge every group of letters in plain text."""
     listed = "".join(found[1] for found in LISTED.finditer(text)).startswith("AB")
     in_order = listed or bool(_LISTED_IN_LINE.search(text))
     for letters in find_letters(text):
@@ -51,7 +51,7 @@ def judge_letters(text: str) -> Iterator[Judged]:
 
 
 def _strength(letters: Letters, text: str, in_order: bool) -> Strength:
-    """What is said of letters, by the words before and after them."""
+    """What is said about letters, by the words before and after them."""
     before, after = letters.before, letters.after
     if cues.ALL_BUT.search(before):
         return Strength.NAMED if cues.ALL_WRONG.match(after) else Strength.MENTIONED
@@ -68,7 +68,7 @@ def _strength(letters: Letters, text: str, in_order: bool) -> Strength:
 
 
 def _weakened(strength: Strength, before: str, after: str) -> Strength:
-    """Hedged where the words around say so; what a line begins with needs no words."""
+    """Hedged where the words around it hedge; a letter that begins a line needs no words."""
     conditional = cues.WOULD_BE.search(before + after) and cues.CONDITION.match(after)
     clause = cues.CLAUSE_BEGINS.split(before)[-1]
     weak = (cues.HEDGES.search(clause) or conditional) and strength not in {Strength.BEGINS, Strength.LINE}
@@ -92,7 +92,7 @@ def _positive(letters: Letters, text: str, in_order: bool) -> Strength:
 
 
 def _of_item(letters: Letters, text: str) -> Strength | None:
-    """What a list of the choices says of one, in the line that begins with its letter; None where nothing."""
+    """What a list of the choices says about one, in the line that begins with its letter; None without a verdict."""
     if not _LINE_BEGINS.fullmatch(text[: letters.start].rpartition("\n")[2]):
         return None
     line = text[letters.start + 1 :].partition("\n")[0]
@@ -102,9 +102,9 @@ def _of_item(letters: Letters, text: str) -> Strength | None:
 
 
 def _begins_line(letters: Letters, text: str, in_order: bool) -> Strength | None:
-    """The strength of a letter that begins a line, or is all of it; None for any other.
+    """The strength of a letter that begins or is a complete line; None for any other.
 
-    Lines that begin with A, B, … in that order list the choices, and choose none.
+    Lines that begin with A, B, … in order list the choices and choose none.
     """
     earlier, _, line_before = text[: letters.start].rpartition("\n")
     if not _LINE_BEGINS.fullmatch(letters.before) or not _LINE_BEGINS.fullmatch(line_before):

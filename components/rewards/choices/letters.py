@@ -1,4 +1,4 @@
-"""Where letters of choices stand in a plain text."""
+"""Finds the letters of choices in plain text."""
 
 import re
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from components.rewards.choices import cues
 
 _NEAR = 240
-"""Characters before and after a letter that are looked at: a sentence without an end would cost its length's square."""
+"""Characters before and after a letter that count: the cost of an endless sentence would be quadratic."""
 _MOST = 100
-"""Letters that are judged at each end of a reply that holds more than twice as many: such a one repeats itself."""
+"""Letters judged at each end of a reply with more than twice as many, which repeats itself."""
 
 _END_OF_SENTENCE = re.compile(r"(?<=[.!?。！？;；\n])")
 _NO_END = re.compile(r"(?:\d|\b(?:e\.g|i\.e|etc|vs|cf|no|fig|dr|mr|mrs|ans))\.$", re.IGNORECASE)
@@ -33,12 +33,12 @@ _SMALL = re.compile(r"[\"')\]]*\s*(?:[.,;:!)\]]|$|\b(?:because|since|as it|is (?
 
 @dataclass(frozen=True)
 class Letters:
-    """Letters that stand together (`A and D`).
+    """Letters that are named together (`A and D`).
 
     Attributes:
-        names: the letters, capital.
-        start: where the first stands in the text.
-        before, after: what stands around them in their sentence.
+        names: the letters, in upper case.
+        start: position of the first in the text.
+        before, after: the rest of their sentence.
     """
 
     names: str
@@ -48,7 +48,7 @@ class Letters:
 
 
 def find_letters(text: str) -> Iterator[Letters]:
-    """Every group of letters that are those of choices, in order."""
+    """Every group of letters that denote choices, in order."""
     found: list[tuple[int, str, str, str]] = []
     place = 0
     for sentence in _sentences(text):
@@ -62,12 +62,12 @@ def find_letters(text: str) -> Iterator[Letters]:
 
 
 def has_letter(text: str) -> bool:
-    """Whether a letter stands in the text, capital or small."""
+    """Whether the text contains a letter of a choice, in upper or lower case."""
     return bool(_LETTER.search(text.upper()))
 
 
 def _sentences(text: str) -> Iterator[str]:
-    """Sentences with what ends them; `e.g.` and decimals end none."""
+    """Sentences with their final punctuation; `e.g.` and decimals do not end one."""
     held = ""
     for part in _END_OF_SENTENCE.split(text):
         held += part
@@ -79,7 +79,7 @@ def _sentences(text: str) -> Iterator[str]:
 
 
 def _groups(sentence: str) -> Iterator[tuple[str, int, int]]:
-    """Letters with where they begin and end; those that are joined by `and`, `or` or commas come as one."""
+    """Letters with their start and end; those joined by `and`, `or` or commas form one group."""
     runs = [(run[1], run.start(1), run.end(1)) for run in _RUN.finditer(sentence)]
     found = [*_LETTER.finditer(sentence)]
     index = 0
@@ -104,7 +104,7 @@ def _are_joined(sentence: str, one: re.Match[str], following: re.Match[str]) -> 
 
 
 def _stands_apart(sentence: str, members: list[re.Match[str]]) -> bool:
-    """Whether the last letter after a mere comma begins a clause of its own: `B, C is too dark`; `not A, B`."""
+    """Whether the last letter after a mere comma begins a new clause: `B, C is too dark`; `not A, B`."""
     joint = sentence[members[-2].end() : members[-1].start()]
     if "," not in joint or re.search(r"\b(?:and|or)\b", joint):
         return False
@@ -123,7 +123,7 @@ def _is_stated_alone(sentence: str, members: list[re.Match[str]]) -> bool:
 
 
 def _is_choice(names: str, before: str, after: str) -> bool:
-    """Whether letters are those of choices, not an article, a pronoun, a unit or a name."""
+    """Whether letters denote choices, not an article, a pronoun, a unit or a name."""
     if len(names) > 1:
         return names.isupper() or (names.islower() and bool(_OPTION.search(before)))
     if cues.NAMES.search(before):
@@ -143,7 +143,7 @@ def _is_choice(names: str, before: str, after: str) -> bool:
 
 
 def _is_small_choice(name: str, before: str, after: str, named: bool) -> bool:
-    """Whether a small letter is one of a choice: it begins the sentence as such (`c. blue`), or follows a statement."""
+    """Whether a lower-case letter denotes a choice: it begins the sentence (`c. blue`), or follows a statement."""
     if not before.strip(" \"'([-") and _BEGINS.match(after):
         return True
     return named and (name != "a" or bool(_SMALL.match(after))) and not after.startswith(" bit")

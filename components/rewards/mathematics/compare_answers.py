@@ -1,14 +1,14 @@
 """Whether a reply states the right mathematical answer: by its members (members.py), each by value (values.py).
 
-What is identical in plain notation always passes. All that is stated counts: of two values both have to be there, and
-no third one.
+What is identical in plain notation always passes. Everything that is stated counts: of two values both must be there,
+and no third one.
 """
 
 import re
 from collections.abc import Sequence
 
 from components.rewards.choices.read_choice import read_choice
-from components.rewards.mathematics.members import Answer, Members, flat, in_order_of_names, name_of, parse_answer
+from components.rewards.mathematics.members import Members, ParsedAnswer, flat, in_order_of_names, name_of, parse_answer
 from components.rewards.mathematics.phrases import both_none, is_phrase, says
 from components.rewards.mathematics.plain_math import plain_math, same_text
 from components.rewards.mathematics.read_statement import read_statement
@@ -16,7 +16,7 @@ from components.rewards.mathematics.values import Equal, equal_values, value_of
 from components.shared.thought import answer_of
 
 _LONGEST_GOLD = 200
-"""Characters; a longer gold answer is a solution that states one."""
+"""Characters; a longer gold answer is a solution that states the answer."""
 _LETTER = re.compile(r"\(?([A-J])\)?\.?")
 
 
@@ -25,8 +25,8 @@ def states_answer(gold: str, reply: str, equal: Equal) -> bool:
 
     Args:
         gold: the right answer, alone, or in a solution that states it (`#### 18`, `\\boxed{18}`).
-        reply: all that was said; reasoning in tags is no part of it.
-        equal: the algebra; asked only where neither text nor exact numbers decide.
+        reply: the complete reply; reasoning in tags is ignored.
+        equal: algebraic equality; called only where neither text nor exact numbers decide.
     """
     right = _gold(gold)
     if not right:
@@ -44,7 +44,7 @@ def states_answer(gold: str, reply: str, equal: Equal) -> bool:
 
 
 def same_answer(first: str, second: str, equal: Equal) -> bool:
-    """Whether two replies state one answer; those that state none do not."""
+    """Whether two replies state the same answer; False if one of them states none."""
     one, other = read_statement(first).text, read_statement(second).text
     return bool(one and other) and _agree(one, other, equal)
 
@@ -57,7 +57,7 @@ def _gold(gold: str) -> str:
 
 
 def _unwrapped(text: str) -> str:
-    """Without the marks of mathematics around all of a text."""
+    """The text without the delimiters of mathematics around all of it."""
     found = re.fullmatch(r"\$\$(.+)\$\$|\$([^$]+)\$|\\\((.+)\\\)|\\\[(.+)\\\]", text, re.DOTALL)
     return next(filter(None, found.groups())) if found else text
 
@@ -67,14 +67,14 @@ def _agree(gold: str, reply: str, equal: Equal) -> bool:
 
 
 def _agree_with_all(gold: str, boxes: Sequence[str], equal: Equal) -> bool:
-    """Whether all boxes of a reply together are a gold answer of several values: one box for each."""
+    """Whether the boxes of a reply together state a gold answer of several values, one in each box."""
     right = parse_answer(gold)
     if isinstance(right, str) or right.brackets not in {"", "{}"}:
         return False
     return _equal(Members("", right.values), Members("", flat(list(dict.fromkeys(boxes)))), equal)
 
 
-def _equal(gold: Answer, reply: Answer, equal: Equal) -> bool:
+def _equal(gold: ParsedAnswer, reply: ParsedAnswer, equal: Equal) -> bool:
     if isinstance(gold, str) and isinstance(reply, str):
         return _equal_named(gold, reply, equal)
     gold, reply = _as_members(gold), _as_members(reply)
@@ -88,7 +88,7 @@ def _equal(gold: Answer, reply: Answer, equal: Equal) -> bool:
     return len(gold.values) == len(reply.values) and all(_equal(one, other, equal) for one, other in pairs)
 
 
-def _all_in(some: Sequence[Answer], others: Sequence[Answer], equal: Equal) -> bool:
+def _all_in(some: Sequence[ParsedAnswer], others: Sequence[ParsedAnswer], equal: Equal) -> bool:
     """Whether each of some values has an equal one among the others."""
     return all(any(_equal(one, other, equal) for other in others) for one in some)
 
@@ -103,9 +103,9 @@ def _equal_named(gold: str, reply: str, equal: Equal) -> bool:
 
 
 def _kind(members: Members) -> str:
-    """The brackets; a set is a list."""
+    """The brackets; a set counts as a list."""
     return members.brackets.replace("{}", "")
 
 
-def _as_members(answer: Answer) -> Members:
+def _as_members(answer: ParsedAnswer) -> Members:
     return Members("", (answer,)) if isinstance(answer, str) else answer

@@ -1,4 +1,4 @@
-"""An answer as its members: lists, sets, tuples, intervals and unions, each with the brackets it stands in."""
+"""Parses an answer into members: lists, sets, tuples, intervals and unions, each with its brackets."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ NAME = re.compile(
     r"(\\?[A-Za-z]+(?:_\{?\w+\}?)?(?:\([A-Za-z](?:,\s*[A-Za-z])*\))?'?)\s*(?:=|\\in(?![a-z])|:(?=\s*[A-Za-z]))\s*(.+)",
     re.DOTALL,
 )
-"""What a value is called, and the value: `x = 5`, `f(x) = x^2`, `x \\in (0,1)`."""
+"""The name of a value, and the value: `x = 5`, `f(x) = x^2`, `x \\in (0,1)`."""
 _ALL_REAL = re.compile(r"all real numbers|all reals|(?:x\s*\\in\s*)?\\mathbb\s*\{?R\}?", re.IGNORECASE)
 _VARIABLE = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?")
 _SIGN = re.compile(r"\s*(\\le|\\ge|<|>)(?![a-z])\s*")
@@ -21,10 +21,10 @@ _TURNED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
 
 @dataclass(frozen=True)
 class Members:
-    """Values that stand together.
+    """Values in common brackets.
 
     Attributes:
-        brackets: `()`, `[)`, …, ordered; `{}` or none, where order does not count; `∪` for a union.
+        brackets: `()`, `[)`, …, where order counts; `{}` or none, where it does not; `∪` for a union.
         values: the members.
     """
 
@@ -32,11 +32,11 @@ class Members:
     values: tuple["str | Members", ...]
 
 
-Answer = str | Members
+ParsedAnswer = str | Members
 
 
-def parse_answer(text: str) -> Answer:
-    """The members of an answer in plain notation; a text where it is a single value."""
+def parse_answer(text: str) -> ParsedAnswer:
+    """The members of an answer in plain notation; the text itself where it is a single value."""
     text = re.sub(r"\s*(?:,|\s)\s*(?:where|with|for)\s.*$", "", text.strip().rstrip("."))
     if _ALL_REAL.fullmatch(text):
         return Members("()", (r"-\infty", r"\infty"))
@@ -52,13 +52,13 @@ def parse_answer(text: str) -> Answer:
 
 
 def name_of(text: str) -> str:
-    """What a single value is called (`x = 5` → `x`); empty where it has no name, or is an equation."""
+    """The name of a single value (`x = 5` → `x`); empty without a name, and for an equation."""
     found = NAME.fullmatch(text.strip())
     return found[1].replace(" ", "") if found and "=" not in found[2] else ""
 
 
 def in_order_of_names(members: Members) -> Members:
-    """`y = 4, x = 3` as the pair `(3, 4)`; anything else as it is."""
+    """`y = 4, x = 3` as the pair `(3, 4)`; anything else unchanged."""
     names = [name_of(value) if isinstance(value, str) else "" for value in members.values]
     if members.brackets or len(names) < 2 or not all(names) or len(set(names)) < len(names):
         return members
@@ -66,9 +66,9 @@ def in_order_of_names(members: Members) -> Members:
     return Members("()", tuple(value for _, value in pairs))
 
 
-def flat(parts: Sequence[str]) -> tuple[Answer, ...]:
-    """The values of several parts, those of lists among them one by one."""
-    values: list[Answer] = []
+def flat(parts: Sequence[str]) -> tuple[ParsedAnswer, ...]:
+    """The values of several parts; those of lists are flattened."""
+    values: list[ParsedAnswer] = []
     for part in parts:
         parsed = parse_answer(part)
         values.extend(parsed.values if isinstance(parsed, Members) and parsed.brackets in {"", "{}"} else [parsed])
@@ -76,7 +76,7 @@ def flat(parts: Sequence[str]) -> tuple[Answer, ...]:
 
 
 def split_members(text: str, joint: re.Pattern[str]) -> list[str]:
-    """The text at joints that stand in no bracket; a half-open interval's brackets match each other."""
+    """The text split at joints outside brackets; the brackets of a half-open interval match each other."""
     parts, depth, start, place = [], 0, 0, 0
     while place < len(text):
         if not depth and place and (found := joint.match(text, place)) and found.end() > place:
@@ -88,7 +88,7 @@ def split_members(text: str, joint: re.Pattern[str]) -> list[str]:
 
 
 def _bracketed(text: str) -> Members | None:
-    """A set, a tuple or an interval; None for a value in mere brackets, or none."""
+    """A set, a tuple or an interval; None for a single value, with or without brackets."""
     name = NAME.fullmatch(text)
     inner = name[2] if name and re.match(r"[(\[{\\]", name[2]) else text
     inner = inner.strip().replace("\\{", "{").replace("\\}", "}")
@@ -101,7 +101,7 @@ def _bracketed(text: str) -> Members | None:
 
 
 def _interval(text: str) -> Members | None:
-    """An inequality of one variable as the interval that it is: `1 < x \\le 2` → `(1, 2]`; None for anything else."""
+    """An inequality of one variable as an interval: `1 < x \\le 2` → `(1, 2]`; None for anything else."""
     parts = _SIGN.split(text.strip())
     if "=" in text or "\\ne" in text or len(parts) not in {3, 5}:
         return None
@@ -137,7 +137,7 @@ def _both_signs(text: str) -> tuple[str, ...] | None:
 
 
 def _closes_last(text: str) -> bool:
-    """Whether the first bracket of a text is closed by its last."""
+    """Whether the last bracket of a text closes its first one."""
     depth = 0
     for place, sign in enumerate(text):
         depth += (sign in _PAIRS) - (sign in _PAIRS.values())

@@ -37,14 +37,15 @@ def is_phrase(gold: str) -> bool:
 
 
 def both_none(first: str, second: str) -> bool:
-    """Whether both say that there is no solution."""
+    """Whether both state that there is no solution."""
     return bool(_NONE.fullmatch(first) and _NONE.fullmatch(second))
 
 
 def says(gold: str, statement: Statement) -> bool:
-    """Whether a statement or the last sentence says the gold words, not their opposite, and not in the negative.
+    """Whether a statement or the last sentence contains the gold words, neither negated nor with their opposite.
 
-    In a sentence without a statement they stand first, or after `is` and the like: who is named beside is no answer.
+    In a sentence without a statement they must come first, or after `is` and the like, so that other names in the
+    sentence do not count.
     """
     sentence = (statement.text if statement.marked else statement.sentence).casefold()
     words = plain_math(gold).casefold()
@@ -59,7 +60,7 @@ def says(gold: str, statement: Statement) -> bool:
 
 
 def _has_rival(words: str, sentence: str, marked: bool) -> bool:
-    """Whether the sentence names another answer of the kind beside the gold one."""
+    """Whether the sentence names another answer of the same kind besides the gold one."""
     opposites = next((pair for pair in _OPPOSITES if words in pair), set[str]())
     if any(re.search(rf"(?<!\w){word}(?!\w)", sentence) for word in opposites - {words}):
         return True

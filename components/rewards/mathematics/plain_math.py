@@ -1,4 +1,4 @@
-"""Mathematical notation made plain: one way to write each thing, so that what is left differs in meaning.
+"""Normalises mathematical notation: one spelling for each thing, so that different texts differ in meaning.
 
 `\\left( 0 , 1 \\right)` → `(0,1)`; `\\dfrac34` → `\\frac{3}{4}`; `5\\text{ cm}` → `5 cm`; `2√3` → `2\\sqrt{3}`.
 """
@@ -54,7 +54,7 @@ _FUNCTIONS = re.compile(r"(?<![\\A-Za-z])(pi|infty|infinity|sin|cos|tan|cot|sec|
 
 
 def plain_math(text: str) -> str:
-    """The text in plain notation. Words stay; so does what is no mathematics."""
+    """The text in plain notation. Words and other text that is not mathematics are kept."""
     text = re.sub(r"[₀-₉]+", lambda found: f"_{{{found[0].translate(_SUBSCRIPTS)}}}", text)
     text = re.sub(r"\\text\s*\{\s*,\s*\}", ",", text)
     text = re.sub(r"\\colon(?![A-Za-z])|\{:\}", ":", text)
@@ -72,12 +72,12 @@ def plain_math(text: str) -> str:
 
 
 def same_text(first: str, second: str) -> bool:
-    """Whether two plain texts are one, spaces, case of words and a full stop at the end aside."""
+    """Whether two plain texts are equal, apart from spaces, case of words and a final full stop."""
     return _bare(first) == _bare(second) != ""
 
 
 def is_words(text: str) -> bool:
-    """Whether a plain text holds a word, not only names of functions and variables."""
+    """Whether a plain text contains a word other than names of functions and variables."""
     return bool(re.search(r"(?<![\\A-Za-z])[A-Za-z]{2,}|[\u4e00-\u9fff]", re.sub(r"\\[A-Za-z]+", " ", text)))
 
 

@@ -22,7 +22,7 @@ _LATEX_FRACTION = re.compile(r"(\d)?\s*\\frac\{(-?\d+(?:\.\d+)?)\}\{(\d+(?:\.\d+
 
 @dataclass(frozen=True)
 class Quantity:
-    """A body (a number or an expression, in plain notation) and its unit, canonical; empty where it has none."""
+    """A body (a number or an expression, in plain notation) and its canonical unit; empty without a unit."""
 
     body: str
     unit: str
@@ -42,7 +42,7 @@ def quantity(text: str) -> Quantity:
 
 
 def number(body: str) -> Fraction | None:
-    """The exact value of a plain body that is a number, a fraction or a mixed one; else None."""
+    """The exact value of a plain body that is a number, a fraction or a mixed number; else None."""
     body = _LATEX_FRACTION.sub(lambda found: f"{found[1] + ' ' if found[1] else ''}{found[2]}/{found[3]}", body).strip()
     if re.fullmatch(r"\(-?\d[^()]*\)", body):
         body = body[1:-1]
@@ -51,7 +51,7 @@ def number(body: str) -> Fraction | None:
 
 
 def equal_quantities(gold: Quantity, reply: Quantity) -> bool | None:
-    """Whether two quantities are equal; None where their bodies are no numbers, so that algebra has to decide.
+    """Whether two quantities are equal; None where their bodies are not numbers, so that algebra must decide.
 
     A unit that only one side gives is taken for granted; two units have to be of one kind. 20% is 0.2, and 20 where a
     number of per cent was asked for.

@@ -50,8 +50,13 @@ _PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{2,}(?:'[a-z]+)?|[\u4e00-\u9fff]")
 _REFUTED = re.compile(
     r"\b(?:not|n't|rather than|instead of|down from|up from|unlike)\s+[-+]?[$€£¥]?\d[\d.,/:%]*(?<![.,])", re.IGNORECASE
 )
-"""Numbers that are named as what the answer is not."""
+"""Numbers that the text rejects as the answer."""
 _LONGEST_BARE = 60
+
+_NOT_A_UNIT = re.compile(
+    r"\s*(?:and|or|so|is|in|of|to|at|by|we|if|for|the|are|was|a|i|on|as|he|she|it|all)\s*", re.IGNORECASE
+)
+"""Words that follow a number without being its unit."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ NOTHING = Statement("", True)
 
 
 def read_statement(reply: str) -> Statement:
-    """The statement of a reply; NOTHING where it states none, or broke off in its thought or in its box."""
+    """The statement of a reply; NOTHING where there is none, or it was truncated in its thought or in its box."""
     text = first_answer(_without_wide_marks(answer_of(reply)).strip(), _is_marked)
     if not text:
         return NOTHING
@@ -97,7 +102,7 @@ def _is_marked(text: str) -> bool:
 
 
 def _boxes(text: str) -> list[tuple[int, int, str | None]]:
-    """Every outermost box with where it begins and ends, and its content; None for one that is never closed."""
+    """The start, end and content of every outermost box; the content is None for a box that is never closed."""
     found: list[tuple[int, int, str | None]] = []
     open_ones: list[re.Match[str]] = []
     for mark in _BRACE.finditer(text):
@@ -112,7 +117,7 @@ def _boxes(text: str) -> list[tuple[int, int, str | None]]:
 
 
 def _last_boxes(text: str, boxes: list[tuple[int, int, str]]) -> str:
-    """The contents of the last boxes that only `and`, `or` or a comma divides, as one list."""
+    """The contents of the last boxes, as one list if only `and`, `or` or a comma separates them."""
     contents = [boxes[-1][2]]
     for one, following in zip(reversed(boxes[:-1]), reversed(boxes[1:]), strict=True):
         if not _BETWEEN_BOXES.fullmatch(text, one[1], following[0]) or "\n\n" in text[one[1] : following[0]]:
@@ -130,7 +135,7 @@ def _last_marker(text: str) -> re.Match[str] | None:
 
 
 def _after(text: str, marker: re.Match[str]) -> str:
-    """What a marker announces: to the end of its sentence, without reasons after it."""
+    """What follows a marker, up to the end of its sentence and without reasons."""
     rest = text[marker.end() :].lstrip(" \t\n*:")
     leading = re.match(r"\\\[(.+?)\\\]|\$\$(.+?)\$\$", rest, re.DOTALL)
     if leading:
@@ -142,7 +147,7 @@ def _after(text: str, marker: re.Match[str]) -> str:
 
 
 def _in_mathematics(sentence: str, last: bool = False) -> str:
-    """The sentence with its mathematics unwrapped; where other words stand around it, only its first or last part."""
+    """The sentence with its mathematics unwrapped; among other words only the first or last part."""
     parts = _mathematics(sentence)
     if not parts:
         return sentence
@@ -163,7 +168,7 @@ def _unwrapped(sentence: str, parts: list[tuple[tuple[int, int], str]]) -> str:
 
 
 def _mathematics(text: str) -> list[tuple[tuple[int, int], str]]:
-    """Where mathematics stands, and what it holds; two prices in dollars are none."""
+    """The position and content of mathematics; two prices in dollars are not mathematics."""
     parts = [(found.span(), next(filter(None, found.groups()))) for found in _ENVIRONMENT.finditer(text)]
     return [
         (span, content)
@@ -173,7 +178,7 @@ def _mathematics(text: str) -> list[tuple[tuple[int, int], str]]:
 
 
 def _joined_parts(sentence: str, parts: list[tuple[tuple[int, int], str]], last: bool) -> str:
-    """The first or last pieces of mathematics that only `and`, `or` or a comma divides."""
+    """The first or last pieces of mathematics that only `and`, `or` or a comma separates."""
     runs = [[parts[0]]]
     for one, following in itertools.pairwise(parts):
         if re.fullmatch(r"\s*(?:,|、)?\s*(?:and|or|和|或)?\s*", sentence[one[0][1] : following[0][0]], re.IGNORECASE):
@@ -184,7 +189,7 @@ def _joined_parts(sentence: str, parts: list[tuple[tuple[int, int], str]], last:
 
 
 def _unmarked(text: str) -> Statement:
-    """The answer of a reply without box or statement: all of a bare one, else mathematics, else numbers in prose."""
+    """The answer of a reply without box or statement: a bare reply, else its mathematics, else its last numbers."""
     parts = _mathematics(text)
     bare = plain_math(_unwrapped(text, parts)) if len(text) <= _LONGEST_BARE else ""
     sentences = [part for part in _SENTENCE_ENDS.split(text) if part.strip()]
@@ -205,15 +210,14 @@ def _unmarked(text: str) -> Statement:
 
 
 def _paragraphs(text: str) -> list[str]:
-    return (
-        [part for part in re.split(r"(?<=[.。!?])\s+|\n", text) if part.strip()]
-        if "\\[" not in text and "$$" not in text
-        else [text]
-    )
+    """The sentences and lines of a text; all of it as one where it has displayed mathematics."""
+    if "\\[" in text or "$$" in text:
+        return [text]
+    return [part for part in re.split(r"(?<=[.。!?])\s+|\n", text) if part.strip()]
 
 
 def _last_value(text: str) -> str:
-    """The last numbers of a prose (joined by `and`, `or`, commas they are one answer), or an expression after them."""
+    """The last numbers in prose (one answer if joined by `and`, `or` or commas), or an expression after them."""
     numbers = [found for found in _NUMBERS.finditer(text) if found[0].strip()]
     expressions = [
         found
@@ -225,38 +229,9 @@ def _last_value(text: str) -> str:
     if not numbers:
         return ""
     unit = _UNIT_AFTER.match(text, numbers[-1].end())
-    word = (
-        unit[0]
-        if unit
-        and unit[0].strip().lower()
-        not in {
-            "and",
-            "or",
-            "so",
-            "is",
-            "in",
-            "of",
-            "to",
-            "at",
-            "by",
-            "we",
-            "if",
-            "for",
-            "the",
-            "are",
-            "was",
-            "a",
-            "i",
-            "on",
-            "as",
-            "he",
-            "she",
-            "it",
-            "all",
-        }
-        else ""
-    )
-    return (numbers[-1][0] + word).strip()
+    if unit is None or _NOT_A_UNIT.fullmatch(unit[0]):
+        return numbers[-1][0].strip()
+    return (numbers[-1][0] + unit[0]).strip()
 
 
 def _reaches_further(expression: re.Match[str], numbers: re.Match[str]) -> bool:

@@ -19,7 +19,7 @@ MONTHS = re.compile(
 def equal_times(gold: str, reply: str) -> bool | None:
     """Whether two times of day or ratios are equal; None where the gold one is neither.
 
-    Half of the day counts where both name it. 3:4 is 6:8, and 3/4; a time such as 9:30 equals no ratio.
+    a.m. and p.m. count where both have them. 3:4 equals 6:8 and 3/4; a time such as 9:30 never equals a ratio.
     """
     one, other = _TIME.fullmatch(gold.strip()), _TIME.fullmatch(reply.strip())
     if one and int(one[1]) < 25 and int(one[2] or 0) < 60:
@@ -43,7 +43,7 @@ def _date(text: str) -> list[str]:
 
 
 def _minutes(time: re.Match[str], other: re.Match[str]) -> int:
-    """Minutes from midnight; half of the day counts only where both times name it, or go beyond noon."""
+    """Minutes from midnight; a.m. and p.m. count only where both times have them or go beyond noon."""
     hours, minutes, half = int(time[1]), int(time[2] or 0), (time[3] or "").lower().replace(".", "")
     if not (_names_half(time) and _names_half(other)):
         return (hours % 12 if _names_half(time) or _names_half(other) else hours) * 60 + minutes

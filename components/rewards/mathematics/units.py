@@ -3,7 +3,7 @@
 import re
 from fractions import Fraction
 
-# A line: kind, canonical name, size in the kind's first unit, other spellings (singular; a plural s is taken off).
+# Each line: kind, canonical name, size in the base unit of the kind, other spellings (singular; a plural s is removed).
 _TABLE = """
 length mm 1/1000 millimeter millimetre 毫米
 length cm 1/100 centimeter centimetre 厘米
@@ -62,14 +62,14 @@ def canonical_unit(unit: str) -> str:
         power, words = ("^2" if words[0].startswith("sq") else "^3"), words[1:]
     if words and words[-1] in {"squared", "cubed"}:
         power, words = ("^2" if words[-1] == "squared" else "^3"), words[:-1]
-    whole = "/".join(_one_unit(part.strip()) for part in " ".join(words).split("/")) + power
-    return _SPELLINGS.get(whole, whole)
+    canonical = "/".join(_one_unit(part.strip()) for part in " ".join(words).split("/")) + power
+    return _SPELLINGS.get(canonical, canonical)
 
 
 def common_factors(one: str, other: str) -> tuple[Fraction, Fraction] | None:
-    """What values in two canonical units are multiplied with to compare them; None where the units are of two kinds.
+    """The factors that make values in two canonical units comparable; None for units of different kinds.
 
-    A unit that is not given is taken for the other one. Units that the table lacks agree where they share a word:
+    A missing unit is taken to be the other one. Units that are not in the table agree where they share a word:
     `large egg` and `egg`.
     """
     if not one or not other or one == other:
@@ -82,7 +82,7 @@ def common_factors(one: str, other: str) -> tuple[Fraction, Fraction] | None:
 
 
 def _kind_and_size(unit: str) -> tuple[str, Fraction] | None:
-    """A unit's kind and size; of a power those of its base, raised (`foot^2`); None where the table lacks it."""
+    """The kind and size of a unit or of its power (`foot^2`); None where the table lacks it."""
     if unit in _SIZES:
         return _SIZES[unit]
     base, _, power = unit.partition("^")

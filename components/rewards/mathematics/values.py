@@ -11,14 +11,14 @@ from components.rewards.mathematics.units import PERCENT
 from components.rewards.numbers.numerals import digits_for_words
 
 Equal = Callable[[str, str], bool]
-"""The algebra: whether two expressions in plain LaTeX have one value."""
+"""Algebraic equality: whether two expressions in plain LaTeX have the same value."""
 
 _DEEPEST_POWER = 3
 _RELATION = re.compile(r"\\(?:le|ge|ne|lt|gt)(?![a-z])|[<>]")
 
 
 def value_of(text: str) -> str:
-    """What a value is called, taken away: `x = 5` → `5`; of `2 + 2 = 4` the right side; other equations as they are."""
+    """A value without its name: `x = 5` → `5`; the right side of `2 + 2 = 4`; other equations unchanged."""
     text = digits_for_words(text.strip())
     if _RELATION.search(text):
         return text
@@ -53,7 +53,7 @@ def _body(one: Quantity) -> str:
 
 
 def _may_be_compared(body: str) -> bool:
-    """Whether algebra may be tried: towers of powers take it forever."""
+    """Whether algebra may be tried: it does not terminate on towers of powers."""
     depth = deepest = 0
     for sign in re.findall(r"\^\{|[{}]", body):
         depth = depth + 1 if sign != "}" else max(0, depth - 1)

@@ -1,4 +1,4 @@
-"""Sums and products of plain numbers, worked out exactly."""
+"""Evaluates sums and products of plain numbers exactly."""
 
 import re
 from fractions import Fraction
@@ -7,7 +7,7 @@ from components.rewards.numbers.numerals import fraction
 
 
 def work_out(expression: str) -> Fraction | None:
-    """The value of a short sum of products; None for a range (`10-15`), a date or what cannot be worked out."""
+    """The value of a short sum of products; None for a range (`10-15`), a date, or what cannot be evaluated."""
     if fraction(expression) is not None:
         return fraction(expression)
     if re.fullmatch(r"\d+-\d+", expression) and Fraction(expression.partition("-")[0]) < Fraction(

@@ -1,4 +1,4 @@
-"""Numbers as people write them, made plain: `１，０００`, `1{,}000` and `1 000` → 1000, `½` → 1/2, `twelve` → 12."""
+"""Normalises numbers as people write them: `１，０００`, `1{,}000` and `1 000` → 1000, `½` → 1/2, `twelve` → 12."""
 
 import re
 import unicodedata
@@ -33,7 +33,7 @@ _CHINESE_SCALES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "亿": 10**
 
 
 def plain_numbers(text: str) -> str:
-    """The text with narrow digits, plain minus signs, `^` for superscripts, and no marks between thousands."""
+    """The text with narrow digits, plain minus signs, `^` for superscripts, and no thousands separators."""
     text = _SUPERSCRIPT.sub(lambda found: f"^{{{found[0].translate(_SUPERSCRIPTS)}}}", _VULGAR.sub(" ", text))
     text = unicodedata.normalize("NFKC", text.translate(_MINUS)).translate(_MINUS)
     text = _DOTTED.sub(lambda found: found[1].replace(".", ""), text)
@@ -68,7 +68,7 @@ def digits_for_words(text: str) -> str:
 
 
 def number_of_chinese(words: str) -> int | None:
-    """The value of a Chinese numeral: 三百二十 → 320; None when it is none."""
+    """The value of a Chinese numeral: 三百二十 → 320; None for other text."""
     total = section = digit = 0
     for sign in words:
         if sign in _CHINESE_DIGITS:

@@ -2,11 +2,11 @@
 
 Rules, in order:
 
-1. What follows a second question that the reply makes up (`Q: …`) is cut off; reasoning in tags is taken out.
+1. A second question that the reply makes up (`Q: …`) and all that follows are ignored, and so is reasoning in tags.
 2. The last statement of an answer (`The answer is 18`, `#### 18`, `\\boxed{18}`, `答案是18`): the right side of its
-   equation (`9 * 2 = 18`), else its first number (`18, which is 9 * 2`); of `not 20 but 18` what comes after `but`;
-   of `the answers are 3 and 4, so 7` the last one.
-3. Else the last number of the reply. An expression without a result is worked out (`20-12` → 8).
+   equation (`9 * 2 = 18`), or else its first number (`18, which is 9 * 2`); for `not 20 but 18` what follows `but`;
+   for `the answers are 3 and 4, so 7` the last one.
+3. Otherwise the last number of the reply. An expression without a result is evaluated (`20-12` → 8).
 
 Numbers are read as people write them (numerals.py), with mixed fractions, `\\frac{1}{2}`, number words and 万.
 """
@@ -56,7 +56,7 @@ _STATED = re.compile(
     re.IGNORECASE,
 )
 _LAST_STATEMENTS, _LONGEST_SENTENCE, _LONGEST_END = 20, 400, 4000
-"""What is looked at of a reply that repeats itself: statements, characters of each, characters of its end."""
+"""SandboxLimits for a reply that repeats itself: statements, characters of each, characters at its end."""
 _ANY_NUMBER = re.compile(rf"\d|{_CHINESE_DIGIT}|{NUMBER_WORDS.pattern}", re.IGNORECASE)
 _PLURAL = re.compile(r"\banswers\b", re.IGNORECASE)
 _ALSO = re.compile(r"\b(?:so|thus|hence|therefore|in total|which gives|making|for a total of)\b", re.IGNORECASE)
@@ -80,7 +80,7 @@ def read_number(reply: str) -> Fraction | None:
 
 
 def same_number(left: Fraction | None, right: Fraction | None) -> bool:
-    """Whether two numbers are equal; none equals none."""
+    """Whether two numbers are equal; a missing number equals nothing, not even another missing one."""
     return left is not None and left == right
 
 
@@ -98,7 +98,7 @@ def plain(text: str) -> str:
 
 def _digits(found: re.Match[str]) -> str:
     words = found[0]
-    # "3 million" is left to the number before it; "one" alone is mostly a pronoun.
+    # "million" belongs to the number before it ("3 million"); "one" alone is mostly a pronoun.
     if words.lower() in SCALES or (
         words.lower() == "one" and not re.search(r"(?:is|:|=)\s*$", found.string[: found.start()])
     ):
@@ -114,7 +114,7 @@ def _chinese_digits(found: re.Match[str]) -> str:
 
 
 def _stated(text: str, statement: re.Match[str]) -> Fraction | None:
-    """The number of one statement: within its sentence, or at the beginning of the next line."""
+    """The number of one statement: in its sentence, or at the beginning of the next line."""
     rest = text[statement.end() : statement.end() + _LONGEST_SENTENCE].lstrip(" :=：\n\t#")
     sentence = _SENTENCE_ENDS.split(rest, maxsplit=1)[0]
     sentence = _NOT_BUT.sub(" ", sentence)

@@ -1,6 +1,7 @@
-"""The fenced blocks of a reply, by Markdown's own rules: markdown-it-py reads CommonMark as its specification says.
+"""The fenced code blocks of a reply, parsed by the rules of CommonMark with markdown-it-py.
 
-In lists and quotes, with `~~~`, attributes and any line ends; a fence that is never closed goes to the end.
+They may be in lists and quotes, with `~~~`, attributes and any line endings; a fence that is never closed extends to
+the end.
 """
 
 import re
@@ -16,7 +17,7 @@ FENCE_LINE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its code, and whether it is said to be Python (None where nothing is said)."""
+    """A fenced block: its code, and whether it is labelled as Python (None without a label)."""
 
     code: str
     python: bool | None
@@ -25,10 +26,10 @@ class Block:
 def fenced_blocks(text: str) -> list[Block]:
     """The fenced blocks of a text, in order.
 
-    A fence within a docstring would end the block early: where the code then does not parse, and does up to a later
-    fence, it goes up to that one.
+    A fence in a docstring would end the block early: where the code then does not parse, but does up to a later fence,
+    the block extends to that one.
     """
-    # Imported here: whoever reads a recipe reads the benchmarks' settings, and parses no Markdown.
+    # Imported here: reading a recipe imports the benchmarks, but parses no Markdown.
     from markdown_it import MarkdownIt
 
     lines = text.split("\n")
@@ -39,7 +40,7 @@ def fenced_blocks(text: str) -> list[Block]:
             continue
         code, skip_to = textwrap.dedent(token.content), token.map[1]
         if code.rstrip().endswith(token.markup) and parse(code) is None:
-            code = code.rstrip().removesuffix(token.markup) + "\n"  # the closing fence stands behind the last line
+            code = code.rstrip().removesuffix(token.markup) + "\n"  # the closing fence is at the end of the last line
         if parse(code) is None and (longer := _past_inner_fences(lines, *token.map)):
             code, skip_to = longer
         blocks.append(Block(code, _is_python(token.info)))
@@ -47,7 +48,7 @@ def fenced_blocks(text: str) -> list[Block]:
 
 
 def inline_code(text: str) -> list[Block]:
-    """Code within lines (`` `def f(): …` ``), in order; a language at its beginning is taken off."""
+    """Inline code (`` `def f(): …` ``), in order, without a language at its beginning."""
     from markdown_it import MarkdownIt
 
     spans = (child for token in MarkdownIt("commonmark").parse(text) for child in token.children or ())
@@ -66,6 +67,6 @@ def _past_inner_fences(lines: Sequence[str], first: int, end: int) -> tuple[str,
 
 
 def _is_python(info: str) -> bool | None:
-    """What an info string says: `python3.11`, `{.python}`, `py title="a.py"`; None where it names no language."""
+    """Whether an info string names Python: `python3.11`, `{.python}`, `py title="a.py"`; None without a language."""
     words = re.findall(r"[A-Za-z][\w+#.-]*", info)
     return bool(re.match(r"py(?:thon|con|\d|$)", words[0], re.IGNORECASE)) if words else None

@@ -6,7 +6,7 @@ import textwrap
 import warnings
 
 _TRIES = 60
-"""Lines that are given up, one after the other, to find the part of a text that is Python."""
+"""Lines that are dropped, one after the other, to find the part of a text that is Python."""
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 

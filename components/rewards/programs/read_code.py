@@ -1,7 +1,7 @@
-"""The Python program within a reply: what defines the function that was asked for.
+"""Finds the Python program in a reply: the code that defines the requested function.
 
-The last fenced block that defines it counts, so that a corrected draft does; what other blocks import or define comes
-along. Without such a block: code that stands in the prose, then a body for the function that the prompt begins.
+The last fenced block that defines it counts, so that a correction replaces a draft; what other blocks import or define
+is added. Without such a block: code in the prose, or else a body for the function that the prompt begins.
 """
 
 import ast
@@ -15,19 +15,19 @@ from components.rewards.programs.python_source import Definition, beginning_that
 from components.shared.thought import answer_of
 
 _CODE_BEGINS = re.compile(r"(?:from|import|def|async def|class|@|[A-Za-z_]\w*\s*(?::[^=]+)?=[^=])")
-# Where a body that goes on from the prompt ends: the stop sequences of Chen et al., arXiv 2107.03374, section 2.
+# Where a body that continues the prompt ends: the stop sequences of Chen et al., arXiv 2107.03374, section 2.
 _BODY_ENDS = re.compile(r"\n(?=class |def |# |if |print)")
 _FARTHEST, _LONGEST, _DRAFTS = 60, 400, 5
-"""Among prose: lines before a definition in which its code may begin, lines of it, and definitions that are tried."""
+"""In prose: lines before a definition in which its code may begin, lines of the code, and definitions to try."""
 
 
 def read_code(reply: str, entry_point: str = "", prompt: str = "") -> str:
-    """The source of the reply's program; empty when the reply holds none.
+    """The source of the program in a reply; empty when there is none.
 
     Args:
-        reply: what was said; reasoning in tags is taken out first.
-        entry_point: the function or class that the tests call; empty where any code will do.
-        prompt: what was asked. The function that it begins gives a bare body its head, and its imports come along.
+        reply: the complete reply; reasoning in tags is removed first.
+        entry_point: the function or class that the tests call; empty if any code counts.
+        prompt: the instruction. The function that it begins is the head of a bare body, and its imports are added.
     """
     text = _lines_alike(answer_of(reply))
     blocks = fenced_blocks(text)
@@ -43,7 +43,7 @@ def read_code(reply: str, entry_point: str = "", prompt: str = "") -> str:
 
 
 def _lines_alike(text: str) -> str:
-    """The text with plain line ends, and spaces for the tabs that lines begin with."""
+    """The text with `\\n` line endings, and spaces instead of leading tabs."""
     text = text.replace("\r\n", "\n")
     return re.sub(
         r"^[ \t\u00a0]+", lambda found: found[0].replace("\u00a0", " ").expandtabs(4), text, flags=re.MULTILINE
@@ -51,30 +51,30 @@ def _lines_alike(text: str) -> str:
 
 
 def _defining(blocks: Sequence[Block], entry_point: str) -> str:
-    """The last block that defines the function, after what the other blocks lend it; empty where none does."""
+    """The last block that defines the function, after the support of the other blocks; empty where none does."""
     for block in reversed(blocks):
         if not defines(block.code, entry_point):
             continue
         lent = (_support(other.code, entry_point) for other in blocks if other is not block)
-        whole = parse(textwrap.dedent(block.code)) is not None
-        code = textwrap.dedent(block.code) if whole else _loose_code(block.code, entry_point) or block.code
+        parses = parse(textwrap.dedent(block.code)) is not None
+        code = textwrap.dedent(block.code) if parses else _loose_code(block.code, entry_point) or block.code
         return _joined(*lent, code)
     return ""
 
 
 def _any_code(text: str, blocks: Sequence[Block]) -> str:
-    """The last block that is said to be Python; else the last that may be, the last of all, or all of the text."""
+    """The last block labelled Python; else the last that may be Python, the last of all, or the complete text."""
     said = [block.code for block in blocks if block.python and block.code.strip()]
     maybe = [block.code for block in blocks if block.python is None and parse(block.code) is not None]
     if blocks:
         return (said or maybe or [blocks[-1].code])[-1]
-    # Only the closing fence was written: what stands before it is the code.
+    # Only the closing fence was written: the code is before it.
     lines = text.split("\n")
     return "\n".join(lines[: next((n for n, line in enumerate(lines) if FENCE_LINE.match(line)), len(lines))])
 
 
 def _loose_code(text: str, name: str) -> str:
-    """Code among prose that defines the name: the last such definition, with the code right around it."""
+    """Code in prose that defines the name: the last such definition, with the code around it."""
     lines = [line for line in text.split("\n") if not FENCE_LINE.match(line)]
     heads = [n for n, line in enumerate(lines) if re.match(rf"\s*(?:async )?(?:def|class) {re.escape(name)}\b", line)]
     for head in heads[: -1 - _DRAFTS : -1]:
@@ -95,13 +95,13 @@ def _starts(lines: Sequence[str], head: int) -> Iterator[int]:
 
 
 def _moved_left(code: str) -> str:
-    """The code moved left by the indentation of its first line; what stands further left is prose."""
+    """The code dedented by the indentation of its first line; lines with less indentation are prose."""
     indent = code[: len(code) - len(code.lstrip())]
     return re.sub(rf"^{indent}", "", code, flags=re.MULTILINE)
 
 
 def _support(code: str, entry_point: str) -> str:
-    """What a block imports, defines or sets to a constant; drafts of the function itself stay out."""
+    """What a block imports, defines or sets to a constant, without drafts of the function itself."""
     tree = parse(textwrap.dedent(code))
     nodes = [node for node in tree.body if _is_support(node) and entry_point not in names_of(node)] if tree else []
     return "\n".join(ast.unparse(node) for node in nodes)
@@ -118,7 +118,7 @@ def _is_support(node: ast.stmt) -> bool:
 
 
 def _begun(prompt: str, entry_point: str) -> tuple[str, str]:
-    """What the prompt's code holds before the function that it begins, and that beginning; else nothing."""
+    """The code of the prompt before the function that it begins, and that beginning; else two empty texts."""
     pattern = re.compile(rf"^(?:async )?def {re.escape(entry_point)}\b", re.MULTILINE)
     codes = [block.code for block in fenced_blocks(prompt)] or [prompt]
     for code in reversed(codes):
@@ -129,7 +129,7 @@ def _begun(prompt: str, entry_point: str) -> tuple[str, str]:
 
 
 def _end_that_parses(text: str) -> str:
-    """The longest end of a text that parses and begins like code: prose before it stays out."""
+    """The longest end of a text that parses and begins like code, without the prose before it."""
     lines = text.split("\n")
     for first in range(len(lines)):
         if _CODE_BEGINS.match(lines[first]) and parse(code := "\n".join(lines[first:])) is not None:
@@ -151,21 +151,21 @@ def _as_body(stub: str, code: str) -> str:
 
 
 def _indented(body: str) -> list[str]:
-    """A body as it may have been meant: as it is, moved as a whole, or with a first line that lost its indentation."""
+    """Candidates for a body: unchanged, indented as a block, or with a first line that lost its indentation."""
     first, _, rest = body.partition("\n")
     forms = [body] if body.startswith(" ") else []
     return [*forms, textwrap.indent(textwrap.dedent(body), "    "), f"    {first.strip()}\n{rest}"]
 
 
 def _parsed_behind(stub: str, body: str) -> str:
-    """The part of a body that parses behind the function's head; empty where none of it does."""
+    """The part of a body that parses after the head of the function; empty where none does."""
     head = stub.rstrip()
     taken = beginning_that_parses(f"{head}\n{body}\n")[len(head) + 1 :]
     return taken if taken.strip() else ""
 
 
 def _head_for(code: str, name: str) -> str:
-    """A head for a bare body that nobody gave one: the names that it reads and does not bind are its parameters."""
+    """A head for a bare body without one: the names that it reads but does not bind are its parameters."""
     body = textwrap.indent(textwrap.dedent(code.strip("\n")), "    ")
     tree = parse(f"def {name}():\n{body}\n")
     if tree is None or not any(isinstance(node, ast.Return | ast.Yield) for node in ast.walk(tree)):

@@ -1,8 +1,8 @@
-"""The program that judges a reply's code: the code without what would end or hold up the tests, then the tests.
+"""Writes the program that judges the code of a reply: the code, without what ends or blocks the tests, then the tests.
 
-Not run as `__main__`, so `if __name__ == "__main__":` blocks are passed over. Every statement at the code's top level
-runs by itself, and whatever it raises is ignored: an `input()` that finds no line, a `sys.exit()`, an example or a
-test of the model's own that fails. Whether the code is right the given tests say, and nothing else.
+It does not run as `__main__`, so `if __name__ == "__main__":` blocks are skipped. Every top-level statement runs
+separately, and its exceptions are ignored: an `input()` without input, a `sys.exit()`, a failing example or test that
+the model wrote. Only the given tests decide whether the code is right.
 """
 
 import ast
@@ -23,16 +23,16 @@ def program_of(reply: str, tests: str, entry_point: str = "", prompt: str = "") 
     """The source to run: it reaches its end only where the tests pass.
 
     Args:
-        reply: what the model said.
+        reply: the complete reply.
         tests: Python source; a function `check` that it defines (as HumanEval's do) is called with the entry point.
         entry_point: the function or class under test; empty where the tests name it themselves.
-        prompt: what was asked.
+        prompt: the instruction.
     """
     return f"{tolerant(read_code(reply, entry_point, prompt))}\n{tests}\n\n{_calls(tests, entry_point)}\n"
 
 
 def tolerant(code: str) -> str:
-    """The code with each of its top-level statements in a `try` of its own; as it is where it does not parse."""
+    """The code with each top-level statement in a separate `try`; unchanged where it does not parse."""
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -44,7 +44,7 @@ def tolerant(code: str) -> str:
 
 
 def _calls(tests: str, entry_point: str) -> str:
-    """What calls the tests: `check` as HumanEval's, or functions of pytest's kind that nothing else calls."""
+    """Calls of the tests: `check` as in HumanEval, or functions in the style of pytest that nothing else calls."""
     if entry_point and re.search(r"^def check\(", tests, re.MULTILINE):
         return f"check({entry_point})"
     names = re.findall(r"^def (test\w*)\(\s*\)", tests, re.MULTILINE)

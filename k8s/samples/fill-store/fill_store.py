@@ -10,23 +10,25 @@ from importlib.resources import files
 from itertools import islice
 from typing import Any
 
+from components.launch.hand_back.files import JOB_FILE
 from components.shared.errors import TutelageError
-from components.shared.output import Output
+from components.shared.outputs.library import Library
+from components.shared.outputs.output import Output
 from components.shared.rows import KtoRow, Labelled, Message, Scores, SftRow
 from components.shared.settings import Settings
-from components.shared.store import open_store
-from components.synthesize.assignment import ASSIGNMENT, Assignment
-from components.synthesize.settings import SynthesizeSettings
-from components.train.job_file import JOB_FILE, TrainJob, write_file
-from components.train.settings import TrainSettings
+from components.shared.step import Product
+from components.shared.store.open_store import open_store
+from components.synthesize.settings import Assignment, SynthesizeSettings
+from components.train.job_file import TrainingJob
+from components.train.methods.registry import parse_train_settings
 
 ROWS = 320
-STUDENT, TEACHER = "package:pipelines/demo/student", "package:pipelines/demo/teacher"
+STUDENT, TEACHER = "package:demo/student", "package:demo/teacher"
 SCHEDULE: dict[str, Any] = {
     "learning_rate": 1e-3,
     "epochs": 1,
     "global_batch": 16,
-    "cutoff": 64,
+    "max_length": 64,
     "precision": "fp32",
     "gradient_checkpointing": False,
     "checkpoint_steps": 10,
@@ -61,34 +63,33 @@ def main() -> None:
 
 def fill_synthesis(root: str) -> None:
     """Instructions, and the file of a synthesis that lets teacher and student answer them."""
-    instructions = Output(root, "curate", 1, Settings(), {})
+    instructions = Output(Library(root), Product("curate", 1, Labelled.content), Settings(), {})
     instructions.write_rows("rows/00000", (labelled(number, *pair) for number, pair in enumerate(pairs())))
     short = {"max_tokens": 40}
     models = {"teacher": {"backend": "transformers", "model": TEACHER}, "student": STUDENT}
     settings = SynthesizeSettings.model_validate(
         {**models, "teacher_sampling": short, "student_sampling": short, "actors": 1}
     )
-    dataset = instructions.finish(Labelled.content).address
+    dataset = instructions.finish().address
     assignment = Assignment(root=root, address="synthesize/sample", dataset=dataset, settings=settings)
-    put(root, assignment.address, ASSIGNMENT, assignment.model_dump_json().encode())
+    put(root, assignment.address, JOB_FILE, assignment.model_dump_json().encode())
 
 
 def fill_trainings(root: str) -> None:
     """Rows to learn from, and the file of each training."""
-    selected = Output(root, "select", 1, Settings(), {})
+    selected = Output(Library(root), Product("select", 1, "selection/1"), Settings(), {})
     selected.write_rows("sft/00000", (demonstration(number, *pair) for number, pair in enumerate(pairs())))
     selected.write_rows("kto/00000", (judged(number, *pair) for number, pair in enumerate(pairs())))
-    dataset = selected.finish("selection/1").address
+    dataset = selected.finish().address
     for address, changes in TRAININGS.items():
-        settings = TrainSettings.model_validate({**SCHEDULE, **changes})
-        job = TrainJob(root=root, address=address, task=address, settings=settings, dataset=dataset, start=STUDENT)
-        write_file(job.store, JOB_FILE, job)
-        say(root, address, JOB_FILE)
+        settings = parse_train_settings({**SCHEDULE, **changes})
+        job = TrainingJob(root=root, address=address, task=address, settings=settings, dataset=dataset, start=STUDENT)
+        put(root, address, JOB_FILE, job.model_dump_json(indent=1).encode())
 
 
 def pairs() -> Iterator[tuple[str, str]]:
     """Questions and answers of the demo."""
-    lines = (files("pipelines") / "demo" / "instructions" / "alpaca.jsonl").read_bytes().splitlines()
+    lines = (files("demo") / "instructions" / "alpaca.jsonl").read_bytes().splitlines()
     for row in islice(filter(None, map(whole_row, lines)), ROWS):
         yield f"{row['instruction']} {row.get('input', '')}".strip(), row["output"]
 

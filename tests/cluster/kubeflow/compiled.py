@@ -1,4 +1,4 @@
-"""A compiled pipeline, read as Kubeflow's back end reads it: tasks in order, with their containers and inputs."""
+"""A compiled pipeline, interpreted as Kubeflow's back end does: tasks in order, with their containers and inputs."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,11 +11,11 @@ import yaml
 
 PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
 
-Made = Mapping[str, "Outcome"]
+Made = Mapping[str, "TaskOutputs"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TaskOutputs:
     """What a task handed over: parameters by name, artifacts by name (as the executor describes them)."""
 
     parameters: dict[str, Any]
@@ -24,7 +24,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Task:
-    """One task: what the pipeline says of it."""
+    """One task of the pipeline."""
 
     name: str
     label: str
@@ -36,12 +36,12 @@ class Task:
 
     @property
     def retries(self) -> int:
-        """How often a failed pod is started again."""
+        """How often a failed pod is retried."""
         return int(self.spec.get("retryPolicy", {}).get("maxRetryCount", 0))
 
     @property
     def always(self) -> bool:
-        """Whether it runs whatever became of the others: an exit handler."""
+        """Whether it runs regardless of how the others end: an exit handler."""
         trigger = self.spec.get("triggerPolicy", {}).get("strategy", "")
         return bool(trigger == "ALL_UPSTREAM_TASKS_COMPLETED")
 

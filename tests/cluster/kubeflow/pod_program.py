@@ -1,9 +1,9 @@
-"""Runs in a component's pod in the place of Kubeflow's launcher and Argo's emissary, with nothing but Python and boto3.
+"""Runs in a component's pod in place of Kubeflow's launcher and Argo's emissary, with only Python and boto3.
 
 It does what the launcher does: fetches input artifacts to where kfp's executor looks for them, runs the component's own
-command with the executor's input, uploads the artifacts that the command left, and says what came out. On SIGTERM it
-behaves as the launcher was seen to: the component gets the signal too, its output is a broken pipe from then on, and
-half a second later the container is gone.
+command with the executor's input, uploads the artifacts that the command wrote, and prints the outputs. On SIGTERM it
+behaves as the launcher was observed to: the component gets the signal too, its output is a broken pipe from then on,
+and half a second later the container is gone.
 """
 
 import json

@@ -1,24 +1,24 @@
 """Kubeflow Pipelines' back end, as far as a test of components needs it: the real one cannot run here.
 
 Tasks run each in a pod with the container, command and executor input of the compiled pipeline. Retries, cancel, pod
-loss and the deletion of a run are dealt as KFP 2.17.0 with its default install (Argo 4.0.5) was seen to deal them; with
-`policy="OnFailure"` as 2.16.1 (Argo 3.7.8):
+loss and the deletion of a run are handled as observed of KFP 2.17.0 with its default install (Argo 4.0.5); with
+`policy="OnFailure"` as of 2.16.1 (Argo 3.7.8):
 
-- `OnError`: a pod that is lost is started again, under another name and with the next `KFP_RETRY_INDEX`; one that exits
-  with a code is not, whatever the task's retries are.
+- `OnError`: a lost pod is retried, under another name and with the next `KFP_RETRY_INDEX`; one that exits with a code
+  is not, whatever the task's retries are.
 - `OnFailure`: the other way round.
-- A pod finds the strategy that holds for it, defaults merged in, where Argo's emissary leaves it:
+- A pod finds its retry strategy, with defaults merged in, where Argo's emissary writes it:
   `/var/run/argo/template`.
-- A failed task hands over nothing: no artifact, no parameter and no error. What it said is in its pod's log and
+- A failed task hands over nothing: no artifact, no parameter and no error. Its message is in its pod's log and
   termination message alone. Whatever its own exit code was, the container's is 1.
 - A cancelled run runs its exit handler.
 
-It differs from the real one in this:
+It differs from the real one:
 
 - Tasks run one after the other, and there are no drivers: nothing is cached, and no condition or loop is evaluated.
-- No Argo: a ConfigMap stands for the Workflow, and `pod_program.py` for Kubeflow's launcher and Argo's emissary, in one
-  container without the sidecar `wait`. An eviction or OOM kill of the whole pod counts as a failure, as Argo counts it.
-- A retry waits a second, not the strategy's backoff, and no longest time is kept.
+- No Argo: a ConfigMap replaces the Workflow, and `pod_program.py` Kubeflow's launcher and Argo's emissary, in one
+  container without the sidecar `wait`. An eviction or OOM kill of the entire pod is a failure, as it is in Argo.
+- A retry waits a second, not the strategy's backoff, and no maximum duration applies.
 - Artifacts and parameters pass through the log and this process: there is no metadata store, no API, no UI, no
   `executor-logs` artifact, and no way to start a run but from the compiled file, so no version references
   (tests/unit/pipelines/stand_in.py answers with those).
@@ -39,7 +39,7 @@ from kubernetes.client.rest import ApiException
 from kubernetes.stream import stream
 
 from tests.cluster.access import STEP_ACCOUNT
-from tests.cluster.kubeflow.compiled import Outcome, Task, read_compiled
+from tests.cluster.kubeflow.compiled import Task, TaskOutputs, read_compiled
 from tests.cluster.kubeflow.task_pod import Place, executor_input, task_pod
 
 DONE = "KUBEFLOW-DONE "
@@ -48,11 +48,11 @@ POLL_SECONDS = 0.5
 BACKOFF_SECONDS = 1.0
 Policy = Literal["OnError", "OnFailure", "Always"]
 RETRIED: dict[Policy, set[str]] = {"OnError": {"Gone"}, "OnFailure": {"Failed"}, "Always": {"Gone", "Failed"}}
-"""How a pod has ended that is started again."""
+"""The ends of a pod that each policy retries."""
 
 
 class TaskFailedError(AssertionError):
-    """A task failed for good; the text is its last pod's log."""
+    """A task failed permanently; the text is its last pod's log."""
 
     def __init__(self, task: str, log: str) -> None:
         super().__init__(f"task {task} failed:\n{log[-6000:]}")
@@ -78,7 +78,7 @@ class Run:
         defaults, self.tasks = read_compiled(compiled)
         self.parameters = {**defaults, **parameters}
         self.name = f"run-{uuid.uuid4().hex[:8]}"
-        self.made: dict[str, Outcome] = {}
+        self.made: dict[str, TaskOutputs] = {}
         self.pods: list[str] = []
         self.logs: dict[str, str] = {}
         self.cancelled = threading.Event()
@@ -88,7 +88,7 @@ class Run:
         """A task by name."""
         return next(task for task in self.tasks if task.name == name)
 
-    def execute(self, *, only: Callable[[Task], bool] = lambda task: True) -> dict[str, Outcome]:
+    def execute(self, *, only: Callable[[Task], bool] = lambda task: True) -> dict[str, TaskOutputs]:
         """Run all tasks, exit handlers always. Raises TaskFailedError."""
         try:
             for task in self.tasks:
@@ -101,7 +101,7 @@ class Run:
                     self.run_task(task)
         return self.made
 
-    def run_task(self, task: Task) -> Outcome:
+    def run_task(self, task: Task) -> TaskOutputs:
         """Run one task with its retries. Raises TaskFailedError."""
         for attempt in range(task.retries + 1):
             pod = self.start_pod(task, attempt)
@@ -114,8 +114,8 @@ class Run:
             time.sleep(BACKOFF_SECONDS)
         raise TaskFailedError(task.name, log)
 
-    def outcome(self, pod: str, task: Task) -> Outcome:
-        """What a pod that succeeded handed over."""
+    def outcome(self, pod: str, task: Task) -> TaskOutputs:
+        """The outputs of a pod that succeeded."""
         return _outcome(self.log(pod), self._given(task))
 
     def start_pod(self, task: Task, attempt: int = 0) -> str:
@@ -137,7 +137,7 @@ class Run:
         raise AssertionError(f"pod {pod} has not ended after {seconds:.0f} s; its log:\n{self.log(pod)[-3000:]}")
 
     def phase(self, pod: str) -> str:
-        """A pod's phase; Gone when there is none."""
+        """A pod's phase; Gone when it does not exist."""
         try:
             return str(self.core.read_namespaced_pod(pod, self.namespace).status.phase)
         except ApiException as error:
@@ -146,7 +146,7 @@ class Run:
             raise
 
     def log(self, pod: str) -> str:
-        """A pod's log so far; what was last seen of one that is gone."""
+        """A pod's log so far; for a pod that is gone, as last read."""
         try:
             text = str(self.core.read_namespaced_pod_log(pod, self.namespace, _preload_content=True))
         except ApiException:
@@ -185,7 +185,7 @@ class Run:
         )
 
     def delete(self) -> None:
-        """Delete the run: its workflow object goes, and with it whatever it owns."""
+        """Delete the run: its workflow object, and with it all that it owns."""
         self.core.delete_namespaced_config_map(self.name, self.namespace, propagation_policy="Background")
 
     def _given(self, task: Task) -> dict[str, Any]:
@@ -197,14 +197,14 @@ class Run:
             raise TaskFailedError(task.name, "the run was cancelled")
 
     def _make_workflow(self) -> dict[str, Any]:
-        """A ConfigMap stands for Argo's Workflow: the garbage collector treats all owners alike."""
+        """A ConfigMap in place of Argo's Workflow: the garbage collector treats all owners alike."""
         made = self.core.create_namespaced_config_map(self.namespace, {"metadata": {"name": self.name}})
         return {"apiVersion": "v1", "kind": "ConfigMap", "name": self.name, "uid": made.metadata.uid}
 
 
-def _outcome(log: str, given: dict[str, Any]) -> Outcome:
+def _outcome(log: str, given: dict[str, Any]) -> TaskOutputs:
     said = json.loads(next(line for line in reversed(log.splitlines()) if line.startswith(DONE)).removeprefix(DONE))
     artifacts = {name: listed["artifacts"][0] for name, listed in given["outputs"]["artifacts"].items()}
     for name, listed in said.get("artifacts", {}).items():
         artifacts[name] = {**artifacts[name], **listed["artifacts"][0]}
-    return Outcome(said.get("parameterValues", {}), artifacts)
+    return TaskOutputs(said.get("parameterValues", {}), artifacts)

@@ -1,4 +1,4 @@
-"""The pod of a task as Kubeflow makes it: the compiled container, its platform settings, and Kubeflow's own labels."""
+"""The pod of a task as Kubeflow creates it: the compiled container, its platform settings, and Kubeflow's labels."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from tests.cluster.kubeflow.compiled import Task
 
 PROGRAM = (Path(__file__).parent / "pod_program.py").read_text()
 WRITABLE = ("/s3", "/minio", "/gcs", "/.local", "/.cache", "/.config", "/var/run/argo")
-"""Where Kubeflow mounts empty folders, since the executor writes there; and Argo its own."""
+"""Where Kubeflow mounts empty folders, to which the executor writes; and where Argo mounts its own."""
 OUTPUT_FILE = "/tmp/kfp_outputs/output_metadata.json"
 
 Object = dict[str, Any]
@@ -17,7 +17,7 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run's pods live."""
+    """Where a run's pods run."""
 
     namespace: str
     run: str
@@ -28,7 +28,7 @@ class Place:
 
 
 def executor_input(task: Task, place: Place, parameters: Object, artifacts: Object) -> Object:
-    """What kfp's executor reads."""
+    """The input of kfp's executor."""
     outputs = task.component.get("outputDefinitions", {})
     made = {
         name: {
@@ -57,8 +57,8 @@ def task_pod(task: Task, place: Place, given: Object, attempt: int, policy: str)
     """The pod of one attempt.
 
     Args:
-        task: what the pipeline says of it.
-        place: where the run's pods live.
+        task: the task as the pipeline describes it.
+        place: where the run's pods run.
         given: the executor's input.
         attempt: how many pods there were before.
         policy: the retry policy that Argo's controller merges into every template; OnFailure is its own default.
@@ -90,7 +90,7 @@ def task_pod(task: Task, place: Place, given: Object, attempt: int, policy: str)
 
 
 def _template(task: Task, policy: str) -> Object:
-    """Argo's template of a pod, as far as the pod reads it."""
+    """The part of Argo's template that the pod reads."""
     asked = task.spec.get("retryPolicy")
     if not asked:
         return {"name": "system-container-impl"}

@@ -2,10 +2,10 @@
 
 up                     build what is missing, start, install operators and storage; prints export KUBECONFIG=…
 down                   end the node; nothing is left on the machine but files
-left                   what of the node is on the machine beside files, one line each; fails when there is something
+left                   what is left of the node on the machine besides files, one line each; fails if there is anything
 build                  only build what is missing
 trainer VERSION        replace Kubeflow Trainer by another version
-load ARCHIVE [NAME]    bring in an image from an OCI archive
+load ARCHIVE [NAME]    import an image from an OCI archive
 usage                  memory of the node's processes, in MiB
 remove                 end the node and remove its files with all images (programs stay in the cache)
 """
@@ -27,7 +27,7 @@ from tests.cluster.node.usage import memory_by_program
 
 
 def up() -> None:
-    """Start the node and say how to reach it."""
+    """Start the node and print how to reach it."""
     start_node()
     print(f"export KUBECONFIG={KUBECONFIG}")
 

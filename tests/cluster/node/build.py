@@ -1,4 +1,4 @@
-"""Building the programs that are not in the cache: about 20 minutes on two cores from nothing."""
+"""Building the programs that are not in the cache: about 20 minutes on two cores from scratch."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tests.cluster.node.places import CACHE
 from tests.cluster.node.programs import PROGRAMS, Program
 
 BUILD_CACHE = CACHE / "go-build"
-"""Go's build cache while programs are missing. It grows to many gigabytes, so it goes when all are there."""
+"""Go's build cache while programs are missing. It grows to many gigabytes, so it is deleted when all are built."""
 
 PAUSE = CACHE / "pause-1" / "pause"
 """The program of every pod's first container: it waits."""
@@ -62,7 +62,7 @@ def source_of(program: Program) -> Path:
 
 def _build(program: Program) -> None:
     program.folder.parent.mkdir(parents=True, exist_ok=True)
-    # On the cache's own file system, so that the finished folder is moved into place whole.
+    # On the cache's own file system, so that the finished folder is moved into place atomically.
     with tempfile.TemporaryDirectory(prefix=".build-", dir=CACHE) as work:
         module, made = Path(work, "module"), Path(work, "made")
         module.mkdir()

@@ -1,4 +1,4 @@
-"""The certificates of the node: an authority of its own, as a site on its own premises has."""
+"""The certificates of the node: an authority of its own, as an on-premises site has."""
 
 import json
 
@@ -20,7 +20,7 @@ KEY_TYPE: tuple[Argument, ...] = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curv
 API_SERVER_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")
 API_SERVER_ADDRESSES = (NODE_ADDRESS, API_SERVICE_ADDRESS, "127.0.0.1")
 STORAGE_NAMES = ("storage.storage", "storage.storage.svc", "storage.storage.svc.cluster.local")
-# The fault proxy shows the storage's certificate at an address of this machine.
+# The fault proxy presents the storage's certificate at an address of this machine.
 STORAGE_ADDRESSES = (STORAGE_ADDRESS, HOST_ADDRESS)
 
 

@@ -1,4 +1,4 @@
-"""The cgroup below which all pods of the node are, in every hierarchy that the kernel has."""
+"""The parent cgroup of all pods of the node, in every hierarchy of the kernel."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ ROOT = Path("/sys/fs/cgroup")
 
 
 def make_cgroups() -> None:
-    """Make the node's cgroup: the kubelet wants to find it."""
+    """Make the node's cgroup: the kubelet expects it to exist."""
     for hierarchy in _hierarchies():
         own = hierarchy / CGROUP
         own.mkdir(exist_ok=True)

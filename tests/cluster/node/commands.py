@@ -1,4 +1,4 @@
-"""Running other programs, with their words in the error when they fail."""
+"""Runs other programs, with their output in the error when they fail."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def run(
     `environment` is added to this process's own.
 
     Raises:
-        NodeError: it failed, or is not there.
+        NodeError: it failed, or is missing.
     """
     words = [str(word) for word in command]
     try:

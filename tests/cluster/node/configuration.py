@@ -88,7 +88,7 @@ KUBELET = {
     "cgroupDriver": "cgroupfs",
     "cgroupRoot": f"/{CGROUP}",
     "failCgroupV1": False,
-    "oomScoreAdj": 0,  # the usual -999 needs a right that a sandbox may not give
+    "oomScoreAdj": 0,  # the usual -999 needs a right that a sandbox may not grant
     "failSwapOn": False,
     "authentication": {
         "anonymous": {"enabled": False},
@@ -104,7 +104,7 @@ KUBELET = {
     "clusterDomain": "cluster.local",
     "resolvConf": str(RESOLVER_FILE),
     "podLogsDir": str(LOGS / "pods"),
-    # Disks of developers are full; only a nearly full one is an emergency.
+    # Developers' disks tend to be full; only a nearly full one is an emergency.
     "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
     "imageGCHighThresholdPercent": 100,
     # How soon a pod sees a changed Secret: operators wait for the certificate that they make themselves.

@@ -17,7 +17,7 @@ NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.na
 """Where an archive says what its image is called; the second may hold a bare tag."""
 
 IMPORTED = "localhost/tutelage-node/imported"
-"""The name, by digest, of an image that has just been brought in."""
+"""The name, by digest, of an image that has just been imported."""
 
 USER = "65532:65532"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
@@ -48,12 +48,12 @@ def images() -> dict[str, str]:
 
 
 def load_archive(archive: Path, name: str = "") -> str:
-    """Bring in an image from an OCI archive, unless the same one is there; returns its name.
+    """Import an image from an OCI archive, unless the same one is present; returns its name.
 
     `name` is needed where the archive does not hold a full one.
 
     Raises:
-        NodeError: it is no OCI archive of one image, or has no name.
+        NodeError: it is not an OCI archive of one image, or lacks a name.
     """
     manifest = _only_manifest(archive)
     annotations = manifest.get("annotations", {})
@@ -70,7 +70,7 @@ def load_archive(archive: Path, name: str = "") -> str:
 
 
 def wrap_program(program: Path, name: str, path: str) -> None:
-    """Make an image that holds one static program at `path`, and bring it in, unless the name is there."""
+    """Make an image that holds one static program at `path`, and import it, unless the name is present."""
     if name in images():
         return
     with tempfile.NamedTemporaryFile(dir=STATE, suffix=".tar") as file:
@@ -83,17 +83,22 @@ def remove_containers() -> int:
     found = ctr("containers", "ls", "--quiet").split()
     for container in found:
         ctr("containers", "rm", container)
-    active = [line.split()[0] for line in ctr("snapshots", "ls").splitlines()[1:] if line.split()[-1] == "Active"]
-    for snapshot in active:
+    for snapshot in _layers_of_containers():
         ctr("snapshots", "rm", snapshot)
     return len(found)
 
 
+def _layers_of_containers() -> list[str]:
+    """Layers that containers write to. Those that an interrupted import was extracting are removed by containerd."""
+    rows = [line.split() for line in ctr("snapshots", "ls").splitlines()[1:]]
+    return [row[0] for row in rows if row[-1] == "Active" and not row[0].startswith("extract-")]
+
+
 def container_of(namespace: str, pod: str, container: str = "") -> str:
-    """containerd's number of a pod's container; without a name, of the first that is no sandbox.
+    """containerd's id of a pod's container; without a name, of the first that is not a sandbox.
 
     Raises:
-        NodeError: there is none that runs.
+        NodeError: none is running.
     """
     wanted = {"io.kubernetes.pod.namespace": namespace, "io.kubernetes.pod.name": pod}
     wanted |= {"io.kubernetes.container.name": container} if container else {"io.cri-containerd.kind": "container"}

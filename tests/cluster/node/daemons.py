@@ -50,7 +50,7 @@ API_SERVER = Daemon(
         f"--service-account-key-file={CERTIFICATES}/tokens.key",
         f"--service-account-signing-key-file={CERTIFICATES}/tokens.key",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-        # A token ends when it says so, so that a test of expiry need not wait a year.
+        # Tokens expire when they say, so that a test of expiry need not wait a year.
         "--service-account-extend-token-expiration=false",
         f"--service-cluster-ip-range={SERVICE_NETWORK}",
         f"--kubelet-certificate-authority={CERTIFICATES}/ca.crt",
@@ -69,7 +69,7 @@ CONTROLLERS = Daemon(
         f"--root-ca-file={CERTIFICATES}/ca.crt",
         "--use-service-account-credentials=true",
         "--leader-elect=false",
-        # Two busy cores answer late: that is no lost node.
+        # Two busy cores respond late, which does not make the node a lost one.
         "--node-monitor-grace-period=5m",
     ),
 )
@@ -122,7 +122,7 @@ def numbers_of(daemon: Daemon) -> list[int]:
 
 
 def wait_until(what: str, holds: Callable[[], bool], seconds: float = 120.0) -> None:
-    """Ask again and again until something holds.
+    """Poll until a condition holds.
 
     Raises:
         NodeError: it does not hold in time.

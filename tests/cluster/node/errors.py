@@ -1,4 +1,4 @@
-"""What a person is told when the node cannot be had."""
+"""Why the node cannot be started or used."""
 
 
 class NodeError(Exception):

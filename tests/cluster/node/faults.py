@@ -1,4 +1,4 @@
-"""Faults that a test can cause on the node, and that need more than the Kubernetes API. Each ends in a sound node."""
+"""Faults that a test can cause on the node, and that need more than the Kubernetes API. Each leaves a healthy node."""
 
 import signal
 import time
@@ -32,7 +32,7 @@ def restart_api_server(down_seconds: float = 5.0) -> None:
 
 
 def restart_operator(name: str) -> None:
-    """An operator (jobset, trainer, kuberay, training-operator) ends and starts anew; returns when it serves again."""
+    """An operator (jobset, trainer, kuberay, training-operator) restarts; returns when it serves again."""
     with operator_stopped(name):
         pass
 

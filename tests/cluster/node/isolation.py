@@ -1,7 +1,7 @@
 """The node's own network, mount and process namespaces, like a container's.
 
 Ending their first process ends every process of the node, and with them go all its mounts, network devices and
-firewall rules: nothing of it can be left on the machine, after a crash neither.
+firewall rules: nothing of it can be left on the machine, not even after a crash.
 """
 
 import os
@@ -23,12 +23,12 @@ from tests.cluster.node.places import (
 )
 
 FIRST = STATE / "first-process"
-"""Number of the first process, and its process namespace: the pair tells a stale file from a running node."""
+"""Id of the first process, and its process namespace: the pair distinguishes a stale file from a running node."""
 
 DEVICE = "tutelage-node"
-"""This machine's end of the cable to the node."""
+"""This machine's end of the veth pair to the node."""
 
-# The first process takes on orphans, and ignoring SIGCHLD makes the kernel bury them.
+# The first process adopts orphans, and ignoring SIGCHLD makes the kernel reap them.
 FIRST_COMMAND = "mount --make-rshared / && ip link set lo up && trap '' CHLD && exec sleep infinity"
 
 NODE_NETWORK = f"""
@@ -81,7 +81,7 @@ def inside() -> list[str]:
 
 
 def processes() -> dict[int, str]:
-    """The node's processes outside of pods, as this machine numbers them, each with its program's name."""
+    """The ids of the node's processes outside of pods, as this machine sees them, each with its program's name."""
     try:
         namespace = FIRST.read_text().split()[1]
     except (FileNotFoundError, IndexError):

@@ -1,4 +1,4 @@
-"""Kueue on the node, for single tests: its webhooks stand before every job, so the other tests go without it."""
+"""Kueue on the node, for single tests: its webhooks intercept every job, so the other tests run without it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +23,6 @@ def kueue_installed() -> Iterator[None]:
         wait_ready(OPERATOR)
         yield
     finally:
-        # Its controller takes the finalizers off, so its objects go before it does.
+        # Its controller removes the finalizers, so its objects are deleted before it is.
         kubectl("delete", QUEUES, "--all")
         uninstall(OPERATOR)

@@ -1,6 +1,6 @@
 """JobSet, Kubeflow Trainer, KubeRay and training-operator, from the manifests in their own modules.
 
-Changed in the manifests is only what a small machine without a registry needs: the image (one that wraps the program
+The manifests are changed only where a small machine without a registry needs it: the image (one that wraps the program
 built here), requests and limits, patient probes, and no election of a leader among one.
 """
 
@@ -35,7 +35,7 @@ class Operator:
     """An operator: its program, the folder of its manifests (and the part of it to apply), and its Deployment.
 
     `configured` is what else is changed in its ConfigMap: pattern and replacement. `checked` is the text of an object
-    that one of its webhooks has to let pass.
+    that one of its webhooks must admit.
     """
 
     program: Program
@@ -54,14 +54,14 @@ OPERATORS = {
         TRAINING_OPERATOR, "manifests", "overlays/standalone", "kubeflow", "training-operator"
     ),
 }
-"""The operators of one version, by name; Trainer's two are apart."""
+"""The operators of one version, by name; Trainer's two are separate."""
 
 
 def trainer(version: str) -> Operator:
     """Kubeflow Trainer at a version.
 
     Raises:
-        NodeError: it is none of those that are built.
+        NodeError: it is not one of the versions that are built.
     """
     if version not in TRAINERS:
         raise NodeError(f"no Trainer {version!r} here: one of {', '.join(TRAINERS)}")
@@ -101,11 +101,11 @@ def installed_trainer() -> str:
 
 
 def switch_trainer(version: str) -> None:
-    """Replace Trainer, its CRDs and its webhooks by another version's; all TrainJobs and runtimes go."""
+    """Replace Trainer, its CRDs and its webhooks by another version's; all TrainJobs and runtimes are deleted."""
     wanted, installed = trainer(version), installed_trainer()
     _bring_image(wanted)
     if installed and installed != version:
-        # Its own controller takes the finalizers off, so the objects go before it does.
+        # Its own controller removes the finalizers, so the objects are deleted before it is.
         kinds = "trainjobs.trainer.kubeflow.org,trainingruntimes.trainer.kubeflow.org"
         kubectl("delete", kinds, "--all", "--all-namespaces")
         kubectl("delete", "clustertrainingruntimes.trainer.kubeflow.org", "--all")
@@ -118,7 +118,7 @@ def switch_trainer(version: str) -> None:
 def wait_ready(operator: Operator) -> None:
     """Wait until an operator's own readiness probe passes, and the API server's calls of its webhooks reach it.
 
-    They have their certificate by then, but their service may still lead to the pod before.
+    They have their certificate by then, but their service may still route to the previous pod.
 
     Raises:
         NodeError: they are not reached for a minute.
@@ -130,7 +130,7 @@ def wait_ready(operator: Operator) -> None:
 
 
 def _passes(text: str) -> bool:
-    """Whether the webhooks let an object pass; False when they are not reached."""
+    """Whether the webhooks admit an object; False when they are not reached."""
     try:
         kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", text=text)
     except NodeError as error:
@@ -159,7 +159,7 @@ def _bring_image(operator: Operator) -> None:
 
 
 def _documents(operator: Operator) -> list[str]:
-    """An operator's manifests, one text each, fitted to this node; definitions of kinds stay as they are.
+    """An operator's manifests, one text each, adapted to this node; definitions of kinds are unchanged.
 
     An API of the operator's own (Kueue's view of its queues) is left out: the API server would need an authority for
     it, and cannot delete a namespace while one that is registered does not answer.

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tutelage"
-"""Programs by name and version; the node that is down needs nothing else of it."""
+"""Programs by name and version; a node that is down needs nothing else."""
 
 STATE = Path("/var/tmp/tutelage-node")
-"""All that the node writes. The images stay when it goes down, everything else is made anew."""
+"""All that the node writes. Images are kept when it goes down, everything else is created again."""
 
 LOGS = STATE / "log"
 CERTIFICATES = STATE / "certificates"

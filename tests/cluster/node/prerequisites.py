@@ -24,10 +24,10 @@ PACKAGES = {
 
 
 def check_prerequisites() -> None:
-    """Say all that is missing at once.
+    """Report everything that is missing at once.
 
     Raises:
-        NodeError: something is.
+        NodeError: something is missing.
     """
     if os.geteuid() != 0:
         raise NodeError("a node can be made by root only: it needs namespaces, cgroups and mounts")

@@ -24,7 +24,7 @@ class Program:
 
     @property
     def folder(self) -> Path:
-        """Where its files lie: shared by all checkouts, by version."""
+        """Where its files are: shared by all checkouts, by version."""
         return CACHE / f"{self.name}-{self.version}"
 
     def file(self, name: str = "") -> Path:
@@ -33,7 +33,7 @@ class Program:
 
     @property
     def built(self) -> bool:
-        """Whether all its programs are there."""
+        """Whether all its programs exist."""
         return all(self.file(name).exists() for name in self.files or ("",))
 
     @property
@@ -45,7 +45,7 @@ class Program:
 def _kubernetes(version: str) -> Program:
     _, minor, _ = version.split(".")
     component = "k8s.io/component-base/version"
-    # Without these it calls itself v0.0.0, and charts that ask for a version of Kubernetes refuse it.
+    # Without these it calls itself v0.0.0, and charts that require a version of Kubernetes refuse it.
     stamps = (
         f"{component}.gitVersion=v{version}",
         f"{component}.gitMajor=1",
@@ -74,7 +74,7 @@ COREDNS = _go("coredns", "1.14.7", "github.com/coredns/coredns")
 HELM = _go("helm", "3.22.0", "helm.sh/helm/v3", "cmd/helm")
 HELM_UNITTEST = _go("helm-unittest", "1.0.3", "github.com/helm-unittest/helm-unittest", "cmd/helm-unittest")
 HELM_DOCS = _go("helm-docs", "1.14.2", "github.com/norwoodj/helm-docs", "cmd/helm-docs")
-# BuildKit's daemon and docker's face of it build the bake file without Docker.
+# BuildKit's daemon and buildx build the bake file without Docker.
 BUILDKITD = _go("buildkitd", "0.34.2", "github.com/moby/buildkit", "cmd/buildkitd", static=True)
 BUILDX = _go("buildx", "0.38.2", "github.com/docker/buildx", "cmd/buildx")
 KUBECONFORM = _go("kubeconform", "0.7.0", "github.com/yannh/kubeconform", "cmd/kubeconform")
@@ -84,7 +84,7 @@ KUBERAY = _go("kuberay", "1.6.0", "github.com/ray-project/kuberay/ray-operator",
 TRAINING_OPERATOR = _go(
     "training-operator", "1.9.4", "github.com/kubeflow/training-operator", "cmd/training-operator.v1", static=True
 )
-# 0.19 knows the TrainJobs of Trainer 2.2 and later; it is installed for single tests only.
+# 0.19 supports the TrainJobs of Trainer 2.2 and later; it is installed for single tests only.
 KUEUE = _go("kueue", "0.19.0", "sigs.k8s.io/kueue", "cmd/kueue", static=True)
 VERSITYGW = _go("versitygw", "1.8.0", "github.com/versity/versitygw", "cmd/versitygw", static=True)
 

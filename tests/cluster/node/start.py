@@ -19,11 +19,11 @@ from tests.cluster.node.stop import stop_node
 from tests.cluster.node.storage import install_storage
 
 NOT_KEPT = ("etcd", "kubelet", "addresses", "log", "containerd/state")
-"""What a node that went down, or crashed, left: objects, pods, their addresses and logs. Images are kept."""
+"""What a node that was stopped, or crashed, left behind: objects, pods, their addresses and logs. Images are kept."""
 
 
 def start_node() -> None:
-    """Make the node Ready with operators and storage, from whatever is there: nothing, a wreck, a node that is up.
+    """Make the node Ready with operators and storage, from any state: nothing, a crashed node, a node that is up.
 
     Raises:
         NodeError: something is missing or did not come up in time.
@@ -45,7 +45,7 @@ def is_up() -> bool:
 
 
 def api_server_answers() -> bool:
-    """Whether the API server says that it is ready."""
+    """Whether the API server reports that it is ready."""
     context = ssl.create_default_context(cafile=str(AUTHORITY))
     context.load_cert_chain(CERTIFICATES / "admin.crt", CERTIFICATES / "admin.key")
     connection = http.client.HTTPSConnection(NODE_ADDRESS, 6443, timeout=5, context=context)

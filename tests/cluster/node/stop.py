@@ -1,4 +1,4 @@
-"""Ending the node, and showing that nothing of it is left."""
+"""Stops the node, and shows that nothing of it is left."""
 
 from pathlib import Path
 
@@ -17,12 +17,12 @@ def stop_node() -> None:
     end_namespaces()
     remove_cgroups()
     CONTAINERD_SOCKET.unlink(missing_ok=True)
-    # The kernel takes the namespaces apart after their last process has ended.
+    # The kernel removes the namespaces after their last process has ended.
     wait_until("the node's last traces to go", lambda: not leftovers(), seconds=30)
 
 
 def leftovers() -> list[str]:
-    """What of the node is on this machine beside its files, one line each: nothing when it is down."""
+    """What is left of the node on this machine besides its files, one line each: nothing when it is down."""
     found = [f"process {number} ({program})" for number, program in processes().items()]
     found += [f"process {number}: {words}" for number, words in _processes_with_files()]
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()

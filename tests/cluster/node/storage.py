@@ -36,7 +36,7 @@ def storage_keys() -> dict[str, str]:
 
 
 def make_user(bucket: str) -> dict[str, str]:
-    """A user called as a bucket is, who owns it and may nothing else; the user's keys, named as the root's are."""
+    """Make a user named like a bucket, who owns it and has no other rights; returns the keys, named like the root's."""
     secret = secrets.token_hex(20)
     _administer("create-user", "--access", bucket, "--secret", secret, "--role", "user")
     _administer("change-bucket-owner", "--bucket", bucket, "--owner", bucket)

@@ -1,4 +1,4 @@
-"""What the node takes of the machine."""
+"""What the node uses of the machine."""
 
 from collections import Counter
 from pathlib import Path

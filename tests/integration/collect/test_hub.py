@@ -1,4 +1,4 @@
-"""Data sets of the hub, read by the real clients from a stand-in for the hub on this machine."""
+"""Data sets of the hub, read by the real clients from a local imitation of the hub."""
 
 import json
 import os
@@ -21,36 +21,37 @@ FILES = {
 }
 PROGRAM = """
 import json, sys
-from components.collect.read_sources import read_sources
+from components.shared.outputs.library import Library
+from components.collect.sources.read_sources import read_sources
 from components.collect.settings import DatasetSettings
 from components.shared.errors import TutelageError
 from components.shared.rows import Instruction
-from components.shared.shards import read_rows
 try:
-    manifest = read_sources(sys.argv[1], DatasetSettings.model_validate({"sources": [json.loads(sys.argv[2])]}))
+    settings = DatasetSettings.model_validate({"sources": [json.loads(sys.argv[2])]})
+    manifest = read_sources(Library(sys.argv[1]), settings)
 except TutelageError as error:
     sys.exit(str(error))
-rows = [row.model_dump() for row in read_rows(sys.argv[1], manifest, Instruction)]
+rows = [row.model_dump() for row in Library(sys.argv[1]).read_rows(manifest, Instruction)]
 print(json.dumps({"rows": rows, "parents": manifest.model_dump()["parents"], "address": manifest.address}))
 """
 
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[str]:
-    """The endpoint of the stand-in."""
+    """The endpoint of the imitation."""
     with serve_hub("datasets", FILES) as hub:
         yield hub.endpoint
 
 
 def collect(endpoint: str, home: Path, **source: Any) -> subprocess.CompletedProcess[str]:
-    """Collect one source in a process of its own: the clients read their endpoint when they are imported."""
+    """Collect one source in a new process: the clients read their endpoint at import."""
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home / "hf"), "HF_HUB_DISABLE_XET": "1"}
     command = [sys.executable, "-c", PROGRAM, str(home / "store"), json.dumps({"name": "hub", **source})]
     root = Path(__file__).parents[3]
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root, timeout=550)
 
 
-def test_split_is_streamed_and_its_commit_written_down(hub: str, tmp_path: Path) -> None:
+def test_split_is_streamed_and_its_commit_recorded(hub: str, tmp_path: Path) -> None:
     ended = collect(hub, tmp_path, uri="hub:owner/name", limit=30)
     assert ended.returncode == 0, ended.stderr[-2000:]
     made = json.loads(ended.stdout)
@@ -69,13 +70,13 @@ def test_other_split_is_another_output(hub: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "source", [{"uri": "hub:owner/absent"}, {"uri": "hub:owner/name", "split": "validation"}], ids=["name", "split"]
 )
-def test_what_the_hub_does_not_have(source: dict[str, str], hub: str, tmp_path: Path) -> None:
+def test_missing_on_the_hub(source: dict[str, str], hub: str, tmp_path: Path) -> None:
     ended = collect(hub, tmp_path, **source)
     assert ended.returncode == 1
-    assert f"data set '{source['uri']}' cannot be had from the hub" in ended.stderr and "check name" in ended.stderr
+    assert f"data set '{source['uri']}' cannot be loaded from the hub" in ended.stderr and "check name" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_hub_that_cannot_be_reached(tmp_path: Path) -> None:
+def test_unreachable_hub(tmp_path: Path) -> None:
     ended = collect("http://127.0.0.1:1", tmp_path, uri="hub:owner/name")
     assert ended.returncode == 1 and "the network" in ended.stderr and "Traceback" not in ended.stderr

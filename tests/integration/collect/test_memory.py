@@ -12,9 +12,11 @@ from pyarrow import parquet
 
 PROGRAM = """
 import resource, sys
-from components.collect.read_sources import read_sources
+from components.shared.outputs.library import Library
+from components.collect.sources.read_sources import read_sources
 from components.collect.settings import DatasetSettings
-manifest = read_sources(sys.argv[2], DatasetSettings.model_validate({"sources": [{"name": "a", "uri": sys.argv[1]}]}))
+settings = DatasetSettings.model_validate({"sources": [{"name": "a", "uri": sys.argv[1]}]})
+manifest = read_sources(Library(sys.argv[2]), settings)
 print(int(manifest.counts["rows"]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 SMALL, LARGE = 12_000, 36_000

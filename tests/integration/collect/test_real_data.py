@@ -1,4 +1,4 @@
-"""Real files as they were published, from the folder that TUTELAGE_TEST_DATA names."""
+"""Real published files, from the folder in TUTELAGE_TEST_DATA."""
 
 import os
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from components.collect.import_benchmarks import import_benchmarks
-from components.collect.read_sources import read_sources
-from components.collect.settings import BenchmarkSettings, DatasetSettings
-from components.shared.manifest import Manifest
+from components.collect.benchmarks.import_benchmarks import import_benchmarks
+from components.collect.settings import DatasetSettings, QuestionSettings
+from components.collect.sources.read_sources import read_sources
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
 from components.shared.rows import Instruction, Question
-from components.shared.shards import read_rows
 
 VARIABLE = "TUTELAGE_TEST_DATA"
 
@@ -35,11 +35,11 @@ def data() -> Path:
 )
 def test_instructions(file: str, rows: int, rejected: dict[str, int], data: Path, tmp_path: Path) -> None:
     source = {"name": "real", "uri": str(data / "instructions" / file)}
-    manifest = read_sources(str(tmp_path), DatasetSettings.model_validate({"sources": [source]}))
+    manifest = read_sources(Library(str(tmp_path)), DatasetSettings.model_validate({"sources": [source]}))
     expected: dict[str, Any] = {f"rejected_as_{reason.replace('-', '_')}": n for reason, n in rejected.items()}
     assert manifest.counts["rows"] == rows
     assert {name: n for name, n in manifest.counts.items() if name.startswith("rejected_as_")} == expected
-    found = list(read_rows(str(tmp_path), manifest, Instruction))
+    found = list(Library(str(tmp_path)).read_rows(manifest, Instruction))
     assert len({row.id for row in found}) == rows
     if file == "gsm8k_train.jsonl":
         assert all(row.check is not None and "<<" not in row.response for row in found)
@@ -59,7 +59,7 @@ def test_benchmarks(name: str, file: str, size: tuple[int, int, int], data: Path
     asked, examples, subjects = size
     manifest = _imported(name, data / "eval" / file, tmp_path)
     assert (manifest.counts[f"test_{name}"], manifest.counts[f"dev_{name}"]) == (asked, examples)
-    questions = list(read_rows(str(tmp_path), manifest, Question))
+    questions = list(Library(str(tmp_path)).read_rows(manifest, Question))
     assert len({question.subject for question in questions}) == subjects
     assert all(question.question.strip() and question.answer.strip() for question in questions)
     if name in {"mmlu", "cmmlu", "ceval"}:
@@ -69,14 +69,14 @@ def test_benchmarks(name: str, file: str, size: tuple[int, int, int], data: Path
 
 def test_gsm8k_answers_are_numbers(data: Path, tmp_path: Path) -> None:
     manifest = _imported("gsm8k", data / "eval" / "gsm8k_test.jsonl", tmp_path)
-    for question in read_rows(str(tmp_path), manifest, Question):
+    for question in Library(str(tmp_path)).read_rows(manifest, Question):
         float(question.answer)
 
 
 def test_humaneval_solutions_pass_their_tests(data: Path, tmp_path: Path) -> None:
-    """The rows hold all that is needed to run a problem."""
+    """The rows contain all that is needed to run a problem."""
     manifest = _imported("humaneval", data / "eval" / "HumanEval.jsonl.gz", tmp_path)
-    for question in list(read_rows(str(tmp_path), manifest, Question))[:20]:
+    for question in list(Library(str(tmp_path)).read_rows(manifest, Question))[:20]:
         space: dict[str, Any] = {}
         exec(question.question + question.answer + question.extra["tests"], space)
         space["check"](space[question.extra["entry_point"]])
@@ -84,4 +84,4 @@ def test_humaneval_solutions_pass_their_tests(data: Path, tmp_path: Path) -> Non
 
 def _imported(name: str, path: Path, root: Path) -> Manifest:
     settings = {"benchmarks": [{"name": name, "uri": str(path)}]}
-    return import_benchmarks(str(root), BenchmarkSettings.model_validate(settings))
+    return import_benchmarks(Library(str(root)), QuestionSettings.model_validate(settings))

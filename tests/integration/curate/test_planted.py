@@ -1,4 +1,4 @@
-"""The demo's instructions: what was planted against what is caught."""
+"""The demo's instructions: planted defects against dropped rows."""
 
 import json
 from collections import defaultdict
@@ -8,52 +8,63 @@ from pathlib import Path
 import pytest
 
 from components.collect.collect import collect_data
-from components.collect.settings import BenchmarkSource, CollectSettings, Source
+from components.collect.set_settings import CheckedSource
+from components.collect.settings import CollectSettings
+from components.collect.source_settings import Checking, Source
 from components.curate import curate as work
 from components.curate.settings import CurateSettings
-from components.models.teacher import Reply, Request, Sampling, TeacherSettings
+from components.models.generators.generator import ChatRequest, Reply, Sampling, Usage
+from components.models.generators.openai.settings import OpenAISettings
+from components.shared.outputs.library import Library
 from components.shared.rows import Dropped, Instruction
-from components.shared.shards import read_rows
-from pipelines.demo.make_instructions import FOLDER, SOURCES, TRUTH_FILE
-from pipelines.demo.tasks import RARE_FORMS, UNSAFE_ACTS, rare_tasks
+from demo.make_instructions import FOLDER, TRUTH_FILE
+from demo.plant_defects import SOURCES
+from demo.tasks.rare import RARE_FORMS, rare_tasks
+from demo.tasks.unsafe import UNSAFE_ACTS
 
 Place = tuple[str, int]
 
 
 class Oracle:
-    """A teacher that knows the rare kinds and the unsafe ones, and calls all else common."""
+    """A teacher that labels the rare and the unsafe kinds, and all others as common."""
 
     def __init__(self) -> None:
         self.labels = {task.question: task.label for label in RARE_FORMS for task in rare_tasks(label)}
 
-    def answer(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Reply]:
+    def answer(self, requests: Iterable[ChatRequest], sampling: Sampling) -> Iterator[Reply]:
         for request in requests:
             text = request.messages[0].content.removeprefix("Label: ")
-            # Where the demo splits a question into instruction and input, a line end stands after the colon.
+            # Where the demo splits a question into instruction and input, a line end follows the colon.
             text = " ".join(text.split())
             common = "safety / refusal" if any(act in text for act in UNSAFE_ACTS) else "common / task"
             yield Reply(key=request.key, text=self.labels.get(text, common))
+
+    def usage(self) -> Usage:
+        return Usage()
 
     def close(self) -> None: ...
 
 
 @pytest.fixture(scope="module")
 def caught(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[Place, Place | None]]:
-    """By reason: where the rows came from that were dropped, and for near-duplicates the row that stays."""
+    """By reason: the places of the dropped rows, and for near-duplicates that of the kept row."""
     root = str(tmp_path_factory.mktemp("root"))
     sources = tuple(Source(name=Path(name).stem, uri=str(FOLDER / name)) for name in SOURCES)
-    heldout = BenchmarkSource(name="demo", uri=str(FOLDER.parent / "heldout.jsonl"))
-    collected = collect_data(root, CollectSettings(sources=sources, benchmarks=(heldout,), max_rejected_share=0.1))
+    check = Checking(kind="exact", ignore_case=False)
+    heldout = CheckedSource(name="demo", uri=str(FOLDER.parent / "heldout.jsonl"), check=check)
+    collected = collect_data(
+        Library(root), CollectSettings(sources=sources, benchmarks=(heldout,), max_rejected_share=0.1)
+    )
     settings = CurateSettings(
-        teacher=TeacherSettings(backend="openai", model="oracle"),
+        teacher=OpenAISettings(model="oracle"),
         label_template="Label: {instruction}",
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(work, "open_teacher", lambda _: Oracle())
-        manifest = work.curate_instructions(root, settings, collected.dataset, collected.benchmarks)
-    places = {row.id: place(row.source, row.line) for row in read_rows(root, collected.dataset, Instruction)}
+        patch.setattr(work, "open_generator", lambda _: Oracle())
+        manifest = work.curate_instructions(Library(root), settings, collected.dataset, collected.benchmarks)
+    places = {row.id: place(row.source, row.line) for row in Library(root).read_rows(collected.dataset, Instruction)}
     found: dict[str, dict[Place, Place | None]] = defaultdict(dict)
-    for row in read_rows(root, manifest, Dropped, part="dropped"):
+    for row in Library(root).read_rows(manifest, Dropped, part="dropped"):
         found[row.reason][place(row.source, row.line)] = places.get(row.evidence.split()[0])
     return found
 

@@ -1,4 +1,4 @@
-"""Real instructions and benchmarks: what the types cover, and that overlap doesn't fire on what only looks alike."""
+"""Real instructions and benchmarks: coverage of the types, and no overlap of texts that are only similar."""
 
 import json
 import os
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from components.curate.instruction_types import load_types
-from components.curate.overlap import OverlapIndex
+from components.curate.overlap.overlap_index import OverlapIndex
+from components.curate.overlap.settings import OverlapSettings
 from components.curate.settings import CurateSettings
-from components.curate.tokens import tokenise
+from components.curate.types.instruction_types import load_types
 from components.shared.rows import Question
+from components.shared.text.words import tokenise
 
 VARIABLE = "TUTELAGE_TEST_DATA"
 EVERY = 5  # every fifth row keeps the test short
@@ -51,13 +52,13 @@ def test_few_real_instructions_have_no_type(data: Path) -> None:
     assert len(set(types["t0"])) >= 20
 
 
-def test_training_questions_of_gsm8k_are_told_from_its_test_questions(data: Path) -> None:
+def test_training_questions_of_gsm8k_do_not_overlap_its_test_questions(data: Path) -> None:
     lines = (data / "eval" / "gsm8k_test.jsonl").read_text().split("\n")[:-1]
     questions = [
         Question(benchmark="gsm8k", id=str(number), question=json.loads(line)["question"], answer="")
         for number, line in enumerate(lines)
     ]
-    index = OverlapIndex(questions, longest=13, minimum=4, common=10)
+    index = OverlapIndex(questions, OverlapSettings(overlap_minimum_tokens=4))
     training = [text for source, text in instructions(data) if source == "gsm8k"]
     copies = [f"Solve this, please: {question.question.upper()}" for question in questions]
     found = index.search([(tokenise(text), []) for text in [*training, *copies]])
@@ -77,14 +78,14 @@ STEMS = (
 )
 
 
-def test_templates_that_rows_and_questions_share_are_no_overlap(data: Path) -> None:
+def test_shared_templates_do_not_overlap(data: Path) -> None:
     lines = (data / "instructions" / "t0_tasks.jsonl").read_text().split("\n")[:800]
     rows = [json.loads(line) for line in lines]
     training, heldout = rows[:600], [row["prompt"] for row in rows[600:]]
     questions = [
         Question(benchmark="t0", id=str(number), question=text, answer="") for number, text in enumerate(heldout)
     ]
-    index = OverlapIndex(questions, longest=13, minimum=3, common=10)
+    index = OverlapIndex(questions, OverlapSettings())
     found = index.search([(tokenise(row["prompt"]), tokenise(row["response"])) for row in training])
     print(f"{len(found)} of {len(training)} rows of the same templates overlap")
     # What is left shares a passage of its own with a held-out row: templates are filled from the same articles.

@@ -1,4 +1,4 @@
-"""A run killed with kill -9 while the teacher labels continues with what is missing."""
+"""A run that was killed with SIGKILL during labelling continues with the missing labels."""
 
 import os
 import signal
@@ -11,15 +11,19 @@ from tests.deadlines import ended
 
 PROGRAM = """
 import sys, time
-from components.curate import curate as work, labels
+from components.shared.outputs.library import Library
+from components.shared.step import Product
+from components.curate import curate as work
+from components.curate.labels import stored_labels
 from components.curate.settings import CurateSettings
-from components.models.teacher import Reply, TeacherSettings
-from components.shared.output import Output
+from components.models.generators.generator import Reply, Usage
+from components.models.generators.openai.settings import OpenAISettings
+from components.shared.outputs.output import Output
 from components.shared.rows import Instruction, Question
 from components.shared.settings import Settings
 
 root, log, pause = sys.argv[1], open(sys.argv[2], "a"), float(sys.argv[3])
-labels.ROWS_AT_ONCE = 10
+stored_labels.ROWS_AT_ONCE = 10
 
 class Teacher:
     def answer(self, requests, sampling):
@@ -27,20 +31,22 @@ class Teacher:
             print(request.key, file=log, flush=True)
             time.sleep(pause)
             yield Reply(key=request.key, text="science / physics")
+    def usage(self):
+        return Usage()
     def close(self): ...
 
-work.open_teacher = lambda settings: Teacher()
+work.open_generator = lambda settings: Teacher()
 
 def stored(step, rows, content):
-    output = Output(root, step, 1, Settings(), {})
+    output = Output(Library(root), Product(step, 1, content), Settings(), {})
     output.write_rows("rows/00000", rows)
-    return output.finish(content)
+    return output.finish()
 
 rows = [Instruction(id=f"id{n}", source="s", line=n, instruction=f"Tell me about planet{n}.") for n in range(200)]
 question = Question(benchmark="b", id="1", question="What is the capital of France?", answer="Paris")
-settings = CurateSettings(teacher=TeacherSettings(backend="openai", model="m"))
+settings = CurateSettings(teacher=OpenAISettings(model="m"))
 instructions, questions = stored("collect", rows, "instruction/1"), stored("bench", [question], "question/1")
-made = work.curate_instructions(root, settings, instructions, questions)
+made = work.curate_instructions(Library(root), settings, instructions, questions)
 print(int(made.counts["rows_out"]))
 """
 
@@ -54,7 +60,7 @@ def asked(log: Path) -> list[str]:
     return log.read_text().split() if log.exists() else []
 
 
-def test_no_label_that_was_kept_is_asked_again(tmp_path: Path) -> None:
+def test_stored_labels_are_not_requested_again(tmp_path: Path) -> None:
     root, first, second = tmp_path / "root", tmp_path / "first", tmp_path / "second"
     process = start(root, first, pause=0.02)
     deadline = time.monotonic() + 240

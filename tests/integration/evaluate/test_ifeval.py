@@ -7,7 +7,7 @@ import pytest
 from components.evaluate.benchmarks.ifeval import BENCHMARK
 from components.shared.errors import InputError
 from components.shared.rows import Question
-from components.shared.sandbox import Limits
+from components.shared.sandbox.run_python import SandboxLimits
 
 
 def question(**fields: object) -> Question:
@@ -15,7 +15,7 @@ def question(**fields: object) -> Question:
 
 
 def score(row: Question, reply: str) -> float:
-    return BENCHMARK.judge(row, reply, Limits())
+    return BENCHMARK.judge(row, reply, SandboxLimits())
 
 
 IFEVAL = [
@@ -46,13 +46,13 @@ def test_ifeval_checks_instructions(kind: str, arguments: dict[str, object], fol
     assert score(row, follows) == 1 and score(row, breaks) == 0
 
 
-def test_ifeval_wants_every_instruction() -> None:
+def test_ifeval_requires_every_instruction() -> None:
     kinds = ["punctuation:no_comma", "keywords:existence"]
     extra = {"instruction_id_list": json.dumps(kinds), "kwargs": json.dumps([{}, {"keywords": ["apple"]}])}
     row = question(extra=extra)
     assert score(row, "an apple") == 1 and score(row, "an apple, yes") == 0
 
 
-def test_ifeval_without_instructions_says_so() -> None:
+def test_ifeval_without_instructions_is_an_error() -> None:
     with pytest.raises(InputError, match="'instruction_id_list'"):
         score(question(), "x")

@@ -1,4 +1,4 @@
-"""A process that evaluates asks no network, and writes nothing into a home folder that it does not have."""
+"""Evaluation uses no network and needs no home directory."""
 
 import json
 import os
@@ -16,26 +16,28 @@ def refuse(*arguments, **named):
 
 socket.socket.connect = socket.getaddrinfo = socket.create_connection = refuse
 
-from components.evaluate.evaluate import evaluate_models
-from components.evaluate.settings import EvaluateSettings
-from components.shared.output import Output
-from components.shared.rows import Question
+from components.shared.outputs.library import Library
+from components.shared.step import Product
+from components.evaluate.evaluate import evaluate_model
+from components.evaluate.settings import EvaluationSettings
+from components.shared.outputs.output import Output
+from components.shared.rows import Check, Question
 from components.shared.settings import Settings
 
 root, model = sys.argv[1:]
 extra = {"instruction_id_list": json.dumps(["length_constraints:number_sentences"])}
 extra["kwargs"] = json.dumps([{"relation": "less than", "num_sentences": 999}])
 rows = [
-    Question(benchmark="demo", id="1", question="1 + 1", answer="2"),
+    Question(benchmark="own", id="1", question="1 + 1", answer="2", check=Check(kind="exact", answer="2")),
     Question(benchmark="ifeval", id="1", question="Write little.", answer="", extra=extra),
     Question(benchmark="bbh", subject="navigate", id="1", question="Left, right?", answer="No"),
     Question(benchmark="gsm8k", id="1", question="1 + 1?", answer="2"),
 ]
-output = Output(root, "collect", 1, Settings(), {})
+output = Output(Library(root), Product("collect", 1, Question.content), Settings(), {})
 output.write_rows("rows/00000", rows)
-names = ("demo", "ifeval", "bbh", "gsm8k")
-settings = EvaluateSettings.model_validate({"benchmarks": [{"name": name, "max_tokens": 8} for name in names]})
-manifest = evaluate_models(root, settings, output.finish(Question.content), {"base": model})
+names = ("own", "ifeval", "bbh", "gsm8k")
+settings = EvaluationSettings.model_validate({"benchmarks": [{"name": name, "max_tokens": 8} for name in names]})
+manifest = evaluate_model(Library(root), settings, output.finish(), model, "base")
 print(json.dumps(manifest.counts))
 """
 
@@ -55,5 +57,5 @@ def test_no_network_and_no_home(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     counts = json.loads(done.stdout.strip().splitlines()[-1])
-    assert counts["questions"] == 4 and counts["base_ifeval"] in (0.0, 1.0)
+    assert counts["questions"] == 4 and counts["ifeval"] in (0.0, 1.0)
     assert "it/s]" not in done.stderr, "the harness' own progress bars are off"

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from components.collect.import_benchmarks import import_benchmarks
-from components.collect.settings import BenchmarkSettings
+from components.collect.benchmarks.import_benchmarks import import_benchmarks
+from components.collect.settings import QuestionSettings
 from components.evaluate.benchmarks.registry import BENCHMARKS
-from components.evaluate.evaluate import evaluate_models, read_table
-from components.evaluate.settings import EvaluateSettings
-from components.shared.manifest import Manifest, find_manifest
-from components.shared.rows import Question, Sample
-from components.shared.sandbox import Limits
-from components.shared.shards import read_rows
+from components.evaluate.evaluate import evaluate_model
+from components.evaluate.settings import EvaluationSettings
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
+from components.shared.rows import Question, Sample, Score
+from components.shared.sandbox.run_python import SandboxLimits
 from tests.tiny_model import save_tiny_model
 
 FIVE = ("gsm8k", "mmlu", "cmmlu", "ceval", "humaneval")
@@ -59,35 +59,33 @@ def benchmarks(data: Path, root: str, tmp_path_factory: pytest.TempPathFactory) 
         {"name": "ifeval", "uri": str(small / "input_data.jsonl")},
         {"name": "bbh", "uri": str(small / "bbh")},
     ]
-    return import_benchmarks(root, BenchmarkSettings.model_validate({"benchmarks": sources}))
+    return import_benchmarks(Library(root), QuestionSettings.model_validate({"benchmarks": sources}))
 
 
 def test_all_seven_run_without_network(root: str, benchmarks: Manifest, model: str) -> None:
     wanted = [{"name": name, "limit": 20, "max_tokens": 16} for name in (*FIVE, "ifeval", "bbh")]
     began = time.monotonic()
-    manifest = evaluate_models(
-        root, EvaluateSettings.model_validate({"benchmarks": wanted}), benchmarks, {"base": model}
-    )
+    settings = EvaluationSettings.model_validate({"benchmarks": wanted})
+    manifest = evaluate_model(Library(root), settings, benchmarks, model, "base")
     print(f"seven benchmarks in {time.monotonic() - began:.1f} s")
-    scores = {score.benchmark: score for score in read_table(root, manifest).variants[0].scores}
-    assert {name: score.count for name, score in scores.items()} == {**dict.fromkeys(FIVE, 20), "ifeval": 2, "bbh": 2}
-    assert scores["gsm8k"].value == 0 and scores["humaneval"].value == 0, "a random model solves nothing"
-    evaluation = find_manifest(root, manifest.parents["base"].address)
-    assert evaluation is not None
-    subjects = {sample.id.split("/")[1] for sample in read_rows(root, evaluation, Sample, "samples/mmlu")}
+    found = [Score.model_validate(row) for row in json.loads(Library(root).read_bytes(manifest, "scores.json"))]
+    counts = {score.benchmark: score.count for score in found if "/" not in score.benchmark}
+    assert counts == {**dict.fromkeys(FIVE, 20), "ifeval": 2, "bbh": 2}
+    assert manifest.counts["gsm8k"] == 0 and manifest.counts["humaneval"] == 0, "a random model solves nothing"
+    subjects = {sample.id.split("/")[1] for sample in Library(root).read_rows(manifest, Sample, "samples/mmlu")}
     assert len(subjects) >= 18, "a limit takes of every subject"
 
 
 def test_sizes_are_those_of_the_papers(root: str, benchmarks: Manifest) -> None:
     asked = dict.fromkeys(FIVE, 0)
-    for question in read_rows(root, benchmarks, Question):
+    for question in Library(root).read_rows(benchmarks, Question):
         if question.split == "test" and question.benchmark in asked:
             asked[question.benchmark] += 1
     assert asked == {"gsm8k": 1319, "mmlu": 14042, "cmmlu": 11582, "ceval": 1346, "humaneval": 164}
 
 
 def test_gold_answers_score_one_and_others_zero(root: str, benchmarks: Manifest) -> None:
-    for question in read_rows(root, benchmarks, Question):
+    for question in Library(root).read_rows(benchmarks, Question):
         if question.split != "test" or question.benchmark not in {"mmlu", "cmmlu", "ceval", "gsm8k"}:
             continue
         benchmark = BENCHMARKS[question.benchmark]
@@ -95,13 +93,13 @@ def test_gold_answers_score_one_and_others_zero(root: str, benchmarks: Manifest)
         wrong = (
             "The answer is 123456789." if question.benchmark == "gsm8k" else f"{'BCDA'['ABCD'.index(question.answer)]}"
         )
-        assert benchmark.judge(question, right, Limits()) == 1, question.id
-        assert benchmark.judge(question, wrong, Limits()) == 0, question.id
+        assert benchmark.judge(question, right, SandboxLimits()) == 1, question.id
+        assert benchmark.judge(question, wrong, SandboxLimits()) == 0, question.id
 
 
 @pytest.mark.parametrize("form", ["body", "function in a block"])
 def test_canonical_solutions_pass_all_164_problems(root: str, benchmarks: Manifest, form: str) -> None:
-    problems = [row for row in read_rows(root, benchmarks, Question) if row.benchmark == "humaneval"]
+    problems = [row for row in Library(root).read_rows(benchmarks, Question) if row.benchmark == "humaneval"]
 
     def reply(problem: Question) -> str:
         if form == "body":
@@ -110,7 +108,7 @@ def test_canonical_solutions_pass_all_164_problems(root: str, benchmarks: Manife
         return f"Sure:\n```python\n{problem.question[start:]}{problem.answer}```\nDone."
 
     def points(problem: Question) -> float:
-        return BENCHMARKS["humaneval"].judge(problem, reply(problem), Limits(cpu_seconds=20, wall_seconds=120))
+        return BENCHMARKS["humaneval"].judge(problem, reply(problem), SandboxLimits(cpu_seconds=20, wall_seconds=120))
 
     with ThreadPoolExecutor(2) as pool:
         failed = [row.id for row, score in zip(problems, pool.map(points, problems), strict=True) if score != 1]
@@ -118,6 +116,6 @@ def test_canonical_solutions_pass_all_164_problems(root: str, benchmarks: Manife
 
 
 def test_wrong_solutions_pass_none(root: str, benchmarks: Manifest) -> None:
-    problems = [row for row in read_rows(root, benchmarks, Question) if row.benchmark == "humaneval"]
-    wrong = [BENCHMARKS["humaneval"].judge(problem, "    return object()\n", Limits()) for problem in problems]
+    problems = [row for row in Library(root).read_rows(benchmarks, Question) if row.benchmark == "humaneval"]
+    wrong = [BENCHMARKS["humaneval"].judge(problem, "    return object()\n", SandboxLimits()) for problem in problems]
     assert len(wrong) == 164 and sum(wrong) == 0

@@ -1,4 +1,4 @@
-"""Real torchrun: its ranks end with it, its exit code is theirs, and no traceback of its own is shown."""
+"""Real torchrun: its ranks end with it, its exit code is theirs, and it shows no traceback of its own."""
 
 import os
 import signal
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from components.launch.here.local import run_locally
 from components.launch.job import Job, Launch
-from components.launch.local import run_locally
-from components.launch.pod_template import command_of
+from components.launch.kinds.pod_template import command_of
 from components.shared.errors import JobError
 
 ROOT = Path(__file__).parents[3]
@@ -23,11 +23,11 @@ agent = pathlib.Path("/proc", str(os.getppid()))
 sockets = {os.readlink(fd) for fd in (agent / "fd").iterdir() if os.path.islink(fd)}
 lines = [line.split() for name in ("tcp", "tcp6") for line in (agent / "net" / name).read_text().splitlines()[1:]]
 own = [line[1].partition(":")[0] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in sockets]
-os.write(1, f"listens on {sorted(set(own))}\\n".encode())  # whole: two ranks write into one pipe
+os.write(1, f"listens on {sorted(set(own))}\\n".encode())  # one write: two ranks share the pipe
 """
 SLEEPER = (
     "import os, time\n"
-    "from components.launch.follow_parent import die_with_parent\n"
+    "from components.launch.here.follow_parent import die_with_parent\n"
     "die_with_parent()\n"
     "open(f'{os.path.dirname(__file__)}/rank' + os.environ['RANK'], 'w').write(str(os.getpid()))\n"
     "time.sleep(600)"
@@ -51,7 +51,7 @@ def alive(process: int) -> bool:
 def waited(paths: list[Path]) -> list[int]:
     deadline = time.monotonic() + WAIT_SECONDS
     while not all(path.exists() and path.read_text() for path in paths):
-        assert time.monotonic() < deadline, "the ranks never began"
+        assert time.monotonic() < deadline, "the ranks did not start"
         time.sleep(0.05)
     return [int(path.read_text()) for path in paths]
 
@@ -59,7 +59,7 @@ def waited(paths: list[Path]) -> list[int]:
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
 def test_ranks_end_with_their_step(tmp_path: Path, sent: signal.Signals) -> None:
     source = (
-        "import sys; from components.launch.job import Job; from components.launch.local import run_locally\n"
+        "import sys; from components.launch.job import Job; from components.launch.here.local import run_locally\n"
         "run_locally(Job.model_validate_json(open(sys.argv[1]).read()))"
     )
     (tmp_path / "job.json").write_text(job(tmp_path, SLEEPER).model_dump_json())
@@ -75,9 +75,7 @@ def test_ranks_end_with_their_step(tmp_path: Path, sent: signal.Signals) -> None
         time.sleep(0.05)
 
 
-def test_a_rank_that_fails_says_why_and_no_traceback_follows(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_rank_that_fails_shows_why_without_a_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     program = "import os, sys, time\nif os.environ['RANK'] == '1': sys.exit('[train] FAILED no rows')\ntime.sleep(600)"
     with pytest.raises(JobError, match=r"exit code 1; its last lines:\n    \[train\] FAILED no rows\n  remedy"):
         run_locally(job(tmp_path, program))
@@ -116,8 +114,8 @@ def test_nothing_listens_beyond_the_loopback_device(tmp_path: Path, capsys: pyte
     assert capsys.readouterr().err.splitlines() == ["listens on ['0100007F']"] * 2
 
 
-def test_nodes_of_a_cluster_find_each_other_by_what_the_operators_set(tmp_path: Path) -> None:
-    """The command of a pod, twice, with the variables of Kubeflow Trainer; the node where they meet comes last."""
+def test_nodes_of_a_cluster_find_each_other_by_the_operators_variables(tmp_path: Path) -> None:
+    """The command of a pod, twice, with the variables of Kubeflow Trainer; the rendezvous node starts last."""
     program = (
         "import os, torch, torch.distributed as dist\n"
         "def preload(): pass\n"
@@ -126,7 +124,7 @@ def test_nodes_of_a_cluster_find_each_other_by_what_the_operators_set(tmp_path: 
         "    total = torch.tensor([dist.get_rank()])\n"
         "    dist.all_reduce(total)\n"
         "    told = f\"node {os.environ['GROUP_RANK']} sum {int(total)} of {dist.get_world_size()}\\n\"\n"
-        "    os.write(1, told.encode())"  # whole: two ranks write into one pipe
+        "    os.write(1, told.encode())"  # one write: two ranks share the pipe
     )
     given = job(tmp_path, program).model_copy(update={"preload": True})
     with socket.create_server(("127.0.0.1", 0)) as free:

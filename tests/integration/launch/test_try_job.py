@@ -1,4 +1,4 @@
-"""The program of `helm test`'s jobs, on real torchrun and real Ray: processes meet, and each tries the store."""
+"""The program of the jobs of `helm test`, on real torchrun and Ray: processes connect, and each tries the store."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from components.launch.job import Job, Launch, run_job
 from components.shared.errors import JobError
-from pipelines.try_cluster import MODULE
+from pipelines.doctor.try_cluster import MODULE
 
 
 def job(program: str, *arguments: str) -> Job:
@@ -14,14 +14,14 @@ def job(program: str, *arguments: str) -> Job:
 
 
 @pytest.mark.parametrize(
-    ("program", "met"), [("torchrun", "rank 1 of 2 met 2"), ("ray", "a task ran on one of 1 nodes")]
+    ("program", "met"), [("torchrun", "rank 1 of 2 met 2"), ("ray", "a task ran on one of 1 node")]
 )
-def test_processes_meet_and_try_the_store(
+def test_processes_connect_and_try_the_store(
     program: str, met: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run_job(job(program, str(tmp_path)))
-    said = "".join(capfd.readouterr())
-    assert met in said and "conditional put" in said
+    log = "".join(capfd.readouterr())
+    assert met in log and "conditional put" in log
     assert list(tmp_path.iterdir()) == []
 
 

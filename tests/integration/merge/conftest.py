@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pipelines.demo.make_tokenizer import save_tokenizer
+from demo.make_tokenizer import save_tokenizer
 
 torch.set_num_threads(1)
 

@@ -1,4 +1,4 @@
-"""mergekit's results are what the papers' formulas say, and the merged models load and generate."""
+"""mergekit's results match the papers' formulas, and the merged models load and generate."""
 
 import os
 import shutil
@@ -13,9 +13,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from components.merge.merge import merge_models
 from components.merge.settings import MergeSettings
-from components.models.load_weights import load_causal_model
 from components.models.reference import local_model
-from components.shared.store import join
+from components.models.stored.load_weights import load_causal_model
+from components.shared.outputs.library import Library
+from components.shared.store.uri import join
 from tests.edit_model import edit_weights
 from tests.tiny_architectures import save_architecture
 
@@ -27,7 +28,7 @@ def weights_of(folder: str | Path) -> Weights:
 
 
 def merged(root: Path, given: dict[str, str], **settings: object) -> tuple[Path, Weights]:
-    manifest = merge_models(str(root), MergeSettings.model_validate(settings), given)
+    manifest = merge_models(Library(str(root)), MergeSettings.model_validate(settings), given)
     folder = local_model(join(str(root), manifest.address))
     (path,) = folder.glob("*.safetensors")
     return folder, {name: tensor.float() for name, tensor in load_file(path).items()}
@@ -64,7 +65,7 @@ def test_buffers_experts_and_towers_are_merged_too(tmp_path: Path, name: str) ->
     second = Path(shutil.copytree(first, tmp_path / "second"))
     edit_weights(second, lambda weights: {key: weight + 0.1 for key, weight in weights.items()})
     settings = MergeSettings.model_validate({"models": named("first", "second")})
-    address = merge_models(str(tmp_path), settings, {"first": str(first), "second": str(second)}).address
+    address = merge_models(Library(str(tmp_path)), settings, {"first": str(first), "second": str(second)}).address
     merged, start = (load_causal_model(path, name) for path in (local_model(join(str(tmp_path), address)), first))
     for key, weight in start.state_dict().items():
         torch.testing.assert_close(merged.state_dict()[key], weight + 0.05, msg=key)
@@ -112,7 +113,7 @@ def test_model_stock_follows_its_ratio(tmp_path: Path, models: dict[str, str]) -
 def test_dare_ties_depends_on_its_seed_alone(tmp_path: Path, models: dict[str, str]) -> None:
     dare = {"method": "dare_ties", "base": "base", "models": named("sft", "kto", density=0.5)}
     digests = {_digest_elsewhere(tmp_path / str(run), models, {**dare, "seed": 7}, str(run)) for run in range(2)}
-    assert len(digests) == 1, "two processes with unlike hash seeds must merge alike"
+    assert len(digests) == 1, "processes with different hash seeds must give the same merge"
     _, other = merged(tmp_path, models, **dare, seed=8)
     _, same = merged(tmp_path, models, **dare, seed=7)
     assert any(not torch.equal(other[name], same[name]) for name in same)
@@ -122,7 +123,8 @@ def _digest_elsewhere(root: Path, models: dict[str, str], settings: dict[str, ob
     program = (
         "from components.merge.merge import merge_models\n"
         "from components.merge.settings import MergeSettings\n"
-        f"print(merge_models({str(root)!r}, MergeSettings.model_validate({settings!r}), {models!r}).digest)"
+        "from components.shared.outputs.library import Library\n"
+        f"print(merge_models(Library({str(root)!r}), MergeSettings.model_validate({settings!r}), {models!r}).digest)"
     )
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     done = subprocess.run(

@@ -13,10 +13,11 @@ from transformers import AutoTokenizer
 from components.merge.compatible import require_compatible
 from components.merge.merge import merge_models
 from components.merge.settings import MergeSettings
-from components.models.load_weights import load_causal_model
 from components.models.reference import local_model
+from components.models.stored.load_weights import load_causal_model
 from components.shared.errors import ModelError
-from components.shared.store import join
+from components.shared.outputs.library import Library
+from components.shared.store.uri import join
 from tests.edit_model import adding, edit_config, edit_weights, read_weights, split_weights, without
 
 EMBEDDINGS = "model.embed_tokens.weight"
@@ -86,25 +87,25 @@ def test_other_size_says_the_field(models: dict[str, str], tmp_path: Path) -> No
     assert "num_hidden_layers: 2 | 1" in refusal(base=Path(models["base"]), small=small)
 
 
-def test_a_head_of_its_own_is_a_difference(models: dict[str, str], twin: Path) -> None:
-    """config.json says that it is tied, and its numbers say that it is not: transformers goes by the numbers."""
+def test_an_untied_head_is_a_difference(models: dict[str, str], twin: Path) -> None:
+    """config.json says that it is tied, but the weights differ: transformers trusts the weights."""
     edit_weights(twin, adding(lm_head__weight=torch.ones(261, 32)))
     assert "lm_head.weight: missing | [261, 32]" in refusal(base=Path(models["base"]), sft=twin)
 
 
 def with_head(folder: Path) -> Path:
-    """The embeddings once more as a head, as programs write it that know of no tied weights."""
+    """The embeddings stored again as a head, as programs without support for tied weights write them."""
     return edit_weights(folder, lambda weights: weights | {"lm_head.weight": weights[EMBEDDINGS].clone()})
 
 
 def with_stray_file(folder: Path) -> Path:
-    """Some makers put the same weights into their folders twice, under other names."""
+    """Some publishers ship the same weights twice, under other names."""
     save_file({"layers.0.attention.wq.weight": torch.ones(3, 3)}, folder / "consolidated.safetensors")
     return folder
 
 
 def with_old_config(folder: Path) -> Path:
-    """As transformers 4 spells it, and with a default left out."""
+    """As transformers 4 writes it, and without a default."""
     config = json.loads((folder / "config.json").read_text())
     rope = config.pop("rope_parameters")
     assert rope["rope_type"] == "default"
@@ -141,7 +142,7 @@ ODD = [
 
 @pytest.mark.parametrize("change", ODD)
 @pytest.mark.parametrize("base_is_odd", [False, True], ids=["in the tuned model", "in the base"])
-def test_what_means_the_same_is_no_difference(
+def test_an_equivalent_config_is_not_a_difference(
     models: dict[str, str], twin: Path, tmp_path: Path, change: Callable[[Path], Path], base_is_odd: bool
 ) -> None:
     base = Path(shutil.copytree(models["base"], tmp_path / "base"))
@@ -156,7 +157,7 @@ def test_odd_files_are_merged_as_plain_ones_are(models: dict[str, str], tmp_path
     settings = MergeSettings.model_validate({"method": "linear", "models": [{"name": "base"}, {"name": "sft"}]})
     folders = []
     for root, given in ((tmp_path / "plain", models), (tmp_path / "odd", {n: str(p) for n, p in odd.items()})):
-        folders.append(local_model(join(str(root), merge_models(str(root), settings, given).address)))
+        folders.append(local_model(join(str(root), merge_models(Library(str(root)), settings, given).address)))
     plain, merged = map(read_weights, folders)
     assert merged.keys() == plain.keys()
     assert all(torch.equal(merged[name], plain[name]) for name in plain)

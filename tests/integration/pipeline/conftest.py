@@ -1,4 +1,4 @@
-"""The demo in small: few rows, one epoch, one merge; the same components and the same command line."""
+"""A smaller demo: few rows, one epoch, one merge; the same components and the same command line."""
 
 import copy
 import os
@@ -40,14 +40,14 @@ def small_demo(folder: Path, store: str, change: Change = lambda recipe: None) -
 
 
 class CommandLine:
-    """`tutelage` in a folder of its own, with an environment of its own."""
+    """`tutelage` in its own folder, with its own environment."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "pipelines.cli", *arguments]
+        command = [sys.executable, "-m", "pipelines.cli.main", *arguments]
         return subprocess.Popen(
             command, cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
@@ -58,7 +58,7 @@ class CommandLine:
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def kill_when(self, said: str, *arguments: str) -> None:
-        """Start a command and end it with SIGKILL once it has said something."""
+        """Start a command and kill it with SIGKILL once it has printed something."""
         process = self.start(*arguments)
         try:
             line_with(process.stderr, said, SECONDS)

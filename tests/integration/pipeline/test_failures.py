@@ -1,10 +1,7 @@
-"""What a person sees when something outside is wrong: the step, the value, the remedy, no traceback."""
+"""What a user sees when something outside of Tutelage is wrong: the step, the value, the remedy, no traceback."""
 
-import json
 import os
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,7 @@ import pytest
 
 from tests.conftest import S3Server, free_port
 from tests.integration.pipeline.conftest import Change, CommandLine, small_demo
+from tests.stand_in_teacher import stand_in_teacher
 
 
 def failure(command_line: CommandLine, change: Change, store: str = "") -> str:
@@ -21,7 +19,7 @@ def failure(command_line: CommandLine, change: Change, store: str = "") -> str:
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert "remedy:" in done.stderr
-    assert done.stderr.count(": failed") == 1, "a failure is not tried again on one machine"
+    assert done.stderr.count(": failed") == 1, "a failure is not retried on one machine"
     return done.stderr
 
 
@@ -39,30 +37,11 @@ def taught_at(url: str) -> Change:
     return change
 
 
-class Rubbish(BaseHTTPRequestHandler):
-    """An endpoint that answers every prompt with the same nonsense."""
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "lorem ipsum"}}
-        usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
-        body = json.dumps({"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: Any) -> None:
-        """Keep the test's output clean."""
-
-
 @pytest.fixture
 def rubbish_teacher() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Rubbish)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
+    """An endpoint that answers every prompt with the same nonsense."""
+    with stand_in_teacher(lambda prompt: "lorem ipsum") as server:
+        yield server.url
 
 
 def test_a_teacher_that_cannot_be_reached(command_line: CommandLine) -> None:
@@ -102,7 +81,7 @@ def test_nothing_left_after_curation(command_line: CommandLine) -> None:
     assert "rare" in failure(command_line, drop_all)
 
 
-def test_a_shard_that_was_cut_short(command_line: CommandLine) -> None:
+def test_a_truncated_shard(command_line: CommandLine) -> None:
     store = command_line.folder / "store"
     failure(command_line, lambda recipe: recipe["curate"].update(rare_below=100_000))
     shards = list((store / "collect").rglob("rows/*.jsonl.gz"))
@@ -116,7 +95,7 @@ def test_a_shard_that_was_cut_short(command_line: CommandLine) -> None:
 def test_a_model_without_a_chat_template(command_line: CommandLine) -> None:
     import shutil
 
-    source = Path(__file__).parents[3] / "pipelines" / "demo" / "teacher"
+    source = Path(__file__).parents[3] / "demo" / "teacher"
     bare = command_line.folder / "bare"
     shutil.copytree(source, bare)
     (bare / "chat_template.jinja").unlink()

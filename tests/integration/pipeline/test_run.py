@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from pipelines.schemas import schema_of
+from pipelines.recipe.schemas import schema_of
 from tests.integration.pipeline.conftest import CommandLine, small_demo
 
 TASKS = ["collect", "curate", "synthesize", "select", "train-sft", "train-kto", "train-sft-kto", "merge-half"]
-TASKS += ["evaluate", "publish"]
+TASKS += ["evaluate-base", "evaluate-sft", "evaluate-kto", "evaluate-sft-kto", "evaluate-half", "compare", "publish"]
 
 
 def done_tasks(errors: str) -> dict[str, str]:
@@ -30,15 +30,15 @@ def written_files(store: Path) -> dict[str, float]:
     return {str(path): path.stat().st_mtime for path in store.rglob("*") if path.is_file()}
 
 
-def left_processes(store: Path) -> list[str]:
-    """Command lines of processes that still work on the store."""
+def left_processes(folder: Path) -> list[str]:
+    """Command lines of processes that still work for a run in the folder: forked ones have their runner's."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if str(store) in text and path.parent.name != str(os.getpid()):
+        if str(folder) in text and path.parent.name != str(os.getpid()):
             found.append(text)
     return found
 
@@ -49,9 +49,9 @@ def test_a_run_killed_in_the_middle_continues_to_its_report(command_line: Comman
 
     command_line.kill_when("train-sft: running", "run", recipe)
     deadline = time.monotonic() + 30
-    while left_processes(store) and time.monotonic() < deadline:
+    while left_processes(command_line.folder) and time.monotonic() < deadline:
         time.sleep(0.5)
-    assert left_processes(store) == []
+    assert left_processes(command_line.folder) == []
     kept = written_files(store)
 
     again = command_line.run("run", recipe)
@@ -60,13 +60,13 @@ def test_a_run_killed_in_the_middle_continues_to_its_report(command_line: Comman
     manifests = {path: time for path, time in kept.items() if path.endswith("manifest.json")}
     assert len(manifests) >= 5  # two of collect, curate, synthesize, select
     now = written_files(store)
-    assert {path: now[path] for path in manifests} == manifests, "finished steps are not made again"
+    assert {path: now[path] for path in manifests} == manifests, "finished steps are not run again"
     _check_report(command_line, again.stdout)
 
     third = command_line.run("run", recipe)
     assert third.returncode == 0, third.stderr
     assert done_tasks(third.stderr) == done_tasks(again.stderr)
-    assert written_files(store) == now, "a run that is done writes nothing"
+    assert written_files(store) == now, "a complete run writes nothing"
     assert "Traceback" not in again.stderr + third.stderr + command_line.log
 
     status = command_line.run("status")
@@ -102,7 +102,7 @@ def test_a_run_in_a_real_s3_store(command_line: CommandLine, s3_server: Any, mon
     assert s3_server.secret not in done.stdout + done.stderr + command_line.log
     assert not (command_line.folder / "runs").exists()
 
-    from components.shared.store import open_store
+    from components.shared.store.open_store import open_store
 
     store = open_store(bucket)
     for entry in store.list():

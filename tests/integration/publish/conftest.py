@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import create_model
 
-from components.shared.manifest import Cost, Manifest, Parent
-from components.shared.output import Output
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Cost, Manifest, Parent
+from components.shared.outputs.output import Output
 from components.shared.rows import (
     Comparison,
     ComparisonTable,
@@ -25,6 +25,8 @@ from components.shared.rows import (
     Verdict,
 )
 from components.shared.settings import Settings
+from components.shared.step import Product
+from tests.stand_in_outputs import stand_in_output
 
 BENCHMARKS = {"tutelage-demo": 500, "gsm8k": 1319, "mmlu": 14042}
 SCORES = {
@@ -53,8 +55,7 @@ class Run:
         self.random = random.Random(7)
 
     def output(self, step: str, settings: Mapping[str, Any], inputs: Mapping[str, Manifest | Parent]) -> Output:
-        fields: dict[str, Any] = {name: (type(value), value) for name, value in settings.items()}
-        return Output(self.root, step, 1, create_model("FakeSettings", __base__=Settings, **fields)(), inputs)
+        return stand_in_output(self.root, step, settings, inputs)
 
     def collect(self) -> tuple[Manifest, Manifest]:
         rows = [
@@ -71,7 +72,7 @@ class Run:
                 number += 1
         self.planted = planted
         self.truth.write_text("".join(json.dumps(entry) + "\n" for entry in planted))
-        output = self.output("collect", {"sources": ["pipelines/demo/instructions"]}, {})
+        output = self.output("collect", {"sources": ["demo/instructions"]}, {})
         output.write_rows("rows/00000", rows)
         malformed = [e for e in planted if e["kind"] == "malformed"]
         output.write_rows(
@@ -81,10 +82,10 @@ class Run:
                 for e in malformed
             ],
         )
-        instructions = output.finish(Instruction.content, {"rows": 3920, "rejected": 80}, Cost(seconds=1.8))
-        output = self.output("collect", {"benchmarks": list(BENCHMARKS)}, {})
+        instructions = output.finish({"rows": 3920, "rejected": 80}, Cost(seconds=1.8))
+        output = Output(Library(self.root), Product("collect", 1, "question/1"), Settings(), {})
         output.write_json("names.json", list(BENCHMARKS))
-        return instructions, output.finish("question/1", {"questions": 15861}, Cost(seconds=2.4))
+        return instructions, output.finish({"questions": 15861}, Cost(seconds=2.4))
 
     def source(self, number: int) -> str:
         return ("alpaca.jsonl", "chat.jsonl", "sharegpt.json")[number % 3]
@@ -120,7 +121,7 @@ class Run:
             },
         )
         cost = Cost(seconds=41.3, tokens_in=301_222, tokens_out=21_887, price=0.04, currency="USD")
-        return output.finish("labelled/1", {"rows": sum(after.values()), "dropped": len(dropped)}, cost)
+        return output.finish({"rows": sum(after.values()), "dropped": len(dropped)}, cost)
 
     def dropped(self, entry: Mapping[str, Any]) -> list[Dropped]:
         chances = {"near-duplicate": 0.98, "evaluation-overlap": 0.99, "rare-label": 0.8}
@@ -164,7 +165,7 @@ class Run:
                 },
             },
         )
-        return output.finish("sft/1", {"sft_rows": 1673, "kto_rows": 3208, "flagged": 251}, Cost(seconds=12.2))
+        return output.finish({"sft_rows": 1673, "kto_rows": 3208, "flagged": 251}, Cost(seconds=12.2))
 
     def model(
         self, step: str, method: str, inputs: Mapping[str, Manifest | Parent], seconds: float, **settings: Any
@@ -179,9 +180,9 @@ class Run:
                 {"step": n, "loss": top * (0.25 + 0.75 * math.exp(-n / 60)) + self.random.gauss(0, 0.02 * top)}
                 for n in range(1, 331)
             ]
-            output.write_json("losses.json", losses)
+            output.write_bytes("losses.jsonl", "".join(f"{json.dumps(step)}\n" for step in losses).encode())
         counts = {"steps": 330, "rows": 1673} if step == "train" else {"models": len(inputs)}
-        return output.finish("model/1", counts, Cost(seconds=seconds))
+        return output.finish(counts, Cost(seconds=seconds))
 
     def evaluate(self, benchmarks: Manifest, models: Mapping[str, Manifest | Parent]) -> Manifest:
         evaluations, variants = {}, []
@@ -189,7 +190,7 @@ class Run:
             output = self.output("evaluate", {}, {"model": model, "benchmarks": benchmarks})
             output.write_json("scores.json", SCORES[name])
             counts = {"questions": 15861, "tutelage_demo": SCORES[name][0]}
-            evaluations[name] = output.finish("evaluation/1", counts, Cost(seconds=14.0 + len(name)))
+            evaluations[name] = output.finish(counts, Cost(seconds=14.0 + len(name)))
             address = model.address
             variants.append(
                 Variant(
@@ -198,9 +199,9 @@ class Run:
                     selection=self.part(name), confirmation=self.part(name),
                 )
             )  # fmt: skip
-        output = self.output("evaluate", {"correction": "holm"}, evaluations)
+        output = self.output("compare", {"correction": "holm"}, evaluations)
         output.write_json("comparison.json", ComparisonTable(base="base", variants=tuple(variants)))
-        return output.finish("comparison/1", {"variants": len(variants)}, Cost(seconds=1.1))
+        return output.finish({"variants": len(variants)}, Cost(seconds=1.1))
 
     def scores(self, name: str) -> tuple[Score, ...]:
         return tuple(
@@ -227,15 +228,15 @@ class Run:
         return tuple(found)
 
     def write(self) -> Manifest:
-        student = Parent(address="package:pipelines/demo/student", digest="5" * 64)
-        teacher = Parent(address="package:pipelines/demo/teacher", digest="7" * 64)
+        student = Parent(address="package:demo/student", digest="5" * 64)
+        teacher = Parent(address="package:demo/teacher", digest="7" * 64)
         instructions, benchmarks = self.collect()
         curated = self.curate(instructions, benchmarks)
         output = self.output(
             "synthesize", {"temperature": 0.7}, {"dataset": curated, "student": student, "teacher": teacher}
         )
         cost = Cost(seconds=96.4, tokens_in=412_000, tokens_out=88_120, price=0.31, currency="USD")
-        answered = output.finish("answered/1", {"rows": 1720, "responses": 5160, "slot_utilisation": 0.934}, cost)
+        answered = output.finish({"rows": 1720, "responses": 5160, "slot_utilisation": 0.934}, cost)
         dataset = self.select(answered)
         sft = self.model("train", "sft", {"dataset": dataset, "start": student}, 92.7, learning_rate=1e-4, epochs=3)
         kto = self.model("train", "kto", {"dataset": dataset, "start": student}, 61.0, learning_rate=5e-6, beta=0.1)

@@ -1,4 +1,4 @@
-"""The report in a real browser: its tables hold the numbers of report.json, and it needs nothing from elsewhere."""
+"""The report in a real browser: its tables hold the numbers of report.json, and it loads nothing from elsewhere."""
 
 import json
 import re
@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from components.publish.publish import publish_best, read_report
-from components.publish.render import signed, write_report
+from components.publish.report.render import signed, write_report
 from components.publish.report_schema import Report
 from components.publish.settings import Gate, PublishSettings
+from components.shared.outputs.library import Library
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -66,11 +67,11 @@ def published(run: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Repor
     fake, comparison = run
     gate = Gate(benchmark="tutelage-demo", min_gain=0.02, max_loss={"gsm8k": 0.02, "mmlu": 0.01})
     settings = PublishSettings(name="demo-student", title="Demo", planted=str(fake.truth), gate=gate)
-    manifest = publish_best(fake.root, settings, comparison)
+    manifest = publish_best(Library(fake.root), settings, comparison)
     page = tmp_path_factory.mktemp("page") / "report.html"
     shutil.copy(Path(fake.root) / manifest.address / "report.html", page)
     assert json.loads((Path(fake.root) / manifest.address / "report.json").read_text())["format"] == "report/1"
-    return read_report(fake.root, manifest), page
+    return read_report(Library(fake.root), manifest), page
 
 
 def browse(page: Path, profile: Path, *flags: str) -> str:
@@ -133,7 +134,7 @@ def test_the_page_is_drawn_in_light_and_dark(published: Any, tmp_path: Path) -> 
     assert shades["dark"] < 40
 
 
-def test_the_page_asks_for_nothing(published: Any) -> None:
+def test_the_page_requests_nothing(published: Any) -> None:
     page = published[1].read_text()
     found = Tables(page)
     assert {link[0] for link in found.links} == {"#"}

@@ -1,10 +1,11 @@
-"""The same behaviour is asked of every store: a folder, moto, and a real S3 server."""
+"""The same behaviour is tested with every store: a folder, moto, and a real S3 server."""
 
 from pathlib import Path
 
 import pytest
 
-from components.shared.store import Store, open_store
+from components.shared.store.open_store import open_store
+from components.shared.store.store import Store
 
 
 @pytest.fixture(params=["folder", "moto", "s3"])

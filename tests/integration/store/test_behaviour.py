@@ -1,4 +1,4 @@
-"""What a step relies on, whatever holds the bytes."""
+"""The behaviour that steps rely on, in every kind of store."""
 
 import os
 import threading
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from components.shared.errors import ExistsError, NotFoundError
-from components.shared.store import Entry, Store, open_store
+from components.shared.store.open_store import open_store
+from components.shared.store.store import Entry, Store
 from tests.deadlines import SECONDS, joined
 
 BIG = 12 << 20

@@ -1,4 +1,4 @@
-"""What a person is told when a store refuses, is not there, or breaks off."""
+"""The messages when a store refuses a request, is missing, or interrupts a transfer."""
 
 import contextlib
 import errno
@@ -14,16 +14,17 @@ from typing import Any
 
 import pytest
 
-from components.shared import s3_store
 from components.shared.errors import NotFoundError, SettingsError, StoreError
-from components.shared.manifest import find_manifest
-from components.shared.store import Store, open_store
+from components.shared.outputs.library import Library
+from components.shared.store import s3 as s3_store
+from components.shared.store.open_store import open_store
+from components.shared.store.store import Store
 
 SECRET = "this-is-the-secret-key"
 
 
 def refused(action: Callable[[], object]) -> StoreError:
-    """The error of what a store refuses; no secret stands in it or in its causes."""
+    """The error of what a store refuses; neither it nor its causes contain a secret."""
     with pytest.raises(StoreError) as caught:
         action()
     error: BaseException | None = caught.value
@@ -57,7 +58,7 @@ def test_missing_bucket(bucket: str, tmp_path: Path) -> None:
         lambda: store.upload(tmp_path / "file", "key"),
         lambda: store.download("key", tmp_path / "copy"),
         lambda: store.exists("key"),
-        lambda: find_manifest(absent, "collect/0123456789abcdef"),
+        lambda: Library(absent).find("collect/0123456789abcdef"),
     ):
         error = refused(action)
         assert "NoSuchBucket" in error.problem and absent in error.problem and "create the bucket" in error.remedy
@@ -98,7 +99,7 @@ def test_no_credentials(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no credentials" in error.problem and "AWS_ACCESS_KEY_ID" in error.remedy
 
 
-def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_listens_at_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         _point_at(monkeypatch, f"http://127.0.0.1:{taken.getsockname()[1]}")
@@ -108,17 +109,17 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     assert time.monotonic() - began < 45
 
 
-def test_upload_to_a_server_that_hangs_up_is_no_fault_of_the_disk(
+def test_upload_to_a_server_that_closes_the_connection_is_not_a_disk_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A TLS handshake that is cut comes as an error that is also an OSError."""
+    """An interrupted TLS handshake raises an error that is also an OSError."""
     (tmp_path / "file").write_bytes(b"data")
     with _hanging_up() as (port, connections):
         _point_at(monkeypatch, f"https://127.0.0.1:{port}")
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
         error = refused(lambda: open_store("s3://bucket").upload(tmp_path / "file", "key"))
     assert "s3://bucket/key" in error.problem and "AWS_ENDPOINT_URL" in error.remedy
-    assert len(connections) == 3, "as patient as the variable says"
+    assert len(connections) == 3, "as many attempts as the variable sets"
 
 
 @contextlib.contextmanager
@@ -141,13 +142,13 @@ def _hanging_up() -> Iterator[tuple[int, list[object]]]:
     thread.join(5)
 
 
-def test_number_of_attempts_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_number_of_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "many")
     with pytest.raises(SettingsError, match="AWS_MAX_ATTEMPTS='many'"):
         open_store("s3://bucket")
 
 
-def test_endpoint_that_swallows_packets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endpoint_that_drops_packets(monkeypatch: pytest.MonkeyPatch) -> None:
     """A listener whose queue is full does not answer a new connection, like a firewall that drops packets."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -160,7 +161,7 @@ def test_endpoint_that_swallows_packets(monkeypatch: pytest.MonkeyPatch) -> None
         for each in waiting:
             each.close()
     assert "onnect" in error.problem and "AWS_ENDPOINT_URL" in error.remedy
-    # Five tries, and between them waits that double from at most one second.
+    # Five attempts, with pauses between them that double from at most one second.
     assert 5 * 1 <= time.monotonic() - began < 5 * 1 + 15 + 5
 
 
@@ -172,14 +173,14 @@ def test_endpoint_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("endpoint", ["localhost:9000", "not a url", "http://"])
-def test_endpoint_that_is_no_url(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endpoint_that_is_not_a_url(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _point_at(monkeypatch, endpoint)
     with pytest.raises((SettingsError, StoreError)) as caught:
         open_store("s3://bucket").exists("key")
     assert "AWS_ENDPOINT_URL" in caught.value.remedy
 
 
-def test_certificate_authority_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_certificate_authority(monkeypatch: pytest.MonkeyPatch) -> None:
     _point_at(monkeypatch, "https://127.0.0.1:1")
     monkeypatch.setenv("AWS_CA_BUNDLE", "/no/such/ca.crt")
     with pytest.raises((SettingsError, StoreError)) as caught:
@@ -196,12 +197,12 @@ def test_unknown_addressing_style(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("uri", ["s3://", "gs://bucket/prefix", "http://host/path"])
-def test_uri_that_is_no_store(uri: str) -> None:
+def test_uri_that_does_not_name_a_store(uri: str) -> None:
     with pytest.raises(SettingsError, match="store"):
         open_store(uri)
 
 
-def test_download_goes_on_where_it_broke(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_download_is_resumed(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = os.urandom(6 << 20)
     open_store(bucket).write("big", data)
     with BreakingProxy(os.environ["AWS_ENDPOINT_URL"], breaks=3, after=1 << 20) as proxy:
@@ -210,7 +211,7 @@ def test_download_goes_on_where_it_broke(bucket: str, monkeypatch: pytest.Monkey
     assert proxy.broken == 3
 
 
-def test_download_that_always_breaks_is_given_up(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_that_is_always_interrupted_fails(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     open_store(bucket).write("big", os.urandom(6 << 20))
     with BreakingProxy(os.environ["AWS_ENDPOINT_URL"], breaks=1000, after=100_000) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
@@ -218,7 +219,7 @@ def test_download_that_always_breaks_is_given_up(bucket: str, monkeypatch: pytes
 
 
 class TestFolder:
-    """A local folder's own faults."""
+    """Errors of a local folder."""
 
     @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
     def test_full_disk(self, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,12 +232,12 @@ class TestFolder:
         error = refused(lambda: store.write("key", b"after"))
         assert os.strerror(number) in error.problem and "free some space" in error.remedy
         assert store.read("key") == b"before"
-        assert [path.name for path in (tmp_path / "store").iterdir()] == ["key"], "no partial file stays"
+        assert [path.name for path in (tmp_path / "store").iterdir()] == ["key"], "no partial file is left"
 
     def test_really_full_disk(self, tmp_path: Path) -> None:
         """A file system of 256 KiB in a mount namespace of its own."""
         program = (
-            "import sys; from pathlib import Path; from components.shared.store import open_store\n"
+            "import sys; from pathlib import Path; from components.shared.store.open_store import open_store\n"
             "store = open_store(sys.argv[1]); store.write('small', b'kept')\n"
             "Path(sys.argv[2]).write_bytes(bytes(1 << 20))\n"
             "for action in (lambda: store.write('large', bytes(1 << 20)), "
@@ -259,21 +260,21 @@ class TestFolder:
         assert all(line.startswith("StoreError") and "No space left" in line and "df -h" in line for line in refusals)
         assert kept == "b'kept' ['small']"
 
-    def test_folder_that_may_not_be_written(self, tmp_path: Path) -> None:
+    def test_folder_without_write_permission(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"a file")
         error = refused(lambda: open_store(str(tmp_path / "file" / "store")).write("key", b"data"))
         assert "is a file" in error.remedy
         error = refused(lambda: open_store("/proc/1/tutelage").write("key", b"data"))
         assert "/proc/1/tutelage" in error.problem
 
-    def test_folder_is_no_object(self, tmp_path: Path) -> None:
+    def test_folder_is_not_an_object(self, tmp_path: Path) -> None:
         (tmp_path / "folder").mkdir()
         assert "correct the path" in refused(lambda: open_store(str(tmp_path)).read("folder")).remedy
 
     def test_keys_stay_below_the_root(self, tmp_path: Path) -> None:
         store = open_store(str(tmp_path / "store"))
         for key in ("../outside", "a/../../outside", "/etc/passwd"):
-            with pytest.raises(SettingsError, match="leaves the store"):
+            with pytest.raises(SettingsError, match="is outside the store"):
                 store.write(key, b"data")
         assert list(tmp_path.iterdir()) == []
 
@@ -287,7 +288,7 @@ def test_upload_of_nothing_to_s3(bucket: str, tmp_path: Path) -> None:
         open_store(bucket).upload(tmp_path / "not-there", "key")
 
 
-def test_download_into_a_full_place(bucket: str, tmp_path: Path) -> None:
+def test_download_to_a_full_disk(bucket: str, tmp_path: Path) -> None:
     store: Store = open_store(bucket)
     store.write("key", b"data")
     (tmp_path / "file").write_bytes(b"")
@@ -308,7 +309,7 @@ def _connect(address: tuple[str, int]) -> socket.socket:
 
 
 class BreakingProxy:
-    """Passes connections on to a server, and breaks off the first large answers after so many bytes."""
+    """Forwards connections to a server, and breaks the first large responses after so many bytes."""
 
     def __init__(self, endpoint: str, breaks: int, after: int) -> None:
         host, _, port = endpoint.removeprefix("http://").rpartition(":")

@@ -1,4 +1,4 @@
-"""One writer at an address, also when writers are killed, sleep, or come together."""
+"""One writer at an address, also when writers are killed, suspended, or concurrent."""
 
 import subprocess
 import sys
@@ -9,18 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from components.shared import lease
 from components.shared.errors import LeaseError
-from components.shared.output import Output
+from components.shared.outputs.library import Library
+from components.shared.outputs.output import Output
 from components.shared.rows import Rejected
 from components.shared.settings import Settings
-from components.shared.store import Store, open_store
+from components.shared.step import Product
+from components.shared.store import lease
+from components.shared.store.open_store import open_store
+from components.shared.store.store import Store
 from tests.deadlines import SECONDS, ended, joined, next_line
 
 HOLDER = """
 import sys, time
-from components.shared.lease import hold
-from components.shared.store import open_store
+from components.shared.store.lease import hold
+from components.shared.store.open_store import open_store
 with hold(open_store(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
@@ -60,7 +63,7 @@ def test_lease_is_there_only_while_held(store: Store) -> None:
     assert names(store) == []
     with pytest.raises(ZeroDivisionError), lease.hold(store):
         _ = 1 / 0
-    assert names(store) == [], "a failed writer lets go"
+    assert names(store) == [], "a failed writer releases it"
 
 
 def test_second_writer_is_refused(store: Store, holder: subprocess.Popen[str]) -> None:
@@ -69,9 +72,9 @@ def test_second_writer_is_refused(store: Store, holder: subprocess.Popen[str]) -
     assert f"process {holder.pid}" in caught.value.problem and "wait" in caught.value.remedy
 
 
-def test_killed_holder_is_followed_at_once(store: Store, holder: subprocess.Popen[str]) -> None:
+def test_lease_of_a_killed_holder_is_taken_over_at_once(store: Store, holder: subprocess.Popen[str]) -> None:
     holder.kill()
-    # Not waited for: a killed process whose parent does not look after it stays in the table as a zombie.
+    # Not waited for: a killed process whose parent does not reap it stays in the process table as a zombie.
     deadline = time.monotonic() + 10
     while lease.start_of(holder.pid) != -1 and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -83,7 +86,7 @@ def test_killed_holder_is_followed_at_once(store: Store, holder: subprocess.Pope
     assert names(store) == []
 
 
-def test_of_many_takers_one_wins(root: str, holder: subprocess.Popen[str]) -> None:
+def test_one_of_many_writers_takes_over(root: str, holder: subprocess.Popen[str]) -> None:
     holder.kill()
     ended(holder)
     together, most, failed, gate, lock = 0, 0, [], threading.Barrier(6), threading.Lock()
@@ -110,7 +113,7 @@ def test_of_many_takers_one_wins(root: str, holder: subprocess.Popen[str]) -> No
     assert names(open_store(root)) == []
 
 
-def test_late_taker_does_not_remove_a_fresh_lease(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_takeover_does_not_remove_a_fresh_lease(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both see the dead lease; the second goes on only after the first has taken over."""
     dead = foreign("dead", age=1000)
     put(store, foreign("winner"))
@@ -131,7 +134,7 @@ def _first_sees(dead: lease.Lease, then: object) -> object:
     return look
 
 
-def test_taker_that_was_killed_while_taking_over(store: Store) -> None:
+def test_writer_killed_during_a_takeover(store: Store) -> None:
     put(store, foreign("dead", age=1000))
     put(store, foreign("dead-taker", age=1000), f"{lease.LEASE}.after-dead")
     with lease.hold(store) as held:
@@ -140,13 +143,13 @@ def test_taker_that_was_killed_while_taking_over(store: Store) -> None:
     assert names(store) == []
 
 
-def test_lapsed_holder_of_another_machine(store: Store) -> None:
+def test_expired_lease_of_another_machine(store: Store) -> None:
     put(store, foreign(age=lease.LEASE_SECONDS + 1))
     with lease.hold(store) as held:
         held.require()
 
 
-def test_silent_holder_of_another_machine_is_watched_until_it_lapses(
+def test_silent_holder_of_another_machine_is_watched_until_its_lease_expires(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A retried pod comes back under another name within the lease's time: it waits instead of failing."""
@@ -178,16 +181,16 @@ def test_renewal_keeps_a_long_writer(store: Store, monkeypatch: pytest.MonkeyPat
             time.sleep(0.02)
 
 
-def test_writer_that_slept_past_its_lease_finishes_nothing(
+def test_writer_suspended_past_its_lease_completes_nothing(
     root: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
-    output = Output(root, "step", 1, Settings(), {})
+    output = Output(Library(root), Product("step", 1, Rejected.content), Settings(), {})
     with pytest.raises(LeaseError, match="taken over"), output.writing():
         output.write_rows("rows/00000", [Rejected(source="s", line=1, reason="r")])
         put(output.store, foreign("taker"))
         time.sleep(0.3)
-        output.finish(Rejected.content)
+        output.finish()
     assert output.manifest() is None
     assert lease.Lease.model_validate_json(output.store.read(lease.LEASE)).token == "taker", "not ours to remove"
 
@@ -199,7 +202,7 @@ def test_unreadable_lease_does_not_block(store: Store) -> None:
 
 
 def test_put_that_was_sent_twice_is_ours(store: Store) -> None:
-    """The answer to a conditional put is lost, the client sends it again, and finds what it put itself."""
+    """The response to a conditional put is lost; the client repeats it and finds its own object."""
     mine = foreign("mine")
     put(store, mine)
     assert lease._claim(store, lease.LEASE, mine) is None

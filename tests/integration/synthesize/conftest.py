@@ -19,10 +19,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from components.shared.manifest import Manifest
-from components.shared.output import Output, RowWriter
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
+from components.shared.outputs.output import Output, RowWriter
 from components.shared.rows import Labelled
 from components.shared.settings import Settings
+from components.shared.step import Product
 from tests.tiny_model import save_tiny_model
 
 Behaviour = Callable[[int, dict[str, Any]], web.StreamResponse | str | None]
@@ -141,7 +143,7 @@ class Made(Settings):
 
 
 def write_instructions(root: Path, count: int) -> Manifest:
-    output = Output(str(root), "curate", 1, Made(rows=count), {})
+    output = Output(Library(str(root)), Product("curate", 1, "labelled/1"), Made(rows=count), {})
     writer = RowWriter(output, rows_per_shard=30)
     for number in range(count):
         writer.add(
@@ -157,7 +159,7 @@ def write_instructions(root: Path, count: int) -> Manifest:
             )
         )
     writer.close()
-    return output.finish("labelled/1")
+    return output.finish()
 
 
 @pytest.fixture
@@ -186,7 +188,7 @@ def start_ray(folder: str) -> "tuple[subprocess.Popen[bytes], str]":
 @pytest.fixture(scope="session")
 def ray_address() -> Iterator[str]:
     """A Ray for the whole session. It gives itself 30 s to start, so a busy machine gets a second try."""
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # a short path: Ray's sockets lie below it
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # a short path, since Ray's sockets are below it
     process, address = start_ray(folder)
     if not address:
         process, address = start_ray(folder)

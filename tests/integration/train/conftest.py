@@ -1,4 +1,4 @@
-"""A random tiny Llama with a byte-level tokenizer, and a select output with rows for both methods."""
+"""A random tiny Llama with a byte-level tokenizer, and a select output with rows for all methods."""
 
 import json
 import random
@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
-from components.shared.manifest import Manifest
-from components.shared.output import Output, RowWriter
-from components.shared.rows import KtoRow, Message, Scores, SftRow
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
+from components.shared.outputs.output import Output, RowWriter
+from components.shared.rows import KtoRow, Message, Pair, Scores, SftRow
 from components.shared.settings import Settings
+from components.shared.step import Product
+from components.train.methods.registry import parse_train_settings
 from components.train.settings import TrainSettings
 from components.train.train import train_model
 
@@ -25,7 +28,7 @@ ROWS = 96
 
 
 class SelectSettings(Settings):
-    """Settings of the step whose output is made up here."""
+    """Settings of a made-up select step."""
 
     seed: int = 1
 
@@ -76,25 +79,26 @@ class Bench:
         return Bench(root, write_selected(root), self.student)
 
     def settings(self, **values: Any) -> TrainSettings:
-        """Settings for two gloo ranks; what is given comes on top."""
+        """Settings for two gloo ranks; `values` override them."""
         return make_settings(**values)
 
     def train(self, start: str = "", root: str = "", **values: Any) -> Manifest:
         """Run the step."""
         settings = make_settings(**values)
         return train_model(
-            root or self.root, f"train-{settings.method}", settings, self.selected, start or str(self.student)
+            Library(root or self.root), f"train-{settings.method}", settings, self.selected, start or str(self.student)
         )
 
     def losses(self, manifest: Manifest, root: str = "") -> list[dict[str, Any]]:
-        """The record of every step without the seconds, which no two runs share."""
-        records = json.loads((Path(root or self.root) / manifest.address / "losses.json").read_text())
-        return [{name: value for name, value in record.items() if name != "seconds"} for record in records]
+        """The record of every step without its times, which no two runs share."""
+        lines = (Path(root or self.root) / manifest.address / "losses.jsonl").read_text().splitlines()
+        times = {"seconds", "tokens_per_second"}
+        return [{name: value for name, value in json.loads(line).items() if name not in times} for line in lines]
 
 
 @pytest.fixture
 def bench(tmp_path: Path, student: Path) -> Bench:
-    """96 demonstrations, and as many rows of which every third is undesirable."""
+    """96 demonstrations, as many rows of which every third is undesirable, and as many pairs."""
     root = str(tmp_path / "store")
     return Bench(root, write_selected(root), student)
 
@@ -102,8 +106,8 @@ def bench(tmp_path: Path, student: Path) -> Bench:
 def write_selected(root: str) -> Manifest:
     """Write the select output into a store."""
     draw = random.Random(3)
-    output = Output(root, "select", 1, SelectSettings(), {})
-    sft, kto = RowWriter(output, "sft"), RowWriter(output, "kto")
+    output = Output(Library(root), Product("select", 1, "select/1"), SelectSettings(), {})
+    sft, kto, pairs = (RowWriter(output, part) for part in ("sft", "kto", "pairs"))
     for number in range(ROWS):
         word = " ".join(draw.choices(WORDS, k=draw.randint(1, 4)))
         prompt = (Message(role="user", content=f"Repeat: {word}"),)
@@ -112,22 +116,32 @@ def write_selected(root: str) -> Manifest:
         answer = word if good else word[::-1]
         origin = "teacher" if good else "student"
         kto.add(KtoRow(id=str(number), prompt=prompt, completion=answer, label=good, origin=origin, scores=Scores()))
-    sft.close()
-    kto.close()
-    return output.finish("select/1")
+        pairs.add(pair(str(number), prompt, word))
+    for writer in (sft, kto, pairs):
+        writer.close()
+    return output.finish()
+
+
+def pair(number: str, prompt: tuple[Message, ...], word: str) -> Pair:
+    """The word rather than the word backwards."""
+    scores = {"chosen_scores": Scores(total=1.0), "rejected_scores": Scores(), "margin": 1.0}
+    origins = {"chosen_origin": "teacher", "rejected_origin": "student"}
+    return Pair.model_validate(
+        {"id": number, "prompt": prompt, "chosen": word, "rejected": word[::-1], **origins, **scores}
+    )
 
 
 def make_settings(**values: Any) -> TrainSettings:
-    """Settings for two gloo ranks; `values` come on top."""
+    """Settings for two gloo ranks; `values` override them."""
     common = {
         "precision": "fp32",
         "learning_rate": 2e-3,
         "epochs": 1,
         "global_batch": 8,
-        "cutoff": 128,
-        "kto": {"kl_batch": 8},
+        "max_length": 128,
         "gradient_checkpointing": False,
         "checkpoint_steps": 0,
         "launch": {"processes_per_node": 2},
     }
-    return TrainSettings.model_validate(common | values)
+    own: dict[str, Any] = {"kto": {"kl_batch": 8}} if values.get("method") == "kto" else {}
+    return parse_train_settings(common | own | values)

@@ -1,8 +1,8 @@
-"""A training that is killed with -9 continues from its newest whole checkpoint, on other machines and ranks too.
+"""A training that is killed with -9 continues from its newest complete checkpoint, on other machines and ranks too.
 
 On the same number of ranks its losses are those of a run that was not killed, bit for bit. On another number they
-differ as those of a whole run on that number would: sums are rounded in another order (some 1e-7 at first, and the
-difference grows with the steps), which a relative tolerance of 1e-3 lets pass and a wrong state does not.
+differ as those of an uninterrupted run on that number would: sums are rounded in another order (some 1e-7 at first,
+and the difference grows with the steps), which a relative tolerance of 1e-3 allows, unlike a wrong state.
 """
 
 import contextlib
@@ -19,12 +19,13 @@ from typing import Any
 
 import pytest
 
+from components.launch.hand_back import hand_over
+from components.launch.here.local import environment_of
 from components.launch.job import Job
-from components.launch.local import environment_of
 from components.shared.errors import JobError
-from components.shared.folder_store import FolderStore
-from components.shared.manifest import Manifest
-from components.train.checkpoint import whole_steps
+from components.shared.outputs.manifest import Manifest
+from components.shared.store.folder import FolderStore
+from components.train.checkpoints.checkpoint import complete_steps
 from components.train.settings import TrainSettings
 from tests.conftest import free_port
 from tests.deadlines import rest_of
@@ -36,11 +37,12 @@ OTHER_RANKS = 1e-5
 REPOSITORY = Path(__file__).parents[3]
 STEP = """
 import json, sys
-from components.shared.manifest import Manifest
-from components.train.settings import TrainSettings
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
+from components.train.methods.registry import parse_train_settings
 from components.train.train import train_model
 root, settings, dataset, start = json.loads(sys.argv[1])
-train_model(root, "train-it", TrainSettings.model_validate(settings), Manifest.model_validate(dataset), start)
+train_model(Library(root), "train-it", parse_train_settings(settings), Manifest.model_validate(dataset), start)
 """
 COMMON = {"epochs": 10, "checkpoint_steps": 20, "weight_decay": 0.1}
 
@@ -51,32 +53,32 @@ def on(nodes: int, processes: int) -> dict[str, int]:
 
 
 def start_step(root: str, settings: TrainSettings, dataset: Manifest, student: Path) -> "subprocess.Popen[str]":
-    """The step in a process group of its own, as a person starts it."""
+    """The step in a process group of its own, as a user starts it."""
     given = [root, settings.model_dump(mode="json"), dataset.model_dump(mode="json"), str(student)]
     arguments = [sys.executable, "-c", STEP, json.dumps(given)]
     return subprocess.Popen(arguments, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def wait_for_two_checkpoints(root: str, is_running: Callable[[], bool]) -> FolderStore:
-    """Wait until two checkpoints are whole; returns the store at the output's address."""
+    """Wait until two checkpoints are complete; returns the store at the output's address."""
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline and is_running():
         for folder in Path(root, "train").glob("*"):
-            if len(whole_steps(FolderStore(folder))) > 1:
+            if len(complete_steps(FolderStore(folder))) > 1:
                 return FolderStore(folder)
         time.sleep(0.01)
-    raise AssertionError("no checkpoint came")
+    raise AssertionError("no checkpoint was complete in time")
 
 
 def kill_after_two_checkpoints(root: str, running: "subprocess.Popen[str]") -> FolderStore:
-    """Kill the step's whole group once two checkpoints are whole; returns the store at the output's address."""
+    """Kill the step's process group once two checkpoints are complete; returns the store at the output's address."""
     try:
         store = wait_for_two_checkpoints(root, lambda: running.poll() is None)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)
-        _, told = rest_of(running)
-        print(told)
+        _, log = rest_of(running)
+        print(log)
     wait_for_ranks(store.uri)
     return store
 
@@ -97,26 +99,26 @@ def _command(path: Path) -> bytes:
 
 
 def killed(bench: Any, root: str, **chosen: Any) -> int:
-    """Kill a training into a copy of the bench's store; returns the step of its newest whole checkpoint."""
+    """Kill a training into a copy of the bench's store; returns the step of its newest complete checkpoint."""
     shutil.copytree(bench.root, root)
     running = start_step(root, bench.settings(**chosen), bench.selected, bench.student)
-    newest = whole_steps(kill_after_two_checkpoints(root, running))[0]
+    newest = complete_steps(kill_after_two_checkpoints(root, running))[0]
     assert newest < STEPS, "it was killed too late to show anything"
     return newest
 
 
 def assert_continues(
-    bench: Any, whole: Manifest, root: str, newest: int, capfd: pytest.CaptureFixture[str], **chosen: Any
+    bench: Any, uninterrupted: Manifest, root: str, newest: int, capfd: pytest.CaptureFixture[str], **chosen: Any
 ) -> Manifest:
-    """Resume at `root` and compare every loss with the whole run's: equal on as many ranks, else nearly."""
+    """Resume at `root` and compare every loss with the uninterrupted run's: equal on as many ranks, else nearly."""
     capfd.readouterr()
     resumed = bench.train(**chosen, root=root)
     assert f"continuing from the checkpoint of step {newest}" in capfd.readouterr().err
-    before, after = bench.losses(whole), bench.losses(resumed, root)
+    before, after = bench.losses(uninterrupted), bench.losses(resumed, root)
     assert [record["step"] for record in after] == list(range(1, STEPS + 1))
-    if resumed.counts["ranks"] == whole.counts["ranks"]:
+    if resumed.counts["ranks"] == uninterrupted.counts["ranks"]:
         assert after == before
-        assert resumed.shard("model/model.safetensors").sha256 == whole.shard("model/model.safetensors").sha256
+        assert resumed.shard("model/model.safetensors").digest == uninterrupted.shard("model/model.safetensors").digest
     else:
         for name in ("rows", "tokens", "learning_rate"):
             assert [record[name] for record in after] == [record[name] for record in before]
@@ -124,7 +126,7 @@ def assert_continues(
         worst = max(abs(r["loss"] / loss - 1) for r, loss in zip(after, losses, strict=True))
         print(f"worst relative difference {worst:.2e}")
         assert [record["loss"] for record in after] == pytest.approx(losses, rel=OTHER_RANKS)
-    assert whole_steps(FolderStore(Path(root, resumed.address))) == []
+    assert complete_steps(FolderStore(Path(root, resumed.address))) == []
     return resumed
 
 
@@ -135,17 +137,24 @@ def test_all_weights_on_two_ranks_continue_on_two_and_on_one(
     two, one = str(tmp_path / "two"), str(tmp_path / "one")
     newest = killed(bench, two, **chosen)
     shutil.copytree(two, one)
-    whole = bench.train(**chosen)
-    assert_continues(bench, whole, two, newest, capfd, **chosen)
-    assert_continues(bench, whole, one, newest, capfd, **chosen, launch=on(1, 1))
+    uninterrupted = bench.train(**chosen)
+    assert_continues(bench, uninterrupted, two, newest, capfd, **chosen)
+    assert_continues(bench, uninterrupted, one, newest, capfd, **chosen, launch=on(1, 1))
 
 
-def test_adapters_on_one_rank_continue_on_two(bench: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    chosen = COMMON | {"method": "sft", "deepspeed": {"stage": 3}, "lora": {"rank": 4}}
-    root = str(tmp_path / "killed")
-    newest = killed(bench, root, **chosen, launch=on(1, 1))
-    whole = bench.train(**chosen, launch=on(1, 1))
-    assert_continues(bench, whole, root, newest, capfd, **chosen, launch=on(1, 2))
+def test_adapters_on_one_rank_continue_on_one_and_on_two(
+    bench: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The reference is the start without the adapter, so its log-probs are the same before and after."""
+    chosen = COMMON | {"method": "dpo", "deepspeed": {"stage": 3}, "lora": {"rank": 4}, "dpo": {"rpo_alpha": 0.5}}
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    newest = killed(bench, one, **chosen, launch=on(1, 1))
+    (record,) = Path(one, "train").glob("*/losses.jsonl")
+    assert json.loads(record.read_text().splitlines()[0])["step"] == 1, "the record is there before the end"
+    shutil.copytree(one, two)
+    uninterrupted = bench.train(**chosen, launch=on(1, 1))
+    assert_continues(bench, uninterrupted, one, newest, capfd, **chosen, launch=on(1, 1))
+    assert_continues(bench, uninterrupted, two, newest, capfd, **chosen, launch=on(1, 2))
 
 
 class TwoMachines:
@@ -155,7 +164,7 @@ class TwoMachines:
         self.folder, self.kill_at = folder, kill_at
 
     def __call__(self, job: Job) -> None:
-        """Run the job to its end, or kill it once two checkpoints are whole."""
+        """Run the job to its end, or kill it once two checkpoints are complete."""
         port = free_port()
         with contextlib.ExitStack() as stack:
             nodes = [stack.enter_context(self._node(job, port, node)) for node in range(job.launch.nodes)]
@@ -169,7 +178,7 @@ class TwoMachines:
     @contextlib.contextmanager
     def _node(self, job: Job, port: int, node: int) -> Iterator["subprocess.Popen[bytes]"]:
         place = ["--nnodes=2", f"--node-rank={node}", "--master-addr=127.0.0.1", f"--master-port={port}"]
-        command = [sys.executable, "-m", "components.launch.torchrun", "--preload", *place]
+        command = [sys.executable, "-m", "components.launch.here.torchrun", "--preload", *place]
         command += ["--nproc-per-node=1", "--local-addr=127.0.0.1", "-m", job.module, *job.arguments]
         environment = environment_of(job) | {"TUTELAGE_CACHE": str(self.folder / f"node{node}")}
         with subprocess.Popen(command, cwd=REPOSITORY, env=environment, start_new_session=True) as process:
@@ -188,17 +197,17 @@ def test_two_machines_continue_as_two_as_one_and_as_one_rank(
     roots = [str(tmp_path / name) for name in ("machines", "ranks", "one")]
     shutil.copytree(bench.root, roots[0])
     with monkeypatch.context() as patch:
-        patch.setattr("components.train.train.run_job", TwoMachines(tmp_path / "first", kill_at=roots[0]))
+        patch.setattr(hand_over, "run_job", TwoMachines(tmp_path / "first", kill_at=roots[0]))
         with pytest.raises(JobError, match="killed"):
             bench.train(**chosen, root=roots[0], launch=on(2, 1))
     address = next(Path(roots[0], "train").iterdir())
     wait_for_ranks(str(address))
-    newest = whole_steps(FolderStore(address))[0]
+    newest = complete_steps(FolderStore(address))[0]
     for root in roots[1:]:
         shutil.copytree(roots[0], root)
-    whole = bench.train(**chosen)
+    uninterrupted = bench.train(**chosen)
     with monkeypatch.context() as patch:
-        patch.setattr("components.train.train.run_job", TwoMachines(tmp_path / "second"))
-        assert_continues(bench, whole, roots[0], newest, capfd, **chosen, launch=on(2, 1))
-    assert_continues(bench, whole, roots[1], newest, capfd, **chosen, launch=on(1, 2))
-    assert_continues(bench, whole, roots[2], newest, capfd, **chosen, launch=on(1, 1))
+        patch.setattr(hand_over, "run_job", TwoMachines(tmp_path / "second"))
+        assert_continues(bench, uninterrupted, roots[0], newest, capfd, **chosen, launch=on(2, 1))
+    assert_continues(bench, uninterrupted, roots[1], newest, capfd, **chosen, launch=on(1, 2))
+    assert_continues(bench, uninterrupted, roots[2], newest, capfd, **chosen, launch=on(1, 1))

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from components.models.load_weights import load_causal_model
-from components.shared.errors import JobError
+from components.models.stored.load_weights import load_causal_model
+from components.shared.errors import ModelError
 from tests.edit_model import adding, edit_weights, read_weights, split_weights
 from tests.tiny_architectures import save_architecture
 from tests.tiny_model import save_tiny_model
@@ -55,8 +55,8 @@ def test_a_vision_language_model_keeps_its_tower(bench: Any, tmp_path: Path) -> 
     assert (logits(folder) - logits(start)).abs().max() < 0.02
 
 
-def test_zero_3_refuses_tensors_that_the_model_has_not(bench: Any, tmp_path: Path) -> None:
+def test_zero_3_refuses_tensors_that_the_model_lacks(bench: Any, tmp_path: Path) -> None:
     start = edit_weights(save_tiny_model(tmp_path / "start"), adding(model__norm__bias=torch.ones(32)))
-    with pytest.raises(JobError) as raised:
+    with pytest.raises(ModelError) as raised:
         bench.train(str(start), deepspeed={"stage": 3})
     assert "1 tensors are not part of the model: model.norm.bias" in raised.value.problem

@@ -1,4 +1,4 @@
-"""A start on the hub is judged before a job: by its small files and the headers of its weights, which stay there.
+"""A start on the hub is checked before a job: by its small files and the headers of its weights, nothing more.
 
 The hub is a stand-in on this machine; its client is the real one.
 """
@@ -19,9 +19,9 @@ PROGRAM = """
 import sys
 from components.shared.errors import TutelageError
 from components.train.check_start import check_start
-from components.train.settings import TrainSettings
+from components.train.methods.sft import SftSettings
 try:
-    check_start("owner/name", TrainSettings(precision="fp32", cutoff=64), "train-sft")
+    check_start("owner/name", SftSettings(precision="fp32", max_length=64), "train-sft")
 except TutelageError as error:
     sys.exit(str(error))
 """
@@ -33,7 +33,7 @@ def start(tmp_path: Path) -> Path:
 
 
 def judge(endpoint: str) -> subprocess.CompletedProcess[str]:
-    """Judge the start in a process of its own: the client reads its endpoint when it is imported."""
+    """Check the start in a separate process: the client reads its endpoint when it is imported."""
     environment = {key: value for key, value in os.environ.items() if key != "HF_HUB_OFFLINE"}
     environment |= {"HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_XET": "1"}
     root = Path(__file__).parents[3]
@@ -43,7 +43,7 @@ def judge(endpoint: str) -> subprocess.CompletedProcess[str]:
 
 
 def judged(folder: Path) -> tuple[subprocess.CompletedProcess[str], dict[str, str]]:
-    """What is said of a folder's files on the hub, and the ranges that were fetched of each file."""
+    """The result of checking a folder's files on the hub, and the ranges that were fetched of each file."""
     with serve_hub("models", {path.name: path.read_bytes() for path in folder.iterdir()}) as hub:
         return judge(hub.endpoint), dict(hub.fetched)
 
@@ -67,7 +67,7 @@ def test_a_quantised_start_is_refused(start: Path) -> None:
     assert ended.returncode == 1 and "fp8" in ended.stderr and "dequantise" in ended.stderr, ended.stderr
 
 
-def test_a_hub_out_of_reach_is_logged_and_the_job_judges() -> None:
+def test_an_unreachable_hub_is_logged_and_the_check_is_left_to_the_job() -> None:
     ended = judge("http://127.0.0.1:1")
     assert ended.returncode == 0
     assert "owner/name: judged once a job has its files, since the hub cannot be asked from here" in ended.stderr

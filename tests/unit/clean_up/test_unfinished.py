@@ -1,4 +1,4 @@
-"""What a clean-up of a store finds unfinished, what it deletes, and whom it leaves alone."""
+"""What a clean-up of a store finds unfinished, what it deletes, and what it leaves alone."""
 
 import os
 import re
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from components.clean_up import unfinished
-from components.shared import lease
 from components.shared.errors import LeaseError
-from components.shared.store import open_store
+from components.shared.store import lease
+from components.shared.store.open_store import open_store
 
 ROOT = Path(__file__).parents[3]
 KEY, OTHER = "0123456789abcdef", "fedcba9876543210"
@@ -39,27 +39,32 @@ def run(root: Path, *options: str) -> int:
     return unfinished.main([str(root), *options])
 
 
-def test_steps_are_those_that_have_addresses() -> None:
+def test_every_kind_of_output_is_looked_at() -> None:
     sources = "\n".join(path.read_text() for path in (ROOT / "components").rglob("*.py"))
-    named = set(re.findall(r'^(?:[A-Z]+_)?STEP(?:, VERSION)? = "([a-z-]+)"', sources, re.MULTILINE))
-    assert named - {"clean-up"} == set(unfinished.STEPS)
+    made = set(re.findall(r'Product\(\s*"([a-z-]+)"', sources)) - {"models"}  # promoted models are kept
+    assert made == set(unfinished.PLACES)
 
 
 def test_only_old_addresses_without_manifest_and_holder_are_found(tmp_path: Path) -> None:
     put(tmp_path, f"train/{KEY}/rows/00000.jsonl.gz", data=b"12345")
     put(tmp_path, f"train/{KEY}/more.bin", OLD - 100)
     put(tmp_path, f"collect/{KEY}/rows.gz")
-    put(tmp_path, f"collect/{KEY}/manifest.json")  # whole
+    put(tmp_path, f"collect/{KEY}/manifest.json")  # complete
     put(tmp_path, f"curate/{KEY}/old.gz")
-    put(tmp_path, f"curate/{KEY}/new.gz", LIMIT + 60)  # somebody works there
+    put(tmp_path, f"curate/{KEY}/new.gz", LIMIT + 60)  # has a writer
     put(tmp_path, f"merge/{KEY}/rows.gz")
-    put_lease(tmp_path, f"merge/{KEY}", time.time())  # somebody holds it
+    put_lease(tmp_path, f"merge/{KEY}", time.time())  # is leased
     (found,) = unfinished.find_unfinished(str(tmp_path), LIMIT)
     assert (found.address, found.objects, found.bytes) == (f"train/{KEY}", 2, 9)
     assert found.newest == pytest.approx(OLD, abs=1)
 
 
-def test_a_manifest_deeper_down_makes_no_address_whole(tmp_path: Path) -> None:
+def test_intermediate_outputs_of_a_step_are_found_too(tmp_path: Path) -> None:
+    put(tmp_path, f"curate-labels/{KEY}/rows/00000.jsonl.gz")
+    assert [found.address for found in unfinished.find_unfinished(str(tmp_path), LIMIT)] == [f"curate-labels/{KEY}"]
+
+
+def test_a_manifest_deeper_down_does_not_complete_an_address(tmp_path: Path) -> None:
     put(tmp_path, f"train/{KEY}/model/manifest.json")
     assert [found.address for found in unfinished.find_unfinished(str(tmp_path), LIMIT)] == [f"train/{KEY}"]
 
@@ -72,7 +77,7 @@ def test_nothing_but_addresses_is_touched(tmp_path: Path) -> None:
     assert files(tmp_path) == sorted(foreign)
 
 
-def test_by_default_it_only_says_what_it_would_delete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_by_default_it_only_reports_what_it_would_delete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put(tmp_path, f"select/{KEY}/rows.gz", data=b"x" * 2048)
     before = files(tmp_path)
     assert run(tmp_path) == 0
@@ -118,7 +123,7 @@ def test_who_finished_or_holds_it_in_the_meantime_keeps_it(tmp_path: Path) -> No
 def test_a_writer_that_wakes_up_during_the_deletion_finds_that_it_lost_the_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A holder that slept: its lease lapsed, and the deletion takes it over."""
+    """A holder that was suspended: its lease expired, and the deletion takes it over."""
     store = open_store(str(tmp_path)).at(f"train/{KEY}")
     sleeper = lease.Lease(token="sleeper", host="another/machine", process=1, renewed=OLD)
     put(tmp_path, f"train/{KEY}/lease.json", OLD, sleeper.model_dump_json().encode())
@@ -138,7 +143,9 @@ def test_a_writer_that_wakes_up_during_the_deletion_finds_that_it_lost_the_addre
         lease.Held(store, sleeper).require()
 
 
-def test_what_says_that_a_part_is_whole_goes_before_the_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_marker_of_a_complete_part_is_deleted_before_the_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(tmp_path, f"train/{KEY}/checkpoints/1/weights.bin", OLD)
     put(tmp_path, f"train/{KEY}/checkpoints/1/part-0.json", OLD)
     put(tmp_path, f"train/{KEY}/checkpoints/2/weights.bin", OLD + 100)
@@ -151,7 +158,7 @@ def test_what_says_that_a_part_is_whole_goes_before_the_part(tmp_path: Path, mon
 
 
 @pytest.mark.parametrize(("options", "said"), [(("--older-than-days=0.5",), "1 or more"), (("--days=9",), "--days=9")])
-def test_wrong_options_say_the_rule(
+def test_wrong_options_name_the_rule(
     tmp_path: Path, options: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -159,6 +166,6 @@ def test_wrong_options_say_the_rule(
     assert ended.value.code == 2 and said in capsys.readouterr().err
 
 
-def test_a_store_that_is_no_store_ends_with_a_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_store_ends_with_a_remedy(capsys: pytest.CaptureFixture[str]) -> None:
     assert unfinished.main(["gs://bucket"]) == 2
     assert "s3://BUCKET/PREFIX" in capsys.readouterr().err

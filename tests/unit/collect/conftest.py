@@ -1,19 +1,19 @@
-"""Files of a source, made from bytes."""
+"""Fixtures: files of a source."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from components.collect.files import DataFile
-from components.shared.store import open_store
+from components.collect.files.data_file import DataFile
+from components.shared.store.open_store import open_store
 
 MakeFile = Callable[[str, bytes], DataFile]
 
 
 @pytest.fixture
 def make_file(tmp_path: Path) -> MakeFile:
-    """Write bytes under a name and give them as a source's file."""
+    """Write bytes to a file of a source."""
 
     def make(name: str, data: bytes) -> DataFile:
         (tmp_path / name).write_bytes(data)

@@ -8,10 +8,10 @@ import pyarrow
 import pytest
 from pyarrow import feather
 
+from components.collect.files.records import Broken, Record
 from components.collect.formats.registry import format_of
-from components.collect.open_source import open_source
-from components.collect.records import Broken, Record
-from components.collect.settings import Source
+from components.collect.source_settings import Source
+from components.collect.sources.open_source import open_source
 from components.shared.errors import InputError
 
 ROWS = [{"prompt": f"问 {number}", "completion": [{"role": "assistant", "content": "x"}]} for number in range(700)]
@@ -45,14 +45,14 @@ def test_feather(tmp_path: Path, make_file: Any) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"not arrow at all", b"ARROW1\0\0cut"])
-def test_what_is_no_arrow_file(data: bytes, make_file: Any) -> None:
+def test_file_that_is_not_arrow(data: bytes, make_file: Any) -> None:
     known = format_of("rows.arrow")
     assert known is not None
     with pytest.raises(InputError, match=r"rows\.arrow cannot be read as Arrow after 0 rows"):
         list(known.read(make_file("rows.arrow", data), 1000))
 
 
-def test_pointer_in_place_of_a_file(make_file: Any) -> None:
+def test_git_lfs_pointer(make_file: Any) -> None:
     for name in ("rows.arrow", "rows.parquet"):
         known = format_of(name)
         assert known is not None
@@ -60,7 +60,7 @@ def test_pointer_in_place_of_a_file(make_file: Any) -> None:
             list(known.read(make_file(name, b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n"), 1000))
 
 
-def test_text_that_is_no_utf8_costs_only_its_row(make_file: Any, tmp_path: Path) -> None:
+def test_invalid_utf8_rejects_only_its_row(make_file: Any, tmp_path: Path) -> None:
     binary = pyarrow.array([b"good", b"\xff\xfe", b"good"], pyarrow.binary())
     table = pyarrow.table({"q": pyarrow.Array.from_buffers(pyarrow.string(), 3, binary.buffers())})
     with pyarrow.OSFile(str(tmp_path / "rows.arrow"), "wb") as file, pyarrow.ipc.new_stream(file, table.schema) as out:

@@ -1,4 +1,4 @@
-"""Of a folder the wanted split is read, nothing of another one, and no file goes unseen."""
+"""Only the wanted split of a folder is read, and every unread file is listed."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from components.collect.choose_files import Chosen, Wanted, choose_files
-from components.collect.data_card import matches, read_card
+from components.collect.files.choose_files import Chosen, Wanted, choose_files
+from components.collect.files.data_card import matches, read_card
+from components.collect.files.splits import split_of
 from components.collect.formats.registry import format_of
-from components.collect.splits import split_of
 from components.shared.errors import InputError
 
 
@@ -81,7 +81,7 @@ def test_clone_without_configurations(tmp_path: Path) -> None:
     assert names(choose(tmp_path, "val")) == names(choose(tmp_path, "validation")) == [CLONE[5]]
 
 
-def test_split_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_split(tmp_path: Path) -> None:
     root = folder(tmp_path, ["data/train_sft-00000-of-00001.parquet", "data/test_sft-00000-of-00001.parquet"])
     with pytest.raises(InputError, match=r"source 'mine': .* has no split 'train'") as caught:
         choose(root)
@@ -91,10 +91,10 @@ def test_split_that_is_not_there(tmp_path: Path) -> None:
         choose(folder(tmp_path / "plain", ["a.jsonl"]), "test")
 
 
-def test_only_a_test_set_is_not_trained_on(tmp_path: Path) -> None:
+def test_a_folder_with_only_a_test_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no split 'train'"):
         choose(folder(tmp_path, ["test.jsonl"]))
-    assert names(choose(tmp_path / "test.jsonl")) == ["test.jsonl"], "a file that is named is what is wanted"
+    assert names(choose(tmp_path / "test.jsonl")) == ["test.jsonl"], "a named file is read whatever its split"
 
 
 def test_files_without_a_split_belong_to_training(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_configurations_of_the_readme(tmp_path: Path) -> None:
     chosen = choose(root, subset="main")
     assert names(chosen) == ["main/train-0.parquet"]
     assert chosen.unread["main/test-0.parquet"] == "split test"
-    assert chosen.unread["main/more.parquet"] == "no part of configuration main"
+    assert chosen.unread["main/more.parquet"] == "not in configuration main"
     assert names(choose(root, subset="socratic")) == ["socratic/a/b.parquet"]
     with pytest.raises(InputError, match="no configuration 'absent'"):
         choose(root, subset="absent")
@@ -218,7 +218,7 @@ def test_files_with_rows_that_cannot_be_read_are_refused_by_name(name: str, tmp_
 
 
 @pytest.mark.parametrize("name", ["b.jsonl.zst", "b.csv.bz2", "b.json.xz", "b.tsv.zstd", "b.parquet", "b.ndjson.GZ"])
-def test_packed_files_are_read(name: str, tmp_path: Path) -> None:
+def test_compressed_files_are_read(name: str, tmp_path: Path) -> None:
     assert names(choose(folder(tmp_path, ["a.jsonl", name]))) == ["a.jsonl", name]
 
 
@@ -232,27 +232,27 @@ def test_other_files_are_listed(tmp_path: Path) -> None:
         ".git/x.csv": "hidden",
         "_old.jsonl": "hidden",
         "dataset_infos.json": "describes the data",
-        "notes.txt": "no known format",
+        "notes.txt": "unknown format",
     }
 
 
-def test_named_format_takes_files_of_other_names_where_none_has_its_own(tmp_path: Path) -> None:
+def test_named_format_reads_files_with_other_suffixes_if_none_has_its_own(tmp_path: Path) -> None:
     root = folder(tmp_path, ["a.txt", "README.md"])
     assert names(choose(root, any_name=True)) == ["a.txt"]
     with pytest.raises(InputError, match=r"no data at .*the folder holds README.md, a.txt"):
         choose(root)
 
 
-def test_nothing_there(tmp_path: Path) -> None:
+def test_no_data(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no data at .*nowhere"):
         choose(tmp_path / "nowhere")
 
 
-def test_state_that_is_damaged(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"state\.json is no JSON"):
+def test_damaged_state_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"state\.json is not valid JSON"):
         choose(folder(tmp_path, {**saved(), "state.json": "{"}))
 
 
-def test_split_reaches_a_file_that_holds_several(tmp_path: Path) -> None:
+def test_split_is_passed_to_a_file_with_several(tmp_path: Path) -> None:
     files: list[Any] = choose(folder(tmp_path, ["test.json"]), "test").files
     assert [file.split for file in files] == ["test"]

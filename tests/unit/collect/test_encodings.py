@@ -1,10 +1,10 @@
-"""Text becomes UTF-8 where its encoding is certain or named; nothing is guessed."""
+"""Text is decoded if its encoding is certain or named; nothing is guessed."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from components.collect.encodings import AUTO, as_utf8, known_encoding, valid_in
+from components.collect.files.encodings import AUTO, as_utf8, known_encoding, valid_in
 
 TEXT = '{"q": "中文 é 🙂"}\n' * 3
 
@@ -16,7 +16,7 @@ def cut(data: bytes, size: int) -> Iterator[bytes]:
 @pytest.mark.parametrize("size", [1, 3, 7, 1000])
 @pytest.mark.parametrize("mark", ["\ufeff", ""])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
-def test_unicode_is_recognised_with_and_without_a_mark(encoding: str, mark: str, size: int) -> None:
+def test_unicode_is_detected_with_and_without_a_byte_order_mark(encoding: str, mark: str, size: int) -> None:
     read = b"".join(as_utf8(cut((mark + TEXT).encode(encoding), size), AUTO)).decode()
     assert read.removeprefix("\ufeff") == TEXT
 
@@ -29,7 +29,7 @@ def test_named_encoding(encoding: str, size: int) -> None:
     assert b"".join(read).decode() == text
 
 
-def test_mark_outranks_the_name() -> None:
+def test_byte_order_mark_has_precedence() -> None:
     assert b"".join(as_utf8(iter(["\ufeffé".encode()]), "gb18030")).decode() == "\ufeffé"
     assert b"".join(as_utf8(iter(["\ufeffé".encode("utf-16-le")]), "gb18030")).decode() == "é"
 
@@ -43,13 +43,13 @@ def test_nothing_is_guessed() -> None:
 @pytest.mark.parametrize(
     ("encoding", "data"), [("gb18030", b'"\xff"'), ("utf-16-le", b"\x00\xd8a\0"), ("utf-16-le", b"a\0b")]
 )
-def test_bytes_that_the_encoding_does_not_have_stay_invalid(encoding: str, data: bytes) -> None:
+def test_bytes_that_are_invalid_in_the_encoding_stay_invalid(encoding: str, data: bytes) -> None:
     read = b"".join(as_utf8(iter([data]), encoding))
     with pytest.raises(UnicodeDecodeError):
         read.decode()
 
 
 @pytest.mark.parametrize("name", ["base64", "rot13", "unicode_escape", "punycode", "martian", ""])
-def test_what_is_no_encoding_of_text(name: str) -> None:
-    with pytest.raises(ValueError, match=f"no text encoding '{name}'.*gb18030"):
+def test_unknown_encoding(name: str) -> None:
+    with pytest.raises(ValueError, match=f"unknown text encoding '{name}'.*gb18030"):
         known_encoding(name)

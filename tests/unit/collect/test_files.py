@@ -1,11 +1,11 @@
-"""Files are found in one order, and digested by name and content alone."""
+"""Files are listed in a fixed order, and digested by name and content only."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from components.collect.files import digest_files, find_files
+from components.collect.files.data_file import digest_files, find_files
 from components.shared.errors import InputError
 
 
@@ -29,7 +29,7 @@ def test_folder_is_read_in_the_order_of_names(folder: Path) -> None:
     assert names(folder) == names(f"{folder}/") == names(f"file://{folder}") == ["a/10.jsonl", "a/2.jsonl", "b.jsonl"]
 
 
-def test_single_file_is_taken_whatever_its_suffix(folder: Path) -> None:
+def test_single_file_is_read_whatever_its_suffix(folder: Path) -> None:
     assert names(folder / "notes.txt") == ["notes.txt"]
     assert names(folder / "a" / "2.jsonl") == ["2.jsonl"]
 
@@ -41,11 +41,11 @@ def test_relative_paths(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_package_folder() -> None:
-    assert "alpaca.jsonl" in names("package:pipelines/demo/instructions")
-    assert names("package:pipelines/demo/instructions/chat.jsonl") == ["chat.jsonl"]
+    assert "alpaca.jsonl" in names("package:demo/instructions")
+    assert names("package:demo/instructions/chat.jsonl") == ["chat.jsonl"]
 
 
-def test_nothing_there(folder: Path) -> None:
+def test_no_data(folder: Path) -> None:
     with pytest.raises(InputError, match=r"no data at .*nowhere") as caught:
         find_files(str(folder / "nowhere"), jsonl)
     assert "check the URI" in caught.value.remedy

@@ -1,4 +1,4 @@
-"""Each container format: good records with their numbers, and each bad one by itself."""
+"""Each container format: good records with their numbers, and only the bad ones rejected."""
 
 import csv
 import gzip
@@ -12,10 +12,10 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from components.collect.files import DataFile
+from components.collect.files.data_file import DataFile
+from components.collect.files.records import Broken, Record, Rejection
 from components.collect.formats.json_array import ArraySplitter
 from components.collect.formats.registry import FORMATS, format_of
-from components.collect.records import Broken, Reason, Record
 from components.shared.errors import InputError
 
 LIMIT = 10_000
@@ -60,17 +60,17 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_rows_come_out_as_they_went_in(name: str, make_file: Any) -> None:
+def test_round_trip(name: str, make_file: Any) -> None:
     assert read(make_file(name, FILES[name])) == ANSWERS
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_packed_files_read_alike(name: str, make_file: Any) -> None:
+def test_compressed_files(name: str, make_file: Any) -> None:
     assert read(make_file(f"{name}.gz", gzip.compress(FILES[name]))) == ANSWERS
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if not name.endswith("parquet")])
-def test_byte_order_mark_and_blank_beginning(name: str, make_file: Any) -> None:
+def test_byte_order_mark_and_leading_white_space(name: str, make_file: Any) -> None:
     assert read(make_file(name, b"\xef\xbb\xbf" + FILES[name])) == ANSWERS
 
 
@@ -79,7 +79,7 @@ def test_empty_file_has_no_records(name: str, make_file: Any) -> None:
     assert read(make_file(name, b"")) == []
 
 
-def test_suffix_means_the_format() -> None:
+def test_format_by_suffix() -> None:
     assert {name: known.name for name in FILES if (known := format_of(name.upper()))} == {
         **dict.fromkeys(("rows.jsonl", "rows.ndjson"), "jsonl"),
         **dict.fromkeys(("rows.json", "pretty.json", "lines.json"), "json"),
@@ -118,21 +118,21 @@ class TestJsonl:
         found = read(make_file("rows.jsonl", b"\r\n".join(lines)))
         assert good(found) == [1, 12]
         assert reasons(found) == {
-            2: Reason.broken_json,
-            5: Reason.invalid_unicode,
-            6: Reason.wrong_type,
-            7: Reason.wrong_type,
-            8: Reason.broken_json,
-            9: Reason.oversize,
-            10: Reason.broken_json,
-            11: Reason.oversize,
+            2: Rejection.broken_json,
+            5: Rejection.invalid_unicode,
+            6: Rejection.wrong_type,
+            7: Rejection.wrong_type,
+            8: Rejection.broken_json,
+            9: Rejection.oversize,
+            10: Rejection.broken_json,
+            11: Rejection.oversize,
         }
 
     def test_deep_nesting_is_a_bad_row(self, make_file: Any) -> None:
         found = read(make_file("rows.jsonl", b'{"q": ' + b"[" * 9000 + b'\n{"q": 1}\n'))
-        assert good(found) == [2] and reasons(found)[1] == Reason.broken_json
+        assert good(found) == [2] and reasons(found)[1] == Rejection.broken_json
 
-    def test_byte_is_named(self, make_file: Any) -> None:
+    def test_invalid_byte_is_reported(self, make_file: Any) -> None:
         (found,) = read(make_file("rows.jsonl", b'{"q": "\xfe"}'))
         assert isinstance(found, Broken) and "byte 0xfe at 7" in found.detail
 
@@ -141,7 +141,7 @@ class TestJsonArray:
     """One array."""
 
     @pytest.mark.parametrize("size", [1, 2, 3, 5, 17, 10_000])
-    def test_elements_do_not_depend_on_the_seams(self, size: int) -> None:
+    def test_elements_do_not_depend_on_chunk_boundaries(self, size: int) -> None:
         rng = random.Random(size)
         elements = [json.dumps(_value(rng), ensure_ascii=rng.random() < 0.5).encode() for _ in range(60)]
         data = b" , ".join(elements) + b" ] trailing"
@@ -155,18 +155,18 @@ class TestJsonArray:
     @pytest.mark.parametrize(
         ("bad", "reason"),
         [
-            (b'{"q": tru}', Reason.broken_json),
-            (b'{"q": "\xff\xfe"}', Reason.invalid_unicode),
-            (b'{"q" "a"}', Reason.broken_json),
-            (b"[1, 2]", Reason.wrong_type),
-            (b"null", Reason.wrong_type),
-            (b"", Reason.broken_json),
-            (b'{"q": "a"}}', Reason.broken_json),
-            (b'{"q": "no quote at the end\n}', Reason.broken_json),
-            (b'{"q": "' + b"x" * LIMIT + b'"}', Reason.oversize),
+            (b'{"q": tru}', Rejection.broken_json),
+            (b'{"q": "\xff\xfe"}', Rejection.invalid_unicode),
+            (b'{"q" "a"}', Rejection.broken_json),
+            (b"[1, 2]", Rejection.wrong_type),
+            (b"null", Rejection.wrong_type),
+            (b"", Rejection.broken_json),
+            (b'{"q": "a"}}', Rejection.broken_json),
+            (b'{"q": "no quote at the end\n}', Rejection.broken_json),
+            (b'{"q": "' + b"x" * LIMIT + b'"}', Rejection.oversize),
         ],
     )
-    def test_bad_element_costs_only_itself(self, bad: bytes, reason: str, make_file: Any) -> None:
+    def test_only_the_bad_element_is_rejected(self, bad: bytes, reason: str, make_file: Any) -> None:
         data = b'[\n{"q": 1},\n' + bad + b',\n{"q": 3}\n]'
         found = read(make_file("rows.json", data))
         assert good(found) == [1, 3] and reasons(found) == {2: reason}
@@ -176,13 +176,13 @@ class TestJsonArray:
         assert read(make_file("rows.json", data)) == []
 
     @pytest.mark.parametrize("end", [b"", b",", b', {"q": "cut', b', {"q": 2}'])
-    def test_file_that_ends_too_early(self, end: bytes, make_file: Any) -> None:
+    def test_truncated_file(self, end: bytes, make_file: Any) -> None:
         found = read(make_file("rows.json", b'[{"q": 1}' + end))
         assert good(found) == ([1] if end else [])
-        assert list(reasons(found).values()) == [Reason.broken_json]
+        assert list(reasons(found).values()) == [Rejection.broken_json]
         assert "ends inside the array" in [item.detail for item in found if isinstance(item, Broken)][-1]
 
-    def test_lost_bracket_does_not_lose_many_rows_unseen(self, make_file: Any) -> None:
+    def test_missing_bracket_does_not_lose_rows_silently(self, make_file: Any) -> None:
         rows = b",".join([b'{"q": 1, {"q": 2}'] + [b'{"q": "%06d"}' % number for number in range(5000)])
         with pytest.raises(InputError, match="record 1 has no end") as caught:
             read(make_file("rows.json", b"[" + rows + b"]"))
@@ -201,25 +201,25 @@ class TestCsv:
         lines = [b"q,a", b"1,x", b"2", b"3,x,y", b"4,\xff", b"", b"5,x"]
         found = read(make_file("rows.csv", b"\n".join(lines)))
         assert found[0] == Record(1, {"q": "1", "a": "x"})
-        assert found[1] == Record(2, {"q": "2"}), "the missing column is for the shape to name"
-        assert reasons(found) == {3: Reason.wrong_columns}
-        assert found[4] == Record(5, {"q": "5", "a": "x"}), "a blank line is no row"
+        assert found[1] == Record(2, {"q": "2"}), "the shape reports the missing column"
+        assert reasons(found) == {3: Rejection.wrong_columns}
+        assert found[4] == Record(5, {"q": "5", "a": "x"}), "a blank line is not a row"
         fourth = found[3]
         assert isinstance(fourth, Record) and not _is_utf8(fourth.fields["a"])
 
     @pytest.mark.parametrize("bad", [b'"no end,x', b'"a" b,x', b'1,"no end'])
-    def test_unmatched_quote_costs_only_its_row(self, bad: bytes, make_file: Any) -> None:
+    def test_unbalanced_quote_rejects_only_its_row(self, bad: bytes, make_file: Any) -> None:
         lines = [b"q,a", bad, b'"2, ""two""","x\ny"', *(b"%d,x" % number for number in range(3, 30)), b'"30",x']
         found = read(make_file("rows.csv", b"\n".join(lines) + b"\n"))
-        assert reasons(found) == {1: Reason.broken_csv}
+        assert reasons(found) == {1: Rejection.broken_csv}
         assert good(found) == list(range(2, 31))
         assert found[1] == Record(2, {"q": '2, "two"', "a": "x\ny"})
 
     def test_endless_row(self, make_file: Any) -> None:
         found = read(make_file("rows.csv", b"q,a\n1,x\n2," + b"y" * (LIMIT + 1) + b"\n3,x\n"))
-        assert good(found) == [1, 3] and reasons(found) == {2: Reason.oversize}
+        assert good(found) == [1, 3] and reasons(found) == {2: Rejection.oversize}
 
-    def test_header_that_cannot_be_read_is_an_error_since_every_row_needs_it(self, make_file: Any) -> None:
+    def test_unreadable_header_is_an_error(self, make_file: Any) -> None:
         with pytest.raises(InputError, match=r"rows\.csv: the header cannot be read"):
             read(make_file("rows.csv", b'"q,a\n1,x\n'))
         with pytest.raises(InputError, match="the header names q twice"):
@@ -242,12 +242,12 @@ class TestParquet:
         found = read(make_file("rows.parquet", as_parquet(rows)))
         assert found == [Record(number, row) for number, row in enumerate(rows, start=1)]
 
-    def test_text_that_is_no_utf8_costs_only_its_row(self, make_file: Any, tmp_path: Path) -> None:
+    def test_invalid_utf8_rejects_only_its_row(self, make_file: Any, tmp_path: Path) -> None:
         binary = pyarrow.array([b"good", b"\xff\xfe", b"good"], pyarrow.binary())
         text = pyarrow.Array.from_buffers(pyarrow.string(), 3, binary.buffers())
         parquet.write_table(pyarrow.table({"q": text}), tmp_path / "made.parquet")
         found = read(make_file("rows.parquet", (tmp_path / "made.parquet").read_bytes()))
-        assert good(found) == [1, 3] and reasons(found) == {2: Reason.invalid_unicode}
+        assert good(found) == [1, 3] and reasons(found) == {2: Rejection.invalid_unicode}
 
     @pytest.mark.parametrize("kept", [0, 100, -10])
     def test_damaged_file(self, kept: int, make_file: Any) -> None:

@@ -1,4 +1,4 @@
-"""Each importer on a few lines in the form that the original has."""
+"""Each importer on a few lines in the original's form."""
 
 import bz2
 import gzip
@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from components.collect.import_benchmarks import draw, import_benchmarks
-from components.collect.settings import BenchmarkSettings
+from components.collect.benchmarks.import_benchmarks import draw, import_benchmarks
+from components.collect.settings import QuestionSettings
 from components.shared.errors import EmptyDataError, InputError
-from components.shared.manifest import Manifest
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
 from components.shared.rows import Question
-from components.shared.shards import read_rows
 
 GSM8K = {"question": "How many eggs?", "answer": "16-7=<<16-7=9>>9\n#### 1,009"}
 HUMANEVAL = {
@@ -28,13 +28,12 @@ HUMANEVAL = {
     "test": "def check(candidate): ...",
 }
 IFEVAL = {"key": 1000, "prompt": "No commas.", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{"n": None}]}
-DEMO = {"id": "heldout-001", "family": "addition", "question": "1 + 1", "answer": "2"}
 
 
 def imported(root: Path, uri: Path, name: str, **changes: Any) -> tuple[Manifest, list[Question]]:
-    settings = BenchmarkSettings.model_validate({"benchmarks": [{"name": name, "uri": str(uri), **changes}]})
-    manifest = import_benchmarks(str(root / "store"), settings)
-    return manifest, list(read_rows(str(root / "store"), manifest, Question))
+    settings = QuestionSettings.model_validate({"benchmarks": [{"name": name, "uri": str(uri), **changes}]})
+    manifest = import_benchmarks(Library(str(root / "store")), settings)
+    return manifest, list(Library(str(root / "store")).read_rows(manifest, Question))
 
 
 def lines(path: Path, *rows: dict[str, Any]) -> Path:
@@ -62,7 +61,7 @@ def test_gsm8k(tmp_path: Path) -> None:
     manifest, (question,) = imported(tmp_path, lines(tmp_path / "gsm8k_test.jsonl", GSM8K), "gsm8k")
     assert (question.question, question.answer, question.split) == ("How many eggs?", "1009", "test")
     assert question.extra["solution"] == GSM8K["answer"]
-    assert manifest.counts == {"questions": 1, "benchmarks": 1, "test_gsm8k": 1, "dev_gsm8k": 0}
+    assert manifest.counts == {"questions": 1, "rejected": 0, "benchmarks": 1, "test_gsm8k": 1, "dev_gsm8k": 0}
     assert manifest.content == "question/1" and manifest.address.startswith("collect/")
 
 
@@ -72,14 +71,14 @@ def test_gsm8k_folder_reads_no_training_set(tmp_path: Path) -> None:
     assert len(imported(tmp_path, tmp_path / "data", "gsm8k")[1]) == 1
 
 
-def test_humaneval_packed(tmp_path: Path) -> None:
+def test_humaneval_compressed(tmp_path: Path) -> None:
     _, (question,) = imported(tmp_path, lines(tmp_path / "HumanEval.jsonl.gz", HUMANEVAL), "humaneval")
     assert question.id == "HumanEval/0" and question.question == "def f():\n" and question.answer == "    return 1\n"
     assert question.extra == {"tests": HUMANEVAL["test"], "entry_point": "f"}
 
 
 @pytest.mark.parametrize(("suffix", "pack"), [("bz2", bz2.compress), ("xz", lzma.compress), ("gz", gzip.compress)])
-def test_packed_originals_in_folders_and_zips(suffix: str, pack: Any, tmp_path: Path) -> None:
+def test_compressed_originals_in_folders_and_zips(suffix: str, pack: Any, tmp_path: Path) -> None:
     data = pack(json.dumps(HUMANEVAL).encode())
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / f"HumanEval.jsonl.{suffix}").write_bytes(data)
@@ -97,11 +96,6 @@ def test_ifeval(tmp_path: Path) -> None:
     assert question.id == "ifeval/1000" and question.answer == ""
     assert json.loads(question.extra["instruction_id_list"]) == ["punctuation:no_comma"]
     assert json.loads(question.extra["kwargs"]) == [{"n": None}]
-
-
-def test_demo(tmp_path: Path) -> None:
-    _, (question,) = imported(tmp_path, lines(tmp_path / "heldout.jsonl", DEMO), "short", importer="demo")
-    assert (question.benchmark, question.subject, question.answer) == ("short", "addition", "2")
 
 
 def test_bbh(tmp_path: Path) -> None:
@@ -146,7 +140,7 @@ def test_cmmlu(form: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", [packed, unpacked])
-def test_ceval_asks_val_since_the_answers_of_test_are_not_public(form: Any, tmp_path: Path) -> None:
+def test_ceval_asks_val(form: Any, tmp_path: Path) -> None:
     _, (example, asked) = imported(tmp_path, form(tmp_path / "ceval.zip", CEVAL), "ceval")
     assert example.split == "dev" and example.extra == {"explanation": "1. 因为\n2. 所以"}
     assert (asked.split, asked.question, asked.answer, asked.extra) == ("test", "下列____。", "A", {})
@@ -161,7 +155,7 @@ def test_subjects(tmp_path: Path) -> None:
     files = {**CMMLU, "test/other.csv": CMMLU["test/logical.csv"]}
     uri = unpacked(tmp_path / "cmmlu", files)
     assert {question.subject for question in imported(tmp_path, uri, "cmmlu", subjects=["other"])[1]} == {"other"}
-    with pytest.raises(EmptyDataError, match="no question to ask"):
+    with pytest.raises(EmptyDataError, match="no questions in"):
         imported(tmp_path, uri, "cmmlu", subjects=["cooking"])
 
 
@@ -172,11 +166,10 @@ def test_subjects(tmp_path: Path) -> None:
         ("gsm8k", {"answer": "#### 3"}, "lacks 'question'; has answer"),
         ("humaneval", {**HUMANEVAL, "test": None}, "'test' is NoneType"),
         ("ifeval", {"prompt": "a"}, "must be lists"),
-        ("demo", {**DEMO, "answer": 2}, "'answer' is int"),
     ],
 )
-def test_row_that_is_not_as_published(name: str, row: dict[str, Any], said: str, tmp_path: Path) -> None:
-    good = {"gsm8k": GSM8K, "humaneval": HUMANEVAL, "ifeval": IFEVAL, "demo": DEMO}[name]
+def test_bad_row_is_an_error(name: str, row: dict[str, Any], said: str, tmp_path: Path) -> None:
+    good = {"gsm8k": GSM8K, "humaneval": HUMANEVAL, "ifeval": IFEVAL}[name]
     with pytest.raises(InputError, match=f"line 2: .*{re.escape(said)}"):
         imported(tmp_path, lines(tmp_path / "set.jsonl", good, row), name)
 
@@ -185,16 +178,16 @@ def test_row_that_is_not_as_published(name: str, row: dict[str, Any], said: str,
     ("files", "said"),
     [
         (MMLU, "line 2: 1 columns"),
-        ({"test/a.csv": "q,a,b,c,d,E\n"}, "'E' is no letter of 4 choices"),
+        ({"test/a.csv": "q,a,b,c,d,E\n"}, "'E' is not one of the letters ABCD"),
         ({"test/a.csv": '"q,a,b,c,d,A\n'}, "line 1"),
     ],
 )
-def test_choice_file_that_is_not_as_published(files: dict[str, str], said: str, tmp_path: Path) -> None:
+def test_bad_choice_file_is_an_error(files: dict[str, str], said: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=said):
         imported(tmp_path, unpacked(tmp_path / "mmlu", files), "mmlu")
 
 
-def test_bytes_that_are_no_utf8(tmp_path: Path) -> None:
+def test_invalid_utf8_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "set.jsonl").write_bytes(b'{"question": "\xff"}\n')
     with pytest.raises(InputError, match=r"line 1: .*utf-8"):
         imported(tmp_path, tmp_path / "set.jsonl", "gsm8k")
@@ -207,8 +200,8 @@ def test_damaged_zip(tmp_path: Path) -> None:
         imported(tmp_path, path, "mmlu")
 
 
-def test_zip_that_a_mac_packed(tmp_path: Path) -> None:
-    """Its hidden members have the names of the files, and hold what is no CSV."""
+def test_zip_from_macos(tmp_path: Path) -> None:
+    """Its hidden members have the names of the files, but are not CSV."""
     apple = "\0\5\x16\7\0\2\0\0Mac OS X"
     hidden = {
         "__MACOSX/._data": apple,
@@ -223,11 +216,11 @@ def test_zip_that_a_mac_packed(tmp_path: Path) -> None:
     assert imported(tmp_path, unpacked(tmp_path / "mac", CMMLU | hidden), "cmmlu")[1] == plain
 
 
-def test_member_that_cannot_be_unpacked_is_named(tmp_path: Path) -> None:
+def test_unreadable_zip_member_is_named(tmp_path: Path) -> None:
     path = packed(tmp_path / "mmlu.zip", {"data/test/anatomy_test.csv": "q,a,b,c,d,A\n"})
     data = bytearray(path.read_bytes())
     for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        data[data.index(mark) + place] |= 1  # the flag of a member that wants a password
+        data[data.index(mark) + place] |= 1  # the flag of an encrypted member
     path.write_bytes(data)
     with pytest.raises(InputError, match=r"anatomy_test\.csv cannot be unpacked: .*password"):
         imported(tmp_path, path, "mmlu")
@@ -240,14 +233,14 @@ def test_other_unicode(encoding: str, tmp_path: Path) -> None:
 
 
 def test_wrong_files(tmp_path: Path) -> None:
-    with pytest.raises(EmptyDataError, match="no question to ask"):
+    with pytest.raises(EmptyDataError, match="no questions in"):
         imported(tmp_path, packed(tmp_path / "a.zip", CMMLU), "bbh")
     with pytest.raises(InputError, match="no data at"):
         imported(tmp_path, tmp_path / "nowhere.zip", "mmlu")
-    lines(tmp_path / "two" / "a.jsonl", DEMO)
-    lines(tmp_path / "two" / "b.jsonl", DEMO)
-    with pytest.raises(InputError, match="two questions are called 'heldout-001'"):
-        imported(tmp_path, tmp_path / "two", "demo")
+    lines(tmp_path / "two" / "a.jsonl", HUMANEVAL)
+    lines(tmp_path / "two" / "HumanEval.jsonl", HUMANEVAL)
+    with pytest.raises(InputError, match="two questions have the id 'HumanEval/0'"):
+        imported(tmp_path, tmp_path / "two", "humaneval")
 
 
 class TestDraw:
@@ -277,6 +270,6 @@ class TestDraw:
     def test_seed_changes_the_draw(self) -> None:
         assert self.drawn(20, seed=0) == self.drawn(20, seed=0) != self.drawn(20, seed=1)
 
-    def test_draw_is_spread(self) -> None:
+    def test_sample_is_uniform(self) -> None:
         places = [int(identity) for identity in self.drawn(45)]
         assert 15 <= sum(place < 50 for place in places) <= 30

@@ -1,4 +1,4 @@
-"""What a JSON file is goes by its beginning: lines, an array, one row, or an object that holds the rows."""
+"""The start of a JSON file decides: lines, an array, one row, or an object that holds the rows."""
 
 import json
 from dataclasses import replace
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from components.collect.files.records import Broken, Record, Rejection
 from components.collect.formats.json_file import kind_of, read_json
-from components.collect.records import Broken, Reason, Record
 from components.shared.errors import InputError
 
 LIMIT = 10_000
@@ -47,9 +47,9 @@ def test_rows_are_found(text: str, name: str, make_file: Any) -> None:
     assert read(make_file, text, name=name) == FOUND
 
 
-def test_what_stands_beside_the_rows_is_logged(make_file: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unread_members_are_logged(make_file: Any, capsys: pytest.CaptureFixture[str]) -> None:
     read(make_file, json.dumps(WRAPPED))
-    assert "its rows are those under 'data'; not read: version, license" in capsys.readouterr().err
+    assert "its rows are the list 'data'; not read: version, license" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("indent", [None, 2])
@@ -68,10 +68,10 @@ def test_rows_larger_than_a_record_may_be(make_file: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["prompt", "messages"])
-def test_first_line_that_is_too_long_costs_only_itself(name: str, make_file: Any) -> None:
+def test_only_a_too_long_first_line_is_rejected(name: str, make_file: Any) -> None:
     lines = [{"id": 1, "nested": {"a": [{}]}, name: "x" * 3 * LIMIT}, *ROWS]
     found = read(make_file, "".join(json.dumps(line) + "\n" for line in lines))
-    assert found[0] == Broken(1, Reason.oversize, f"more than {LIMIT} bytes")
+    assert found[0] == Broken(1, Rejection.oversize, f"more than {LIMIT} bytes")
     assert [item.fields for item in found[1:] if isinstance(item, Record)] == ROWS
 
 
@@ -79,10 +79,10 @@ def test_splits_in_one_object_are_not_mixed(make_file: Any) -> None:
     text = json.dumps({"test": [{"q": "secret"}], "train": ROWS})
     assert read(make_file, text) == FOUND
     assert read(make_file, text, "test") == [Record(1, {"q": "secret"})]
-    with pytest.raises(InputError, match="without the split 'validation'") as caught:
+    with pytest.raises(InputError, match="has no split 'validation'") as caught:
         read(make_file, text, "validation")
     assert caught.value.allowed == ("test", "train")
-    with pytest.raises(InputError, match="without the split 'train'"):
+    with pytest.raises(InputError, match="has no split 'train'"):
         read(make_file, json.dumps({"test": ROWS}))
 
 
@@ -97,7 +97,7 @@ def test_splits_in_one_object_are_not_mixed(make_file: Any) -> None:
         ({"version": 3, "name": "x"}, "no list of objects; it has 'version', 'name'"),
     ],
 )
-def test_objects_that_hold_no_rows_are_called_what_they_are(value: Any, said: str, make_file: Any) -> None:
+def test_objects_without_rows_are_described(value: Any, said: str, make_file: Any) -> None:
     with pytest.raises(InputError, match=said):
         read(make_file, json.dumps(value, indent=2))
 
@@ -121,10 +121,10 @@ def test_single_rows_stay_rows(row: Any, indent: int | None, make_file: Any) -> 
         (json.dumps({"data": ROWS}, indent=1)[:-2], "its end is missing"),
         (json.dumps(ROW, indent=1) + "\n" + json.dumps(ROW, indent=1), "after the object's end follows"),
         (json.dumps(ROWS) + json.dumps(ROWS), "after the array's end after 3 records follows"),
-        ('[{"q": 1}], {"q": 2}, {"q": 3}]', "after the array's end after 1 records follows ', {"),
+        ('[{"q": 1}], {"q": 2}, {"q": 3}]', "after the array's end after 1 record follows ', {"),
     ],
 )
-def test_what_would_lose_rows_is_an_error(text: str, said: str, make_file: Any) -> None:
+def test_files_whose_rows_would_be_lost_are_an_error(text: str, said: str, make_file: Any) -> None:
     with pytest.raises(InputError, match=said):
         read(make_file, text)
 
@@ -142,10 +142,10 @@ def test_what_would_lose_rows_is_an_error(text: str, said: str, make_file: Any) 
         "rubbish",
     ],
 )
-def test_broken_first_line_of_json_lines_costs_only_itself(first: str, make_file: Any) -> None:
+def test_only_a_broken_first_line_is_rejected(first: str, make_file: Any) -> None:
     lines = [first, *map(json.dumps, ROWS)]
     found = read(make_file, "\n".join(lines) + "\n", name="rows.jsonl")
-    assert isinstance(found[0], Broken) and found[0].reason in {Reason.broken_json, Reason.wrong_type}
+    assert isinstance(found[0], Broken) and found[0].reason in {Rejection.broken_json, Rejection.wrong_type}
     assert [item.fields for item in found[1:] if isinstance(item, Record)] == ROWS
 
 
@@ -163,5 +163,5 @@ def test_broken_first_line_of_json_lines_costs_only_itself(first: str, make_file
         (b'{"turns": [], "prompt": [{"role": "user"}]}', "lines"),
     ],
 )
-def test_kinds(head: bytes, kind: str) -> None:
+def test_layouts(head: bytes, kind: str) -> None:
     assert kind_of(head) == kind

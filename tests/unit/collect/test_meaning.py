@@ -1,4 +1,4 @@
-"""Fields that change what a row says are read, or the row is rejected, or they are counted: none goes silently."""
+"""Fields that change a row's meaning are read, or reject the row, or are counted; none is ignored silently."""
 
 import json
 from collections import Counter
@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from components.collect.normalise import normalise
-from components.collect.records import BadRowError, Reason, Record
-from components.collect.settings import Source
+from components.collect.files.records import BadRowError, Record, Rejection
 from components.collect.shapes.registry import SHAPES, shape_of
-from components.shared.rows import Instruction, Message
+from components.collect.source_settings import Source
+from components.collect.sources.normalise import normalise
+from components.shared.rows import Check, Instruction, Message
 
 Row = dict[str, Any]
 TURNS = [{"role": "user", "content": "Ask"}, {"role": "assistant", "content": "Reply"}]
@@ -23,6 +23,7 @@ LONGER = [
 SHAREGPT = [{"from": "human", "value": "Ask"}, {"from": "gpt", "value": "Reply"}]
 CALLS = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
 EVERY_SHAPE: dict[str, Row] = {
+    "preference": {"prompt": "Ask", "chosen": "Reply", "rejected": "No"},
     "alpaca": {"instruction": "Ask", "input": "", "output": "Reply"},
     "messages": {"messages": TURNS},
     "sharegpt": {"conversations": SHAREGPT},
@@ -96,23 +97,23 @@ class TestHistory:
     @pytest.mark.parametrize(
         ("history", "reason"),
         [
-            ([["1"]], Reason.wrong_turns),
-            ([["1", "2", "3"]], Reason.wrong_turns),
-            ([["1", None]], Reason.wrong_turns),
-            ([["1", " "]], Reason.wrong_turns),
-            (["1", "2"], Reason.wrong_turns),
-            ([{"role": "user", "content": "1"}], Reason.wrong_turns),
-            ([{"x": "1"}], Reason.wrong_turns),
-            ("as we said before", Reason.wrong_type),
-            (3, Reason.wrong_type),
-            ("[[", Reason.broken_json),
+            ([["1"]], Rejection.wrong_turns),
+            ([["1", "2", "3"]], Rejection.wrong_turns),
+            ([["1", None]], Rejection.wrong_turns),
+            ([["1", " "]], Rejection.wrong_turns),
+            (["1", "2"], Rejection.wrong_turns),
+            ([{"role": "user", "content": "1"}], Rejection.wrong_turns),
+            ([{"x": "1"}], Rejection.wrong_turns),
+            ("as we said before", Rejection.wrong_type),
+            (3, Rejection.wrong_type),
+            ("[[", Rejection.broken_json),
         ],
     )
-    def test_a_row_whose_history_is_not_whole_is_rejected(self, history: Any, reason: Reason) -> None:
+    def test_incomplete_history_is_rejected(self, history: Any, reason: Rejection) -> None:
         assert refused({**EVERY_SHAPE["alpaca"], "history": history}).reason == reason
 
     @every_shape
-    def test_where_it_is_not_read_it_is_counted(self, shape: str) -> None:
+    def test_unread_history_is_counted(self, shape: str) -> None:
         row, ignored = read({**EVERY_SHAPE[shape], "history": [["1", "2"]]})
         assert bool(row.history) != bool(ignored)
 
@@ -127,14 +128,15 @@ class TestSystem:
         assert (row.system == "Be kind." and not ignored) or (shape == "seed_tasks" and ignored == {name: 1})
         assert read({**EVERY_SHAPE[shape], name: ""})[0].system == ""
 
-    def test_that_in_the_conversation_counts(self) -> None:
+    def test_the_one_in_the_conversation_has_precedence(self) -> None:
         assert one({"messages": LONGER, "system": "other"}).system == "S"
 
 
 class TestLabels:
-    """Whether somebody found the response good."""
+    """Labels of the response."""
 
-    @every_shape
+    # Of a preference, which response is better is the label (below).
+    @pytest.mark.parametrize("shape", [name for name in EVERY_SHAPE if name != "preference"])
     @pytest.mark.parametrize("label", [True, False])
     def test_every_shape_has_them(self, shape: str, label: bool) -> None:
         for name in ("label", "kto_tag"):
@@ -169,7 +171,7 @@ class TestLabels:
     @pytest.mark.parametrize(
         "fields", [{"label": "negative"}, {"label": 7}, {"label": 2.5}, {"feedback": "too long"}, {"thumbs": 0}]
     )
-    def test_what_labels_something_else_is_counted(self, fields: Row) -> None:
+    def test_other_labels_are_counted_as_unread(self, fields: Row) -> None:
         row, ignored = read({"prompt": "a", "completion": "b", **fields})
         assert row.desirable is None and ignored == dict.fromkeys(fields, 1)
 
@@ -179,13 +181,13 @@ class TestLabels:
 
     def test_contradiction(self) -> None:
         error = refused({"prompt": "a", "completion": "b", "label": True, "kto_tag": False})
-        assert error.reason == Reason.contradictory_labels and "label: True" in error.detail
+        assert error.reason == Rejection.contradictory_labels and "label: True" in error.detail
 
-    def test_are_ignored_where_the_source_says_so(self) -> None:
+    def test_ignored_by_setting(self) -> None:
         row, ignored = read({"prompt": "a", "completion": "b", "label": False}, labels="ignored")
         assert row.desirable is None and ignored == {"label": 1}
 
-    def test_a_response_that_is_labelled_bad_is_no_reference(self) -> None:
+    def test_a_response_that_is_labelled_bad_is_not_a_reference(self) -> None:
         good, bad = ({"prompt": "a", "completion": "b", "label": label} for label in (True, False))
         assert one(good, check={"kind": "exact"}).check is not None
         assert one(bad, check={"kind": "exact"}).check is None
@@ -196,15 +198,18 @@ class TestLabels:
     def test_a_row_without_a_response_has_none(self) -> None:
         assert one({"prompt": "a", "completion": "", "label": True}, response_required=False).desirable is None
 
-    def test_pairs_are_rejected_by_name(self) -> None:
-        error = refused({"prompt": "a", "chosen": "b", "rejected": "c"})
-        assert error.reason == Reason.unknown_shape and "prompt, completion and label" in error.detail
-        row, ignored = read({"prompt": "a", "messages": TURNS, "chosen": TURNS, "rejected": TURNS})
-        assert row.response == "Reply" and set(ignored) == {"prompt", "chosen", "rejected"}
+    def test_a_preference_is_a_label_of_both_responses(self) -> None:
+        pair = {"prompt": "a", "chosen": "b", "rejected": "c"}
+        row, ignored = read({**pair, "label": False, "score_chosen": 7.5})
+        assert (row.response, row.rejected, row.desirable) == ("b", "c", True)
+        assert ignored == {"label": 1, "score_chosen": 1}
+        row, ignored = read(pair, labels="ignored")
+        assert (row.response, row.rejected, row.desirable) == ("b", "", None) and ignored == {"rejected": 1}
+        assert one(pair, check={"kind": "exact"}).check == Check(kind="exact", answer="b")
 
 
-class TestMarks:
-    """Messages that are not to be learnt."""
+class TestTrainingFlags:
+    """Messages that are excluded from training."""
 
     @pytest.mark.parametrize(
         "mark",
@@ -220,18 +225,18 @@ class TestMarks:
     )
     def test_answer(self, mark: Row) -> None:
         error = refused({"messages": turns(last=mark)})
-        assert error.reason == Reason.not_learnt and next(iter(mark)) in error.detail
+        assert error.reason == Rejection.not_learnt and next(iter(mark)) in error.detail
         spoken = [SHAREGPT[0], {**SHAREGPT[1], **mark}]
-        assert refused({"conversations": spoken}).reason == Reason.not_learnt
+        assert refused({"conversations": spoken}).reason == Rejection.not_learnt
         asked = [{"role": "user", "content": "a"}]
-        assert refused({"prompt": asked, "completion": turns(last=mark)[1:]}).reason == Reason.not_learnt
+        assert refused({"prompt": asked, "completion": turns(last=mark)[1:]}).reason == Rejection.not_learnt
 
     @pytest.mark.parametrize("mark", [{"weight": 1}, {"weight": None}, {"loss": True}, {"mask": False}])
-    def test_answer_that_is_learnt(self, mark: Row) -> None:
+    def test_answer_that_is_trained_on(self, mark: Row) -> None:
         row, ignored = read({"messages": turns(last=mark)})
         assert row.response == "Reply" and not ignored
 
-    def test_earlier_messages_are_never_learnt(self) -> None:
+    def test_earlier_messages_are_never_trained_on(self) -> None:
         earlier = [{**turn, "weight": 0} for turn in LONGER[:3]]
         row, ignored = read({"messages": [*earlier, *LONGER[3:]]})
         assert row.response == "3" and len(row.history) == 2 and not ignored
@@ -240,8 +245,8 @@ class TestMarks:
         assert read({"messages": turns(last={"weight": 0.5})})[1] == {"messages[].weight": 1}
         assert read({"prompt": "a", "completion": "b", "weight": 0.5})[1] == {"weight": 1}
 
-    def test_row_of_no_weight(self) -> None:
-        assert refused({"prompt": "a", "completion": "b", "weight": 0}).reason == Reason.not_learnt
+    def test_row_with_weight_zero(self) -> None:
+        assert refused({"prompt": "a", "completion": "b", "weight": 0}).reason == Rejection.not_learnt
 
 
 class TestBeyondText:
@@ -251,23 +256,23 @@ class TestBeyondText:
     @pytest.mark.parametrize(
         ("fields", "reason"),
         [
-            ({"tools": [{"type": "function"}]}, Reason.needs_tools),
-            ({"tools": '[{"name": "f"}]'}, Reason.needs_tools),
-            ({"functions": [{"name": "f"}]}, Reason.needs_tools),
-            ({"tool_calls": CALLS}, Reason.needs_tools),
-            ({"images": ["a.png"]}, Reason.needs_media),
-            ({"image": {"bytes": b"x", "path": None}}, Reason.needs_media),
-            ({"videos": ["a.mp4"]}, Reason.needs_media),
-            ({"audio": "a.wav"}, Reason.needs_media),
+            ({"tools": [{"type": "function"}]}, Rejection.needs_tools),
+            ({"tools": '[{"name": "f"}]'}, Rejection.needs_tools),
+            ({"functions": [{"name": "f"}]}, Rejection.needs_tools),
+            ({"tool_calls": CALLS}, Rejection.needs_tools),
+            ({"images": ["a.png"]}, Rejection.needs_media),
+            ({"image": {"bytes": b"x", "path": None}}, Rejection.needs_media),
+            ({"videos": ["a.mp4"]}, Rejection.needs_media),
+            ({"audio": "a.wav"}, Rejection.needs_media),
         ],
     )
-    def test_row(self, shape: str, fields: Row, reason: Reason) -> None:
+    def test_row(self, shape: str, fields: Row, reason: Rejection) -> None:
         error = refused({**EVERY_SHAPE[shape], **fields})
         assert error.reason == reason and repr(next(iter(fields))) in error.detail
 
     @every_shape
     @pytest.mark.parametrize("empty", [None, [], "", "[]", {}, [None], {"bytes": None, "path": None}])
-    def test_columns_that_say_nothing(self, shape: str, empty: Any) -> None:
+    def test_empty_columns(self, shape: str, empty: Any) -> None:
         row, ignored = read({**EVERY_SHAPE[shape], "tools": empty, "images": empty, "audio": empty})
         assert row.instruction == "Ask" and not ignored
 
@@ -275,33 +280,33 @@ class TestBeyondText:
     @pytest.mark.parametrize(
         ("extra", "reason"),
         [
-            ({"tool_calls": CALLS}, Reason.needs_tools),
-            ({"function_call": {"name": "f", "arguments": "{}"}}, Reason.needs_tools),
-            ({"tool_calls": CALLS, "content": None}, Reason.needs_tools),
-            ({"images": ["a.png"]}, Reason.needs_media),
+            ({"tool_calls": CALLS}, Rejection.needs_tools),
+            ({"function_call": {"name": "f", "arguments": "{}"}}, Rejection.needs_tools),
+            ({"tool_calls": CALLS, "content": None}, Rejection.needs_tools),
+            ({"images": ["a.png"]}, Rejection.needs_media),
         ],
     )
-    def test_message(self, extra: Row, reason: Reason, place: str) -> None:
+    def test_message(self, extra: Row, reason: Rejection, place: str) -> None:
         assert refused({"messages": turns(**{place: extra})}).reason == reason
 
     def test_call_in_an_earlier_message(self) -> None:
         called = [*turns(last={"tool_calls": CALLS}), *TURNS]
-        assert refused({"messages": called}).reason == Reason.needs_tools
+        assert refused({"messages": called}).reason == Rejection.needs_tools
 
     @pytest.mark.parametrize("placeholder", ["<image>", "<video>", "<audio>"])
     def test_placeholder_whose_field_is_empty(self, placeholder: str) -> None:
         fields = {"prompt": f"{placeholder}\nWhat is it?", "completion": "b"}
-        assert refused({**fields, "images": []}).reason == Reason.needs_media
+        assert refused({**fields, "images": []}).reason == Rejection.needs_media
         assert one(fields).instruction.startswith(placeholder), "without such a field it is text, such as a tag"
 
-    def test_parts_that_are_no_text_are_named(self) -> None:
+    def test_parts_other_than_text_are_named(self) -> None:
         parts = [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "x"}}]
         error = refused({"messages": turns(first={"content": parts})})
-        assert error.reason == Reason.wrong_type and "image_url" in error.detail
+        assert error.reason == Rejection.wrong_type and "image_url" in error.detail
 
 
 class TestIgnored:
-    """Everything else that nothing reads is counted."""
+    """All other unread fields are counted."""
 
     @every_shape
     def test_fields(self, shape: str) -> None:
@@ -356,14 +361,14 @@ class TestConversations:
     @pytest.mark.parametrize(
         ("written", "reason"),
         [
-            ('[{"role": "user"', Reason.broken_json),
-            ("[" * 10_000, Reason.broken_json),
-            ("[print('run')]", Reason.broken_json),
-            ({"role": ["user", "assistant"], "content": ["Ask"]}, Reason.wrong_turns),
-            ('["a"]', Reason.wrong_type),
+            ('[{"role": "user"', Rejection.broken_json),
+            ("[" * 10_000, Rejection.broken_json),
+            ("[print('run')]", Rejection.broken_json),
+            ({"role": ["user", "assistant"], "content": ["Ask"]}, Rejection.wrong_turns),
+            ('["a"]', Rejection.wrong_type),
         ],
     )
-    def test_broken_forms(self, written: Any, reason: Reason) -> None:
+    def test_broken_forms(self, written: Any, reason: Rejection) -> None:
         assert refused({"messages": written}).reason == reason
 
     @pytest.mark.parametrize("name", ["completion", "response"])
@@ -386,10 +391,10 @@ class TestConversations:
         assert (row.system, row.instruction, row.response, row.desirable) == ("S", "2", "3", False)
         assert row.history == (Message(role="user", content="Ask"), Message(role="assistant", content="Reply"))
 
-    def test_prompt_that_is_a_text_stays_one(self) -> None:
+    def test_plain_text_prompt(self) -> None:
         for text in ("[1, 2, 3]: sort it", '["a"]', '[{"x": 1}]', "[] or {}?"):
             assert one({"prompt": text, "completion": "b"}).instruction == text
 
     def test_prompt_without_a_completion(self) -> None:
-        assert refused({"prompt": TURNS[:1], "completion": []}).reason == Reason.missing_field
+        assert refused({"prompt": TURNS[:1], "completion": []}).reason == Rejection.missing_field
         assert one({"prompt": TURNS[:1], "completion": []}, response_required=False).response == ""

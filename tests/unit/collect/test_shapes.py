@@ -1,13 +1,13 @@
-"""Each row shape: what it reads, what it recognises, and what it refuses."""
+"""Each row shape: what it recognises, reads and rejects."""
 
 from typing import Any
 
 import pytest
 
-from components.collect.normalise import normalise
-from components.collect.records import BadRowError, Reason, Record
-from components.collect.settings import Source
+from components.collect.files.records import BadRowError, Record, Rejection
 from components.collect.shapes.registry import SHAPES, shape_of
+from components.collect.source_settings import Source
+from components.collect.sources.normalise import normalise
 from components.shared.rows import Check, Instruction, Message
 
 Row = dict[str, Any]
@@ -64,7 +64,7 @@ def test_shape_is_recognised(shape: str, fields: Row) -> None:
 @pytest.mark.parametrize("fields", [{}, {"text": "a"}, {"instruction": "a"}, {"prompt": "a"}, {"messages": "a"}])
 def test_other_rows_have_no_shape(fields: Row) -> None:
     assert shape_of(fields) is None
-    assert refused(fields).reason == Reason.unknown_shape
+    assert refused(fields).reason == Rejection.unknown_shape
 
 
 def test_text_survives_as_it_is() -> None:
@@ -88,17 +88,17 @@ class TestAlpaca:
     @pytest.mark.parametrize(
         ("change", "reason"),
         [
-            ({"instruction": ""}, Reason.empty_instruction),
-            ({"instruction": " \n\t"}, Reason.empty_instruction),
-            ({"instruction": None}, Reason.missing_field),
-            ({"instruction": 42}, Reason.wrong_type),
-            ({"output": ""}, Reason.empty_response),
-            ({"output": "\n"}, Reason.empty_response),
-            ({"output": None}, Reason.missing_field),
-            ({"output": ["a"]}, Reason.wrong_type),
-            ({"input": 3}, Reason.wrong_type),
-            ({"output": "x" * 1000}, Reason.oversize),
-            ({"output": "\ud800"}, Reason.invalid_unicode),
+            ({"instruction": ""}, Rejection.empty_instruction),
+            ({"instruction": " \n\t"}, Rejection.empty_instruction),
+            ({"instruction": None}, Rejection.missing_field),
+            ({"instruction": 42}, Rejection.wrong_type),
+            ({"output": ""}, Rejection.empty_response),
+            ({"output": "\n"}, Rejection.empty_response),
+            ({"output": None}, Rejection.missing_field),
+            ({"output": ["a"]}, Rejection.wrong_type),
+            ({"input": 3}, Rejection.wrong_type),
+            ({"output": "x" * 1000}, Rejection.oversize),
+            ({"output": "\ud800"}, Rejection.invalid_unicode),
         ],
     )
     def test_bad_fields(self, change: Row, reason: str) -> None:
@@ -106,7 +106,7 @@ class TestAlpaca:
 
     def test_missing_field_names_those_present(self) -> None:
         error = refused({"instruction": "a", "input": ""}, shape="alpaca")
-        assert error.reason == Reason.missing_field and error.detail == "lacks 'output'; has instruction, input"
+        assert error.reason == Rejection.missing_field and error.detail == "lacks 'output'; has instruction, input"
 
 
 class TestMessages:
@@ -123,32 +123,32 @@ class TestMessages:
         parts = [{"type": "text", "text": "A"}, {"type": "text", "text": "sk"}]
         assert one(chat(("user", parts), ("assistant", "4"))).instruction == "Ask"
         image = [{"type": "image_url", "image_url": "x"}]
-        assert refused(chat(("user", image), ("assistant", "4"))).reason == Reason.wrong_type
+        assert refused(chat(("user", image), ("assistant", "4"))).reason == Rejection.wrong_type
 
     @pytest.mark.parametrize(
         ("turns", "reason"),
         [
-            ([("user", "1")], Reason.missing_field),
-            ([("system", "S")], Reason.missing_field),
-            ([], Reason.missing_field),
-            ([("assistant", "1"), ("user", "2")], Reason.wrong_turns),
-            ([("user", "1"), ("user", "2")], Reason.wrong_turns),
-            ([("user", "1"), ("system", "S"), ("assistant", "2")], Reason.wrong_turns),
-            ([("user", "1"), ("tool", "{}"), ("assistant", "2")], Reason.wrong_turns),
-            ([("user", " "), ("assistant", "2"), ("user", "3"), ("assistant", "4")], Reason.wrong_turns),
-            ([("user", " "), ("assistant", "2")], Reason.empty_instruction),
-            ([("user", "1"), ("assistant", "")], Reason.empty_response),
-            ([("user", 1), ("assistant", "2")], Reason.wrong_type),
-            ([("user", None), ("assistant", "2")], Reason.missing_field),
+            ([("user", "1")], Rejection.missing_field),
+            ([("system", "S")], Rejection.missing_field),
+            ([], Rejection.missing_field),
+            ([("assistant", "1"), ("user", "2")], Rejection.wrong_turns),
+            ([("user", "1"), ("user", "2")], Rejection.wrong_turns),
+            ([("user", "1"), ("system", "S"), ("assistant", "2")], Rejection.wrong_turns),
+            ([("user", "1"), ("tool", "{}"), ("assistant", "2")], Rejection.wrong_turns),
+            ([("user", " "), ("assistant", "2"), ("user", "3"), ("assistant", "4")], Rejection.wrong_turns),
+            ([("user", " "), ("assistant", "2")], Rejection.empty_instruction),
+            ([("user", "1"), ("assistant", "")], Rejection.empty_response),
+            ([("user", 1), ("assistant", "2")], Rejection.wrong_type),
+            ([("user", None), ("assistant", "2")], Rejection.missing_field),
         ],
     )
     def test_bad_conversations(self, turns: list[tuple[str, Any]], reason: str) -> None:
         assert refused(chat(*turns), shape="messages").reason == reason
 
     @pytest.mark.parametrize("value", [42, "text", ["text"], {"role": "user"}])
-    def test_messages_that_are_no_list(self, value: Any) -> None:
-        assert refused({"messages": value}, shape="messages").reason == Reason.wrong_type
-        assert refused({}, shape="messages").reason == Reason.missing_field
+    def test_messages_that_are_not_a_list(self, value: Any) -> None:
+        assert refused({"messages": value}, shape="messages").reason == Rejection.wrong_type
+        assert refused({}, shape="messages").reason == Rejection.missing_field
 
 
 class TestShareGpt:
@@ -165,7 +165,7 @@ class TestShareGpt:
 
     def test_unknown_speaker(self) -> None:
         error = refused(talk(("human", "1"), ("martian", "2")))
-        assert error.reason == Reason.wrong_turns and "martian" in error.detail
+        assert error.reason == Rejection.wrong_turns and "martian" in error.detail
 
 
 class TestSeedTasks:
@@ -177,10 +177,10 @@ class TestSeedTasks:
         assert [(row.instruction, row.response) for row in found] == [("Do\na", "1"), ("Do", "2"), ("Do", "2")]
         assert len({row.id for row in found}) == 3, "equal instances are rows of their own"
 
-    def test_task_is_taken_whole_or_not_at_all(self) -> None:
+    def test_all_instances_are_accepted_or_none(self) -> None:
         instances = [{"input": "", "output": "1"}, {"input": "", "output": " "}]
-        assert refused({"instruction": "Do", "instances": instances}).reason == Reason.empty_response
-        assert refused({"instruction": "Do", "instances": []}).reason == Reason.missing_field
+        assert refused({"instruction": "Do", "instances": instances}).reason == Rejection.empty_response
+        assert refused({"instruction": "Do", "instances": []}).reason == Rejection.missing_field
 
 
 class TestGsm8k:
@@ -195,7 +195,7 @@ class TestGsm8k:
 
     def test_no_final_answer(self) -> None:
         for answer in ("12", "12 ####", "#### "):
-            assert refused({"question": "a", "answer": answer}, shape="gsm8k").reason == Reason.no_answer
+            assert refused({"question": "a", "answer": answer}, shape="gsm8k").reason == Rejection.no_answer
 
 
 class TestResponses:
@@ -212,9 +212,9 @@ class TestResponses:
             talk(("human", "a")),
         ],
     )
-    def test_are_kept_where_none_is_required(self, fields: Row) -> None:
+    def test_are_kept_unless_required(self, fields: Row) -> None:
         assert not one(fields, response_required=False).response.strip()
-        assert refused(fields).reason in {Reason.empty_response, Reason.missing_field}
+        assert refused(fields).reason in {Rejection.empty_response, Rejection.missing_field}
 
 
 class TestChecks:
@@ -238,12 +238,12 @@ class TestChecks:
     @pytest.mark.parametrize(
         ("check", "fields", "reason"),
         [
-            ({"kind": "math", "after": "####"}, {"response": "42"}, Reason.no_answer),
-            ({"kind": "math", "after": "####"}, {"response": "#### "}, Reason.no_answer),
-            ({"kind": "exact", "field": "gold"}, {"response": "a"}, Reason.missing_field),
-            ({"kind": "exact", "field": "gold"}, {"response": "a", "gold": 3}, Reason.wrong_type),
-            ({"kind": "exact", "field": "gold"}, {"response": "a", "gold": ""}, Reason.no_answer),
-            ({"kind": "choice"}, {"response": "Both"}, Reason.no_answer),
+            ({"kind": "math", "after": "####"}, {"response": "42"}, Rejection.no_answer),
+            ({"kind": "math", "after": "####"}, {"response": "#### "}, Rejection.no_answer),
+            ({"kind": "exact", "field": "gold"}, {"response": "a"}, Rejection.missing_field),
+            ({"kind": "exact", "field": "gold"}, {"response": "a", "gold": 3}, Rejection.wrong_type),
+            ({"kind": "exact", "field": "gold"}, {"response": "a", "gold": ""}, Rejection.no_answer),
+            ({"kind": "choice"}, {"response": "Both"}, Rejection.no_answer),
         ],
     )
     def test_row_without_the_answer_is_refused(self, check: Row, fields: Row, reason: str) -> None:
@@ -252,7 +252,7 @@ class TestChecks:
     def test_no_check_unless_asked_for(self) -> None:
         assert one({"prompt": "a", "response": "b"}).check is None
 
-    def test_row_that_the_teacher_answers_has_none(self) -> None:
+    def test_row_without_a_response_has_none(self) -> None:
         row = one({"prompt": "a", "response": ""}, check={"kind": "exact"}, response_required=False)
         assert row.check is None
 

@@ -1,11 +1,11 @@
-"""Bytes as streams: nothing is lost at the seams, and nothing grows without bound."""
+"""Streams of bytes: nothing is lost at chunk boundaries, and memory is bounded."""
 
 import tracemalloc
 from collections.abc import Iterator
 
 import pytest
 
-from components.collect.streams import PIECE, peek, split_lines
+from components.collect.files.streams import PIECE, peek, split_lines
 
 
 def cut(data: bytes, size: int) -> Iterator[bytes]:
@@ -16,7 +16,7 @@ def cut(data: bytes, size: int) -> Iterator[bytes]:
 @pytest.mark.parametrize(
     "data", [b"", b"a", b"a\n", b"\n", b"\n\n", b"a\nbb\n\nccc", "中\n文\n".encode(), b"a\r\nb\r\n"]
 )
-def test_lines_are_those_of_the_whole(data: bytes, size: int) -> None:
+def test_lines_do_not_depend_on_chunk_boundaries(data: bytes, size: int) -> None:
     expected = data.split(b"\n")
     if not expected[-1]:
         expected.pop()
@@ -29,7 +29,7 @@ def test_line_over_the_limit_is_skipped_alone(size: int) -> None:
     assert list(split_lines(cut(data, size), limit=10)) == [b"short", None, b"next", None]
 
 
-def test_byte_order_mark_is_no_part_of_the_first_line() -> None:
+def test_byte_order_mark_is_removed() -> None:
     assert list(split_lines(iter([b"\xef\xbb\xbfa\n\xef\xbb\xbfb"]), limit=10)) == [b"a", b"\xef\xbb\xbfb"]
 
 

@@ -1,4 +1,4 @@
-"""Packed files are read by what they are, in bounded memory, and damage is named."""
+"""Compressed files are detected by content and read in bounded memory; damage is reported."""
 
 import bz2
 import gzip
@@ -14,8 +14,9 @@ from typing import Any
 import pyarrow
 import pytest
 
-from components.collect.streams import PIECE
-from components.collect.unpack import PACKINGS, UnpackError, is_packed_name, plain_name
+from components.collect.files.decompress import UnpackError
+from components.collect.files.streams import PIECE
+from components.collect.files.unpack import PACKINGS, is_packed_name, plain_name
 from components.shared.errors import InputError
 
 LINES = b'{"q": "first"}\n', b'{"q": "second"}\n'
@@ -33,7 +34,7 @@ def cut(data: bytes, size: int) -> Iterator[bytes]:
     return (data[place : place + size] for place in range(0, len(data), size))
 
 
-def test_every_packing_is_tested() -> None:
+def test_every_compression_format_is_tested() -> None:
     assert set(PACKERS) == set(UNPACK)
 
 
@@ -45,7 +46,7 @@ def test_several_members_in_one_file(name: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 5, 1000])
-def test_padding_of_xz_and_frames_to_skip_of_zstd(size: int) -> None:
+def test_xz_padding_and_zstd_skippable_frames(size: int) -> None:
     packed = lzma.compress(LINES[0]) + bytes(8) + lzma.compress(LINES[1]) + bytes(4)
     assert b"".join(UNPACK["xz"](cut(packed, size))) == b"".join(LINES)
     frames = SKIPPABLE + PACKERS["zstd"](LINES[0]) + SKIPPABLE + PACKERS["zstd"](LINES[1]) + SKIPPABLE
@@ -53,7 +54,7 @@ def test_padding_of_xz_and_frames_to_skip_of_zstd(size: int) -> None:
 
 
 @pytest.mark.parametrize("name", PACKERS)
-def test_bomb_is_unpacked_in_pieces(name: str) -> None:
+def test_decompression_bomb_takes_bounded_memory(name: str) -> None:
     pieces = [len(piece) for piece in UNPACK[name](iter([PACKERS[name](bytes(20 * PIECE))]))]
     assert sum(pieces) == 20 * PIECE and max(pieces) <= PIECE
 
@@ -75,24 +76,24 @@ def test_damage(name: str, damage: str) -> None:
         list(UNPACK[name](iter([data])))
 
 
-def test_zstd_with_a_window_above_the_limit_says_so() -> None:
+def test_zstd_with_a_window_above_the_limit_names_it() -> None:
     # A frame header with a window of 2 GiB, as `zstd --long=31` writes it (RFC 8878, section 3.1.1.1).
     frame = b"\x28\xb5\x2f\xfd" + b"\x00" + bytes([(31 - 10) << 3]) + b"\x01\x00\x00"
-    with pytest.raises(UnpackError, match="window above 128 MiB"):
+    with pytest.raises(UnpackError, match="window is larger than 128 MiB"):
         list(UNPACK["zstd"](iter([frame])))
 
 
 @pytest.mark.parametrize("name", PACKERS)
-def test_file_is_read_as_what_it_is(name: str, make_file: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_content_decides_not_the_name(name: str, make_file: Any, capsys: pytest.CaptureFixture[str]) -> None:
     (packing,) = (packing for packing in PACKINGS if packing.name == name)
     data = b"".join(LINES)
     for suffix in packing.suffixes:
         assert b"".join(make_file(f"rows.jsonl{suffix}", PACKERS[name](data)).chunks()) == data
     assert capsys.readouterr().err == ""
     assert b"".join(make_file("rows.jsonl", PACKERS[name](data)).chunks()) == data
-    assert f"is a {name} file, whatever its name says" in capsys.readouterr().err
+    assert f"is a {name} file despite its name" in capsys.readouterr().err
     assert b"".join(make_file(f"rows.jsonl{packing.suffixes[0]}", data).chunks()) == data
-    assert "is not packed, whatever its name says: it is read as it is" in capsys.readouterr().err
+    assert "is not compressed despite its name, and is read as it is" in capsys.readouterr().err
 
 
 def zipped() -> bytes:
@@ -109,15 +110,15 @@ def zipped() -> bytes:
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n", "is a Git LFS pointer.*git lfs pull"),
         (b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "is an HTML page"),
         (b"\x04\x22\x4d\x18\x64\x40", "is packed with lz4"),
-        (b"\x00\x01\x02\x03 neither", "is no gz file: it begins with"),
+        (b"\x00\x01\x02\x03 neither", "is not a valid gz file: it begins with"),
     ],
 )
-def test_what_is_no_data_is_called_what_it_is(data: bytes, said: str, make_file: Any) -> None:
+def test_files_that_are_not_data_are_described(data: bytes, said: str, make_file: Any) -> None:
     with pytest.raises(InputError, match=r"(?s)rows\.jsonl\.gz " + said):
         list(make_file("rows.jsonl.gz", data).chunks())
 
 
-def test_html_inside_a_packed_file_is_named(make_file: Any) -> None:
+def test_html_inside_a_compressed_file_is_named(make_file: Any) -> None:
     with pytest.raises(InputError, match="is an HTML page"):
         list(make_file("rows.jsonl.gz", gzip.compress(b"<html>403</html>")).chunks())
 
@@ -140,10 +141,10 @@ def test_names() -> None:
 
 
 def test_memory_is_bounded_for_zstd() -> None:
-    """The stream is unpacked as it is read: a process whose memory is limited reads 200 MB."""
+    """The stream is decompressed as it is read: 200 MB take little memory."""
     program = """
 import pyarrow, resource
-from components.collect.unpack import unpack_zstd
+from components.collect.files.decompress import unpack_zstd
 packed = pyarrow.compress(b"row " * 1000, codec="zstd", asbytes=True) * 50_000
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert sum(len(piece) for piece in unpack_zstd(iter([packed]))) == 200_000_000

@@ -17,7 +17,7 @@ def left(result: Balance, labels: np.ndarray = LABELS) -> list[int]:
     return np.bincount(labels[keeps], minlength=int(labels.max()) + 1).tolist()
 
 
-def test_labels_seen_fewer_than_ten_times_go() -> None:
+def test_labels_with_fewer_than_ten_rows_are_dropped() -> None:
     result = chosen()
     assert left(result) == [100, 20, 10, 0]
     assert result.rare.sum() == 9
@@ -38,21 +38,21 @@ def test_the_median_is_that_of_labels_that_are_not_rare() -> None:
     assert chosen(np.array([0] * 40 + [1] * 20 + list(range(2, 100))), cap_of_median=1.0).cap == 30
 
 
-def test_thinning_is_in_proportion_and_exact() -> None:
+def test_sampling_is_proportional_and_exact() -> None:
     assert left(chosen(maximum_rows=65)) == [49, 10, 6, 0]
     assert sum(left(chosen(maximum_rows=64))) == 64
 
 
-def test_thinning_leaves_every_label_a_row_while_there_is_room() -> None:
+def test_sampling_keeps_a_row_of_every_label_if_possible() -> None:
     assert left(chosen(maximum_rows=3)) == [1, 1, 1, 0]
     assert sum(left(chosen(maximum_rows=2))) == 2
 
 
-def test_enough_room_thins_nothing() -> None:
+def test_nothing_is_dropped_below_the_maximum() -> None:
     assert not chosen(maximum_rows=130).over_maximum.any()
 
 
-def test_the_choice_depends_on_ids_and_seed_alone() -> None:
+def test_the_choice_depends_only_on_ids_and_seed() -> None:
     one, same, other = chosen(cap=10), chosen(cap=10), chosen(cap=10, seed=1)
     assert (one.over_cap == same.over_cap).all()
     assert (one.over_cap != other.over_cap).any()
@@ -60,5 +60,5 @@ def test_the_choice_depends_on_ids_and_seed_alone() -> None:
     assert sorted(priorities(ids, 5).tolist()) == sorted(priorities(ids[::-1], 5).tolist())
 
 
-def test_a_negative_seed_is_a_seed() -> None:
+def test_negative_seed() -> None:
     assert priorities(["a"], -1).tolist() != priorities(["a"], 1).tolist()

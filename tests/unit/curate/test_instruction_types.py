@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.curate.instruction_types import BUILT_IN, load_types, types_parent
+from components.curate.types.instruction_types import BUILT_IN, load_types, types_parent
 from components.shared.errors import SettingsError
 
 RULES = load_types("", 250)
@@ -44,7 +44,7 @@ RULES = load_types("", 250)
         ("mmm hmm", "other"),
     ],
 )
-def test_real_kinds_of_instructions(text: str, name: str) -> None:
+def test_real_instructions(text: str, name: str) -> None:
     assert RULES.rules[RULES.classify(text)].name == name
 
 
@@ -58,7 +58,7 @@ def test_the_middle_of_a_long_text_is_not_read() -> None:
     assert RULES.rules[RULES.classify(text)].name == "other"
 
 
-def test_there_are_fifty_types_each_of_which_something_describes() -> None:
+def test_there_are_fifty_types_with_descriptions() -> None:
     assert len(RULES.rules) == 50
     assert all(rule.description.endswith(".") for rule in RULES.rules)
     assert sum(bool(rule.chinese) for rule in RULES.rules) >= 40
@@ -72,7 +72,7 @@ def edited(tmp_path: Path, change: object) -> str:
     return str(path)
 
 
-def test_an_edited_file_is_used_and_makes_another_input(tmp_path: Path) -> None:
+def test_an_edited_file_is_used_and_changes_the_input(tmp_path: Path) -> None:
     path = edited(tmp_path, lambda types: types[0].update(patterns=["tteokbokki"]))
     rules = load_types(path, 250)
     assert rules.classify("A recipe for Tteokbokki") == 0
@@ -100,7 +100,7 @@ def test_a_wrong_file_is_refused_with_type_and_pattern(tmp_path: Path, change: o
 
 
 @pytest.mark.parametrize("content", ["types: {a: 1}", "- 1", "a: [", "types:\n  - 3\n"])
-def test_what_is_no_list_of_types_is_refused(tmp_path: Path, content: str) -> None:
+def test_file_without_a_list_of_types_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "types.yaml"
     path.write_text(content)
     with pytest.raises(SettingsError, match=r"types\.yaml"):

@@ -3,17 +3,20 @@ from pathlib import Path
 
 import pytest
 
-from components.curate.labels import Label, Labels, ask_labels, label_prompt, parse_label
+from components.curate.labels.ask_labels import ask_labels, label_prompt
+from components.curate.labels.label import Label
+from components.curate.labels.parse_label import parse_label
+from components.curate.labels.stored_labels import Labels
 from components.curate.settings import CurateSettings
-from components.models.settle_reply import why_empty
-from components.models.teacher import Reply, Request, Sampling, TeacherSettings
-from components.shared.errors import EmptyDataError, TeacherError
-from components.shared.manifest import Parent
+from components.models.generators.generator import ChatRequest, Reply, Sampling, Usage
+from components.models.generators.openai.settings import OpenAISettings
+from components.models.generators.settle_reply import why_empty
+from components.shared.errors import EmptyDataError, GenerationError
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Parent
 from components.shared.rows import Instruction
 
-SETTINGS = CurateSettings(
-    teacher=TeacherSettings(backend="openai", model="tiny"), label_template="Label: {instruction}"
-)
+SETTINGS = CurateSettings(teacher=OpenAISettings(model="tiny"), label_template="Label: {instruction}")
 
 
 @pytest.mark.parametrize(
@@ -35,7 +38,7 @@ SETTINGS = CurateSettings(
         ('{"primary": "science", "secondary": "physics"}', ("science", "physics")),
     ],
 )
-def test_labels_are_understood(reply: str, label: Label) -> None:
+def test_label_in_a_reply(reply: str, label: Label) -> None:
     assert parse_label(reply) == label
 
 
@@ -53,7 +56,7 @@ def test_labels_are_understood(reply: str, label: Label) -> None:
         "http://example.com/some/where",
     ],
 )
-def test_rubbish_is_no_label(reply: str) -> None:
+def test_reply_without_a_label(reply: str) -> None:
     assert parse_label(reply) is None
 
 
@@ -65,7 +68,7 @@ def test_the_start_and_the_end_of_a_long_instruction_are_shown() -> None:
     assert len(message.content) < 330
 
 
-def test_braces_in_an_instruction_stay() -> None:
+def test_braces_in_an_instruction_are_kept() -> None:
     (message,) = label_prompt(instruction(0, "def f(): return {instruction}"), "Label: {instruction}", 300)
     assert message.content == "Label: def f(): return {instruction}"
 
@@ -75,14 +78,14 @@ def instruction(number: int, text: str = "") -> Instruction:
 
 
 class Scripted:
-    """Answers by a script; may die after a number of replies."""
+    """Scripted replies; interrupted after `dies_after` of them."""
 
-    def __init__(self, script: dict[str, str], dies_after: int | None = None) -> None:
-        self.script, self.dies_after = script, dies_after
+    def __init__(self, script: dict[str, str], dies_after: int | None = None, control_text: int = 0) -> None:
+        self.script, self.dies_after, self.control_text = script, dies_after, control_text
         self.asked: list[str] = []
         self.closed = False
 
-    def answer(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Reply]:
+    def answer(self, requests: Iterable[ChatRequest], sampling: Sampling) -> Iterator[Reply]:
         for request in requests:
             if len(self.asked) == self.dies_after:
                 raise KeyboardInterrupt
@@ -93,6 +96,9 @@ class Scripted:
             facts = {"key": request.key, "text": text, "finish": finish, "refused": refused}
             yield Reply.model_validate({**facts, "tokens_in": 10, "tokens_out": 2})
 
+    def usage(self) -> Usage:
+        return Usage(control_text=self.control_text)
+
     def close(self) -> None:
         self.closed = True
 
@@ -100,7 +106,9 @@ class Scripted:
 def ask(root: Path, teacher: Scripted, count: int, settings: CurateSettings = SETTINGS) -> Labels:
     rows = [instruction(number) for number in range(count)]
     inputs = {"instructions": Parent(address="collect/1", digest="1")}
-    return ask_labels(str(root), settings, inputs, rows=lambda: rows, total=count, open_teacher=lambda _: teacher)
+    return ask_labels(
+        Library(str(root)), settings, inputs, rows=lambda: rows, total=count, open_generator=lambda _: teacher
+    )
 
 
 def test_all_rows_are_labelled_and_counted(tmp_path: Path) -> None:
@@ -111,7 +119,7 @@ def test_all_rows_are_labelled_and_counted(tmp_path: Path) -> None:
     assert teacher.closed
 
 
-def test_an_interrupted_run_asks_only_for_what_is_missing(tmp_path: Path) -> None:
+def test_an_interrupted_run_requests_only_missing_labels(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         ask(tmp_path, Scripted({}, dies_after=7), 20)
     again = Scripted({})
@@ -124,7 +132,14 @@ def test_an_interrupted_run_asks_only_for_what_is_missing(tmp_path: Path) -> Non
     assert third.asked == []
 
 
-def test_other_balancing_asks_nothing_and_another_prompt_asks_again(tmp_path: Path) -> None:
+def test_prompts_that_spell_a_control_token_are_counted_over_all_runs(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        ask(tmp_path, Scripted({}, dies_after=7, control_text=2), 20)
+    assert ask(tmp_path, Scripted({}, control_text=1), 20).control_text == 3
+    assert ask(tmp_path, Scripted({}), 20).control_text == 3
+
+
+def test_other_balancing_requests_nothing_and_another_prompt_all_labels(tmp_path: Path) -> None:
     ask(tmp_path, Scripted({}), 5)
     balanced, reworded = Scripted({}), Scripted({})
     ask(tmp_path, balanced, 5, SETTINGS.model_copy(update={"cap": 2}))
@@ -133,7 +148,7 @@ def test_other_balancing_asks_nothing_and_another_prompt_asks_again(tmp_path: Pa
     assert len(reworded.asked) == 5
 
 
-def test_single_rubbish_replies_are_remembered_and_asked_again(tmp_path: Path) -> None:
+def test_a_few_replies_without_labels_are_reported_and_requested_again(tmp_path: Path) -> None:
     labels = ask(tmp_path, Scripted({"id3": "Sorry, I can't."}), 20)
     assert labels.missing == {"id3": "Sorry, I can't."}
     again = Scripted({})
@@ -141,11 +156,11 @@ def test_single_rubbish_replies_are_remembered_and_asked_again(tmp_path: Path) -
     assert again.asked == ["id3"]
 
 
-def test_too_much_rubbish_is_an_error_that_shows_it(tmp_path: Path) -> None:
+def test_too_many_replies_without_labels_are_an_error_that_shows_them(tmp_path: Path) -> None:
     teacher = Scripted({f"id{number}": "As an AI, I love this!" for number in range(0, 20, 2)})
-    with pytest.raises(TeacherError) as caught:
+    with pytest.raises(GenerationError) as caught:
         ask(tmp_path, teacher, 20)
-    assert "3 of 5 replies to the label prompt hold no label" in caught.value.problem
+    assert "3 of 5 replies to the label prompt have no label" in caught.value.problem
     assert "As an AI, I love this!" in caught.value.problem
     assert "at most 10%" in caught.value.rule
     assert teacher.closed
@@ -154,14 +169,14 @@ def test_too_much_rubbish_is_an_error_that_shows_it(tmp_path: Path) -> None:
     assert "id1" not in again.asked
 
 
-def test_rubbish_alone_is_given_up_early(tmp_path: Path) -> None:
+def test_only_replies_without_labels_fail_early(tmp_path: Path) -> None:
     teacher = Scripted({f"id{number}": "no" for number in range(5000)})
-    with pytest.raises(TeacherError, match="100 of 100 replies"):
+    with pytest.raises(GenerationError, match="100 of 100 replies"):
         ask(tmp_path, teacher, 5000)
 
 
-def test_failed_requests_are_told_from_rubbish(tmp_path: Path) -> None:
-    with pytest.raises(TeacherError, match=r"\(3 requests failed\)") as caught:
+def test_failed_requests_are_counted_separately(tmp_path: Path) -> None:
+    with pytest.raises(GenerationError, match=r"\(3 requests failed\)") as caught:
         ask(tmp_path, Scripted({f"id{number}": "HTTP 500" for number in range(20)}), 20)
     assert "request failed: HTTP 500" in caught.value.problem
 
@@ -169,7 +184,9 @@ def test_failed_requests_are_told_from_rubbish(tmp_path: Path) -> None:
 REFUSAL = "the chat template of 'tiny' refuses the role 'user' in a conversation of user: no"
 
 
-def test_rows_that_the_template_refuses_are_counted_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_that_the_template_refuses_are_counted_separately(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     script = {f"id{number}": REFUSAL for number in range(4)}
     labels = ask(tmp_path, Scripted(script), 5)
     assert set(labels.refused) == set(script) and not labels.missing, "four of five would be too many without a label"
@@ -181,8 +198,8 @@ def test_rows_that_are_all_refused_are_an_error(tmp_path: Path) -> None:
         ask(tmp_path, Scripted({f"id{number}": REFUSAL for number in range(3)}), 3)
 
 
-def test_why_a_request_failed_is_said_in_full(tmp_path: Path) -> None:
+def test_the_error_of_a_failed_request_is_shown_in_full(tmp_path: Path) -> None:
     reason = why_empty(thought_only=True, truncated=True) + " [http://a-teacher-with-a-long-name.team.svc:8000/v1]" * 3
-    with pytest.raises(TeacherError) as caught:
+    with pytest.raises(GenerationError) as caught:
         ask(tmp_path, Scripted({f"id{number}": f"HTTP {reason}" for number in range(20)}), 20)
     assert reason in caught.value.problem

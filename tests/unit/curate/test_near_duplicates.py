@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from components.curate.near_duplicates import choose_blocks, find_near_duplicates, key_masks
-from components.curate.tokens import Hashes
+from components.curate.duplicates.near_duplicates import choose_blocks, find_near_duplicates, key_masks
+from components.curate.text.token_hashes import Hashes
 
 
 def clustered(rng: np.random.Generator, rows: int) -> Hashes:
-    """Random hashes, half of them a few flipped bits away from another."""
+    """Random hashes, half of them with a few bits flipped of another."""
     hashes = rng.integers(0, 2**64, rows, dtype=np.uint64)
     for row in range(rows // 2, rows):
         flipped = rng.choice(64, size=rng.integers(0, 7), replace=False)
@@ -15,7 +15,7 @@ def clustered(rng: np.random.Generator, rows: int) -> Hashes:
 
 
 def brute_force(hashes: Hashes, guards: Hashes, distance: int) -> list[tuple[int, int]]:
-    """The first earlier row that stays within the distance, and its distance; -1 and 0 for a row that stays."""
+    """The first earlier kept row within the distance, and its distance; -1 and 0 for a kept row."""
     found: list[tuple[int, int]] = []
     for row, (value, mine) in enumerate(zip(hashes.tolist(), guards.tolist(), strict=True)):
         near = (
@@ -40,7 +40,7 @@ def test_equals_brute_force(distance: int, guards: int) -> None:
 
 
 def test_large_buckets_equal_brute_force() -> None:
-    """All hashes agree in 44 bits, so that rows crowd in the same buckets."""
+    """All hashes agree in 44 bits, so that many rows share buckets."""
     rng = np.random.default_rng(1)
     hashes = rng.integers(0, 2**20, 1500, dtype=np.uint64)
     guards = np.zeros(1500, np.uint64)
@@ -48,14 +48,20 @@ def test_large_buckets_equal_brute_force() -> None:
     assert list(zip(found.kept.tolist(), found.distance.tolist(), strict=True)) == brute_force(hashes, guards, 3)
 
 
-def test_the_first_stays_and_a_chain_does_not_drop_what_is_far() -> None:
+def test_the_first_is_kept_and_a_chain_does_not_drop_distant_rows() -> None:
     hashes = np.array([0b0, 0b111, 0b111111, 0b111111111], np.uint64)
     found = find_near_duplicates(hashes, np.zeros(4, np.uint64), 3)
     assert found.kept.tolist() == [-1, 0, -1, 2]
     assert found.distance.tolist() == [0, 3, 0, 3]
 
 
-def test_repetitions_of_a_dropped_row_name_the_row_that_stays() -> None:
+def test_rows_that_are_always_kept_are_each_compared() -> None:
+    hashes = np.array([0b0, 0b111, 0b111111, 0b111], np.uint64)
+    found = find_near_duplicates(hashes, np.zeros(4, np.uint64), 3, always_kept=2)
+    assert found.kept.tolist() == [-1, -1, 1, 1], "the third is near the second, which is near the first"
+
+
+def test_repetitions_of_a_dropped_row_name_the_kept_row() -> None:
     hashes = np.array([0b0, 0b11, 0b11, 0b11], np.uint64)
     found = find_near_duplicates(hashes, np.zeros(4, np.uint64), 2)
     assert found.kept.tolist() == [-1, 0, 0, 0]
@@ -67,7 +73,7 @@ def test_few_rows(rows: int) -> None:
     assert find_near_duplicates(np.zeros(rows, np.uint64), np.zeros(rows, np.uint64), 3).kept.tolist() == [-1] * rows
 
 
-def test_every_way_keeps_as_many_blocks_and_each_bit_belongs_to_one() -> None:
+def test_key_masks_have_equal_numbers_of_blocks_and_cover_every_bit() -> None:
     masks = [int(mask) for mask in key_masks(5, 3)]
     assert len(masks) == 10
     singles = [int(mask) for mask in key_masks(5, 4)]

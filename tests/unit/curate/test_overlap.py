@@ -2,9 +2,10 @@ import random
 
 import pytest
 
-from components.curate.overlap import Overlap, OverlapIndex
-from components.curate.tokens import tokenise
+from components.curate.overlap.overlap_index import Overlap, OverlapIndex
+from components.curate.overlap.settings import OverlapSettings
 from components.shared.rows import Question
+from components.shared.text.words import tokenise
 
 GSM8K = (
     "Janet’s ducks lay 16 eggs per day. She eats three for breakfast every morning and bakes muffins for her friends."
@@ -17,18 +18,18 @@ def question(text: str, choices: tuple[str, ...] = (), answer: str = "", number:
 
 
 def search(questions: list[Question], asked: str, response: str = "", minimum: int = 4) -> Overlap | None:
-    index = OverlapIndex(questions, longest=13, minimum=minimum, common=10)
+    index = OverlapIndex(questions, OverlapSettings(overlap_minimum_tokens=minimum))
     return index.search([(tokenise("an unrelated row"), []), (tokenise(asked), tokenise(response))]).get(1)
 
 
-def test_a_shared_run_is_found_whole_and_is_the_evidence() -> None:
+def test_the_complete_shared_run_is_the_evidence() -> None:
     passage = "janet's ducks lay 16 eggs per day she eats three for breakfast every morning and bakes muffins"
     found = search([question(GSM8K)], f"Read this. {passage.upper()}! Who?")
     assert found == Overlap(question="bench/1", passage=passage, share=0.85, words=17.0)
     assert found.evidence == f"bench/1: {passage} [85% of the question's weight, 17.0 words]"
 
 
-def test_fewer_shared_tokens_than_n_are_no_overlap() -> None:
+def test_fewer_than_n_shared_tokens_do_not_overlap() -> None:
     assert search([question(GSM8K)], "Janet's ducks lay 16 eggs per day. She eats three for breakfast, daily.") is None
 
 
@@ -45,7 +46,7 @@ def test_the_response_is_searched_too() -> None:
         "Can you help me with this one? What is 12 plus 7? Thank you!",
     ],
 )
-def test_a_short_question_is_found_when_all_of_it_stands_there(asked: str) -> None:
+def test_a_short_question_overlaps_if_it_occurs_completely(asked: str) -> None:
     found = search([question("What is 12 plus 7?")], asked)
     assert found is not None
     assert found.passage == "what is 12 plus 7"
@@ -62,17 +63,17 @@ def test_a_short_question_is_found_when_all_of_it_stands_there(asked: str) -> No
         ("What is 12 + 7 + 4?", "What is 12 + 7?"),
     ],
 )
-def test_another_question_of_the_same_form_is_no_overlap(asked: str, other: str) -> None:
+def test_another_question_of_the_same_form_does_not_overlap(asked: str, other: str) -> None:
     assert search([question(other)], asked) is None
 
 
-def test_a_very_short_question_counts_only_as_the_whole_instruction() -> None:
+def test_a_very_short_question_counts_only_as_the_complete_instruction() -> None:
     assert search([question("Spell horse backwards.")], "spell HORSE backwards") is not None
     assert search([question("Spell horse backwards.")], "Never spell horse backwards again") is None
     assert search([question("Spell horse backwards.")], "Never spell horse backwards again", minimum=3) is not None
 
 
-def test_the_stem_of_a_multiple_choice_question_alone_is_no_overlap() -> None:
+def test_the_stem_of_a_multiple_choice_question_alone_does_not_overlap() -> None:
     choices = ("Whales are fish", "Bats are birds", "Dogs are mammals", "None of them")
     asked = f"{TRUE} Snow is hot. Ice is cold. None of them"
     assert search([question(TRUE, choices, "C")], asked) is None
@@ -91,7 +92,7 @@ def test_a_multiple_choice_question_is_found_by_its_answer_or_two_choices(asked:
     assert search([question(TRUE, choices, "C")], asked, response) is not None
 
 
-def test_of_several_questions_with_one_stem_the_right_one_is_named() -> None:
+def test_the_right_one_of_several_questions_with_one_stem_is_named() -> None:
     questions = [question(TRUE, ("Up", "Down"), "A", 1), question(TRUE, ("Left", "Right"), "B", 2)]
     found = search(questions, TRUE, "Right")
     assert found is not None
@@ -102,7 +103,7 @@ RULES = "The following paragraphs each describe a set of three objects arranged 
 
 
 @pytest.mark.parametrize("questions", [2, 5, 10, 20])
-def test_a_stem_that_several_questions_share_is_no_overlap(questions: int) -> None:
+def test_a_shared_stem_does_not_overlap(questions: int) -> None:
     index = [question(f"{RULES}. Number {number} is first.", number=number) for number in range(questions)]
     assert search(index, RULES) is None
     assert search(index, f"{RULES}. On a shelf there are a plum, a pear and a fig.") is None
@@ -112,7 +113,7 @@ def test_a_stem_that_several_questions_share_is_no_overlap(questions: int) -> No
     assert found.share == 1.0
 
 
-def test_a_question_that_is_listed_twice_is_no_stem() -> None:
+def test_a_repeated_question_counts_once() -> None:
     twice = [question(GSM8K, number=1), question(GSM8K, number=2)]
     found = search(twice, GSM8K)
     assert found is not None
@@ -152,7 +153,7 @@ def slot(seed: int, words: int) -> str:
 
 def test_rows_of_the_templates_of_a_benchmark_are_kept_and_its_leaks_are_found() -> None:
     texts = [f"{STEMS[number % 4]} {slot(number, 3 + number % 9)}" for number in range(40)]
-    index = OverlapIndex([question(text, number=n) for n, text in enumerate(texts)], 13, minimum=3, common=10)
+    index = OverlapIndex([question(text, number=n) for n, text in enumerate(texts)], OverlapSettings())
     alike = [f"{STEMS[number % 4]} {slot(1000 + number, 3 + number % 9)}" for number in range(200)]
     copied = [text.upper().replace(",", " ,") for text in texts]
     edited = [text.replace("that ", "which ").replace("would", "does") + " Thanks!" for text in texts]
@@ -162,14 +163,14 @@ def test_rows_of_the_templates_of_a_benchmark_are_kept_and_its_leaks_are_found()
     assert [found[200 + number].question for number in range(80)] == [f"bench/{n % 40}" for n in range(80)]
 
 
-def test_a_short_question_that_many_others_begin_with_counts_only_as_the_whole_instruction() -> None:
+def test_a_short_question_that_many_others_begin_with_counts_only_as_the_complete_instruction() -> None:
     stem = "Which word does not belong here?"
     questions = [question(stem, number=0), *(question(f"{stem} {slot(n, 4)}", number=n) for n in range(1, 20))]
     assert search(questions, f"{stem} {slot(99, 4)}") is None
     assert search(questions, stem) is not None
 
 
-def test_of_a_longer_question_whose_words_are_all_shared_the_choices_decide() -> None:
+def test_the_choices_decide_if_all_words_of_a_longer_question_are_shared() -> None:
     stem = f"{RULES}, and only one of the four statements about them is true. Which one is it?"
     questions = [question(stem, (slot(n, 3), slot(n + 50, 3)), "A", n) for n in range(12)]
     assert search(questions, stem) is None
@@ -180,7 +181,7 @@ THAI_STEM = "จงอ่านข้อความต่อไปนี้แ�
 
 
 def test_the_length_of_a_run_is_in_words_of_its_script() -> None:
-    # A Thai stem of some ten words has more than 13 letters: it is no run of 13 words.
+    # A Thai stem of some ten words has more than 13 letters: it is not a run of 13 words.
     asked = f"{THAI_STEM}: เมืองหลวงของประเทศญี่ปุ่นคือเมืองใดและมีประชากรประมาณเท่าใดในปัจจุบัน"
     other = f"{THAI_STEM}: แม่น้ำสายใดยาวที่สุดในทวีปแอฟริกาและไหลผ่านประเทศใดบ้างก่อนลงทะเล"
     assert len(tokenise(THAI_STEM)) > 26
@@ -198,7 +199,7 @@ def test_the_length_of_a_run_is_in_words_of_its_script() -> None:
         ("مَن كَتَبَ هذا", "مَن كُتُب هذا"),
     ],
 )
-def test_marks_tell_short_questions_apart(asked: str, other: str) -> None:
+def test_combining_marks_distinguish_short_questions(asked: str, other: str) -> None:
     assert search([question(asked)], other, minimum=1) is None
     assert search([question(asked)], asked, minimum=1) is not None
 

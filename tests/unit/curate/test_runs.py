@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from components.curate.runs import Sequences
-from components.curate.scripts import sixths
-from components.curate.tokens import TokenHasher, tokenise
+from components.curate.text.runs import Sequences
+from components.curate.text.token_hashes import TokenHasher
+from components.shared.text.scripts import sixths
+from components.shared.text.words import tokenise
 
 
 def sequences(*texts: list[str]) -> Sequences:
@@ -39,12 +40,12 @@ def test_equal_runs_have_equal_hashes_wherever_they_are() -> None:
         assert len(set(runs.hashes[runs.valid].tolist())) == runs.valid.sum() - 1
 
 
-def test_positions_that_chosen_runs_cover() -> None:
+def test_covered_positions() -> None:
     runs = sequences([*"abcdefg"]).of_tokens(2)
     chosen = np.array([True, False, False, True, True, False, False])
     assert runs.covered(chosen).tolist() == [True, True, False, True, True, True, False]
 
 
-def test_texts_shorter_than_a_run_have_none() -> None:
+def test_texts_shorter_than_a_run_have_no_runs() -> None:
     assert not sequences(["a"], []).of_tokens(5).valid.any()
     assert not sequences(["a"], []).of_words(5).valid.any()

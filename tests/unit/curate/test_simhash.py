@@ -3,10 +3,11 @@ import random
 import numpy as np
 import pytest
 
-from components.curate.near_duplicates import find_near_duplicates
+from components.curate.duplicates.near_duplicates import find_near_duplicates
+from components.curate.duplicates.simhash import Fillers, guard, simhashes
 from components.curate.settings import FILLERS
-from components.curate.simhash import Fillers, guard, simhashes
-from components.curate.tokens import TokenHasher, tokenise
+from components.curate.text.token_hashes import TokenHasher
+from components.shared.text.words import tokenise
 
 QUESTION = "Which letter does the word horse start with?"
 LONG = (
@@ -40,7 +41,7 @@ def kept(*texts: str, distance: int = 3, short_tokens: int = 32, numbers: bool =
         lambda text: text.replace(" ", "\n", 3),
     ],
 )
-def test_the_same_question_in_another_look_is_a_near_duplicate(text: str, change: object) -> None:
+def test_the_same_question_in_another_form_is_a_near_duplicate(text: str, change: object) -> None:
     assert kept(text, "What is the capital of France?", change(text)) == [-1, -1, 0]  # type: ignore[operator]
 
 
@@ -63,7 +64,7 @@ def test_the_same_question_in_another_look_is_a_near_duplicate(text: str, change
         (f"เล่าเรื่องป่าให้ฟัง {THAI}", f"เล่าเรื่องป้าให้ฟัง {THAI}"),
     ],
 )
-def test_another_question_of_the_same_form_is_no_near_duplicate(one: str, other: str) -> None:
+def test_another_question_of_the_same_form_is_not_a_near_duplicate(one: str, other: str) -> None:
     assert kept(one, other) == [-1, -1]
 
 
@@ -78,14 +79,14 @@ def test_a_word_changed_in_a_long_text_is_a_near_duplicate() -> None:
     assert kept(long, long.replace("on the way to school", "on the way to work", 1)) == [-1, 0]
 
 
-def test_numbers_count_only_where_the_setting_says_so() -> None:
+def test_numbers_distinguish_only_with_the_setting() -> None:
     long = " ".join([LONG, LONG.replace("Natalia", "Betty"), LONG.replace("clips", "stamps")])
     other = long.replace("48", "84", 1)
     assert kept(long, other) == [-1, -1]
     assert kept(long, other, numbers=False) == [-1, 0]
 
 
-def test_chinese_texts_in_another_look_are_near_duplicates() -> None:
+def test_chinese_texts_in_another_form_are_near_duplicates() -> None:
     assert kept("请翻译下面的句子：我喜欢苹果。", "翻译下面的句子:我喜欢苹果", "翻译下面的句子：我喜欢香蕉。") == [
         -1,
         0,
@@ -94,12 +95,12 @@ def test_chinese_texts_in_another_look_are_near_duplicates() -> None:
 
 
 def test_simhash_values_do_not_change() -> None:
-    """Digests of outputs rest on them."""
+    """Digests of outputs depend on them."""
     batch = TokenHasher().batch([tokenise("What is the capital of France?"), []])
     assert [hex(value) for value in simhashes(batch, 2).tolist()] == ["0xb4c102f106f331e0", "0x0"]
 
 
-def test_a_bit_is_set_where_more_than_half_of_the_features_set_it() -> None:
+def test_a_bit_is_set_if_more_than_half_of_the_features_set_it() -> None:
     one, even, odd = simhashes(TokenHasher().batch([["horse"], ["horse", "cow"], ["horse", "cow", "pig"]]), 1).tolist()
     assert one.bit_count() > 0
     assert even == one & simhashes(TokenHasher().batch([["cow"]]), 1).tolist()[0]
@@ -107,9 +108,9 @@ def test_a_bit_is_set_where_more_than_half_of_the_features_set_it() -> None:
     assert odd == (singles[0] & singles[1]) | (singles[0] & singles[2]) | (singles[1] & singles[2])
 
 
-def test_nothing_is_stripped_when_nothing_would_be_left() -> None:
+def test_a_text_of_only_fillers_is_not_stripped() -> None:
     assert Fillers(FILLERS).strip(["thanks"], "Thanks!") == ["thanks"]
 
 
-def test_politeness_inside_a_text_counts() -> None:
+def test_fillers_inside_a_text_are_kept() -> None:
     assert kept("Say please in French", "Say in French") == [-1, -1]

@@ -3,7 +3,8 @@ import random
 import numpy as np
 import pytest
 
-from components.curate.tokens import TokenHasher, grams, is_number, spell, tokenise
+from components.curate.text.token_hashes import TokenHasher, grams
+from components.shared.text.words import is_number, spell, tokenise
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_tokens(text: str, tokens: list[str]) -> None:
         ("à̱", "á̱"),
     ],
 )
-def test_words_that_differ_by_a_mark_are_different_tokens(one: str, other: str) -> None:
+def test_words_that_differ_by_a_combining_mark_are_different_tokens(one: str, other: str) -> None:
     assert tokenise(one) != tokenise(other)
 
 
@@ -71,11 +72,11 @@ def test_words_that_differ_by_a_mark_are_different_tokens(one: str, other: str) 
         ("STRASSE", "straße"),
     ],
 )
-def test_spellings_that_unicode_calls_equal_are_equal_tokens(one: str, other: str) -> None:
+def test_canonically_equivalent_spellings_are_equal_tokens(one: str, other: str) -> None:
     assert tokenise(one) == tokenise(other)
 
 
-def test_plain_ascii_has_the_same_tokens_in_company() -> None:
+def test_ascii_has_the_same_tokens_within_other_text() -> None:
     draws = random.Random(0)
     for _ in range(500):
         text = "".join(draws.choices([chr(code) for code in range(32, 127)], k=40))
@@ -86,7 +87,7 @@ def test_a_sum_and_a_difference_are_different_tokens() -> None:
     assert tokenise("What is 12 + 7?") != tokenise("What is 12 - 7?")
 
 
-def test_numbers_are_told_from_words() -> None:
+def test_numbers_are_distinguished_from_words() -> None:
     assert [is_number(token) for token in tokenise("3.5 apples x2")] == [True, False, False]
 
 

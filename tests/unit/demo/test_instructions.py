@@ -1,4 +1,4 @@
-"""The committed instructions and held-out questions: made again byte for byte, with the defects in the truth."""
+"""The committed instructions and held-out questions: reproduced byte for byte, with the listed defects."""
 
 import csv
 import io
@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
-from pipelines.demo.make_heldout import HELDOUT_FILE, bag_key, heldout_rows, text_key
-from pipelines.demo.make_instructions import FOLDER, SOURCES, TRUTH_FILE, made_files
-from pipelines.demo.tasks import FAMILIES, RARE_FORMS, UNSAFE_ACTS
+from demo.make_heldout import HELDOUT_FILE, bag_key, heldout_rows, text_key
+from demo.make_instructions import FOLDER, TRUTH_FILE, made_files
+from demo.plant_defects import SOURCES
+from demo.tasks.families import FAMILIES
+from demo.tasks.rare import RARE_FORMS
+from demo.tasks.unsafe import UNSAFE_ACTS
 
 Row = tuple[str, str]
-"""Question and answer, as a reader of the file sees them."""
+"""Question and answer, as they are in the file."""
 
 
 def json_lines(content: bytes) -> list[dict[str, Any]]:
@@ -25,7 +28,7 @@ HELDOUT = json_lines(HELDOUT_FILE.read_bytes())
 
 
 def read_json(record: Any) -> Row:
-    """The question and answer of a whole record. Raises for one that is malformed."""
+    """The question and answer of a record. Raises for a malformed one."""
     if "conversations" in record:
         record = {"messages": [{"content": turn["value"]} for turn in record["conversations"]]}
     if "messages" in record:
@@ -62,7 +65,7 @@ def read_csv_line(line: bytes) -> Row | None:
 
 
 def read_source(name: str) -> list[Row | None]:
-    """The rows of a source, None for one that can't be read."""
+    """The rows of a source, None for an unreadable one."""
     content = (FOLDER / name).read_bytes()
     if name.endswith(".json"):
         return [read_json(record) for record in json.loads(content)]
@@ -113,13 +116,13 @@ def test_about_four_thousand_rows_in_five_formats() -> None:
 
 
 def test_heldout_is_balanced_and_distinct() -> None:
-    counts = Counter(row["family"] for row in HELDOUT)
+    counts = Counter(row["subject"] for row in HELDOUT)
     assert set(counts) == set(FAMILIES)
     assert (len(HELDOUT), max(counts.values()) - min(counts.values())) == (500, 1)
     assert len({bag_key(row["question"]) for row in HELDOUT}) == 500
 
 
-def test_every_kind_is_planted_in_the_promised_numbers() -> None:
+def test_the_number_of_each_defect() -> None:
     counts = Counter(row["kind"] for row in TRUTH)
     assert set(counts) == {
         "near-duplicate",
@@ -141,7 +144,7 @@ def test_clean_rows_are_distinct_and_share_nothing_with_the_heldout() -> None:
     assert not [key for key in map(text_key, (question for question, _ in clean_rows())) if key in heldout]
 
 
-def test_every_unreadable_row_is_planted_as_malformed_and_the_other_way_round() -> None:
+def test_the_unreadable_rows_are_exactly_the_malformed_ones() -> None:
     unreadable = {(name, line) for name, rows in ROWS.items() for line, row in enumerate(rows, start=1) if row is None}
     assert unreadable == {(row["source"], row["line"]) for row in planted("malformed")}
 
@@ -187,7 +190,7 @@ def test_rare_labels_have_fewer_than_ten_rows_each() -> None:
     assert all(2 <= count <= 8 for count in counts.values())
 
 
-def test_rows_carry_no_mark() -> None:
+def test_rows_have_no_flag() -> None:
     for name in ("chat.jsonl", "alpaca.jsonl", "prompts.jsonl"):
         lines = (FOLDER / name).read_bytes().splitlines()
         records = [json.loads(line) for number, line in enumerate(lines, start=1) if ROWS[name][number - 1] is not None]
@@ -195,5 +198,5 @@ def test_rows_carry_no_mark() -> None:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_planted_lines_lie_within_their_source(source: str) -> None:
+def test_planted_lines_are_within_their_source(source: str) -> None:
     assert all(1 <= row["line"] <= len(ROWS[source]) for row in TRUTH if row["source"] == source)

@@ -1,4 +1,4 @@
-"""The shipped teacher and student: their size, their records, and a quick look at what they can do."""
+"""The shipped teacher and student: their size, their records, and a sample of their answers."""
 
 import json
 import random
@@ -9,10 +9,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from pipelines.demo.evaluate_models import exact_match, greedy_answers, read_rows
-from pipelines.demo.make_heldout import HELDOUT_FILE, HERE, text_key
-from pipelines.demo.make_models import LESSONS, Plan, collated, drawn_example, heldout_keys, label_tasks
-from pipelines.demo.tasks import LABEL_PREFIX
+from demo.draw_examples import collated, drawn_example, heldout_keys
+from demo.evaluate_models import exact_match, greedy_answers, read_rows
+from demo.lessons import LESSONS, LessonPlan
+from demo.make_heldout import HELDOUT_FILE, HERE, text_key
+from demo.make_models import label_tasks
+from demo.tasks.task import LABEL_PREFIX
 
 SAMPLE = random.Random(60).sample(read_rows(HELDOUT_FILE), 64)
 COST: dict[str, Any] = json.loads((HERE / "cost.json").read_text(encoding="utf-8"))
@@ -47,7 +49,7 @@ def test_teacher_labels_instructions() -> None:
     assert exact_match(answers, [task.label for task in tasks]) >= 0.9
 
 
-def test_recorded_numbers_are_what_the_owner_asked_for() -> None:
+def test_recorded_scores_meet_the_targets() -> None:
     assert COST["teacher"]["exact_match"] >= 0.9
     assert 0.20 <= COST["student"]["exact_match"] <= 0.45
     gained = COST["probe_sft"]["exact_match_after"] - COST["probe_sft"]["exact_match_before"]
@@ -63,7 +65,7 @@ def test_lessons_are_the_recorded_ones(name: str) -> None:
 @pytest.mark.parametrize(
     "plan", [plan for plans in LESSONS.values() for plan in plans], ids=lambda plan: f"seed {plan.seed}"
 )
-def test_lesson_draws_no_heldout_question(plan: Plan) -> None:
+def test_lesson_draws_no_heldout_question(plan: LessonPlan) -> None:
     rng, banned = random.Random(62), heldout_keys()
     prompts = [drawn_example(rng, plan, banned)[0] for _ in range(3000)]
     questions = [prompt.split("<|user|>")[1].split("<|end|>")[0].removeprefix(LABEL_PREFIX) for prompt in prompts]

@@ -1,4 +1,4 @@
-"""The answers of every family, worked out again from the question's text by other means than the generator's."""
+"""The answers of every family, computed from the question's text independently of the generator."""
 
 import calendar
 import random
@@ -8,18 +8,12 @@ from datetime import date, timedelta
 
 import pytest
 
-from pipelines.demo.tasks import (
-    FAMILIES,
-    RARE_FORMS,
-    REFUSAL,
-    Task,
-    calendar_drill,
-    corrupted,
-    rare,
-    rare_tasks,
-    reworded,
-    unsafe,
-)
+from demo.tasks.calendar import calendar_drill
+from demo.tasks.families import FAMILIES
+from demo.tasks.rare import RARE_FORMS, rare, rare_tasks
+from demo.tasks.reword import reworded
+from demo.tasks.task import DemoTask, corrupted
+from demo.tasks.unsafe import REFUSAL, unsafe
 
 DRAWS = 400
 
@@ -42,8 +36,8 @@ def numbers(text: str) -> list[int]:
     return [int(found) for found in re.findall(r"\d+", text)]
 
 
-def subject(task: Task) -> str:
-    """The word that a question about letters asks about: the only one that no phrasing of the family has."""
+def subject(task: DemoTask) -> str:
+    """The word that a question about letters asks about: the only one that is in no phrasing of the family."""
     common = set[str]()
     draw = random.Random(5)
     texts = [set(re.findall(r"[a-z]+", FAMILIES[task.family](draw).question.lower())) for _ in range(300)]

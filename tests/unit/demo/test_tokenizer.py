@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from pipelines.demo.make_heldout import HERE
-from pipelines.demo.make_tokenizer import save_tokenizer
+from demo.make_heldout import HERE
+from demo.make_tokenizer import save_tokenizer
 
 SHARED_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 CHAT = [
@@ -35,7 +35,7 @@ def tokenizer() -> Any:
         "",
     ],
 )
-def test_any_text_comes_back_and_is_one_token_for_each_byte(tokenizer: Any, text: str) -> None:
+def test_any_text_round_trips_with_one_token_for_each_byte(tokenizer: Any, text: str) -> None:
     ids = tokenizer(text)["input_ids"]
     assert tokenizer.decode(ids) == text
     assert len(ids) == len(text.encode())

@@ -1,4 +1,4 @@
-"""What docs/ tells a person to type and to open is there."""
+"""The commands, paths and links in READMEs, CONTRIBUTING and docs/ exist."""
 
 import re
 from pathlib import Path
@@ -6,15 +6,19 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from pipelines.cli import app
+from pipelines.cli.main import app
 
 ROOT = Path(__file__).parents[3]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+OURS = ("benchmarks", "charts", "components", "demo", "docs", "images", "k8s", "pipelines", "tests")
+"""The top-level folders: whatever begins with one of them in a page is a path in the repository."""
+PAGES = [*ROOT.glob("*.md"), *(page for folder in OURS for page in sorted((ROOT / folder).rglob("*.md")))]
+PATH = re.compile(rf"(?:{'|'.join(OURS)})/[a-z0-9_./-]*[a-z0-9_/]")
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
 def _id(path: Path) -> str:
-    return path.name
+    return str(path.relative_to(ROOT))
 
 
 def _anchor(heading: str) -> str:
@@ -37,6 +41,14 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_id)
+def test_paths_exist(page: Path) -> None:
+    words = [word for code in re.findall(r"`([^`\n]+)`", page.read_text()) for word in code.split()]
+    paths = [word.removeprefix("package:") for word in words if PATH.fullmatch(word.removeprefix("package:"))]
+    missing = [path for path in paths if not (ROOT / path).exists() and not (page.parent / path).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_id)
 def test_commands_of_tutelage_exist_with_their_options(page: Path) -> None:
     consoles = "\n".join(re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL))
     typed = re.findall(r"(?:^\$ |\| )tutelage ([a-z]+)(.*)", consoles.replace("\\\n", " "), re.MULTILINE)
@@ -48,4 +60,4 @@ def test_commands_of_tutelage_exist_with_their_options(page: Path) -> None:
 
 def test_every_page_is_listed() -> None:
     listed = (ROOT / "docs" / "README.md").read_text()
-    assert not [page.name for page in PAGES if page.name != "README.md" and f"]({page.name})" not in listed]
+    assert not [page.name for page in DOCS if page.name != "README.md" and f"]({page.name})" not in listed]

@@ -1,4 +1,4 @@
-"""The tables of docs/sizing.md are what the formulas say, and the formulas what was measured."""
+"""The tables of docs/sizing.md match the formulas, and the formulas match what was measured."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def test_a_measured_checkpoint_is_as_large_as_the_formula_says() -> None:
     measured = json.loads((ROOT / "benchmarks" / "results" / "checkpoint.json").read_text())["2 processes"]
     states = [size for name, size in measured["files"].items() if name.endswith("optim_states.pt")]
     assert sum(states) == pytest.approx(OPTIMIZER * measured["parameters"], rel=1e-3)
-    # In fp32: weights of 4 bytes in the place of 2.
+    # In fp32: weights of 4 bytes rather than 2.
     whole = (4 + OPTIMIZER) * measured["parameters"]
     assert measured["mib_of_a_checkpoint"] == pytest.approx(whole / 2**20, rel=1e-3)
 

@@ -8,9 +8,9 @@ from components.evaluate.score import score_samples
 from components.rewards.checks.choice_check import ChoiceChecker
 from components.shared.errors import InputError
 from components.shared.rows import Check, Question, Sample
-from components.shared.sandbox import Limits
+from components.shared.sandbox.run_python import SandboxLimits
 
-LIMITS = Limits(cpu_seconds=2, wall_seconds=5)
+LIMITS = SandboxLimits(cpu_seconds=2, wall_seconds=5)
 
 
 def question(benchmark: str, **fields: object) -> Question:
@@ -25,12 +25,12 @@ def test_paper_protocol() -> None:
     shots = {name: benchmark.few_shot for name, benchmark in BENCHMARKS.items()}
     assert shots == {
         **{"gsm8k": 4, "mmlu": 0, "cmmlu": 0, "ceval": 0, "humaneval": 0},
-        **{"ifeval": 0, "bbh": 3, "demo": 0},
+        **{"ifeval": 0, "bbh": 3, "checked": 0},
     }
     assert BENCHMARKS["humaneval"].metric == "pass@1"
 
 
-def test_choices_stand_in_the_prompt_with_their_letters() -> None:
+def test_the_prompt_lists_the_choices_with_their_letters() -> None:
     for name in ("mmlu", "cmmlu", "ceval"):
         row = question(name, question="Which?", choices=("one", "two", "three", "four"), answer="C", subject="x_y")
         prompt = BENCHMARKS[name].prompt(row)
@@ -64,7 +64,7 @@ def test_gsm8k_is_read_by_the_papers_protocol_too() -> None:
     replies = ["The answer is 18.", "The answer is 9 * 2 = 18.", "<think>The answer is 18.</think>#### 18", "17"]
     benchmark = BENCHMARKS["gsm8k"]
     samples = [
-        Sample(benchmark="gsm8k", id=row.id, output=reply, score=score(row, reply))
+        Sample(benchmark="gsm8k", id=row.id, outputs=(reply,), scores=(score(row, reply),))
         for row, reply in zip(rows, replies, strict=True)
     ]
     whole, strict = score_samples(benchmark, rows, samples)
@@ -87,7 +87,7 @@ def test_gsm8k_stops_before_a_second_question() -> None:
         (question("mmlu", answer="B", choices=("a", "b", "c", "d")), "B", "The answer is C."),
         (question("ceval", answer="B", choices=("a", "b", "c", "d")), "答案是B", "答案是C"),
         (question("bbh", answer="(A)"), "So the answer is (A).", "So the answer is (B)."),
-        (question("demo", answer="4"), "4", "5"),
+        (question("checked", check={"kind": "exact", "answer": "4"}), "4", "5"),
         (
             question("ifeval", extra={"instruction_id_list": '["punctuation:no_comma"]', "kwargs": "[{}]"}),
             "No commas.",
@@ -100,13 +100,13 @@ def test_gsm8k_stops_before_a_second_question() -> None:
         ),
     ],
 )
-def test_reasoning_is_no_part_of_an_answer(row: Question, right: str, wrong: str) -> None:
+def test_reasoning_is_not_part_of_an_answer(row: Question, right: str, wrong: str) -> None:
     assert score(row, f"<think>\n{wrong}\n</think>\n{right}") == 1
     assert score(row, f"<think>\n{right}\n</think>\n{wrong}") == 0
     assert score(row, f"<think>\n{right}") == 0, "it was truncated before its answer"
 
 
-def test_choices_are_read_as_select_reads_them() -> None:
+def test_choices_are_read_as_in_select() -> None:
     row = question("mmlu", answer="B", choices=("red", "green", "blue", "grey"))
     reply = "The answer is B. Option A is incorrect because it is warm."
     assert score(row, reply) == 1 and ChoiceChecker().passes(Check(kind="choice", answer="B"), reply)
@@ -136,9 +136,24 @@ def test_bbh_answers(answer: str, reply: str, points: float) -> None:
     assert score(question("bbh", answer=answer), reply) == points
 
 
-def test_demo_wants_the_whole_answer() -> None:
-    row = question("demo", answer="4, 19, 26")
-    assert score(row, " 4, 19, 26\n") == 1 and score(row, "4, 19") == 0 and score(row, "It is 4, 19, 26") == 0
+@pytest.mark.parametrize(
+    ("check", "right", "wrong"),
+    [
+        ({"kind": "exact", "answer": "4, 19, 26"}, " 4, 19, 26\n", "It is 4, 19, 26"),
+        ({"kind": "exact", "answer": "ARM"}, "arm", "an arm"),
+        ({"kind": "exact", "answer": "ARM", "ignore_case": False}, "ARM", "arm"),
+        ({"kind": "exact", "answer": "Hong Kong", "ignore_punctuation": True}, "\u201cHong (Kong).\u201d", "Hong-Kong"),
+        ({"kind": "exact", "answer": "-3.5", "ignore_punctuation": True}, "-3.5.", "3.5"),
+        ({"kind": "exact", "answer": "?!", "ignore_punctuation": True}, "?!", "?"),
+        ({"kind": "exact", "answer": "yes"}, "Yes", "Yes."),
+        ({"kind": "math", "answer": "1/2"}, "So x = 0.5.", "So x = 0.6."),
+        ({"kind": "choice", "answer": "B"}, "The answer is (B).", "The answer is (C)."),
+        ({"kind": "code", "tests": "assert one() == 1", "entry_point": "one"}, "def one():\n    return 1", "one = 1"),
+    ],
+)
+def test_questions_of_ones_own_are_scored_by_their_check(check: dict[str, object], right: str, wrong: str) -> None:
+    row = question("checked", check=check)
+    assert (score(row, right), score(row, wrong), score(row, "")) == (1, 0, 0)
 
 
 ADD = {

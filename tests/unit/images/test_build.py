@@ -1,4 +1,4 @@
-"""The images' key: the same input costs nothing, other input is never taken for it."""
+"""The images' key: equal inputs have the same key and are not built again; different inputs never share one."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ def checkout(tmp_path: Path) -> Path:
     """A small repository with the real build program, images, and some code."""
     shutil.copytree(ROOT / "images", tmp_path / "images", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / ".dockerignore", tmp_path)
-    for file in ("pyproject.toml", "README.md", "LICENSE", "components/a.py", "pipelines/b.py"):
+    for file in ("pyproject.toml", "README.md", "LICENSE", "components/a.py", "pipelines/b.py", "demo/c.py"):
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_text(file)
     return tmp_path
@@ -35,8 +35,9 @@ def key_of(checkout: Path, base: str = "debian", image: str = "train") -> str:
     return ran.stdout.strip()
 
 
-INPUT = ("components/a.py", "pipelines/b.py", "pyproject.toml", ".dockerignore", "images/torch.txt")
-OWN = ("images/train/Dockerfile", "images/train/requirements.txt", "images/train/build_extensions.py")
+CODE = ("components/a.py", "pipelines/b.py", "demo/c.py", "pyproject.toml")
+INPUT = (*CODE, ".dockerignore", "images/torch.txt", "images/Dockerfile")
+OWN = ("images/train/requirements.txt", "images/train/build_extensions.py")
 
 
 @pytest.mark.parametrize("file", [*INPUT, *OWN])
@@ -47,7 +48,7 @@ def test_changed_input_has_another_key(checkout: Path, file: str) -> None:
 
 
 @pytest.mark.parametrize("file", [*OWN, "images/README.md", "images/build.py"])
-def test_what_another_image_is_made_of_leaves_the_key(checkout: Path, file: str) -> None:
+def test_the_inputs_of_another_image_do_not_change_the_key(checkout: Path, file: str) -> None:
     before = key_of(checkout, image="ray")
     (checkout / file).write_text((checkout / file).read_text() + "\n# changed")
     assert key_of(checkout, image="ray") == before
@@ -65,7 +66,7 @@ def test_another_base_has_another_key(checkout: Path) -> None:
     assert key_of(checkout, "debian") != key_of(checkout, "python")
 
 
-def test_what_no_image_holds_leaves_the_key(checkout: Path) -> None:
+def test_files_that_no_image_holds_do_not_change_the_key(checkout: Path) -> None:
     before = key_of(checkout)
     (checkout / "tests").mkdir()
     (checkout / "tests/test_a.py").touch()

@@ -1,4 +1,4 @@
-"""An image has Tutelage installed as a package: what lies beside the code must be in it."""
+"""An image has Tutelage installed as a package, which must include the files beside the code."""
 
 import subprocess
 import tomllib

@@ -1,10 +1,10 @@
-"""A stand-in for the API server: an HTTP server on loopback that lists, watches, creates, patches, deletes and streams
-logs as the real one does, answers discovery, and misbehaves when a test says so.
+"""A fake API server: an HTTP server on loopback that lists, watches, creates, patches and deletes objects and streams
+logs as the real one does, answers discovery, and fails on demand.
 
-As in the real one, rights come before existence: an account whose Role does not name a kind gets 403 for it, served or
-not. An administrator gets the 404.
+As in the real one, rights are checked before existence: an account whose Role does not name a kind gets 403 for it,
+served or not. An administrator gets the 404.
 
-It differs from the real one in this: one namespace, whichever is asked for; one account, and one Role, which grants
+It differs from the real one: it has one namespace, whichever is asked for; one account, and one Role, which grants
 every verb on the kinds in `granted`, less `denied`; kinds without schemas or validation; selectors of equality alone;
 merge patches alone; no OpenAPI; no operators and no garbage collector but for a job's pods, which go with it.
 """
@@ -20,9 +20,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from components.launch.clock import Clock
-from components.launch.kind import Object
-from components.launch.moments import moment, written
+from components.launch.api.clock import Clock, seconds_of, timestamp_of
+from components.launch.api.resources import Object
 
 SPEED = 100.0
 ACCOUNT = "system:serviceaccount:team:pipeline-runner"
@@ -95,33 +94,33 @@ class ApiServer:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self) -> None:
-        """Listen no more, and cut every connection: a new one is refused."""
+        """Stop listening and close every connection; new ones are refused."""
         assert self._server is not None
         self._server.shutdown()
         self._server.server_close()
         self.cut()
 
     def cut(self) -> None:
-        """Cut all streams that are open."""
+        """Close all open streams."""
         with self.changed:
             self.epoch += 1
             self.changed.notify_all()
 
-    def forget(self) -> None:
-        """Compact: versions until now are too old to be watched from."""
+    def compact(self) -> None:
+        """Make all versions until now too old to watch from, as a compaction of etcd does."""
         with self.changed:
             self.version += 1
             self.oldest = self.version
 
     def put(self, plural: str, thing: Object) -> Object:
-        """Create or change an object as it stands."""
+        """Create or replace an object."""
         with self.changed:
             key = (plural, thing["metadata"]["name"])
             self.version += 1
             made = copy.deepcopy(thing)
             meta = made["metadata"]
             meta.setdefault("uid", uuid.uuid4().hex)
-            meta.setdefault("creationTimestamp", written(self.clock.now()))
+            meta.setdefault("creationTimestamp", timestamp_of(self.clock.now()))
             meta |= {"namespace": self.namespace, "resourceVersion": str(self.version)}
             kind = "MODIFIED" if key in self.objects else "ADDED"
             self.objects[key] = made
@@ -154,7 +153,7 @@ class ApiServer:
             self.changed.notify_all()
 
     def asked(self, method: str, part: str) -> int:
-        """How many requests there were with a part in their path."""
+        """How many requests had `part` in their path."""
         return sum(1 for one, path in self.requests if one == method and part in path)
 
 
@@ -169,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
     verbs = {"GET": "get", "POST": "create", "PATCH": "patch", "DELETE": "delete"}  # noqa: RUF012
 
     def log_message(self, *_: object) -> None:
-        """Silent."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         self._serve()
@@ -203,7 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
         return rest[0], "/".join(rest[1:])
 
     def _serve_objects(self, plural: str, name: str, query: dict[str, str], body: Any) -> None:
-        """Rights before existence."""
+        """Check rights before existence."""
         if not self._allowed(plural, name, query):
             return
         if plural not in self.api.served:
@@ -275,7 +274,7 @@ class _Handler(BaseHTTPRequestHandler):
         if (body or {}).get("preconditions", {}).get("uid", found["metadata"]["uid"]) != found["metadata"]["uid"]:
             self._refuse(409, "Precondition failed: UID in precondition", "Conflict")
             return
-        found["metadata"]["deletionTimestamp"] = written(self.api.clock.now())
+        found["metadata"]["deletionTimestamp"] = timestamp_of(self.api.clock.now())
         self.api.put(plural, found)
         if self.api.stuck and body["propagationPolicy"] == "Foreground":
             found["metadata"]["finalizers"] = ["foregroundDeletion"]
@@ -319,7 +318,7 @@ class _Handler(BaseHTTPRequestHandler):
         if api.get("pods", pod) is None:
             self._refuse(404, f'pods "{pod}" not found', "NotFound")
             return
-        since = moment(query.get("sinceTime")) or 0.0
+        since = seconds_of(query.get("sinceTime")) or 0.0
         lines = [line for line in api.logs.get(pod, []) if line[0] >= since]
         self._begin()
         if "tailLines" in query:
@@ -358,7 +357,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def _break(self) -> None:
-        """Cut the connection within an answer."""
+        """Break the connection in the middle of a response."""
         self.close_connection = True
         self.connection.shutdown(socket.SHUT_RDWR)
 
@@ -392,4 +391,4 @@ def _merged(thing: Any, patch: Any) -> Any:
 
 def _nano(seconds: float) -> str:
     """As the kubelet writes it."""
-    return f"{written(seconds)[:-1]}.{int(seconds % 1 * 1e9):09d}Z"
+    return f"{timestamp_of(seconds)[:-1]}.{int(seconds % 1 * 1e9):09d}Z"

@@ -1,4 +1,4 @@
-"""A stand-in API server, and the kubeconfig that leads to it."""
+"""A fake API server, and a kubeconfig for it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.launch.cluster import Cluster
+from components.launch.api.cluster import Cluster
 from tests.unit.launch.api_server import ApiServer, FastClock
 from tests.unit.launch.plain_kind import Bench
 

@@ -1,5 +1,5 @@
-"""Validates objects against the operators' own CustomResourceDefinitions, and unlike the API server refuses fields
-that they do not know, which it would drop without a word."""
+"""Validates objects against the operators' own CustomResourceDefinitions, and unlike the API server refuses unknown
+fields, which it would drop silently."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ def crd(name: str) -> dict[str, Any]:
 
 
 def assert_valid(name: str, resource: dict[str, Any]) -> None:
-    """Assert that a resource is one of the CRD's."""
+    """Assert that a resource conforms to the CRD."""
     schema = _strict(crd(name)["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
     schema["properties"]["metadata"] = METADATA
     jsonschema.Draft202012Validator(schema).validate(resource)

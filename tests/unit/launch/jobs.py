@@ -1,12 +1,13 @@
-"""Jobs as steps make them, and what a pod must be like to pass the restricted Pod Security Standard."""
+"""Jobs as steps describe them, and what a pod needs to pass the restricted Pod Security Standard."""
 
 from typing import Any
 
+from components.launch.api.resources import Object
 from components.launch.job import Job, Launch
-from components.launch.kind import Attempt, Identity, Object
+from components.launch.kinds.kind import Identity, JobAttempt
 
 OWNER = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "run-x", "uid": "1", "controller": False}
-ATTEMPT = Attempt(Identity("team-a", run="run-1", owner=OWNER), number=2)
+ATTEMPT = JobAttempt(Identity("team-a", run="run-1", owner=OWNER), number=2)
 LABELS = {"app.kubernetes.io/managed-by": "tutelage", "tutelage.dev/run": "run-1"}
 FULL_PODS: dict[str, Any] = {
     "image": "registry.example/tutelage/training:0.1.0",
@@ -34,7 +35,7 @@ def train_job(pods: dict[str, Any] | None = None, **launch: Any) -> Job:
     return Job(
         name="train-sft-0123456789abcdef",
         program="torchrun",
-        module="components.train.sft",
+        module="components.train.methods.sft",
         arguments=("--job", "s3://bucket/root/train/0123/job.json"),
         preload=True,
         launch=Launch.model_validate({"launcher": "TrainJob", "nodes": 2, "pods": given, **launch}),
@@ -54,7 +55,7 @@ def ray_job(pods: dict[str, Any] | None = None, **launch: Any) -> Job:
 
 
 def variables(container: Object) -> dict[str, Any]:
-    """A container's environment, by name; a name that stands there twice fails."""
+    """A container's environment, by name; names must be unique."""
     entries = container["env"]
     found = {each["name"]: each.get("value", each.get("valueFrom")) for each in entries}
     assert len(found) == len(entries), "a variable is set twice"
@@ -62,7 +63,7 @@ def variables(container: Object) -> dict[str, Any]:
 
 
 def assert_restricted(spec: Object) -> None:
-    """What the restricted Pod Security Standard asks of a pod, and what we ask beyond it."""
+    """The requirements of the restricted Pod Security Standard, and our own beyond it."""
     security = spec["securityContext"]
     assert security["runAsNonRoot"] is True
     assert security["runAsUser"] > 0

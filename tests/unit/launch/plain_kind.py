@@ -1,31 +1,36 @@
-"""The plainest kind of job, pods for it, and an operator that lets them go through their lives."""
+"""The simplest kind of job, pods for it, and an operator that plays their life cycles."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.launch.cluster import Cluster
+from components.launch.api.clock import timestamp_of
+from components.launch.api.cluster import Cluster
+from components.launch.api.resources import Object, Resource
+from components.launch.follow.annotations import annotated
+from components.launch.follow.reconcile import ClusterJob
+from components.launch.follow.run_on_cluster import run_to_the_end
 from components.launch.job import Job, Launch
-from components.launch.kind import JOB_LABEL, Attempt, Identity, Object, Resource, Standing, pods_of
-from components.launch.launching import Launching
-from components.launch.marks import marked
-from components.launch.moments import written
-from components.launch.run_on_cluster import run_to_the_end
+from components.launch.kinds.kind import JOB_LABEL, Identity, JobAttempt, Standing, pods_of
 from tests.unit.launch.api_server import ApiServer
 
 PLURAL = "plainjobs"
+PLAIN = Resource("plain.test", "v1", PLURAL, "PlainJob")
 NAME = "train-sft-0123456789abcdef"
 
 
 class PlainKind:
-    """A resource whose status says its standing in our own words."""
+    """A resource whose status holds Tutelage's own name of its state."""
 
     @property
     def resource(self) -> Resource:
-        return Resource("plain.test", "v1", PLURAL, "PlainJob")
+        return PLAIN
 
-    def manifest(self, job: Job, attempt: Attempt) -> Object:
+    def as_served(self, cluster: Cluster) -> "PlainKind":
+        return self
+
+    def manifest(self, job: Job, attempt: JobAttempt) -> Object:
         return {"apiVersion": "plain.test/v1", "kind": "PlainJob", "metadata": {}, "spec": {"module": job.module}}
 
     def standing(self, resource: Object) -> Standing:
@@ -44,53 +49,57 @@ class PlainKind:
 
 def job(**launch: Any) -> Job:
     settings = Launch.model_validate({"launcher": "RayJob", **launch})
-    return Job(name=NAME, program="torchrun", module="components.train.sft", arguments=("--job", "x"), launch=settings)
+    return Job(
+        name=NAME, program="torchrun", module="components.train.methods.sft", arguments=("--job", "x"), launch=settings
+    )
 
 
 @dataclass
 class Bench:
-    """A job on the stand-in API server."""
+    """One job on the fake API server."""
 
     api: ApiServer
     cluster: Cluster
     identity: Identity = field(default_factory=lambda: Identity("team", run="run-1"))
 
     def run(self, **launch: Any) -> None:
-        run_to_the_end(Launching(PlainKind(), job(**launch), self.cluster, self.identity, self.api.clock))
+        run_to_the_end(ClusterJob(PlainKind(), job(**launch), self.cluster, self.identity, self.api.clock))
 
     def left(self, state: str, attempt: int = 0, **meta: Any) -> Object:
-        """A resource that an earlier step left behind."""
-        made = marked(PlainKind().manifest(job(), Attempt(self.identity)), job(), Attempt(self.identity, attempt))
-        made["metadata"] |= meta
-        return self.api.put(PLURAL, {**made, "status": {"state": state}})
+        """Create the resource of an earlier step."""
+        left = annotated(
+            PlainKind().manifest(job(), JobAttempt(self.identity)), job(), JobAttempt(self.identity, attempt)
+        )
+        left["metadata"] |= meta
+        return self.api.put(PLURAL, {**left, "status": {"state": state}})
 
-    def there(self) -> Object | None:
+    def resource(self) -> Object | None:
         return self.api.get(PLURAL, NAME)
 
     def state(self, state: str, **more: str) -> None:
-        """Set the resource's standing."""
-        resource = self.there()
-        assert resource is not None
-        self.api.put(PLURAL, {**resource, "status": {"state": state, **more}})
+        """Set the resource's state."""
+        existing = self.resource()
+        assert existing is not None
+        self.api.put(PLURAL, {**existing, "status": {"state": state, **more}})
 
     def pod(self, name: str, phase: str = "Running", container: Object | None = None, **more: Any) -> Object:
-        """Make or change a pod of the job; `container` is its container's state."""
+        """Create or change a pod of the job; `container` is the state of its container."""
         old = self.api.get("pods", name)
-        now = written(self.api.clock.now())
+        now = timestamp_of(self.api.clock.now())
         meta = old["metadata"] if old else {"name": name, "labels": {JOB_LABEL: NAME}}
         state = container or {"running": {"startedAt": now}}
         status = {"phase": phase, "containerStatuses": [{"name": "main", "state": state}], **more}
         return self.api.put("pods", {"metadata": meta, "spec": {"containers": [{"name": "main"}]}, "status": status})
 
     def end_pod(self, name: str, code: int, reason: str = "", **more: Any) -> None:
-        end = {"exitCode": code, "reason": reason, "finishedAt": written(self.api.clock.now())}
+        end = {"exitCode": code, "reason": reason, "finishedAt": timestamp_of(self.api.clock.now())}
         self.pod(name, "Failed" if code else "Succeeded", {"terminated": end}, **more)
 
     def lose_pod(self, name: str, reason: str = "OOMKilled") -> None:
         self.end_pod(name, 137, reason)
 
     def operator(self, *lives: Callable[[], None]) -> None:
-        """What happens after each creation, in turn; the last again and again."""
+        """What happens after each creation, in order; the last one repeats."""
         made: list[Object] = []
 
         def on_create(resource: Object) -> None:
@@ -100,7 +109,7 @@ class Bench:
         self.api.on_create = on_create
 
     def succeed(self) -> None:
-        """A life without trouble."""
+        """A job that succeeds."""
         self.pod("pod-0")
         self.state("running")
         self.api.say("pod-0", "step 1", "step 2")
@@ -109,8 +118,8 @@ class Bench:
 
 
 def until(happened: Callable[[], Any], seconds: float = 20.0) -> None:
-    """Wait for what will happen."""
+    """Wait for a condition."""
     deadline = time.monotonic() + seconds
     while not happened():
-        assert time.monotonic() < deadline, "it never happened"
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.005)

@@ -5,8 +5,8 @@ import json
 import pytest
 from kubernetes.client import ApiException
 
-from components.launch.cluster import PODS
-from components.launch.refusals import Forbidden, MissingRight, refusal
+from components.launch.api.refusals import Forbidden, MissingRight, refusal
+from components.launch.api.resources import PODS
 
 TOO_LARGE = (
     'pods "x" is forbidden: [maximum cpu usage per Pod is 2, but limit is 4, maximum memory usage per Pod is 4Gi]'
@@ -21,14 +21,14 @@ CASES = [
     ),
     (
         'pods "x" is forbidden: exceeded quota: compute, requested: cpu=4, used: cpu=2, limited: cpu=4',
-        ["ask for less", "raise the quota compute"],
+        ["request less", "raise the quota compute"],
     ),
     (
         'pods "x" is forbidden: insufficient quota to match these scopes: [{PriorityClass In [high]}]',
         ["raise the quota (kubectl describe -n team resourcequota)"],
     ),
     ('pods "x" is forbidden: failed quota: compute: must specify limits.memory for: main', ["LimitRange", "team"]),
-    (TOO_LARGE, ["ask for as much as it allows", "limitrange"]),
+    (TOO_LARGE, ["request as much as it allows", "limitrange"]),
     ('pods "x" is forbidden: minimum cpu usage per Container is 100m, but request is 50m', ["limitrange"]),
     (STANDARD, ["user in the placement's pods", "namespace team"]),
     (
@@ -46,10 +46,10 @@ CASES = [
         'pods "x" is forbidden: pod node label selector conflicts with its namespace node label selector',
         ["node_selector"],
     ),
-    ('admission webhook "vpod.example.org" denied the request: no', ["vpod.example.org", "what its words ask for"]),
+    ('admission webhook "vpod.example.org" denied the request: no', ["vpod.example.org", "follow its message"]),
     (
         "pods \"x\" is forbidden: ValidatingAdmissionPolicy 'owners' with binding 'all' denied request: no label owner",
-        ["who runs owners"],
+        ["administrators of owners"],
     ),
     (
         'pods "x" is forbidden: cannot set blockOwnerDeletion if an ownerReference refers to a resource you can\'t set '
@@ -72,16 +72,16 @@ def refused(message: str) -> Exception:
     return refusal(error, "create", PODS, "team")
 
 
-@pytest.mark.parametrize(("message", "said"), CASES, ids=[case[1][0][:24] for case in CASES])
-def test_each_cause_has_its_own_remedy(message: str, said: list[str]) -> None:
+@pytest.mark.parametrize(("message", "expected"), CASES, ids=[case[1][0][:24] for case in CASES])
+def test_each_cause_has_its_own_remedy(message: str, expected: list[str]) -> None:
     error = refused(message)
     assert isinstance(error, Forbidden) and not isinstance(error, MissingRight)
     assert message in error.problem and error.rule
-    for words in said:
+    for words in expected:
         assert words in error.remedy
     assert ("quota" in error.remedy) == ("quota" in message and "must specify" not in message)
 
 
-def test_a_missing_right_is_told_from_a_policy() -> None:
+def test_a_missing_right_is_distinguished_from_a_policy() -> None:
     error = refused('pods is forbidden: User "system:serviceaccount:team:default-editor" cannot list resource "pods"')
     assert isinstance(error, MissingRight) and "default-editor" in error.problem

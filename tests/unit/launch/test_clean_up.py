@@ -1,4 +1,4 @@
-"""What a run leaves behind is deleted, and nothing else."""
+"""The leftovers of a run are deleted, and nothing else."""
 
 from pathlib import Path
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from components.clean_up.component import clean_up
-from components.launch import connect
-from components.launch.clean_up import delete_unfinished
-from components.launch.cluster import Cluster
-from components.launch.kind import MANAGED_BY, RUN_LABEL
-from components.launch.marks import TTL_ANNOTATION
-from components.launch.moments import written
+from components.launch.api import connect
+from components.launch.api.clock import timestamp_of
+from components.launch.api.cluster import Cluster
+from components.launch.follow.annotations import TTL_ANNOTATION
+from components.launch.follow.clean_up import delete_unfinished
+from components.launch.kinds.kind import MANAGED_BY, RUN_LABEL
 from components.shared.errors import JobError
 from tests.unit.launch.api_server import GROUPS, ApiServer, FastClock
 
@@ -49,7 +49,7 @@ def test_unfinished_jobs_of_the_run_are_deleted(api: ApiServer) -> None:
 
 
 def test_a_trainjob_is_suspended_before_it_is_deleted(api: ApiServer) -> None:
-    """Or Kubeflow Trainer makes its pods anew while it is being deleted, again and again."""
+    """Otherwise Kubeflow Trainer recreates its pods while it is being deleted, again and again."""
     left(api, "trainjobs", "train-1", {})
     uid = api.all("trainjobs")[0]["metadata"]["uid"]
     assert clean_up.python_func() == 1
@@ -57,12 +57,12 @@ def test_a_trainjob_is_suspended_before_it_is_deleted(api: ApiServer) -> None:
     assert [(one["metadata"]["uid"], one["spec"]["suspend"]) for one in suspended[:1]] == [(uid, True)]
 
 
-def test_jobs_that_were_kept_long_enough_are_deleted(api: ApiServer) -> None:
+def test_expired_jobs_are_deleted(api: ApiServer) -> None:
     ended = api.clock.now() - 7200
-    told = {**COMPLETE, "lastTransitionTime": written(ended)}
+    told = {**COMPLETE, "lastTransitionTime": timestamp_of(ended)}
     left(api, "trainjobs", "kept-too-long", {"conditions": [told]}, run="run-2", ttl="3600")
     left(api, "trainjobs", "kept", {"conditions": [told]}, ttl="86400")
-    ray = {"jobDeploymentStatus": "Complete", "jobStatus": "SUCCEEDED", "endTime": written(ended)}
+    ray = {"jobDeploymentStatus": "Complete", "jobStatus": "SUCCEEDED", "endTime": timestamp_of(ended)}
     left(api, "rayjobs", "ray-kept-too-long", ray, ttl="3600")
     assert clean_up.python_func() == 2
     assert names(api) == {"kept"}
@@ -81,7 +81,7 @@ def test_outside_of_a_run_nothing_unfinished_is_touched(api: ApiServer, monkeypa
 def test_kinds_that_the_cluster_does_not_serve_have_no_jobs(
     api: ApiServer, served: set[str], administrator: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The chart's Role names no kind that is not served, so that asking for its jobs is answered by 403, not by 404."""
+    """The chart's Role names only served kinds, so the API server answers a request for others with 403, not 404."""
     api.served, api.administrator = {"pods", "events", *served}, administrator
     for plural in served:
         left(api, plural, f"of-{plural}", {})
@@ -90,7 +90,7 @@ def test_kinds_that_the_cluster_does_not_serve_have_no_jobs(
 
 
 def test_a_group_that_serves_other_kinds_alone_has_no_jobs_of_ours(api: ApiServer) -> None:
-    """As kubeflow.org/v1 of another operator, or ray.io/v1 without RayJobs."""
+    """Such as kubeflow.org/v1 of another operator, or ray.io/v1 without RayJobs."""
     api.served = {"pods", "rayservices"}
     GROUPS["rayservices"] = "ray.io/v1"
     try:
@@ -100,7 +100,7 @@ def test_a_group_that_serves_other_kinds_alone_has_no_jobs_of_ours(api: ApiServe
 
 
 @pytest.mark.parametrize("plural", JOBS)
-def test_a_kind_that_may_not_be_listed_keeps_no_other_from_being_cleaned_up(
+def test_a_kind_that_may_not_be_listed_does_not_stop_the_clean_up_of_others(
     api: ApiServer, plural: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     api.served |= {"pytorchjobs"}
@@ -119,11 +119,11 @@ def test_a_kind_that_may_not_be_listed_keeps_no_other_from_being_cleaned_up(
 def test_everything_that_cannot_be_deleted_is_named_in_the_end(
     api: ApiServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A missing right, an operator whose webhook refuses, and jobs of a kind that is all right."""
+    """A missing right, an operator whose webhook refuses, and jobs that can be deleted."""
     api.served |= {"pytorchjobs"}
     api.denied.add(("delete", "rayjobs"))
     api.refused["list", "pytorchjobs"] = (400, "conversion webhook for kubeflow.org/v1 failed")
-    ended = written(api.clock.now() - 7200)
+    ended = timestamp_of(api.clock.now() - 7200)
     left(api, "rayjobs", "ray-1", RUNNING)
     left(api, "rayjobs", "ray-2", RUNNING)
     left(api, "trainjobs", "train-1", {})
@@ -135,11 +135,11 @@ def test_everything_that_cannot_be_deleted_is_named_in_the_end(
     assert "RayJob team/ray-1" in said and "RayJob team/ray-2" in said and "conversion webhook" in said
 
 
-def test_a_clean_up_that_the_api_server_interrupts_may_be_tried_again(api: ApiServer) -> None:
-    """As within its pod; what was deleted before stays deleted."""
+def test_a_clean_up_that_the_api_server_interrupts_can_be_retried(api: ApiServer) -> None:
+    """As a retry in its pod does; what was deleted before stays deleted."""
 
     class Faster(FastClock):
-        """The minutes for which a silent server is asked again are over at once."""
+        """Skip the minutes of retries."""
 
         def now(self) -> float:
             return super().now() * 50
@@ -154,10 +154,8 @@ def test_a_clean_up_that_the_api_server_interrupts_may_be_tried_again(api: ApiSe
     assert delete_unfinished(Cluster("team"), "run-1", FastClock()) == ["TrainJob team/train-1"]
 
 
-def test_without_discovery_a_refused_kind_counts_as_one_that_is_there(
-    api: ApiServer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Where nobody says that a kind is not served, its jobs may be there."""
+def test_without_discovery_a_refused_kind_counts_as_served(api: ApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where discovery cannot show that a kind is not served, its jobs may exist."""
     api.discoverable = False
     left(api, "trainjobs", "train-1", {})
     with pytest.raises(SystemExit):

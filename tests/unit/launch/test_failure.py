@@ -1,20 +1,20 @@
-"""Failures of pods are told apart by their statuses, and what keeps pods from starting is named in good time."""
+"""Failures of pods are classified by their status, and what keeps pods from starting is reported in time."""
 
 from typing import Any
 
 import pytest
 
-from components.launch.failure import failure_of, first_failure
-from components.launch.kind import Object
-from components.launch.moments import written
-from components.launch.start_trouble import Troubles
+from components.launch.api.clock import timestamp_of
+from components.launch.api.resources import Object
+from components.launch.verdicts.failure import failure_of, first_failure
+from components.launch.verdicts.start_trouble import Troubles
 
 NOON = 1_800_000_000.0
-CERTAIN_SECONDS = 60
+GRACE_SECONDS = 60
 
 
 def at(seconds: float) -> str:
-    return written(NOON + seconds)
+    return timestamp_of(NOON + seconds)
 
 
 def pod(name: str = "pod-0", *, phase: str = "Running", **parts: Any) -> Object:
@@ -31,7 +31,7 @@ def ended(code: int, seconds: float = 10, reason: str = "Error", name: str = "po
 
 
 def deleted(seconds: float, grace: int = 30) -> dict[str, Any]:
-    """Metadata of a pod whose deletion was asked for; the API tells when its grace period ends."""
+    """Metadata of a pod whose deletion was requested; the API reports when its grace period ends."""
     return {"deletionTimestamp": at(seconds + grace), "deletionGracePeriodSeconds": grace}
 
 
@@ -86,7 +86,7 @@ def test_lost_pods(failed: Object, reason: str) -> None:
         (pod(phase="Failed", reason="DeadlineExceeded", message="too long"), "pod pod-0: DeadlineExceeded: too long"),
     ],
 )
-def test_failures_of_ones_own(failed: Object, words: str) -> None:
+def test_failures_of_the_program_itself(failed: Object, words: str) -> None:
     failure = failure_of(failed)
     assert failure is not None and not failure.lost and failure.words == words
 
@@ -98,11 +98,11 @@ def test_failures_of_ones_own(failed: Object, words: str) -> None:
         ended(0),
         ended(0, meta=deleted(20)),
         waiting("ContainerCreating"),
-        # The scheduler wanted its place, and did not take it.
+        # The scheduler intended to preempt it, and did not.
         pod(**condition("DisruptionTarget", "True", "PreemptionByScheduler")),
     ],
 )
-def test_pods_that_are_well(well: Object) -> None:
+def test_healthy_pods(well: Object) -> None:
     assert failure_of(well) is None
 
 
@@ -127,15 +127,15 @@ def test_first_failure_is_the_cause() -> None:
     assert first_of(pod()) == ""
 
 
-def test_pod_that_was_lost_and_replaced_long_ago_is_no_cause() -> None:
+def test_a_pod_that_was_lost_and_replaced_long_ago_is_not_the_cause() -> None:
     assert first_of(pod("a", meta=deleted(10)), ended(1, 10_000, name="b")) == "b"
 
 
-def borne(pod: Object, seconds: float, start_seconds: float = 900.0) -> str:
-    """The words in which a pod's trouble ends the job after so many seconds; empty when it does not."""
+def fatal_after(pod: Object, seconds: float, start_seconds: float = 900.0) -> str:
+    """The message of the trouble that ends the job after so many seconds; empty when none does."""
     troubles = Troubles(start_seconds)
-    troubles.look([pod], NOON)
-    troubles.look([pod], NOON + seconds)
+    troubles.note([pod], NOON)
+    troubles.note([pod], NOON + seconds)
     found = troubles.hopeless([pod], NOON + seconds)
     return found.words if found else ""
 
@@ -144,17 +144,17 @@ def borne(pod: Object, seconds: float, start_seconds: float = 900.0) -> str:
     ("pending", "seconds"),
     [
         (waiting("InvalidImageName", "couldn't parse image name"), 0),
-        (waiting("ErrImagePull", "registry.test/x:1: not found"), CERTAIN_SECONDS),
-        (waiting("ImagePullBackOff", "pull access denied"), CERTAIN_SECONDS),
-        (waiting("CreateContainerConfigError", 'secret "s3" not found'), CERTAIN_SECONDS),
+        (waiting("ErrImagePull", "registry.test/x:1: not found"), GRACE_SECONDS),
+        (waiting("ImagePullBackOff", "pull access denied"), GRACE_SECONDS),
+        (waiting("CreateContainerConfigError", 'secret "s3" not found'), GRACE_SECONDS),
         (waiting("ErrImagePull", "dial tcp: i/o timeout"), 900),
         (pod(phase="Pending", **condition("PodScheduled", "False", "Unschedulable", "no room", seconds=0)), 900),
         (pod(phase="Pending", state=CREATING, **condition("PodScheduled", "True", seconds=0)), 900),
     ],
 )
-def test_how_long_a_trouble_is_borne(pending: Object, seconds: float) -> None:
-    assert seconds == 0 or borne(pending, seconds - 1) == ""
-    assert borne(pending, seconds)
+def test_grace_periods(pending: Object, seconds: float) -> None:
+    assert seconds == 0 or fatal_after(pending, seconds - 1) == ""
+    assert fatal_after(pending, seconds)
 
 
 @pytest.mark.parametrize(
@@ -166,23 +166,23 @@ def test_how_long_a_trouble_is_borne(pending: Object, seconds: float) -> None:
         pod(phase="Pending", **condition("PodScheduled", "False", "SchedulingGated")),
     ],
 )
-def test_what_is_no_trouble(fine: Object) -> None:
-    assert borne(fine, 100_000) == ""
+def test_pods_without_a_trouble(fine: Object) -> None:
+    assert fatal_after(fine, 100_000) == ""
 
 
-def test_trouble_is_told_once_in_its_fullest_words() -> None:
+def test_a_trouble_is_reported_once_with_all_its_details() -> None:
     troubles = Troubles(900.0)
     first, then = waiting("ErrImagePull", "x:1: not found"), waiting("ImagePullBackOff", "Back-off pulling image x:1")
-    assert troubles.look([first], NOON) == ["pod pod-0: ErrImagePull: x:1: not found"]
-    assert troubles.look([then], NOON + 10) == troubles.look([first], NOON + 30) == []
-    found = troubles.hopeless([then], NOON + CERTAIN_SECONDS)
+    assert troubles.note([first], NOON) == ["pod pod-0: ErrImagePull: x:1: not found"]
+    assert troubles.note([then], NOON + 10) == troubles.note([first], NOON + 30) == []
+    found = troubles.hopeless([then], NOON + GRACE_SECONDS)
     assert found is not None and "not found" in found.words and "image" in found.remedy
 
 
-def test_trouble_that_passes_is_forgotten() -> None:
+def test_a_trouble_that_passes_starts_a_new_grace_period_later() -> None:
     troubles = Troubles(900.0)
     missing = waiting("CreateContainerConfigError", 'secret "s3" not found')
-    troubles.look([missing], NOON)
-    troubles.look([pod()], NOON + 50)
-    troubles.look([missing], NOON + 55)
+    troubles.note([missing], NOON)
+    troubles.note([pod()], NOON + 50)
+    troubles.note([missing], NOON + 55)
     assert troubles.hopeless([missing], NOON + 70) is None

@@ -1,4 +1,4 @@
-"""Who starts a job, and that the API server is the one that is meant."""
+"""Who starts a job, and that the API server's certificate is verified."""
 
 import ssl
 import subprocess
@@ -10,11 +10,12 @@ from threading import Thread
 import pytest
 import yaml
 
-from components.launch import connect as connecting
-from components.launch.clock import Clock
-from components.launch.cluster import PODS, Cluster
-from components.launch.connect import connect
-from components.launch.identity import job_namespace, pod_stays, who_we_are
+from components.launch.api import connect as connecting
+from components.launch.api.clock import Clock
+from components.launch.api.cluster import Cluster
+from components.launch.api.connect import connect
+from components.launch.api.resources import PODS
+from components.launch.follow.identity import job_namespace, pod_stays, who_we_are
 from components.shared.errors import JobError
 from tests.unit.launch.api_server import ApiServer, _Handler
 from tests.unit.launch.plain_kind import Bench
@@ -24,7 +25,7 @@ WORKFLOW = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "d
 
 @pytest.fixture
 def pod(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """This process is a step of a pipeline's run."""
+    """This process is a step of a pipeline run."""
     (tmp_path / "namespace").write_text("team")
     monkeypatch.setattr(connecting, "SERVICE_ACCOUNT", tmp_path)
     monkeypatch.setenv("KFP_POD_NAME", "step")
@@ -41,17 +42,17 @@ def test_step_in_a_pipeline(pod: Bench) -> None:
 
 
 def test_job_in_another_namespace_has_no_owner(pod: Bench) -> None:
-    """The garbage collector would find no such owner there, and delete the job."""
+    """The garbage collector would not find the owner there, and delete the job."""
     found = who_we_are(Cluster("gpus"), Clock())
     assert (found.namespace, found.run, found.owner) == ("gpus", "run-1", None)
 
 
-def test_person_at_a_machine(bench: Bench) -> None:
+def test_outside_of_a_cluster(bench: Bench) -> None:
     found = who_we_are(bench.cluster, Clock())
     assert (found.namespace, found.run, found.owner) == ("team", "", None)
 
 
-def test_own_pod_that_may_not_be_read(pod: Bench) -> None:
+def test_missing_right_to_read_the_own_pod(pod: Bench) -> None:
     pod.api.denied.add(("get", "pods"))
     with pytest.raises(JobError, match="may not get pods in namespace team"):
         who_we_are(pod.cluster, Clock())
@@ -69,7 +70,7 @@ def test_namespace_is_the_settings_the_pods_or_the_contexts(
 def test_whether_the_own_pod_stays(pod: Bench) -> None:
     assert pod_stays(pod.cluster) is True
     pod.api.status = 500
-    assert pod_stays(pod.cluster) is None, "nobody can tell: the job is left to a retry or to the exit handler"
+    assert pod_stays(pod.cluster) is None, "unknown: the job is left to a retry or to the exit handler"
     pod.api.status = 0
     pod.api.drop("pods", "step")
     assert pod_stays(pod.cluster) is False
@@ -92,7 +93,7 @@ def test_unverified_tls_is_refused(kubeconfig: Path) -> None:
 
 @pytest.fixture
 def secure(api: ApiServer, tmp_path: Path, kubeconfig: Path) -> Iterator[Path]:
-    """The stand-in API server behind TLS; the path of its certificate."""
+    """The fake API server behind TLS; the path of its certificate."""
     certificate, key = tmp_path / "ca.crt", tmp_path / "ca.key"
     subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2", "-nodes"]
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", *subject]
@@ -112,13 +113,13 @@ def secure(api: ApiServer, tmp_path: Path, kubeconfig: Path) -> Iterator[Path]:
     server.server_close()
 
 
-def test_certificate_of_a_stranger_is_refused_at_once(secure: Path) -> None:
+def test_an_untrusted_certificate_is_refused_at_once(secure: Path) -> None:
     with pytest.raises(JobError, match="certificate is not trusted") as caught:
         Cluster("team").get(PODS, "step")
     assert "certificate-authority" in caught.value.remedy
 
 
-def test_token_of_a_pod_is_read_again_when_it_was_rotated(
+def test_the_token_of_a_pod_is_read_again_after_its_rotation(
     api: ApiServer, secure: Path, token_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The service account's files: the server's authority, and a token that the kubelet replaces."""

@@ -1,11 +1,11 @@
-"""A job whose pods are lost is started again, as often as it may; one whose pods may come back is not."""
+"""A job whose pods are lost is restarted, up to its limit; one whose pods may come back is not."""
 
 import threading
 import time
 
 import pytest
 
-from components.launch.marks import attempt_of
+from components.launch.follow.annotations import attempt_of
 from components.shared.errors import JobError
 from tests.unit.launch.plain_kind import PLURAL, Bench, until
 
@@ -13,7 +13,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 def lose_one_of_two(bench: Bench) -> None:
-    """Two pods are at work, and one is deleted."""
+    """Two pods run, and one is deleted."""
     bench.pod("pod-0")
     bench.pod("pod-1")
     bench.state("running")
@@ -33,13 +33,13 @@ def test_lost_pod_starts_the_job_again(bench: Bench, capsys: Capture, reason: st
 
     bench.operator(lose, lose, bench.succeed)
     bench.run(restarts=2)
-    there = bench.there()
+    there = bench.resource()
     said = capsys.readouterr().err
     assert there is not None and attempt_of(there) == 2
     assert "starting again, 1 of 2" in said and "starting again, 2 of 2" in said and "step 2" in said
     assert {"OOMKilled": "OOMKilled (exit code 137)", "Error": "Killed (exit code 137)"}[reason] in said
     deleted = [one[3]["spec"] for one in bench.api.history if one[1:3] == (PLURAL, "DELETED")]
-    assert [spec.get("paused") for spec in deleted] == [True, True], "its operator makes no pods while it goes"
+    assert [spec.get("paused") for spec in deleted] == [True, True], "its operator creates no pods while it terminates"
 
 
 def test_pods_that_are_lost_too_often_fail_the_job(bench: Bench) -> None:
@@ -54,7 +54,7 @@ def test_pods_that_are_lost_too_often_fail_the_job(bench: Bench) -> None:
     assert "memory" in caught.value.remedy
 
 
-def test_deleted_pod_counts_although_it_is_gone(bench: Bench) -> None:
+def test_a_deleted_pod_counts_as_lost_after_it_is_gone(bench: Bench) -> None:
     def delete() -> None:
         lose_one_of_two(bench)
         time.sleep(0.05)
@@ -67,18 +67,18 @@ def test_deleted_pod_counts_although_it_is_gone(bench: Bench) -> None:
 
 
 def test_lost_rank_breaks_a_job_that_its_operator_keeps_running(bench: Bench, capsys: Capture) -> None:
-    """training-operator makes a deleted pod anew; the ranks that are left would wait for the lost one."""
+    """training-operator recreates a deleted pod; the remaining ranks would wait for the lost one."""
 
     def replace() -> None:
         lose_one_of_two(bench)
         bench.pod("pod-1")
 
     bench.operator(replace, bench.succeed)
-    bench.run(restarts=1, timeout_seconds=300)
+    bench.run(restarts=1)
     assert "pod pod-1: Deleted; starting again, 1 of 1" in capsys.readouterr().err
 
 
-def test_silent_node_alone_breaks_no_job(bench: Bench) -> None:
+def test_a_node_that_does_not_report_does_not_break_a_job(bench: Bench) -> None:
     silent = [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}]
 
     def be_silent() -> None:
@@ -93,5 +93,5 @@ def test_silent_node_alone_breaks_no_job(bench: Bench) -> None:
 
     bench.operator(be_silent)
     bench.run(restarts=1)
-    there = bench.there()
+    there = bench.resource()
     assert there is not None and attempt_of(there) == 0

@@ -1,4 +1,4 @@
-"""The log of a pod is passed on whole and once, whatever cuts its connection."""
+"""The log of a pod is relayed completely and once, whatever breaks its connection."""
 
 import json
 import time
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from components.launch.pod_log import PodLog, line_time
-from components.shared.log import EVENTS_VARIABLE, Progress
+from components.launch.follow.pod_log import PodLog, line_time
+from components.shared.log import EVENTS_IN_LOG, EVENTS_VARIABLE, Progress
 from tests.unit.launch.plain_kind import Bench, until
 
 Capture = pytest.CaptureFixture[str]
@@ -25,11 +25,11 @@ def reading(bench: Bench) -> Iterator[PodLog]:
         log.finish()
 
 
-def test_cut_connections_lose_and_repeat_nothing(bench: Bench, capsys: Capture) -> None:
+def test_broken_connections_neither_lose_nor_repeat_lines(bench: Bench, capsys: Capture) -> None:
     lines = [f"line {number}" for number in range(200)]
     with reading(bench):
         for start in range(0, 200, 20):
-            # Lines of one moment, and of the second in which the connection is cut.
+            # Lines with one timestamp, and of the second in which the connection breaks.
             bench.api.say("pod-0", *lines[start : start + 20])
             time.sleep(0.02)
             bench.api.cut()
@@ -37,7 +37,7 @@ def test_cut_connections_lose_and_repeat_nothing(bench: Bench, capsys: Capture) 
     assert capsys.readouterr().err.splitlines() == lines
 
 
-def test_log_that_cannot_be_read_yet(bench: Bench, capsys: Capture) -> None:
+def test_a_log_that_cannot_be_read_yet(bench: Bench, capsys: Capture) -> None:
     bench.api.refused["get"] = (400, 'container "main" in pod "pod-0" is waiting to start: ContainerCreating')
     with reading(bench):
         bench.api.say("pod-0", "first")
@@ -47,7 +47,7 @@ def test_log_that_cannot_be_read_yet(bench: Bench, capsys: Capture) -> None:
     assert capsys.readouterr().err == "first\n"
 
 
-def test_pod_that_is_gone_ends_its_log(bench: Bench, capsys: Capture) -> None:
+def test_the_log_ends_with_its_pod(bench: Bench, capsys: Capture) -> None:
     with reading(bench) as log:
         bench.api.say("pod-0", "last words")
         until(lambda: log.tail)
@@ -55,11 +55,13 @@ def test_pod_that_is_gone_ends_its_log(bench: Bench, capsys: Capture) -> None:
     assert list(log.tail) == ["last words"]
 
 
-def test_progress_lines_become_events_where_somebody_watches(
+def test_progress_becomes_events_again(
     bench: Bench, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(EVENTS_VARIABLE, EVENTS_IN_LOG)
     progress = Progress("train-sft", "steps", 10, "steps")
     progress.advance(4)
+    capsys.readouterr()
     progress.finish()
     line = capsys.readouterr().err.strip()
     monkeypatch.setenv(EVENTS_VARIABLE, str(tmp_path / "events"))
@@ -69,7 +71,7 @@ def test_progress_lines_become_events_where_somebody_watches(
     (event,) = (json.loads(one) for one in (tmp_path / "events").read_text().splitlines())
     told = {"kind": "progress", "step": "train-sft", "what": "steps", "done": 4, "total": 10, "unit": "steps"}
     assert told.items() <= event.items()
-    assert line in capsys.readouterr().err
+    assert "[train-sft] steps: 4 of 10 steps, " in capsys.readouterr().err
 
 
 def test_times_of_lines_in_any_zone_compare() -> None:

@@ -1,8 +1,8 @@
-"""Pods get what they need, where the recipe says it, and nothing that a restricted namespace refuses."""
+"""Pods have what the recipe sets and what programs need, and nothing that a restricted namespace refuses."""
 
 import pytest
 
-from components.launch.pod_template import command_of, container_of, pod_template, shared_memory_of
+from components.launch.kinds.pod_template import command_of, container_of, pod_template, shared_memory_of
 from components.launch.pods import Pods
 from components.shared.errors import SettingsError
 from tests.unit.launch.jobs import ATTEMPT, FULL_PODS, assert_restricted, ray_job, train_job, variables
@@ -13,7 +13,7 @@ def test_a_pod_passes_the_restricted_standard() -> None:
     assert_restricted(pod_template(job, ATTEMPT, container_of(job, "node"))["spec"])
 
 
-def test_settings_reach_the_pod_in_kubernetes_words() -> None:
+def test_settings_become_fields_of_the_pod() -> None:
     job = train_job({**FULL_PODS, "priority_class": "high", "user": 4711})
     template = pod_template(job, ATTEMPT, container_of(job, "node"))
     spec = template["spec"]
@@ -28,7 +28,7 @@ def test_settings_reach_the_pod_in_kubernetes_words() -> None:
     assert {"name": "data", "mountPath": "/data"} in spec["containers"][0]["volumeMounts"]
 
 
-def test_nothing_unset_is_written() -> None:
+def test_unset_fields_are_left_out() -> None:
     spec = pod_template(train_job(), ATTEMPT, container_of(train_job(), "node"))["spec"]
     unset = {"nodeSelector", "tolerations", "affinity", "imagePullSecrets", "serviceAccountName", "priorityClassName"}
     assert not unset & set(spec)
@@ -41,7 +41,7 @@ def test_memory_is_a_limit_and_cpu_is_not() -> None:
     }
 
 
-def test_the_job_finds_its_store_and_speaks_over_the_pods_network() -> None:
+def test_the_job_has_its_store_and_uses_the_pods_network() -> None:
     found = variables(
         container_of(train_job(FULL_PODS, cpus_per_process=3, environment={"HF_HUB_OFFLINE": "1"}), "node")
     )
@@ -110,9 +110,9 @@ def test_commands() -> None:
     assert command_of(train_job())[:6] == [
         "python",
         "-m",
-        "components.launch.torchrun",
+        "components.launch.here.torchrun",
         "--preload",
         "-m",
-        "components.train.sft",
+        "components.train.methods.sft",
     ]
     assert command_of(ray_job())[:3] == ["python", "-m", "components.synthesize.generate"]

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from components.launch.kind import Standing
-from components.launch.pytorchjob import PyTorchJobKind
+from components.launch.kinds.kind import Standing
+from components.launch.kinds.pytorchjob import PyTorchJobKind
 from tests.unit.launch.crd_schemas import assert_valid
 from tests.unit.launch.jobs import ATTEMPT, FULL_PODS, LABELS, assert_restricted, train_job, variables
 
@@ -25,7 +25,7 @@ def test_the_operators_crd_accepts_it(pods: dict[str, Any] | None) -> None:
     assert_valid("pytorchjob-1.9.4", KIND.manifest(train_job(pods), ATTEMPT))
 
 
-def test_nodes_meet_at_worker_0() -> None:
+def test_worker_0_is_the_rendezvous() -> None:
     manifest = KIND.manifest(train_job(processes_per_node=4), ATTEMPT)
     replicas = worker(manifest)
     found = variables(replicas["template"]["spec"]["containers"][0])
@@ -34,7 +34,7 @@ def test_nodes_meet_at_worker_0() -> None:
     assert found["PET_NODE_RANK"]["fieldRef"]["fieldPath"] == "metadata.labels['training.kubeflow.org/replica-index']"
 
 
-def test_pods_pass_the_restricted_standard_and_carry_our_labels() -> None:
+def test_pods_pass_the_restricted_standard_and_have_our_labels() -> None:
     template = worker(KIND.manifest(train_job(FULL_PODS), ATTEMPT))["template"]
     assert_restricted(template["spec"])
     assert template["metadata"]["labels"].items() >= LABELS.items()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from components.launch.kind import Standing
-from components.launch.rayjob import RAY_VERSION, RayJobKind
+from components.launch.kinds.kind import Standing
+from components.launch.kinds.rayjob import RAY_VERSION, RayJobKind
 from components.shared.errors import SettingsError
 from tests.unit.launch.crd_schemas import assert_valid
 from tests.unit.launch.jobs import ATTEMPT, FULL_PODS, LABELS, assert_restricted, ray_job, variables
@@ -30,7 +30,7 @@ def test_the_operators_crd_accepts_it(pods: dict[str, Any] | None) -> None:
 
 
 @pytest.mark.parametrize("role", ["submitter", "head", "worker"])
-def test_every_pod_passes_the_restricted_standard_and_carries_our_labels(role: str) -> None:
+def test_every_pod_passes_the_restricted_standard_and_has_our_labels(role: str) -> None:
     template = templates(KIND.manifest(ray_job(FULL_PODS), ATTEMPT))[role]
     assert_restricted(template["spec"])
     name, _, value = KIND.pod_selector(ray_job()).partition("=")
@@ -51,7 +51,7 @@ def test_the_driver_and_the_workers_have_the_environment_and_the_submitter_no_se
     assert submitter["containers"][0]["resources"]["requests"]["cpu"] == "50m"
 
 
-def test_workers_have_what_actors_ask_for_and_the_head_has_none_of_it() -> None:
+def test_workers_have_the_resources_of_actors_and_the_head_has_none() -> None:
     manifest = KIND.manifest(ray_job(FULL_PODS, nodes=3, processes_per_node=2, cpus_per_process=2), ATTEMPT)
     head = manifest["spec"]["rayClusterSpec"]["headGroupSpec"]
     [workers] = manifest["spec"]["rayClusterSpec"]["workerGroupSpecs"]
@@ -69,13 +69,13 @@ def test_the_object_store_fits_into_shared_memory(memory: str, store: int) -> No
     assert workers["rayStartParams"]["object-store-memory"] == str(store)
 
 
-def test_everyone_in_the_cluster_needs_a_token() -> None:
+def test_the_ray_cluster_requires_a_token() -> None:
     cluster = KIND.manifest(ray_job(), ATTEMPT)["spec"]["rayClusterSpec"]
     assert cluster["authOptions"] == {"mode": "token"}
     assert cluster["rayVersion"]
 
 
-def test_gpus_are_given_back_soon_after_the_end_and_nothing_starts_again() -> None:
+def test_gpus_are_freed_soon_after_the_end_and_nothing_restarts() -> None:
     spec = KIND.manifest(ray_job(timeout_seconds=100, start_seconds=20), ATTEMPT)["spec"]
     assert (spec["backoffLimit"], spec["activeDeadlineSeconds"]) == (0, 120)
     assert (spec["shutdownAfterJobFinishes"], spec["ttlSecondsAfterFinished"]) == (True, 60)

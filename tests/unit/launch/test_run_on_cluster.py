@@ -1,4 +1,4 @@
-"""A job on a cluster comes to its end: once, whatever happens to its pods, to the step or to the API server."""
+"""A job on a cluster runs to its end exactly once, whatever happens to its pods, the step or the API server."""
 
 import os
 import re
@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from components.launch import adopt, connect, patience
-from components.launch.interrupt import terminated_by_sigterm
-from components.launch.kind import Identity
-from components.launch.marks import TOLD_ANNOTATION, annotation, attempt_of
-from components.launch.moments import written
+from components.launch.api import connect, silence
+from components.launch.api.clock import timestamp_of
+from components.launch.follow import reconcile
+from components.launch.follow.annotations import ACKNOWLEDGED_ANNOTATION, annotation, attempt_of
+from components.launch.kinds.kind import Identity
 from components.shared.errors import JobError
+from components.shared.process.signals import sigterm_raises
 from tests.unit.launch.plain_kind import NAME, PLURAL, Bench, until
 
 Capture = pytest.CaptureFixture[str]
@@ -32,9 +33,9 @@ def test_log_is_passed_on_and_the_resource_stays(bench: Bench, capsys: Capture) 
     bench.operator(bench.succeed)
     bench.run()
     assert "step 1\nstep 2\n" in capsys.readouterr().err
-    there = bench.there()
-    assert there is not None and there["metadata"]["annotations"]["tutelage.dev/ttl-seconds"] == "86400"
-    assert there["metadata"]["labels"]["tutelage.dev/run"] == "run-1"
+    resource = bench.resource()
+    assert resource is not None and resource["metadata"]["annotations"]["tutelage.dev/ttl-seconds"] == "86400"
+    assert resource["metadata"]["labels"]["tutelage.dev/run"] == "run-1"
 
 
 def test_running_job_is_adopted(bench: Bench, capsys: Capture) -> None:
@@ -46,7 +47,7 @@ def test_running_job_is_adopted(bench: Bench, capsys: Capture) -> None:
 
 
 def test_two_starts_at_once_make_one_job(bench: Bench) -> None:
-    # It lasts until all have found it: a start that comes after its end was heard of wants it run anew.
+    # It runs until all have found it: a start after its end is acknowledged would trigger a re-run.
     bench.operator(lambda: threading.Timer(2.0, bench.succeed).start())
     starts = [threading.Thread(target=bench.run) for _ in range(4)]
     for start in starts:
@@ -57,16 +58,16 @@ def test_two_starts_at_once_make_one_job(bench: Bench) -> None:
     assert sum(1 for one in bench.api.history if one[1:3] == (PLURAL, "ADDED")) == 1
 
 
-def test_success_that_nobody_heard_of_is_success_at_once(bench: Bench) -> None:
+def test_a_success_not_yet_acknowledged_is_a_success_at_once(bench: Bench) -> None:
     bench.left("succeeded")
     bench.run()
     assert bench.api.asked("POST", PLURAL) == 0
     bench.operator(bench.succeed)
     bench.run()
-    assert bench.api.asked("POST", PLURAL) == 1, "asked for again, it is run again"
+    assert bench.api.asked("POST", PLURAL) == 1, "a step that asks for the job again triggers a re-run"
 
 
-def test_run_again_after_a_failure_starts_afresh(bench: Bench) -> None:
+def test_a_run_after_a_failure_starts_a_new_job(bench: Bench) -> None:
     def fail() -> None:
         bench.pod("pod-0")
         bench.end_pod("pod-0", 1)
@@ -75,21 +76,21 @@ def test_run_again_after_a_failure_starts_afresh(bench: Bench) -> None:
     bench.operator(fail, bench.succeed)
     with pytest.raises(JobError, match="exit code 1"):
         bench.run()
-    there = bench.there()
-    assert there is not None and annotation(there, TOLD_ANNOTATION), "it stays to be looked at"
+    resource = bench.resource()
+    assert resource is not None and annotation(resource, ACKNOWLEDGED_ANNOTATION), "it stays for inspection"
     bench.run()
     assert bench.api.asked("POST", PLURAL) == 2
 
 
-def test_failure_that_nobody_heard_of_is_judged(bench: Bench) -> None:
-    """No step was there when the job's pod was lost: the next one starts the job again, as far as it may."""
+def test_a_failure_not_yet_acknowledged_is_handled(bench: Bench) -> None:
+    """No step was running when the job's pod was lost: the next one restarts the job, within its limit."""
     bench.left("failed", attempt=1)
     bench.pod("pod-0")
     bench.lose_pod("pod-0")
     bench.operator(bench.succeed)
     bench.run(restarts=2)
-    there = bench.there()
-    assert there is not None and attempt_of(there) == 2
+    resource = bench.resource()
+    assert resource is not None and attempt_of(resource) == 2
 
 
 def test_failure_names_the_pod_that_failed_first(bench: Bench) -> None:
@@ -123,10 +124,10 @@ def test_failure_names_the_pod_that_failed_first(bench: Bench) -> None:
         (137, "OOMKilled", False),
     ],
 )
-def test_a_failure_that_may_pass_is_told_from_others(bench: Bench, code: int, reason: str, temporary: bool) -> None:
+def test_temporary_failures_are_distinguished(bench: Bench, code: int, reason: str, temporary: bool) -> None:
     def fail() -> None:
         bench.pod("pod-0")
-        end = {"exitCode": code, "reason": reason, "finishedAt": written(bench.api.clock.now())}
+        end = {"exitCode": code, "reason": reason, "finishedAt": timestamp_of(bench.api.clock.now())}
         bench.pod("pod-0", "Failed", {"terminated": end}, **({"reason": reason} if reason == "Evicted" else {}))
         bench.state("failed")
 
@@ -136,7 +137,7 @@ def test_a_failure_that_may_pass_is_told_from_others(bench: Bench, code: int, re
     assert caught.value.temporary is temporary, caught.value.problem
 
 
-def test_operators_words_where_no_pod_tells(bench: Bench) -> None:
+def test_the_operators_message_is_used_where_no_pod_shows_a_failure(bench: Bench) -> None:
     bench.operator(lambda: bench.state("failed", reason="ValidationFailed", message="the image has no ray"))
     with pytest.raises(JobError, match="ValidationFailed: the image has no ray"):
         bench.run()
@@ -146,8 +147,8 @@ def test_image_that_cannot_be_pulled_is_named_early(bench: Bench, capsys: Captur
     words = "rpc error: registry.test/none:1: not found"
 
     def pend() -> None:
-        """As the kubelet does: a try, a pause, a try, …"""
-        while bench.there():
+        """As the kubelet does: pull, back off, pull, …"""
+        while bench.resource():
             bench.pod("pod-0", "Pending", {"waiting": {"reason": "ErrImagePull", "message": words}})
             time.sleep(0.1)
             bench.pod("pod-0", "Pending", {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off"}})
@@ -158,17 +159,17 @@ def test_image_that_cannot_be_pulled_is_named_early(bench: Bench, capsys: Captur
     with pytest.raises(JobError, match=words) as caught:
         bench.run(start_seconds=900.0)
     assert bench.api.clock.now() - began < 600 and "image" in caught.value.remedy
-    assert bench.there() is None, "a job that cannot start is not left behind"
+    assert bench.resource() is None, "a job that can never start is deleted"
     assert words in capsys.readouterr().err
 
 
-def test_no_room_is_told_at_once_and_fails_after_start_seconds(bench: Bench, capsys: Capture) -> None:
+def test_lack_of_capacity_is_reported_at_once_and_fails_after_start_seconds(bench: Bench, capsys: Capture) -> None:
     words = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words}
     bench.operator(lambda: bench.pod("pod-0", "Pending", {"waiting": {}}, conditions=[condition]) and None)
     with pytest.raises(JobError, match=r"Insufficient nvidia\.com/gpu"):
         bench.run(start_seconds=60.0)
-    assert words in capsys.readouterr().err and bench.there() is None
+    assert words in capsys.readouterr().err and bench.resource() is None
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def test_no_room_is_told_at_once_and_fails_after_start_seconds(bench: Bench, cap
         ('error looking up service account team/t: serviceaccount "t" not found', "create -n .* serviceaccount t"),
     ],
 )
-def test_a_refusal_of_the_pods_is_named_with_its_own_remedy(bench: Bench, refused: str, remedy: str) -> None:
+def test_a_refusal_of_the_pods_is_reported_with_its_own_remedy(bench: Bench, refused: str, remedy: str) -> None:
     event = {"involvedObject": {"kind": "Job", "name": f"{NAME}-node-0"}, "type": "Warning", "reason": "FailedCreate"}
     meta = {"name": "event-1"}
     bench.operator(lambda: bench.api.put("events", {"metadata": meta, **event, "message": refused}) and None)
@@ -198,18 +199,18 @@ def test_queue_does_not_count_as_running(bench: Bench, capsys: Capture) -> None:
     assert "waits in the queue" in capsys.readouterr().err
 
 
-def test_pod_that_a_queue_took_away_is_no_loss_of_what_comes_after(bench: Bench) -> None:
-    """It may still be going when the queue lets the job in again."""
+def test_a_pod_that_a_queue_evicts_is_not_a_loss_after_the_next_admission(bench: Bench) -> None:
+    """It may still be terminating when the queue admits the job again."""
 
-    def send_back() -> None:
+    def requeue() -> None:
         bench.pod("pod-0")
         bench.state("running")
         until(lambda: bench.api.asked("GET", "watch"))
         bench.state("queued")
-        going = bench.api.get("pods", "pod-0")
-        assert going is not None
-        going["metadata"]["deletionTimestamp"] = written(bench.api.clock.now() + 30)
-        bench.api.put("pods", going)
+        terminating = bench.api.get("pods", "pod-0")
+        assert terminating is not None
+        terminating["metadata"]["deletionTimestamp"] = timestamp_of(bench.api.clock.now() + 30)
+        bench.api.put("pods", terminating)
         time.sleep(0.1)
         bench.pod("again-0")
         bench.state("running")
@@ -219,24 +220,24 @@ def test_pod_that_a_queue_took_away_is_no_loss_of_what_comes_after(bench: Bench)
         bench.end_pod("again-0", 0)
         bench.state("succeeded")
 
-    bench.operator(send_back)
+    bench.operator(requeue)
     bench.run(restarts=1, timeout_seconds=300.0)
-    there = bench.there()
-    assert there is not None and attempt_of(there) == 0
+    resource = bench.resource()
+    assert resource is not None and attempt_of(resource) == 0
 
 
 @pytest.mark.parametrize(
     ("state", "limit", "words"),
     [
-        ("queued", "queue_seconds", "waited in the queue past its 30 s"),
-        ("running", "timeout_seconds", "ran past its 30 s"),
+        ("queued", "queue_seconds", "waited in the queue for longer than 30 s"),
+        ("running", "timeout_seconds", "ran longer than 30 s"),
     ],
 )
-def test_limits_of_time_end_the_job(bench: Bench, state: str, limit: str, words: str) -> None:
+def test_time_limits_end_the_job(bench: Bench, state: str, limit: str, words: str) -> None:
     bench.operator(lambda: bench.state(state))
     with pytest.raises(JobError, match=words) as caught:
         bench.run(**{limit: 30.0})
-    assert f"launch.{limit}" in caught.value.remedy and bench.there() is None
+    assert f"launch.{limit}" in caught.value.remedy and bench.resource() is None
 
 
 def test_time_in_the_queue_counts_for_a_step_that_comes_later(bench: Bench) -> None:
@@ -253,16 +254,16 @@ def test_resource_that_is_being_deleted_is_waited_for(bench: Bench) -> None:
     assert bench.api.asked("POST", PLURAL) == 1
 
 
-def test_resource_that_never_goes_is_named_with_its_finalizers(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adopt, "GONE_SECONDS", 30.0)
+def test_a_resource_that_keeps_terminating_names_its_finalizers(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "GONE_SECONDS", 30.0)
     bench.left("running", deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["ray.io/f"])
-    with pytest.raises(JobError, match=r"does not go \(finalizers: ray.io/f\)"):
+    with pytest.raises(JobError, match=r"has been terminating for \d+ s \(finalizers: ray.io/f\)"):
         bench.run()
 
 
-def test_job_that_somebody_deletes_is_told(bench: Bench) -> None:
+def test_a_job_that_somebody_deletes_is_an_error(bench: Bench) -> None:
     bench.operator(lambda: bench.api.drop(PLURAL, NAME))
-    with pytest.raises(JobError, match="deleted before it ended, by somebody else"):
+    with pytest.raises(JobError, match="deleted by somebody else before it ended"):
         bench.run()
 
 
@@ -271,7 +272,7 @@ def test_job_of_the_same_name_for_another_store_is_left_alone(bench: Bench) -> N
     bench.api.put(PLURAL, {**theirs, "status": {"state": "running"}})
     with pytest.raises(JobError, match="runs for another store"):
         bench.run()
-    assert bench.there() is not None
+    assert bench.resource() is not None
     bench.state("failed")
     bench.operator(bench.succeed)
     bench.run()
@@ -283,12 +284,12 @@ def test_adopted_job_belongs_to_the_run_that_adopts_it(bench: Bench) -> None:
     bench.identity = Identity("team", run="run-2", owner=owner)
     threading.Timer(0.1, bench.succeed).start()
     bench.run()
-    there = bench.there()
-    assert there is not None and there["metadata"]["labels"]["tutelage.dev/run"] == "run-2"
-    assert there["metadata"]["ownerReferences"] == [owner]
+    resource = bench.resource()
+    assert resource is not None and resource["metadata"]["labels"]["tutelage.dev/run"] == "run-2"
+    assert resource["metadata"]["ownerReferences"] == [owner]
 
 
-def test_api_server_that_is_away_for_a_while(bench: Bench, capsys: Capture) -> None:
+def test_an_api_server_that_is_down_for_a_while(bench: Bench, capsys: Capture) -> None:
     def restart() -> None:
         bench.pod("pod-0")
         bench.state("running")
@@ -303,20 +304,20 @@ def test_api_server_that_is_away_for_a_while(bench: Bench, capsys: Capture) -> N
 
     bench.operator(restart)
     bench.run()
-    said = capsys.readouterr().err
-    assert said.count("step 1\n") == 1 and said.count("step 2\n") == 1 and "does not answer, asking again" in said
+    log = capsys.readouterr().err
+    assert log.count("step 1\n") == 1 and log.count("step 2\n") == 1 and "does not answer, trying again" in log
 
 
 @pytest.mark.parametrize("status", [500, 503, 429, -1])
-def test_api_server_that_answers_nonsense_for_a_while(bench: Bench, status: int) -> None:
+def test_an_api_server_that_answers_errors_for_a_while(bench: Bench, status: int) -> None:
     bench.api.status = status
     threading.Timer(0.2, lambda: setattr(bench.api, "status", 0)).start()
     bench.operator(bench.succeed)
     bench.run()
 
 
-def test_api_server_that_stays_away_is_an_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "SILENCE_SECONDS", 30.0)
+def test_an_api_server_that_stays_down_is_an_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silence, "SILENCE_SECONDS", 30.0)
     bench.api.stop()
     with pytest.raises(JobError, match="has not answered for 30 s") as caught:
         bench.run()
@@ -362,13 +363,13 @@ def test_quota_on_the_resource_itself(bench: Bench) -> None:
 
 def test_kind_that_is_not_served_names_the_operator(bench: Bench) -> None:
     bench.api.served.remove(PLURAL)
-    with pytest.raises(JobError, match="has no PlainJob") as caught:
+    with pytest.raises(JobError, match="does not serve PlainJob") as caught:
         bench.run()
     assert "install" in caught.value.remedy
 
 
 def run_until_sigterm(bench: Bench) -> None:
-    """As a step's main thread does, with a SIGTERM while the job runs."""
+    """Run as a step's main thread does, and get a SIGTERM while the job runs."""
 
     def terminate() -> None:
         bench.pod("pod-0")
@@ -377,7 +378,7 @@ def run_until_sigterm(bench: Bench) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     bench.operator(terminate)
-    with pytest.raises(KeyboardInterrupt), terminated_by_sigterm():
+    with pytest.raises(KeyboardInterrupt), sigterm_raises():
         bench.run()
 
 
@@ -386,7 +387,7 @@ def test_cancelled_run_deletes_its_job(
 ) -> None:
     in_a_pod(bench, tmp_path, monkeypatch)
     run_until_sigterm(bench)
-    assert bench.there() is None
+    assert bench.resource() is None
     assert capsys.readouterr().err.strip().endswith("cancelled, the job is deleted")
 
 
@@ -395,18 +396,18 @@ def test_evicted_step_leaves_its_job_to_the_next_pod(
 ) -> None:
     in_a_pod(bench, tmp_path, monkeypatch, deletionTimestamp="2026-01-01T00:00:00Z")
     run_until_sigterm(bench)
-    assert bench.there() is not None
+    assert bench.resource() is not None
     threading.Timer(0.1, bench.succeed).start()
     bench.run()
     assert bench.api.asked("POST", PLURAL) == 1
 
 
-def test_step_of_a_person_that_is_interrupted_deletes_its_job(bench: Bench) -> None:
+def test_an_interrupted_step_outside_of_a_cluster_deletes_its_job(bench: Bench) -> None:
     run_until_sigterm(bench)
-    assert bench.there() is None
+    assert bench.resource() is None
 
 
-def test_error_of_our_own_leaves_the_job_to_a_retry_in_a_pipeline_only(
+def test_an_unexpected_error_leaves_the_job_to_a_retry_in_a_pipeline_only(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def break_down() -> None:
@@ -415,16 +416,16 @@ def test_error_of_our_own_leaves_the_job_to_a_retry_in_a_pipeline_only(
     bench.operator(break_down)
     with pytest.raises(AttributeError):
         bench.run()
-    assert bench.there() is None
+    assert bench.resource() is None
     in_a_pod(bench, tmp_path, monkeypatch)
     bench.api.drop("pods", "pod-0")
     with pytest.raises(AttributeError):
         bench.run()
-    assert bench.there() is not None
+    assert bench.resource() is not None
 
 
-def test_resource_whose_pods_lie_on_a_lost_node_is_replaced(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adopt, "PODS_GONE_SECONDS", 20.0)
+def test_a_resource_with_pods_on_a_lost_node_is_replaced(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "PODS_GONE_SECONDS", 20.0)
 
     def lose_node() -> None:
         bench.pod("pod-0")
@@ -435,15 +436,15 @@ def test_resource_whose_pods_lie_on_a_lost_node_is_replaced(bench: Bench, monkey
     bench.api.stuck = True
     bench.operator(lose_node, bench.succeed)
     bench.run(restarts=1)
-    there = bench.there()
-    assert there is not None and attempt_of(there) == 1
+    resource = bench.resource()
+    assert resource is not None and attempt_of(resource) == 1
 
 
-def test_resource_that_its_operator_keeps_alive_is_replaced_once_its_pods_are_gone(
+def test_a_resource_that_its_operator_keeps_alive_is_replaced_once_its_pods_are_gone(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kubeflow Trainer makes the JobSet of a TrainJob that is being deleted anew, without end."""
-    monkeypatch.setattr(adopt, "PODS_GONE_SECONDS", float("inf"))
+    """While a TrainJob is being deleted, Kubeflow Trainer recreates its JobSet without end."""
+    monkeypatch.setattr(reconcile, "PODS_GONE_SECONDS", float("inf"))
 
     def fail() -> None:
         bench.pod("pod-0")
@@ -451,12 +452,12 @@ def test_resource_that_its_operator_keeps_alive_is_replaced_once_its_pods_are_go
         bench.state("failed")
 
     def let_pods_go() -> None:
-        until(lambda: (there := bench.there()) is not None and "deletionTimestamp" in there["metadata"])
+        until(lambda: (resource := bench.resource()) is not None and "deletionTimestamp" in resource["metadata"])
         bench.api.drop("pods", "pod-0")
 
     bench.api.stuck = True
     threading.Thread(target=let_pods_go, daemon=True).start()
     bench.operator(fail, bench.succeed)
     bench.run(restarts=1)
-    there = bench.there()
-    assert there is not None and attempt_of(there) == 1
+    resource = bench.resource()
+    assert resource is not None and attempt_of(resource) == 1

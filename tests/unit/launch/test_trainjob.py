@@ -7,12 +7,13 @@ import pytest
 import yaml
 from kubernetes.client import ApiException
 
-from components.launch import served_schema, trainjob
-from components.launch.clock import Clock
-from components.launch.job import Job
-from components.launch.kind import Standing
-from components.launch.served_schema import ServedTrainJob, served_trainjob
-from components.launch.trainjob import TrainJobKind
+from components.launch.api.clock import Clock
+from components.launch.api.cluster import Cluster
+from components.launch.follow.run_on_cluster import served_kind
+from components.launch.kinds.kind import Standing
+from components.launch.kinds.pytorchjob import PyTorchJobKind
+from components.launch.kinds.served_schema import ServedTrainJob, served_trainjob
+from components.launch.kinds.trainjob import TrainJobKind
 from components.shared.errors import JobError, SettingsError
 from tests.unit.launch.crd_schemas import assert_valid, crd
 from tests.unit.launch.jobs import ATTEMPT, FULL_PODS, LABELS, assert_restricted, train_job, variables
@@ -76,7 +77,7 @@ def test_the_runtime_is_the_one_that_jobs_refer_to_and_passes_the_restricted_sta
 
 
 @pytest.mark.parametrize("served", SHAPES.values(), ids=SHAPES)
-def test_what_a_job_says_of_its_pods(served: ServedTrainJob) -> None:
+def test_what_a_job_sets_for_its_pods(served: ServedTrainJob) -> None:
     manifest = TrainJobKind(served).manifest(train_job(FULL_PODS, processes_per_node=2), ATTEMPT)
     trainer, pod = manifest["spec"]["trainer"], pod_of(manifest)
     assert (trainer["numNodes"], trainer["numProcPerNode"]) == (2, 2)
@@ -103,7 +104,7 @@ def test_a_deadline_where_there_is_one() -> None:
         (OVERRIDES, {"user": 2000}, True),
     ],
 )
-def test_what_only_a_runtime_can_say_is_refused_rather_than_lost(
+def test_what_only_a_runtime_can_set_is_refused_rather_than_dropped(
     served: ServedTrainJob, pods: dict[str, Any], refused: bool
 ) -> None:
     kind, given = TrainJobKind(served), {**FULL_PODS, **pods}
@@ -153,19 +154,8 @@ def test_the_log_is_that_of_node_0() -> None:
     ]
 
 
-def test_a_cluster_without_trainer_gets_a_pytorchjob_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ran: list[Job] = []
-    monkeypatch.setattr(trainjob, "read_served_trainjob", lambda clock: None)
-    monkeypatch.setattr(trainjob, "run_as_pytorchjob", ran.append)
-    trainjob.run_as_trainjob(train_job())
-    assert ran == [train_job()]
-    assert "running a PyTorchJob" in capsys.readouterr().err
-
-
-class Refusing:
-    """A client whose server answers nothing but a status."""
+class StatusClient:
+    """A client whose server answers every request with one status."""
 
     def __init__(self, status: int) -> None:
         self.status = status
@@ -176,15 +166,20 @@ class Refusing:
         raise ApiException(status=self.status, reason="no")
 
 
-def test_a_group_that_is_not_served_means_no_trainjob(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Refusing(404)
-    monkeypatch.setattr(served_schema, "connect", lambda: client)
-    assert served_schema.read_served_trainjob(Clock()) is None
+def cluster_answering(status: int) -> tuple[Cluster, StatusClient]:
+    client = StatusClient(status)
+    return Cluster("team", lambda: client), client  # type: ignore[arg-type, return-value]
+
+
+def test_a_cluster_without_trainer_gets_a_pytorchjob_and_logs_it(capsys: pytest.CaptureFixture[str]) -> None:
+    cluster, client = cluster_answering(404)
+    assert isinstance(served_kind(cluster, "TrainJob", Clock()), PyTorchJobKind)
+    assert "running a PyTorchJob instead" in capsys.readouterr().err
     # system:discovery lets every authenticated account read it; a CustomResourceDefinition would need a ClusterRole.
     assert client.asked == ["/openapi/v3/apis/trainer.kubeflow.org/v1alpha1"]
 
 
-def test_a_refusal_is_not_taken_for_a_cluster_without_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(served_schema, "connect", lambda: Refusing(403))
+def test_a_refusal_does_not_mean_a_cluster_without_trainer() -> None:
+    cluster, _ = cluster_answering(403)
     with pytest.raises(JobError, match="refuses"):
-        served_schema.read_served_trainjob(Clock())
+        served_kind(cluster, "TrainJob", Clock())

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from components.merge.merge import mergekit_config
+from components.merge.run_mergekit import mergekit_config
 from components.merge.settings import MergeSettings
 
 

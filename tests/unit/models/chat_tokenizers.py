@@ -1,4 +1,4 @@
-"""Tokenizers made from nothing, and chat templates after those of known model families."""
+"""Tokenizers built from scratch, and chat templates after those of known model families."""
 
 from typing import Any
 
@@ -131,7 +131,7 @@ MAKERS = {
 
 
 def adding(made: Tokenizer, single: str) -> Tokenizer:
-    """With a post-processor that puts a token before or behind each text."""
+    """With a post-processor that adds a token before or after each text."""
     names = [name for name in ("<s>", "</s>") if name in single]
     tokens = [(name, made.token_to_id(name)) for name in names]
     made.post_processor = processors.TemplateProcessing(single=single, pair="$A $B", special_tokens=tokens)

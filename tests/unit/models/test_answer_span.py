@@ -80,7 +80,7 @@ def test_a_thought_behind_one_that_the_prompt_has_closed_is_left_out_and_noted()
         assert tokenizer.decode(one.completion) == "4" + end and one.without_thought
 
 
-def test_thoughts_of_past_turns_are_the_templates_business() -> None:
+def test_thoughts_of_past_turns_are_left_to_the_template() -> None:
     past = (QUESTION[0], Message(role="assistant", content=THOUGHT), Message(role="user", content="Sure?"))
     for template in ("qwen3-no-thinking", "r1"):
         tokenizer = chat_tokenizer(template=template)

@@ -1,4 +1,4 @@
-"""Row text that spells a control token is text: it ends no turn and begins none, and all else stays as it was."""
+"""Row text that spells a control token stays text: it neither ends nor begins a turn; all else is unchanged."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def test_only_the_templates_control_tokens_are_control_tokens(kind: str, where: 
     assert controls(tokenizer, one.prompt) == controls(tokenizer, expected.prompt)
     assert controls(tokenizer, one.completion) == ["<|im_end|>"] and one.completion[-1] == expected.completion[-1]
     assert one.control_text and not expected.control_text
-    # The text is all there.
+    # No text is lost.
     turns = [message.model_dump() for message in (*messages, Message(role="assistant", content=answer))]
     whole = tokenizer.apply_chat_template(turns, tokenize=False).removesuffix("\n")
     read = tokenizer.decode(one.prompt + one.completion).removeprefix(" ")
@@ -57,7 +57,7 @@ def test_only_the_templates_control_tokens_are_control_tokens(kind: str, where: 
 
 @pytest.mark.parametrize("kind", MAKERS)
 @pytest.mark.parametrize("template", ["chatml", "marked", "r1-old"])
-def test_text_around_it_is_tokenized_as_ever(kind: str, template: str) -> None:
+def test_text_around_it_is_tokenized_as_before(kind: str, template: str) -> None:
     tokenizer = chat_tokenizer(kind, template)
     plain = encode(tokenizer, user("hello world"), "the answer is four")
     # `<unk>` is special in the one and nothing in the others: a token that no template writes.

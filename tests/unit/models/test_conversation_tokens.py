@@ -1,19 +1,19 @@
-"""A conversation is tokenized in one pass and parted where the answer begins, with tokenizers of all kinds."""
+"""A conversation is tokenized in one pass and split where the answer begins, with tokenizers of all kinds."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components.models.completions import Completion, CompletionMaker
 from components.models.conversation.chat_template import Refusal
 from components.models.conversation.encoder import ConversationEncoder, Encoded
-from components.models.end_tokens import end_ids_in
-from components.models.prompts import PromptMaker
-from components.models.teacher import Request
+from components.models.generators.generator import ChatRequest
+from components.models.generators.prompts import PromptMaker
+from components.models.likelihood.completions import Completion, CompletionMaker
+from components.models.stored.end_tokens import end_ids_in
 from components.shared.errors import ModelError
 from components.shared.rows import Message
-from components.train.build_dataset import Template
+from components.train.batches.build_dataset import Template
 from tests.unit.models.chat_tokenizers import MAKERS, TEMPLATES, chat_tokenizer
 
 QUESTION = (Message(role="user", content="What is an answer"),)
@@ -50,7 +50,7 @@ def test_no_space_is_learnt_that_the_template_does_not_write(kind: str) -> None:
     tokens = tokenizer.convert_ids_to_tokens(encoded(tokenizer, "hello world").completion)
     assert tokens[0] == "hello" and tokens[-1] == "</s>"
     apart = tokenizer.convert_ids_to_tokens(plainly(tokenizer, "hello world"))
-    assert apart[0] != "hello" and apart[0][0] in "▁Ġ", "a space is put before a text by itself"
+    assert apart[0] != "hello" and apart[0][0] in "▁Ġ", "the tokenizer adds a space before a text"
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -63,7 +63,7 @@ def test_a_prompt_that_ends_in_a_space_keeps_it(kind: str) -> None:
     assert tokens[0] == "hello" and tokens[-1] == "</s>"
 
 
-def test_an_answer_that_changes_the_prompts_last_tokens_is_parted_all_the_same() -> None:
+def test_an_answer_that_changes_the_prompts_last_tokens_is_split_nevertheless() -> None:
     # `\n\n` is one token at the end of a text and two before a word, by GPT-2's rules of splitting.
     tokenizer = chat_tokenizer("bytes")
     tokenizer.chat_template = TEMPLATES["chatml"].replace("assistant\\n' -}}", "assistant\\n\\n' -}}")
@@ -120,7 +120,7 @@ def test_combining_marks_at_the_beginning_of_an_answer_stay_there() -> None:
 
 
 class SlowTokenizer:
-    """A tokenizer of Python's kind: no offsets."""
+    """A slow tokenizer, which is written in Python and has no offsets."""
 
     is_fast = False
 
@@ -137,7 +137,7 @@ class SlowTokenizer:
 
 @pytest.mark.parametrize("kind", ["bytes", "metaspace-first"])
 @pytest.mark.parametrize("template", ["chatml", "spaced"])
-def test_a_tokenizer_without_offsets_gives_the_same(kind: str, template: str) -> None:
+def test_a_tokenizer_without_offsets_gives_the_same_tokens(kind: str, template: str) -> None:
     tokenizer = chat_tokenizer(kind, template)
     assert encoded(SlowTokenizer(tokenizer), "hello world") == encoded(tokenizer, "hello world")
 
@@ -162,7 +162,7 @@ def test_training_likelihood_and_generation_do_not_differ(kind: str, template: s
     for answer in ("hello world", "no</s>", "<think>\nwell\n</think>\n\nhello"):
         (trained,) = Template(tokenizer).encode([(QUESTION, answer)])
         (scored,) = CompletionMaker(tokenizer, 500).make([(QUESTION, answer)])
-        (asked,), _ = PromptMaker(tokenizer, 500, "m").make([Request(key="1", messages=QUESTION)], 8)
+        (asked,), _ = PromptMaker(tokenizer, 500, "m").make([ChatRequest(key="1", messages=QUESTION)], 8)
         assert isinstance(trained, Encoded) and isinstance(scored, Completion)
         assert trained.prompt == scored.branches.prompt == list(asked.ids)
         assert trained.completion == scored.branches.completions[0]

@@ -1,8 +1,8 @@
-"""Control tokens that leak into an answer are cut; those that an answer speaks of stay."""
+"""Control tokens that leak into an answer are removed; those that an answer mentions stay."""
 
 import pytest
 
-from components.models.cut_control_tokens import cut_control_tokens
+from components.models.generators.cut_control_tokens import cut_control_tokens
 
 LEAKED = [
     ("Paris.<|im_end|>", "Paris."),
@@ -59,18 +59,18 @@ SPOKEN_OF = [
 
 
 @pytest.mark.parametrize(("text", "answer"), LEAKED)
-def test_leaked_control_tokens_are_cut_with_all_that_follows(text: str, answer: str) -> None:
+def test_leaked_control_tokens_are_removed_with_all_that_follows(text: str, answer: str) -> None:
     cut = cut_control_tokens(text)
     assert (cut.text, cut.leaked) == (answer, True)
 
 
 @pytest.mark.parametrize("text", SPOKEN_OF)
-def test_what_an_answer_speaks_of_stays(text: str) -> None:
+def test_what_an_answer_mentions_stays(text: str) -> None:
     cut = cut_control_tokens(text)
     assert (cut.text, cut.leaked) == (text, False)
 
 
-def test_tokens_that_are_known_to_be_tokens_are_cut_wherever_they_are() -> None:
+def test_tokens_that_are_known_to_be_tokens_are_removed_wherever_they_are() -> None:
     assert cut_control_tokens("Paris.<|user|>And <|end|> Rome", generated=True).text == "Paris."
     assert cut_control_tokens("Paris <|end|> Rome", generated=True).text == "Paris"
     # No turn begins or ends with it.

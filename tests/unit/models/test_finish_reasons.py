@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.models.finish_reasons import Ending, ending_of
+from components.models.generators.finish_reasons import Ending, ending_of
 
 
 @pytest.mark.parametrize(

@@ -10,20 +10,21 @@ from typing import Any
 import pytest
 import torch
 
-from components.models.likelihood import LikelihoodModel
-from components.models.load_weights import load_causal_model, load_classifier, require_fitting
-from components.models.stored_model import read_folder
-from components.models.tied_heads import require_repeated_heads
-from components.models.transformers_teacher import load_model as load_teacher
-from components.select.scorers.sequence_classifier import SequenceClassifier
+from components.models.generators.load_model import load_model as load_teacher
+from components.models.generators.local_model import ModelFolder
+from components.models.likelihood.likelihood import LikelihoodModel
+from components.models.stored.load_weights import load_causal_model, load_classifier, require_fitting
+from components.models.stored.stored_model import read_folder
+from components.models.stored.tied_heads import require_repeated_heads
+from components.rewards.scorers.sequence_classifier import SequenceClassifier
 from components.shared.errors import ModelError
-from components.train.load_model import load_model as load_start
-from components.train.settings import TrainSettings
+from components.train.engine.load_model import load_model as load_start
+from components.train.methods.sft import SftSettings
 from tests.edit_model import adding, edit_config, edit_weights, read_weights, split_weights, without
 from tests.tiny_architectures import ARCHITECTURES, save_architecture
 from tests.tiny_model import save_tiny_model, tiny_config
 
-FP32 = TrainSettings(precision="fp32")
+FP32 = SftSettings(precision="fp32")
 NORM = torch.ones(32)
 LAYER_1 = "model.layers.1."
 
@@ -35,7 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def untied(made: Path, tmp_path: Path) -> Path:
-    """A complete model with a head of its own."""
+    """A complete model with an untied head."""
     return Path(shutil.copytree(made, tmp_path / "untied"))
 
 
@@ -86,7 +87,7 @@ def test_files_that_do_not_fit_are_refused_by_name(untied: Path, fault: str) -> 
     [
         ({"num_hidden_layers": 1}, "also hold model.layers.1"),
         ({"num_hidden_layers": 3}, "no tensors of model.layers.2"),
-        ({"vocab_size": 300}, "vocab_size is 300, and model.embed_tokens.weight has 261 rows"),
+        ({"vocab_size": 300}, "vocab_size is 300, but model.embed_tokens.weight has 261 rows"),
         ({"intermediate_size": 48}, "6 tensors have another shape: model.layers.0.mlp.down_proj.weight [32, 64]"),
         ({"attention_bias": True}, "8 tensors are missing: model.layers.0.self_attn.k_proj.bias"),
     ],
@@ -108,20 +109,20 @@ def test_a_tied_head_need_not_be_stored(load: Callable[[Path, str], Any], tmp_pa
     tied = save_tiny_model(tmp_path / "tied", tie_word_embeddings=True)
     assert "lm_head.weight" not in read_weights(tied)
     load(tied, "tied")
-    # Stored as well, as some programs do, it is no fault either.
+    # Files that hold it as well, as some programs write them, are accepted too.
     edit_weights(tied, lambda tensors: tensors | {"lm_head.weight": tensors["model.embed_tokens.weight"].clone()})
     load(tied, "tied")
 
 
-def test_a_head_of_its_own_stays_its_own(tmp_path: Path) -> None:
-    """config.json says tied, the numbers say otherwise: transformers goes by the numbers, and cannot under ZeRO-3."""
+def test_an_untied_head_stays_untied(tmp_path: Path) -> None:
+    """config.json says tied, the weights differ: transformers trusts the weights, and cannot do so under ZeRO-3."""
     odd = edit_weights(save_tiny_model(tmp_path, tie_word_embeddings=True), adding(lm_head__weight=torch.ones(261, 32)))
     assert torch.equal(load_causal_model(odd, "odd").lm_head.weight, torch.ones(261, 32))
     problem = refusal(lambda: require_repeated_heads(odd, read_folder(odd, "odd"))).problem
     assert "its files hold another lm_head.weight" in problem
 
 
-def test_pickled_weights_are_held_to_the_same(untied: Path) -> None:
+def test_pickled_weights_are_checked_alike(untied: Path) -> None:
     weights = read_weights(untied)
     (untied / "model.safetensors").unlink()
     torch.save(weights, untied / "pytorch_model.bin")
@@ -131,7 +132,7 @@ def test_pickled_weights_are_held_to_the_same(untied: Path) -> None:
     assert "model.layers.1.mlp.down_proj.weight" in error.problem
 
 
-def test_buffers_of_older_versions_are_no_fault(untied: Path) -> None:
+def test_buffers_of_older_versions_are_accepted(untied: Path) -> None:
     edit_weights(untied, adding(model__layers__0__self_attn__rotary_emb__inv_freq=torch.ones(8)))
     load_causal_model(untied, "mine")
 
@@ -142,7 +143,7 @@ def test_files_of_an_index_are_loaded_together(untied: Path) -> None:
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in before.items())
 
 
-def test_a_file_of_the_index_that_is_not_there_is_named(untied: Path) -> None:
+def test_a_missing_file_of_the_index_is_named(untied: Path) -> None:
     split_weights(untied)
     (untied / "model-00002-of-00002.safetensors").unlink()
     error = refusal(lambda: load_causal_model(untied, "mine"))
@@ -163,11 +164,11 @@ def test_a_tensor_that_only_the_index_has_is_named(untied: Path) -> None:
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "not a safetensors file"),
         (b"", "not a safetensors file"),
-        (None, "its header promises"),
+        (None, "its header states"),
     ],
     ids=["LFS pointer", "empty", "truncated"],
 )
-def test_a_damaged_file_is_told_from_a_wrong_one(untied: Path, content: bytes | None, named: str) -> None:
+def test_a_damaged_file_is_distinguished_from_a_wrong_one(untied: Path, content: bytes | None, named: str) -> None:
     path = untied / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100] if content is None else content)
     assert named in refusal(lambda: load_causal_model(untied, "mine")).problem
@@ -178,7 +179,7 @@ def test_an_adapter_beside_the_weights_is_refused(untied: Path) -> None:
     assert "an adapter beside" in refusal(lambda: load_causal_model(untied, "mine")).problem
 
 
-def test_an_architecture_that_is_not_known_is_no_traceback(untied: Path) -> None:
+def test_an_unknown_architecture_is_refused_without_a_traceback(untied: Path) -> None:
     edit_config(untied, model_type="nothing", architectures=["Nothing"])
     assert "cannot be loaded" in refusal(lambda: load_causal_model(untied, "mine")).problem
 
@@ -217,21 +218,21 @@ def save_classifier(folder: Path) -> Path:
     return folder
 
 
-def test_a_language_model_is_no_classifier(untied: Path) -> None:
+def test_a_language_model_is_not_accepted_as_a_classifier(untied: Path) -> None:
     """Its head would be random, and every score with it."""
     assert "score.weight" in refusal(lambda: load_classifier(untied, "mine")).problem
 
 
 def load_evaluated(folder: Path) -> Any:
-    from components.evaluate.language_model import load_model
     from components.evaluate.settings import EvaluationSettings
 
-    return load_model(folder, "mine", EvaluationSettings.model_validate({"benchmarks": [{"name": "demo"}]}))
+    settings = EvaluationSettings.model_validate({"benchmarks": [{"name": "demo"}]})
+    return settings.generator.open_folder(ModelFolder(folder, "mine"))
 
 
 ENTRANCES: dict[str, Callable[[Path], Any]] = {
     "train": lambda folder: load_start(folder, "mine", FP32),
-    "teacher": lambda folder: load_teacher(folder, "mine"),
+    "teacher": lambda folder: load_teacher(ModelFolder(folder, "mine")),
     "likelihood": lambda folder: LikelihoodModel.load(str(folder)),
     "evaluate": load_evaluated,
     "merge": lambda folder: require_fitting(folder, "mine"),
@@ -252,7 +253,7 @@ def test_a_scorer_refuses_a_classifier_that_lacks_a_tensor(tmp_path: Path) -> No
 
 
 def test_no_other_code_loads_weights() -> None:
-    """Whatever loads weights by itself would not see what is missing; tokenizers, configs and adapters are none."""
+    """Code that loads weights by itself would not notice missing ones; tokenizers, configs and adapters are exempt."""
     allowed = {"AutoTokenizer", "AutoConfig", "GenerationConfig", "PeftModel"}
     found = []
     for path in [*Path("components").rglob("*.py"), *Path("pipelines").rglob("*.py")]:

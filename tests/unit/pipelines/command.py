@@ -1,4 +1,4 @@
-"""The command line as tests call it, against a stand-in of Kubeflow."""
+"""The command line as tests call it, against a stand-in for Kubeflow."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from typer.testing import CliRunner, Result
 
-from pipelines.cli import app
+from pipelines.cli.main import app
 
 ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "pipelines" / "recipes" / "demo.yaml"
@@ -14,7 +14,7 @@ SMALL = ROOT / "pipelines" / "placements" / "small-cluster.yaml"
 
 
 class Tutelage:
-    """The command line, with a work folder of its own."""
+    """The command line, with its own work folder."""
 
     def __init__(self, work: Path, host: str) -> None:
         self.work, self.host = work, host

@@ -1,11 +1,11 @@
-"""A stand-in of Kubeflow, and the command line that speaks to it."""
+"""A stand-in for Kubeflow, and the command line that talks to it."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pipelines import watch_run
+from pipelines.kubeflow import watch_run
 from tests.unit.pipelines.command import Tutelage
 from tests.unit.pipelines.stand_in import Kubeflow, served
 
@@ -25,7 +25,7 @@ def host(kubeflow: Kubeflow) -> Iterator[str]:
 
 @pytest.fixture
 def tutelage(tmp_path: Path, host: str, monkeypatch: pytest.MonkeyPatch) -> Tutelage:
-    """The command line of a person who reaches Kubeflow, and no cluster and no store but what a test names."""
+    """The command line of a user who can reach Kubeflow, but no cluster or store unless a test names one."""
     monkeypatch.setattr(watch_run, "POLL_SECONDS", 0.01)
     for name in ELSEWHERE:
         monkeypatch.delenv(name, raising=False)

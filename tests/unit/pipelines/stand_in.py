@@ -1,19 +1,19 @@
-"""A stand-in for the API server of Kubeflow Pipelines, over loopback HTTP, as far as the command line asks it.
+"""A stand-in for the API server of Kubeflow Pipelines, over loopback HTTP, as far as the command line uses it.
 
-The client that talks to it is the real one. It answers as KFP 2.17.0 was seen to:
+The client that talks to it is the real one. It answers as KFP 2.17.0 was observed to:
 
 - A failed task or run carries no error: `task_details[].error` and `run.error` are absent, whatever went wrong.
 - A run that was started in the UI or by a schedule (`by_reference`) has a `pipeline_version_reference` and no
   `pipeline_spec`; the spec comes from the version.
 - A cancelled run is CANCELING, then FAILED like any other, never CANCELED: `state_history` alone tells them apart.
 
-It differs from the real one in this:
+It differs from the real one:
 
-- One experiment, and at most one run, whose state moves on each time it is asked for instead of with time.
+- One experiment, and at most one run, whose state advances with each request rather than with time.
 - Nothing runs: a test says which tasks there are and in which states. The real one also lists `root`, each `-driver`,
   `executor` and group, with ids of pods and child tasks; here they are listed where a test adds them.
-- Every login may do everything, unless the test names a token or a cookie.
-- No pages of lists, no artifacts, no metadata store, no logs.
+- Every login has all rights, unless the test names a token or a cookie.
+- No pagination, no artifacts, no metadata store, no logs.
 """
 
 import json
@@ -38,11 +38,11 @@ class Request:
 
 @contextmanager
 def served(answer: Callable[[Request], Answer]) -> Iterator[str]:
-    """A server whose every answer the function gives; text is sent as a page, everything else as JSON."""
+    """A server whose responses come from the function; text is sent as a page, everything else as JSON."""
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
-            """Silent."""
+            """Log nothing."""
 
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
@@ -70,7 +70,7 @@ def served(answer: Callable[[Request], Answer]) -> Iterator[str]:
 
 @dataclass
 class Kubeflow:
-    """Kubeflow Pipelines with one experiment and at most one run, which goes from state to state as it is asked for.
+    """Kubeflow Pipelines with one experiment and at most one run, whose state advances with each request.
 
     `by_reference`: the run is answered as one that was started in the UI or by a schedule.
     """

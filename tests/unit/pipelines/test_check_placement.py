@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from components.shared.errors import SettingsError
-from pipelines import check_placement
-from pipelines.move_jobs import move_jobs
-from pipelines.read_recipe import read_recipe
+from pipelines.placement import check_placement
+from pipelines.recipe.move_jobs import move_jobs
+from pipelines.recipe.read_recipe import read_recipe
 
 DEMO = Path(__file__).parents[3] / "pipelines" / "recipes" / "demo.yaml"
 BUCKET = "s3://bucket/demo"
@@ -33,9 +33,9 @@ def refusal(recipe: Path, placement: Path | None, *, store: str = BUCKET, **vari
         ("jobs:\n  train-kto: {launcher: RayJob}\n", 2, "allowed: local, TrainJob, PyTorchJob"),
         ("jobs:\n  train:\n    launcher: TrainJob\n    nodes: 3\n", 4, "not divisible by the 3 ranks"),
         ("tasks:\n  collekt: {cpu: '1'}\n", 2, "allowed: default, collect"),
-        ("images: {everything: x}\n", 1, "no step 'everything'"),
+        ("images: {everything: x}\n", 1, "unknown step 'everything'"),
         ("image: a\nnode: b\n", 2, "unknown key 'node'"),
-        ("pods:\n  environment:\n    AWS_SECRET_ACCESS_KEY: hidden-word\n", 3, "secrets are named, never written down"),
+        ("pods:\n  environment:\n    AWS_SECRET_ACCESS_KEY: hidden-word\n", 3, "secrets are referenced by name"),
         ("jobs:\n  train:\n    pods: {environment: {HF_TOKEN: hidden-word}}\n", 3, "HF_TOKEN holds a secret"),
         ("tasks:\n  default: {memory: lots}\n", 2, "'lots'"),
         ("jobs:\n  train:\n    launcher: TrainJob\n    pods: {priority_class: high}\n", 4, "name the copy"),
@@ -50,7 +50,7 @@ def test_a_fault_names_the_placements_file_and_line(tmp_path: Path, text: str, l
     assert "hidden-word" not in shown
 
 
-def test_a_runtime_of_ones_own_is_trusted_with_what_a_trainjob_cannot_say(tmp_path: Path) -> None:
+def test_a_custom_runtime_is_trusted_with_what_a_trainjob_cannot_set(tmp_path: Path) -> None:
     job = "{launcher: TrainJob, training_runtime: ours, pods: {priority_class: high}}"
     recipe = read_recipe(DEMO, {}, placement=placed(tmp_path, f"jobs:\n  train: {job}\n"))
     assert recipe.placement.jobs["train"].pods.priority_class == "high"
@@ -70,7 +70,7 @@ def test_variables_of_both_files_can_be_set_and_others_are_refused(tmp_path: Pat
     assert f"{path}:2: image" in refusal(DEMO, path)
 
 
-def test_a_folder_is_no_store_for_pods(tmp_path: Path) -> None:
+def test_a_folder_is_refused_as_a_store_for_pods(tmp_path: Path) -> None:
     jobs = placed(tmp_path, "jobs: {train: {launcher: TrainJob}}\n")
     assert f"{DEMO}:5: store" in refusal(DEMO, jobs, store="")
     with pytest.raises(SettingsError, match="which pods do not share"):
@@ -80,9 +80,9 @@ def test_a_folder_is_no_store_for_pods(tmp_path: Path) -> None:
 
 def test_files_and_models_of_this_machine_are_named_with_their_lines(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
-    text = DEMO.read_text().replace("package:pipelines/demo/instructions/alpaca.jsonl", "data/mine.jsonl")
-    text = text.replace("student: package:pipelines/demo/student", "student: /models/mine")
-    text = text.replace('model: "package:pipelines/demo/teacher"', "model: ./teacher")
+    text = DEMO.read_text().replace("package:demo/instructions/alpaca.jsonl", "data/mine.jsonl")
+    text = text.replace("student: package:demo/student", "student: /models/mine")
+    text = text.replace('model: "package:demo/teacher"', "model: ./teacher")
     recipe.write_text(text)
     shown = refusal(recipe, None)
     for wrong in ("data/mine.jsonl", "/models/mine", "./teacher"):
@@ -119,7 +119,7 @@ def test_a_jobs_own_pods_win_and_mappings_are_put_together(tmp_path: Path) -> No
     assert sft.pods.environment == {"A": "all", "B": "own"} and sft.pods.user == 8
     assert sft.pods.node_selector == {"pool": "all"} and sft.pods.image == "of-train"
     assert kto.launcher == "PyTorchJob" and kto.pods.image == "own" and kto.pods.user == 7
-    assert moved.synthesize.launch.launcher == "local", "nothing is said of it"
+    assert moved.synthesize.launch.launcher == "local", "no fault is reported"
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from components.train.settings import LoraSettings
-from pipelines.doctor import examine
-from pipelines.read_recipe import read_recipe
+from pipelines.doctor.machine import examine
+from pipelines.recipe.read_recipe import read_recipe
 
 ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "pipelines" / "recipes" / "demo.yaml"
@@ -17,7 +17,7 @@ DEMO = ROOT / "pipelines" / "recipes" / "demo.yaml"
 
 def tutelage(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *arguments], capture_output=True, text=True, cwd=ROOT, timeout=600
+        [sys.executable, "-m", "pipelines.cli.main", *arguments], capture_output=True, text=True, cwd=ROOT, timeout=600
     )
 
 
@@ -46,7 +46,7 @@ def test_a_wrong_recipe_ends_with_2_and_no_traceback(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("run", str(DEMO), "--set", "seed"), "--set NAME=VALUE"),
-        (("compile", str(DEMO), "-o", "/nowhere/x.yaml"), "a folder that exists"),
+        (("compile", str(DEMO), "-o", "/nowhere/x.yaml"), "an existing folder"),
         (("compile", str(DEMO), "-o", "x.json"), "a .yaml file"),
         (("status", "nothing-of-this-name"), "tutelage run RECIPE starts one"),
         (("submit", str(DEMO), "--store", "s3://b/p", "--host", "http://127.0.0.1:9"), "kubectl port-forward"),

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from components.launch.rights import RIGHTS
-from pipelines import cluster_pod
-from pipelines.doctor import Finding, print_findings
-from pipelines.doctor_cluster import examine_cluster
-from pipelines.read_recipe import read_recipe
+from components.launch.registry import resources_used
+from components.shared.finding import Finding
+from pipelines.doctor import pod as cluster_pod
+from pipelines.doctor.cluster import examine_cluster
+from pipelines.doctor.machine import print_findings
+from pipelines.recipe.read_recipe import read_recipe
 from tests.unit.pipelines.stand_in import Answer, Kubeflow, Request, served
 
 ROOT = Path(__file__).parents[3]
@@ -25,7 +26,7 @@ SUCCEEDED = {"phase": "Succeeded", "containerStatuses": [{"name": "doctor", "sta
 
 @dataclass
 class Kubernetes:
-    """A cluster in which all is well, until a test takes something away."""
+    """A cluster in which everything works, until a test removes something."""
 
     groups: dict[str, list[str]] = field(
         default_factory=lambda: {"ray.io": ["rayjobs"], "trainer.kubeflow.org": ["trainjobs", "trainingruntimes"]}
@@ -169,7 +170,7 @@ def examined(**variables: str) -> dict[str, Finding]:
     return {finding.what: finding for finding in examine_cluster(recipe)}
 
 
-def test_a_cluster_in_which_all_is_well(kubernetes: Kubernetes) -> None:
+def test_a_cluster_in_which_everything_works(kubernetes: Kubernetes) -> None:
     found = examined()
     assert [finding for finding in found.values() if not finding.good] == []
     assert "v1.34.4" in found["cluster"].text
@@ -195,7 +196,33 @@ def test_its_pods_are_those_of_a_run_and_are_deleted(kubernetes: Kubernetes) -> 
     assert sorted(kubernetes.deleted) == sorted(kubernetes.pods)
 
 
-def test_the_older_shape_of_a_trainjob_is_told_and_an_unknown_one_refused(kubernetes: Kubernetes) -> None:
+def test_the_image_of_a_backend_with_packages_of_its_own_is_tried_for_them(
+    kubernetes: Kubernetes, tmp_path: Path
+) -> None:
+    """The site's image for evaluate, whose models vLLM runs; other images are not asked for it."""
+    written = yaml.safe_load(DEMO.read_text())
+    written["evaluate"]["generator"] = {"backend": "vllm"}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(written))
+    placement = yaml.safe_load(SMALL.read_text())
+    placement["images"]["evaluate"] = "registry.example/with-vllm:1"
+    (tmp_path / "placement.yaml").write_text(yaml.safe_dump(placement))
+    kubernetes.log = "No module named 'vllm'"
+    kubernetes.pod_status = {**SUCCEEDED, "phase": "Failed"}
+    recipe = read_recipe(
+        tmp_path / "recipe.yaml", check_files=False, placement=tmp_path / "placement.yaml", store="s3://bucket/demo"
+    )
+    found = {finding.what: finding for finding in examine_cluster(recipe)}
+    wrong = found["image registry.example/with-vllm:1"]
+    assert not wrong.good and "'vllm'" in wrong.text and "Tutelage with vllm is installed" in wrong.remedy
+    asked = {
+        container["image"]: "--package=vllm" in json.dumps(container)
+        for pod in kubernetes.pods.values()
+        for container in pod["spec"]["containers"]
+    }
+    assert asked == {LAUNCHER: False, RAY: False, TRAIN: False, "registry.example/with-vllm:1": True}
+
+
+def test_the_older_schema_of_a_trainjob_is_reported_and_an_unknown_one_refused(kubernetes: Kubernetes) -> None:
     kubernetes.overrides = "podTemplateOverrides"
     assert "Trainer 2.1" in examined()["TrainJob"].text
     kubernetes.overrides = "somethingElse"
@@ -212,11 +239,12 @@ def test_a_kind_that_is_not_served_names_its_operator(kubernetes: Kubernetes) ->
 
 @pytest.mark.parametrize("login", ["me", "system:serviceaccount:team:default-editor"])
 def test_an_object_of_a_kind_that_is_not_served_names_its_operator(kubernetes: Kubernetes, login: str) -> None:
-    """An account with rights to what is served alone is told 403 of the rest, which is no missing right."""
+    """An account with rights to the served kinds alone gets 403 for the others, which does not count as missing."""
     kubernetes.login = login
     del kubernetes.groups["trainer.kubeflow.org"]
     missing = examined()["TrainingRuntime tutelage"]
-    assert not missing.good and "Kubeflow Trainer" in missing.remedy and "has no TrainingRuntime" in missing.text
+    assert not missing.good and "Kubeflow Trainer" in missing.remedy
+    assert "does not serve TrainingRuntime" in missing.text
 
 
 def test_each_missing_verb_is_named(kubernetes: Kubernetes) -> None:
@@ -233,7 +261,7 @@ RAYJOBS = "right to rayjobs.ray.io"
 
 @pytest.mark.parametrize("way", ["localsubjectaccessreviews", "subjectaccessreviews", "impersonate"])
 def test_the_rights_are_those_of_the_account_that_the_steps_run_as(kubernetes: Kubernetes, way: str) -> None:
-    """A person who may do everything asks about an account that may not, in whichever way is open to the person."""
+    """A user with all rights asks about an account without them, in whichever way the user may."""
     kubernetes.ways, kubernetes.missing_verbs = {way}, {("create", "rayjobs")}
     wrong = examined()[RAYJOBS]
     assert not wrong.good and "service account team/default-editor may not create in namespace team" in wrong.text
@@ -273,12 +301,12 @@ def test_jobs_in_another_namespace_are_run_by_the_account_of_the_steps_own(
     assert "service account team/default-editor may not create in namespace gpus" in right.text
 
 
-def test_a_person_who_may_not_ask_about_others_is_told_that_nothing_was_checked(kubernetes: Kubernetes) -> None:
+def test_a_login_that_may_not_check_other_accounts_gets_a_note(kubernetes: Kubernetes) -> None:
     kubernetes.ways, kubernetes.missing_verbs = set(), {("create", "rayjobs")}
     found = examined()
-    assert RAYJOBS not in found, "the person's own rights say nothing"
+    assert RAYJOBS not in found, "the user's own rights do not count"
     unknown = found["rights of the steps"]
-    assert unknown.good and unknown.text.startswith("not checked: this login may not ask")
+    assert unknown.good and unknown.text.startswith("not checked: this login may not check")
     assert "service account team/default-editor" in unknown.text and "k8s/base/role.yaml" in unknown.text
     assert kubernetes.asked_about == set()
 
@@ -290,8 +318,8 @@ def test_the_steps_own_account_may_always_ask_about_itself(kubernetes: Kubernete
     assert "team/default-editor may not create" in examined()[RAYJOBS].text
 
 
-def test_where_one_of_kubeflows_accounts_asks_the_steps_run_as_that(kubernetes: Kubernetes) -> None:
-    """It may not look accounts up, which is all that tells an installation for one user from one for many."""
+def test_where_one_of_kubeflows_accounts_asks_the_steps_run_as_it(kubernetes: Kubernetes) -> None:
+    """It may not look up accounts, the only way to distinguish a single-user installation from a multi-user one."""
     kubernetes.ways, kubernetes.forbidden = set(), {"serviceaccounts"}
     kubernetes.login = "system:serviceaccount:team:pipeline-runner"
     assert "service account team/pipeline-runner may create" in examined()[RAYJOBS].text
@@ -311,10 +339,10 @@ spec:
 
 
 @pytest.mark.parametrize("key", ["workflowDefaults", "config"])
-def test_a_controller_that_starts_no_failed_step_again_is_warned_of(
+def test_a_controller_that_does_not_retry_failed_steps_gets_a_warning(
     kubernetes: Kubernetes, key: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As the default install of KFP 2.17 does. Steps try again by themselves, so it is no fault."""
+    """As in the default install of KFP 2.17. Steps retry by themselves, so it is not a fault."""
     whole = yaml.safe_dump({"workflowDefaults": yaml.safe_load(DEFAULTS)})
     kubernetes.controller = {key: DEFAULTS if key == "workflowDefaults" else whole}
     found = examined()["retries"]
@@ -337,23 +365,21 @@ def test_a_controller_that_starts_no_failed_step_again_is_warned_of(
         {"config": "parallelism: 10"},
     ],
 )
-def test_a_controller_that_starts_failed_steps_again_is_well(
-    kubernetes: Kubernetes, controller: dict[str, str]
-) -> None:
+def test_a_controller_that_retries_failed_steps_is_good(kubernetes: Kubernetes, controller: dict[str, str]) -> None:
     kubernetes.controller = controller
     found = examined()["retries"]
-    assert found.good and not found.warning and "started again" in found.text
+    assert found.good and not found.warning and "are retried" in found.text
 
 
 @pytest.mark.parametrize(
     ("controller", "said"),
     [
         (None, "no ConfigMap"),
-        ({"workflowDefaults": "a: [b"}, "no workflowDefaults in YAML"),
+        ({"workflowDefaults": "a: [b"}, "are not YAML"),
         ({"config": "text"}, "YAML"),
     ],
 )
-def test_a_controller_of_which_nothing_is_known_is_no_fault(
+def test_an_unknown_controller_is_not_a_fault(
     kubernetes: Kubernetes, controller: dict[str, str] | None, said: str
 ) -> None:
     kubernetes.controller = controller
@@ -361,7 +387,7 @@ def test_a_controller_of_which_nothing_is_known_is_no_fault(
     assert found.good and found.text.startswith("not checked") and said in found.text
 
 
-def test_a_controller_that_may_not_be_looked_at_is_no_fault(kubernetes: Kubernetes) -> None:
+def test_a_controller_that_may_not_be_read_is_not_a_fault(kubernetes: Kubernetes) -> None:
     kubernetes.forbidden = {"configmaps"}
     found = examined()["retries"]
     assert found.good and found.text.startswith("not checked: ") and "may not get configmaps" in found.text
@@ -370,22 +396,22 @@ def test_a_controller_that_may_not_be_looked_at_is_no_fault(kubernetes: Kubernet
 def test_a_missing_secret_and_a_missing_key_say_how_to_make_them(kubernetes: Kubernetes) -> None:
     del kubernetes.secrets["tutelage-s3"]["secret-key"]
     wrong = examined()["Secret tutelage-s3"]
-    assert not wrong.good and "no key secret-key; it has access-key" in wrong.text
+    assert not wrong.good and "lacks the key secret-key; it has access-key" in wrong.text
     kubernetes.secrets = {}
     gone = examined()["Secret tutelage-s3"]
     assert not gone.good
     assert "kubectl create -n team secret generic tutelage-s3 --from-file=access-key=FILE" in gone.remedy
 
 
-def test_what_may_not_be_seen_is_said_and_is_no_fault(kubernetes: Kubernetes) -> None:
+def test_what_the_login_may_not_read_is_reported_and_is_not_a_fault(kubernetes: Kubernetes) -> None:
     kubernetes.forbidden = {"secrets", "pods", "nodes"}
     found = examined()
     assert all(finding.good for finding in found.values())
-    assert "cannot be seen" in found["Secret tutelage-s3"].text
+    assert "cannot be read" in found["Secret tutelage-s3"].text
     assert "cannot be tried" in found[f"image {TRAIN}"].text
 
 
-def test_an_image_that_cannot_be_pulled_is_told_in_the_kubelets_words(kubernetes: Kubernetes) -> None:
+def test_an_image_that_cannot_be_pulled_is_reported_with_the_kubelets_message(kubernetes: Kubernetes) -> None:
     waiting = {"reason": "ErrImagePull", "message": 'image "x" not found'}
     kubernetes.pod_status = {
         "phase": "Pending",
@@ -393,10 +419,10 @@ def test_an_image_that_cannot_be_pulled_is_told_in_the_kubelets_words(kubernetes
     }
     wrong = examined()[f"image {TRAIN}"]
     assert not wrong.good and "ErrImagePull" in wrong.text and "image_pull_secrets" in wrong.remedy
-    assert sorted(kubernetes.deleted) == sorted(kubernetes.pods), "whatever came of it"
+    assert sorted(kubernetes.deleted) == sorted(kubernetes.pods), "whatever the outcome"
 
 
-def test_a_store_that_refuses_from_inside_is_told_in_its_words(kubernetes: Kubernetes) -> None:
+def test_a_store_that_refuses_a_pod_is_reported_with_its_message(kubernetes: Kubernetes) -> None:
     ended = {"terminated": {"exitCode": 1, "reason": "Error"}}
     kubernetes.pod_status = {"phase": "Failed", "containerStatuses": [{"name": "doctor", "state": ended}]}
     kubernetes.log = "s3://bucket/demo refuses the key"
@@ -421,7 +447,7 @@ def test_kubeflow_is_tried_where_it_is_named(monkeypatch: pytest.MonkeyPatch) ->
     kubeflow = Kubeflow()
     with served(kubeflow) as url:
         monkeypatch.setenv("TUTELAGE_KFP_HOST", url)
-        assert "lets us in" in examined()["kubeflow"].text
+        assert "accepts the login" in examined()["kubeflow"].text
         kubeflow.status = 403
         refused = examined()["kubeflow"]
         assert not refused.good and "403" in refused.text and refused.remedy
@@ -443,4 +469,4 @@ def test_the_rights_are_those_of_the_role_that_ships() -> None:
         for resource in rule["resources"]
         for verb in rule["verbs"]
     }
-    assert granted == {(right.group, right.resource, verb) for right in RIGHTS for verb in right.verbs}
+    assert granted == {(right.group, right.plural, verb) for right in resources_used() for verb in right.verbs}

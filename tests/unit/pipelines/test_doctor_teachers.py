@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 
-from pipelines.doctor import Finding, examine, teachers_of
-from pipelines.read_recipe import read_recipe
-from pipelines.recipe import Recipe
+from components.shared.finding import Finding
+from pipelines.doctor.machine import examine, looks_at
+from pipelines.pipeline import Recipe
+from pipelines.recipe.read_recipe import read_recipe
+from pipelines.registry import recipe_from
 
 DEMO = Path(__file__).parents[3] / "pipelines" / "recipes" / "demo.yaml"
 REMOTE = {"backend": "openai", "model": "remote"}
 
 
 class Server(ThreadingHTTPServer):
-    """An endpoint whose model says what it is told to, and keeps what it is asked."""
+    """An endpoint whose model gives a fixed reply, and which records requests."""
 
     daemon_threads = True
 
@@ -52,7 +54,7 @@ class Answering(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -70,11 +72,11 @@ def recipe(tmp_path: Path, **steps: dict[str, Any]) -> Recipe:
     plain["store"] = str(tmp_path / "store")
     for step, changed in steps.items():
         plain[step] = {**plain[step], **changed}
-    return Recipe.model_validate(plain)
+    return recipe_from(plain)
 
 
 def places(recipe: Recipe) -> list[str]:
-    return [place for place, _, _ in teachers_of(recipe)]
+    return [look.what for look in looks_at(recipe)]
 
 
 def finding(recipe: Recipe, what: str) -> Finding:
@@ -98,16 +100,22 @@ def test_a_judge_is_asked(tmp_path: Path, server: Server) -> None:
     assert [body["max_tokens"] for body in server.bodies] == [64]
 
 
+def test_an_endpoint_that_is_evaluated_is_asked_for_its_longest_answer(tmp_path: Path, server: Server) -> None:
+    evaluated = recipe(tmp_path, evaluate={"endpoints": {"teacher": server.settings}})
+    assert finding(evaluated, "evaluate.endpoints.teacher").good
+    assert [body["max_tokens"] for body in server.bodies] == [40]
+
+
 def test_a_limit_that_leaves_no_room_for_an_answer_is_a_fault(tmp_path: Path, server: Server) -> None:
     server.message, server.reason = {"content": None, "reasoning_content": "The user wants"}, "length"
     labels = recipe(tmp_path, curate={"teacher": server.settings, "label_sampling": {"max_tokens": 32}})
     found = finding(labels, "curate.teacher")
     assert (found.good, server.bodies[0]["max_tokens"]) == (False, 32)
-    assert "only reasoning, cut by max_tokens" in found.text
+    assert "only reasoning, truncated by max_tokens" in found.text
     assert "enable_thinking: false" in found.text
 
 
-def test_a_teacher_that_thinks_within_its_limit_is_well(tmp_path: Path, server: Server) -> None:
+def test_a_teacher_that_thinks_within_its_limit_passes(tmp_path: Path, server: Server) -> None:
     server.message, server.reason = {"content": None, "reasoning_content": "The user wants"}, "length"
     long = {"teacher": server.settings, "teacher_sampling": {"max_tokens": 4096}}
     found = finding(recipe(tmp_path, synthesize=long), "synthesize.teacher")

@@ -1,4 +1,4 @@
-"""Why a run on Kubeflow failed: what steps kept in the store, what their pods say, and that a cancel is no failure."""
+"""Why a run on Kubeflow failed: what steps recorded in the store, what pods report; a cancel is not a failure."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.shared.errors import TutelageError
-from components.shared.step_failure import keep_failure
+from components.shared.process.step_failure import keep_failure
 from tests.unit.pipelines.command import Tutelage, write_kubeconfig
 from tests.unit.pipelines.stand_in import Answer, Kubeflow, Request, served
 
@@ -21,7 +21,7 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(tutelage: Tutelage, kubeflow: Kubeflow, store: Path, monkeypatch: pytest.MonkeyPatch) -> Tutelage:
-    """A run, asked for by its id, whose store is in reach."""
+    """A run, asked for by its id, whose store can be reached."""
     assert tutelage.submit("--namespace", "team").exit_code == 0
     assert kubeflow.run is not None
     kubeflow.run["runtime_config"] = {"parameters": {"root": str(store)}}
@@ -59,7 +59,7 @@ def test_each_failed_task_has_its_own(run: Tutelage, kubeflow: Kubeflow, keep: C
     assert "train-sft: of sft" in shown and "train-kto: of kto" in shown
 
 
-def test_an_earlier_attempts_failure_is_none_of_a_task_that_goes_on(
+def test_an_earlier_attempts_failure_is_not_reported_of_a_task_that_still_runs(
     run: Tutelage, kubeflow: Kubeflow, keep: Callable[..., None]
 ) -> None:
     kubeflow.states, kubeflow.tasks = ["RUNNING"], {"collect": "RUNNING"}
@@ -68,13 +68,15 @@ def test_an_earlier_attempts_failure_is_none_of_a_task_that_goes_on(
     assert shown.exit_code == 0 and "no teacher answers" not in shown.output
 
 
-def test_watching_says_it_at_once_and_at_the_end(run: Tutelage, kubeflow: Kubeflow, keep: Callable[..., None]) -> None:
+def test_watching_reports_it_at_once_and_at_the_end(
+    run: Tutelage, kubeflow: Kubeflow, keep: Callable[..., None]
+) -> None:
     kubeflow.states, kubeflow.tasks = ["RUNNING", "RUNNING", "FAILED"], {"synthesize": "FAILED", "collect": "RUNNING"}
     keep("synthesize")
     done = run("status", "--run", "run-1", "--watch")
     assert "synthesize: failed: no teacher answers" in done.output
     said = str(done.exception)
-    assert f"synthesize: {NO_ANSWER}" in said and "/#/runs/details/run-1" in said and "submit again" in said
+    assert f"synthesize: {NO_ANSWER}" in said and "/#/runs/details/run-1" in said and "submit it again" in said
 
 
 # ------------------------------------------------------------------ pods
@@ -103,7 +105,7 @@ def pod(task: str, end: dict[str, Any], *, at: str = "2026-01-01T00:00:00Z") -> 
 
 @pytest.fixture
 def pods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Tutelage) -> Any:
-    """The pods of a cluster in reach."""
+    """The pods of a cluster that can be reached."""
     listed: list[dict[str, Any]] = []
 
     def answer(request: Request) -> Answer:
@@ -119,7 +121,7 @@ def pods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Tutelage) -> Any:
         yield listed
 
 
-def test_a_step_without_a_store_says_it_by_its_pod(
+def test_the_failure_of_a_step_without_a_store_is_read_from_its_pod(
     run: Tutelage, kubeflow: Kubeflow, pods: list[dict[str, Any]]
 ) -> None:
     kubeflow.several_users = True
@@ -131,7 +133,7 @@ def test_a_step_without_a_store_says_it_by_its_pod(
     assert "namespace: team (the run's)" in shown
 
 
-def test_a_pod_that_was_killed_says_why_and_what_to_do(
+def test_a_killed_pod_is_reported_with_its_reason_and_remedy(
     run: Tutelage, kubeflow: Kubeflow, pods: list[dict[str, Any]]
 ) -> None:
     kubeflow.states, kubeflow.tasks = ["FAILED"], {"select": "FAILED", "evaluate": "FAILED"}
@@ -141,20 +143,22 @@ def test_a_pod_that_was_killed_says_why_and_what_to_do(
     shown = run("status", "--run", "run-1", "--namespace", "team").output
     assert "select: pod pod-select-2026-01-02: OOMKilled (exit code 137)" in shown, "the latest attempt"
     assert "raise memory of the step in placement.tasks" in shown
-    assert "  | ImportError: no module" in shown, "a step that never came to its work has its log alone"
+    assert "  | ImportError: no module" in shown, "a step that never started its work has only its log"
 
 
-def test_where_nothing_is_known_it_says_what_was_asked(
+def test_where_nothing_is_known_it_reports_what_was_asked(
     run: Tutelage, kubeflow: Kubeflow, pods: list[dict[str, Any]], store: Path
 ) -> None:
     kubeflow.states, kubeflow.tasks = ["FAILED"], {"select": "FAILED"}
     shown = run("status", "--run", "run-1", "--namespace", "team").output
-    assert f"the step wrote nothing to {store}" in shown and "no failed pod of it is left in namespace team" in shown
+    assert (
+        f"the step wrote nothing to {store}" in shown and "its failed pod no longer exists in namespace team" in shown
+    )
     unseen = run("status", "--run", "run-1", "--namespace", "other").output
-    assert "pods cannot be seen from here: user me may not list pods" in unseen
+    assert "pods cannot be read from here: user me may not list pods" in unseen
 
 
-def test_a_store_out_of_reach_is_said_with_its_remedy(tutelage: Tutelage, kubeflow: Kubeflow) -> None:
+def test_an_unreachable_store_is_reported_with_its_remedy(tutelage: Tutelage, kubeflow: Kubeflow) -> None:
     kubeflow.states, kubeflow.tasks = ["FAILED"], {"select": "FAILED"}
     failed = str(tutelage.submit("--watch").exception)
     assert "the store cannot be read from here: s3://bucket/demo" in failed
@@ -164,7 +168,7 @@ def test_a_store_out_of_reach_is_said_with_its_remedy(tutelage: Tutelage, kubefl
 # ------------------------------------------------------------------ cancelled runs
 
 
-def test_a_cancelled_run_says_cancelled(tutelage: Tutelage, kubeflow: Kubeflow) -> None:
+def test_a_cancelled_run_is_reported_as_cancelled(tutelage: Tutelage, kubeflow: Kubeflow) -> None:
     kubeflow.states, kubeflow.tasks = ["RUNNING"], {"collect": "SUCCEEDED", "synthesize": "FAILED"}
     tutelage.submit()
     assert tutelage("cancel", "demo").exit_code == 0
@@ -175,7 +179,7 @@ def test_a_cancelled_run_says_cancelled(tutelage: Tutelage, kubeflow: Kubeflow) 
     row = next(line for line in ended.output.splitlines() if line.startswith("│") and "synthesize" in line)
     assert "interrupted" in row and "failed" not in ended.output
     watched = str(tutelage("status", "demo", "--watch").exception)
-    assert "run run-1 was cancelled" in watched and "submit again to go on" in watched
+    assert "run run-1 was cancelled" in watched and "submit it again to continue" in watched
     assert "mend" not in watched and "failed" not in watched
 
 
@@ -190,7 +194,7 @@ def test_a_task_that_failed_before_the_cancel_failed(
     assert "cancelled" in shown and f"synthesize: {NO_ANSWER}" in shown
 
 
-def test_a_run_that_ended_well_before_the_cancel_came_is_none(run: Tutelage, kubeflow: Kubeflow) -> None:
+def test_a_run_that_succeeded_before_the_cancel_is_not_a_cancelled_one(run: Tutelage, kubeflow: Kubeflow) -> None:
     kubeflow.states, kubeflow.tasks = ["CANCELING", "SUCCEEDED"], {"collect": "SUCCEEDED"}
     run("status", "--run", "run-1")
     assert run("status", "--run", "run-1").exit_code == 0

@@ -6,7 +6,7 @@ import sys
 HEAVY = ("torch", "ray", "transformers", "trl", "deepspeed", "datasets", "lm_eval", "mergekit", "matplotlib", "numpy")
 PROBE = f"""
 import sys
-import pipelines.distill
+import pipelines.registry, pipelines.distill.graph
 print(",".join(name for name in {HEAVY!r} if name in sys.modules))
 """
 

@@ -1,4 +1,4 @@
-"""`tutelage images`: every image that a site has to mirror, and nothing that is none."""
+"""`tutelage images`: every image that a site must mirror, and nothing else."""
 
 import subprocess
 import sys
@@ -78,7 +78,7 @@ spec: {{versions: [{{schema: {{properties: {{image: {{default: "no:1"}}}}, image
 
 
 def images(*arguments: str, given: str = "") -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "pipelines.cli", "images", *arguments]
+    command = [sys.executable, "-m", "pipelines.cli.main", "images", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, input=given, timeout=3600)
 
 
@@ -131,17 +131,17 @@ def test_a_recipe_alone_with_a_variable_of_its_placement(placement: str) -> None
     ("given", "said"),
     [
         ("", "helm template RELEASE CHART | tutelage images"),
-        ("just words", "objects of Kubernetes in YAML"),
+        ("just words", "Kubernetes objects in YAML"),
         ("a: [", "not YAML"),
         ("kind: ConfigMap\ndata: {placement.yaml: 'imagine: x'}", "imagine"),
     ],
 )
-def test_what_are_no_manifests_is_refused_with_a_remedy(given: str, said: str) -> None:
+def test_files_that_are_not_manifests_are_refused_with_a_remedy(given: str, said: str) -> None:
     done = images(given=given)
     assert done.returncode == 1 and not done.stdout
     assert said in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_file_that_is_not_there_and_a_placement_without_a_recipe() -> None:
+def test_a_missing_file_and_a_placement_without_a_recipe() -> None:
     assert "/nowhere.yaml" in images("/nowhere.yaml").stderr
     assert "--recipe" in images("--set", "a=b").stderr

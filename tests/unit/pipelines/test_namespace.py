@@ -1,16 +1,16 @@
-"""Which namespace a command looks into: one rule, and said first."""
+"""Which namespace a command uses: one rule, and the command prints it first."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pipelines import cluster_pod
-from pipelines.doctor import Finding
-from pipelines.doctor_cluster import examine_cluster
-from pipelines.namespace import Namespace, choose_namespace
-from pipelines.placement import Placement
-from pipelines.read_recipe import read_recipe
+from components.shared.finding import Finding
+from pipelines.doctor import pod as cluster_pod
+from pipelines.doctor.cluster import examine_cluster
+from pipelines.kubeflow.namespace import Namespace, choose_namespace
+from pipelines.placement.placement import Placement
+from pipelines.recipe.read_recipe import read_recipe
 from tests.unit.pipelines.command import DEMO, SMALL, Tutelage, write_kubeconfig
 from tests.unit.pipelines.stand_in import Answer, Kubeflow, Request, served
 from tests.unit.pipelines.test_doctor_cluster import Kubernetes
@@ -19,7 +19,7 @@ VARIABLE = "TUTELAGE_KFP_NAMESPACE"
 
 
 class Watched(Kubernetes):
-    """A cluster that knows in which namespaces it was asked for objects."""
+    """A cluster that records in which namespaces it was asked for objects."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def kubeconfig(cluster: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_the_first_that_is_named_is_taken(monkeypatch: pytest.MonkeyPatch, kubeconfig: Path, tmp_path: Path) -> None:
     assert str(choose_namespace()) == "mine (the kubeconfig's current context)"
-    monkeypatch.setattr("pipelines.namespace.own_namespace", lambda: "pods")
+    monkeypatch.setattr("pipelines.kubeflow.namespace.own_namespace", lambda: "pods")
     assert str(choose_namespace()) == "pods (this pod's)"
     monkeypatch.setenv(VARIABLE, "team")
     assert str(choose_namespace()) == "team (TUTELAGE_KFP_NAMESPACE)"
@@ -88,7 +88,7 @@ def test_doctor_looks_where_runs_are_sent_to(cluster: Watched, monkeypatch: pyte
     assert found["namespace"].text == "team (TUTELAGE_KFP_NAMESPACE)"
     wrong = [finding for finding in found.values() if not finding.good]
     assert len(wrong) >= 2 and all("team" in finding.text + finding.remedy for finding in wrong)
-    assert set(cluster.asked) == {"team"}, "nothing is asked or made in the kubeconfig's namespace"
+    assert set(cluster.asked) == {"team"}, "nothing is read or created in the kubeconfig's namespace"
 
 
 def test_doctor_takes_the_flag_before_the_variable(cluster: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,12 +107,12 @@ def test_jobs_of_another_namespace_are_looked_at_there(cluster: Watched, monkeyp
 
 
 @pytest.mark.parametrize("flag", ["", "flag"])
-def test_the_command_line_says_it_first(
+def test_the_command_line_prints_it_first(
     tutelage: Tutelage, kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch, flag: str
 ) -> None:
     from typer.testing import CliRunner
 
-    from pipelines.cli import app
+    from pipelines.cli.main import app
 
     monkeypatch.setenv(VARIABLE, "team")
     given = ["--namespace", flag] if flag else []
@@ -133,7 +133,7 @@ def test_a_run_stays_where_it_is(tutelage: Tutelage, kubeflow: Kubeflow, monkeyp
 
 
 @pytest.mark.parametrize("namespace", ["kubeflow", "team"])
-def test_kubeflow_with_one_user_is_told_no_namespace(tutelage: Tutelage, kubeflow: Kubeflow, namespace: str) -> None:
+def test_kubeflow_in_single_user_mode_gets_no_namespace(tutelage: Tutelage, kubeflow: Kubeflow, namespace: str) -> None:
     done = tutelage.submit("--namespace", namespace)
     assert done.exit_code == 0, done.exception
     assert not kubeflow.experiment.get("namespace")

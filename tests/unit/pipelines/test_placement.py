@@ -14,10 +14,11 @@ import yaml
 
 from components.launch.job import Launch
 from components.launch.pods import PodPlacement
-from components.shared.step import PID_FILE_VARIABLE
-from pipelines.compile_pipeline import compile_pipeline
-from pipelines.placement import KILL_COMMAND, PID_FILE, Placement, TaskPlacement
-from pipelines.read_recipe import read_recipe
+from components.shared.process.perform import PID_FILE_VARIABLE
+from pipelines.kubeflow.compile_pipeline import compile_pipeline
+from pipelines.placement.place_tasks import KILL_COMMAND, PID_FILE
+from pipelines.placement.placement import Placement, TaskPlacement
+from pipelines.recipe.read_recipe import read_recipe
 
 RECIPES = Path(__file__).parents[3] / "pipelines" / "recipes"
 DEMO = RECIPES / "demo.yaml"
@@ -59,12 +60,16 @@ def test_each_step_gets_its_own_resources_and_the_others_the_default(tmp_path: P
         tasks={
             "default": TaskPlacement(memory="3Gi", cpu="100m", cpu_limit="2"),
             "evaluate": TaskPlacement(accelerators=2, memory="30Gi"),
+            "evaluate-sft": TaskPlacement(memory="7Gi"),
         },
     )
-    executors = compiled(tmp_path, placement)["deploymentSpec"]["executors"]
-    evaluate = executors["exec-evaluate"]["container"]
-    assert evaluate["resources"]["accelerator"]["resourceCount"] == "2"
-    assert evaluate["resources"]["resourceMemoryLimit"] == "30Gi"
+    pipeline = compiled(tmp_path, placement)
+    executors = pipeline["deploymentSpec"]["executors"]
+    names = {task["taskInfo"]["name"]: name for name, task in pipeline["root"]["dag"]["tasks"].items()}
+    base, sft = (executors[f"exec-{names[name]}"]["container"] for name in ("evaluate-base", "evaluate-sft"))
+    assert base["resources"]["accelerator"]["resourceCount"] == "2"
+    assert base["resources"]["resourceMemoryLimit"] == "30Gi"
+    assert "accelerator" not in sft["resources"] and sft["resources"]["resourceMemoryLimit"] == "7Gi"
     curate = executors["exec-curate"]["container"]["resources"]
     assert curate["resourceMemoryLimit"] == "3Gi"
     assert (curate["resourceCpuRequest"], curate["resourceCpuLimit"]) == ("100m", "2")
@@ -89,14 +94,14 @@ def test_steps_and_jobs_run_in_the_images_that_ship_unless_others_are_named(tmp_
 
 def test_tasks_are_retried_after_hours_and_never_cached_by_kubeflow(tmp_path: Path) -> None:
     tasks = compiled(tmp_path, Placement())["root"]["dag"]["tasks"]
-    assert len(tasks) == 12
+    assert len(tasks) == 19
     for task in tasks.values():
         assert task["cachingOptions"] == {} or not task["cachingOptions"].get("enableCache")
         assert task["retryPolicy"]["backoffMaxDuration"] == f"{7 * 24 * 3600}s"
 
 
-def test_every_step_knows_how_often_it_may_be_tried_again(tmp_path: Path) -> None:
-    """For where Kubeflow starts no pod again that failed: the same number, and the same time."""
+def test_every_step_knows_how_often_it_may_be_retried(tmp_path: Path) -> None:
+    """For installations where Kubeflow does not restart failed pods: the same number of retries in the same time."""
     placement = Placement(
         tasks={
             "default": TaskPlacement(retries=5, retry_for_seconds=3600),
@@ -163,7 +168,7 @@ def test_what_holds_for_all_pods_reaches_every_step(tmp_path: Path) -> None:
         assert environment["AWS_ENDPOINT_URL"] == "https://s3.example"
 
 
-def test_jobs_go_where_the_placement_wants_them_and_inherit_its_pods(small: dict[str, Any]) -> None:
+def test_jobs_go_where_the_placement_puts_them_and_inherit_its_pods(small: dict[str, Any]) -> None:
     launch = settings_of(small, "synthesize")["launch"]
     assert (launch["launcher"], launch["nodes"]) == ("RayJob", 1.0)
     training = settings_of(small, "train-2")
@@ -181,7 +186,7 @@ def test_jobs_go_where_the_placement_wants_them_and_inherit_its_pods(small: dict
 def test_a_pipeline_with_jobs_ends_with_the_clean_up_and_others_do_not(small: dict[str, Any], tmp_path: Path) -> None:
     last = small["root"]["dag"]["tasks"]["clean-up"]
     assert last["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
-    assert "secretAsEnv" not in small["kubernetes"]["exec-clean-up"], "it speaks to the cluster alone"
+    assert "secretAsEnv" not in small["kubernetes"]["exec-clean-up"], "it talks to the cluster only"
     assert "clean-up" not in compiled(tmp_path, Placement())["root"]["dag"]["tasks"]
 
 
@@ -194,7 +199,9 @@ def test_only_steps_that_start_jobs_are_signalled_alone_when_a_run_is_cancelled(
 
 def test_the_command_that_cancels_a_step_signals_the_component_alone(tmp_path: Path) -> None:
     file = tmp_path / "pid"
-    work = "import time; from components.shared.step import perform; perform('train', lambda: time.sleep(60))"
+    work = (
+        "import time; from components.shared.process.perform import perform; perform('train', lambda: time.sleep(60))"
+    )
     process = subprocess.Popen([sys.executable, "-c", work], env={**os.environ, PID_FILE_VARIABLE: str(file)})
     try:
         deadline = time.monotonic() + 60
@@ -218,3 +225,23 @@ def test_the_recipe_for_eight_gpus_asks_for_them(tmp_path: Path) -> None:
     assert launch["pods"]["tolerations"] and launch["pods"]["secrets"]["TEACHER_API_KEY"]
     training = pipeline["deploymentSpec"]["executors"]["exec-train"]["container"]["resources"]
     assert "accelerator" not in training, "the step's own pod holds no GPU"
+
+
+def test_an_evaluation_starts_as_soon_as_its_model_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    endpoint = "{backend: openai, model: served, endpoints: ['http://teacher:8000/v1']}"
+    path.write_text(DEMO.read_text().replace("\nevaluate:\n", f"\nevaluate:\n  endpoints: {{teacher: {endpoint}}}\n"))
+    tasks = compiled(tmp_path, Placement(), path)["root"]["dag"]["tasks"]
+    by_name = {task["taskInfo"]["name"]: task for task in tasks.values()}
+    after = {
+        name: {tasks[key]["taskInfo"]["name"] for key in task["dependentTasks"]}
+        for name, task in by_name.items()
+        if name.startswith("evaluate-")
+    }
+    assert after["evaluate-base"] == after["evaluate-teacher"] == {"collect"}
+    assert after["evaluate-sft-kto"] == {"collect", "train-sft-kto"}
+    teacher = by_name["evaluate-teacher"]["inputs"]["parameters"]
+    assert teacher["model"]["runtimeValue"]["constant"] == ""
+    assert teacher["settings"]["runtimeValue"]["constant"]["generator"]["model"] == "served"
+    compared = {tasks[key]["taskInfo"]["name"] for key in by_name["compare"]["dependentTasks"]}
+    assert compared == set(after)

@@ -1,4 +1,4 @@
-"""What a run's folder remembers, and how it is shown."""
+"""What a run's folder records, and how it is shown."""
 
 import json
 import os
@@ -12,11 +12,11 @@ import pytest
 from rich.console import Console
 
 from components.shared.errors import NotFoundError, TutelageError
-from pipelines.run_folder import RunFolder, TaskState, Tracker
-from pipelines.show_progress import Lines, describe_activity, states_table
+from pipelines.local.run_folder import RunFolder, TaskState, Tracker
+from pipelines.local.show_progress import Lines, describe_activity, states_table
 from tests.deadlines import ended, next_line
 
-GONE = 2**22 + 1  # above the largest process number that Linux gives
+GONE = 2**22 + 1  # above the largest process id of Linux
 
 
 def write_events(folder: RunFolder, *events: dict[str, object]) -> None:
@@ -55,7 +55,7 @@ def test_a_running_task_whose_process_is_gone_is_interrupted(tmp_path: Path) -> 
     assert folder.states(["train-sft"])["train-sft"].state == "interrupted"
 
 
-def test_a_retry_forgets_the_failure_before(tmp_path: Path) -> None:
+def test_a_retry_clears_the_failure_before(tmp_path: Path) -> None:
     folder = RunFolder("demo", tmp_path)
     write_events(
         folder,
@@ -67,7 +67,7 @@ def test_a_retry_forgets_the_failure_before(tmp_path: Path) -> None:
     assert (task.state, task.message) == ("running", "")
 
 
-def test_half_a_line_is_read_when_it_is_whole(tmp_path: Path) -> None:
+def test_half_a_line_is_read_once_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     line = json.dumps({"time": 1.0, **state("collect", "running", process=1)}) + "\n"
     tracker = Tracker(path, ["collect"])
@@ -81,13 +81,13 @@ def test_half_a_line_is_read_when_it_is_whole(tmp_path: Path) -> None:
 
 def test_two_processes_cannot_run_the_same_recipe(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from pipelines.run_folder import RunFolder\n"
+        "import sys, time; from pathlib import Path; from pipelines.local.run_folder import RunFolder\n"
         "with RunFolder('demo', Path(sys.argv[1])).locked(): print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     try:
         assert next_line(holder.stdout) == "held\n"
-        with pytest.raises(TutelageError, match="running already"), RunFolder("demo", tmp_path).locked():
+        with pytest.raises(TutelageError, match="already running"), RunFolder("demo", tmp_path).locked():
             pass
     finally:
         holder.kill()
@@ -111,7 +111,7 @@ def test_a_log_gets_plain_lines_without_control_characters(tmp_path: Path) -> No
     text = out.read_text()
     assert "\x1b" not in text
     said = [line.split(" ", 1)[1].split(" in ")[0] for line in text.splitlines()]
-    assert said == ["collect: running", "collect: done"], "events that come at once are told apart"
+    assert said == ["collect: running", "collect: done"], "events that arrive at once are reported one by one"
     assert "collect/abc" in text
 
 
@@ -143,7 +143,7 @@ def test_a_rate_or_an_estimate_that_is_not_known_is_not_shown() -> None:
     assert describe_activity(progress("curate", "labels", 5, rate=0.1, left=7500.0)).endswith("0.1/s, 2 h 5 min left")
 
 
-def test_what_has_ended_gives_way_to_what_goes_on(tmp_path: Path) -> None:
+def test_running_tasks_take_precedence_over_ended_ones(tmp_path: Path) -> None:
     folder = RunFolder("demo", tmp_path)
     running = state("synthesize", "running", process=os.getpid())
     teacher, student = "answers of the teacher", "answers of the student"
@@ -154,8 +154,8 @@ def test_what_has_ended_gives_way_to_what_goes_on(tmp_path: Path) -> None:
     assert describe_activity(folder.states(["synthesize"])["synthesize"].activity) == f"{student} 0/10 rows"
 
 
-def test_a_log_says_only_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.show_progress.PLAIN_SECONDS", -1.0)
+def test_a_log_prints_only_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.local.show_progress.PLAIN_SECONDS", -1.0)
     task, out = TaskState("synthesize", state="running"), tmp_path / "out"
     with out.open("w") as file, Lines(Console(file=file)) as lines:
         for done in (3, 3, 3, 4, 4):

@@ -1,4 +1,4 @@
-"""Runs that were started in Kubeflow's UI or by a schedule: they name a version of a pipeline, and hold no pipeline."""
+"""Runs started in Kubeflow's UI or by a schedule: they name a version of a pipeline and do not contain a pipeline."""
 
 from pathlib import Path
 from typing import Any
@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from components.shared.errors import NotFoundError
+from components.shared.outputs.library import Library
 from tests.unit.pipelines.command import Tutelage
 from tests.unit.pipelines.stand_in import Kubeflow
 
 
 @pytest.fixture
 def started(tutelage: Tutelage, kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch) -> Tutelage:
-    """A run that was started in the UI, and a person who did not start it."""
+    """A run that was started in the UI, and a user who did not start it."""
     assert tutelage.submit().exit_code == 0
     kubeflow.by_reference = True
     kubeflow.states, kubeflow.tasks = ["RUNNING"], {"collect": "SUCCEEDED", "train": "RUNNING"}
@@ -25,11 +26,11 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """The stores and runs whose reports were asked for."""
     asked: list[tuple[str, str]] = []
 
-    def address(store: str, run: str) -> str:
-        asked.append((store, run))
+    def address(library: Library, run: str) -> str:
+        asked.append((library.root, run))
         raise NotFoundError("enough")
 
-    monkeypatch.setattr("pipelines.show_result.address_of_run", address)
+    monkeypatch.setattr("pipelines.cli.show_result.address_of_run", address)
     return asked
 
 
@@ -65,8 +66,8 @@ def test_its_jobs_are_looked_for_where_the_pipeline_runs_them(
     tasks = kubeflow.run["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]
     tasks["clean-up"]["inputs"]["parameters"]["namespace"]["runtimeValue"]["constant"] = "jobs"
     asked: list[str] = []
-    monkeypatch.setattr("components.launch.cluster.Cluster", asked.append)
-    monkeypatch.setattr("components.launch.clean_up.delete_unfinished", lambda *given: [])
+    monkeypatch.setattr("components.launch.api.cluster.Cluster", asked.append)
+    monkeypatch.setattr("components.launch.follow.clean_up.delete_unfinished", lambda *given: [])
     shown = started("cancel", "--run", "run-1").output
     assert asked == ["jobs"] and "jobs: jobs (placement.pods.namespace)" in shown
 
@@ -91,12 +92,12 @@ def test_a_run_of_another_pipeline_is_refused(started: Tutelage, kubeflow: Kubef
     assert kubeflow.run is not None
     other: dict[str, Any] = {"root": {"dag": {"tasks": {}}}, "components": {}}
     kubeflow.run["pipeline_spec"] = other
-    assert "is no run of Tutelage" in str(started("status", "--run", "run-1").exception)
+    assert "is not a run of Tutelage" in str(started("status", "--run", "run-1").exception)
 
 
 def test_a_run_that_names_nothing_is_refused(started: Tutelage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.unit.pipelines.stand_in.VERSION", {})
-    assert "neither a pipeline nor a version" in str(started("status", "--run", "run-1").exception)
+    assert "lacks both a pipeline spec and a pipeline version" in str(started("status", "--run", "run-1").exception)
 
 
 def test_the_namespace_is_the_experiments(started: Tutelage, kubeflow: Kubeflow, tmp_path: Path) -> None:

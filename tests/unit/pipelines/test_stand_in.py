@@ -1,4 +1,4 @@
-"""The stand-ins of Kubeflow behave as the real back end was seen to, where tests of ours depend on it."""
+"""The stand-ins for Kubeflow behave as the real back end was observed to, where our tests depend on it."""
 
 import threading
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.kubeflow import run
-from tests.cluster.kubeflow.compiled import Outcome, Task
+from tests.cluster.kubeflow.compiled import Task, TaskOutputs
 from tests.cluster.kubeflow.run import DONE, Policy, Run, TaskFailedError
 from tests.cluster.kubeflow.task_pod import Place, task_pod
 from tests.unit.pipelines.stand_in import Kubeflow, Request
@@ -19,7 +19,7 @@ def task(spec: dict[str, Any]) -> Task:
 
 
 class Scripted(Run):
-    """A run whose pods end as a test says."""
+    """A run whose pods end as a test specifies."""
 
     def __init__(self, policy: Policy, *phases: str) -> None:
         self.policy, self.phases, self.attempts = policy, list(phases), list[int]()
@@ -54,7 +54,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_pods_that_are_started_again(policy: Policy, phases: list[str], attempts: list[int]) -> None:
     scripted = Scripted(policy, *phases)
-    assert scripted.run_task(task({"retryPolicy": ASKED})) == Outcome({}, {})
+    assert scripted.run_task(task({"retryPolicy": ASKED})) == TaskOutputs({}, {})
     assert scripted.attempts == attempts
 
 
@@ -105,7 +105,7 @@ def test_failed_runs_and_tasks_carry_no_error(kubeflow: Kubeflow) -> None:
     assert [("error" in detail) for detail in failed["run_details"]["task_details"]] == [False]
 
 
-def test_a_cancelled_run_is_told_by_its_history_alone(kubeflow: Kubeflow) -> None:
+def test_only_the_state_history_shows_that_a_run_was_cancelled(kubeflow: Kubeflow) -> None:
     asked(kubeflow, "runs/run-1")
     asked(kubeflow, "runs/run-1:terminate", "POST")
     states = [asked(kubeflow, "runs/run-1")["state"] for _ in range(2)]

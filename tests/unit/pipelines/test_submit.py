@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from components.shared.errors import TutelageError
-from components.shared.run_pointer import address_of_run, point_from_run
-from pipelines import cancel_run, watch_run
+from components.launch.api.clock import Clock
+from components.shared.errors import JobError, TutelageError
+from components.shared.outputs.library import Library
+from components.shared.outputs.run_pointer import address_of_run, point_from_run
+from pipelines.kubeflow import watch_run
 from tests.unit.pipelines.command import DEMO, Tutelage
 from tests.unit.pipelines.stand_in import Kubeflow
 
@@ -30,7 +32,7 @@ def test_a_submitted_run_is_found_again_by_its_name(tutelage: Tutelage, kubeflow
     assert "curate-driver" not in shown.output
 
 
-def test_nothing_secret_is_remembered(tutelage: Tutelage, kubeflow: Kubeflow, tmp_path: Path) -> None:
+def test_nothing_secret_is_recorded(tutelage: Tutelage, kubeflow: Kubeflow, tmp_path: Path) -> None:
     kubeflow.token = "hidden-word"
     token = tmp_path / "token"
     token.write_text("hidden-word\n")
@@ -70,9 +72,10 @@ def test_many_users_need_a_namespace(tutelage: Tutelage, kubeflow: Kubeflow) -> 
 
 
 @pytest.mark.parametrize(
-    ("status", "said"), [(401, "--token-file"), (403, "ask for the right"), (404, "check --host"), (500, "ml-pipeline")]
+    ("status", "said"),
+    [(401, "--token-file"), (403, "request permission"), (404, "check --host"), (500, "ml-pipeline")],
 )
-def test_a_refusal_says_what_to_do(tutelage: Tutelage, kubeflow: Kubeflow, status: int, said: str) -> None:
+def test_a_refusal_names_the_remedy(tutelage: Tutelage, kubeflow: Kubeflow, status: int, said: str) -> None:
     kubeflow.status = status
     refused = tutelage.submit()
     assert isinstance(refused.exception, TutelageError)
@@ -107,9 +110,9 @@ def test_watching_ends_with_the_report(tutelage: Tutelage, kubeflow: Kubeflow, m
     )
     fetched: list[str] = []
     monkeypatch.setattr(
-        "pipelines.show_result.fetch_submitted_report", lambda submission, folder: fetched.append(submission.run)
+        "pipelines.cli.show_result.fetch_submitted_report", lambda submission, folder: fetched.append(submission.run)
     )
-    monkeypatch.setattr("pipelines.show_result.print_result", lambda report, folder: None)
+    monkeypatch.setattr("pipelines.cli.show_result.print_result", lambda report, folder: None)
     done = tutelage.submit("--watch")
     assert done.exit_code == 0, done.output
     assert fetched == ["run-1"]
@@ -135,7 +138,7 @@ def test_ctrl_c_ends_the_watching_and_not_the_run(
     monkeypatch.setattr(watch_run.time, "sleep", interrupt)
     done = tutelage.submit("--watch")
     assert done.exit_code == 130
-    assert "the run goes on" in done.output and "tutelage cancel demo" in done.output
+    assert "which continues" in done.output and "tutelage cancel demo" in done.output
     assert not kubeflow.terminated
 
 
@@ -154,15 +157,15 @@ def test_a_short_outage_does_not_end_the_watching(
     assert len(seen) >= 3
 
 
-def test_cancelling_ends_the_run_and_says_who_ends_its_jobs(tutelage: Tutelage, kubeflow: Kubeflow) -> None:
+def test_cancelling_ends_the_run_and_reports_who_ends_its_jobs(tutelage: Tutelage, kubeflow: Kubeflow) -> None:
     kubeflow.states = ["RUNNING"]
     tutelage.submit()
     done = tutelage("cancel", "demo")
     assert done.exit_code == 0, done.output
-    assert kubeflow.terminated and "its last task deletes its jobs" in done.output
+    assert kubeflow.terminated and "its exit handler deletes its jobs" in done.output
 
 
-def test_cancelling_deletes_the_jobs_where_the_cluster_is_in_reach(
+def test_cancelling_deletes_the_jobs_where_the_cluster_can_be_reached(
     tutelage: Tutelage, kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kubeflow.states = ["RUNNING"]
@@ -173,15 +176,16 @@ def test_cancelling_deletes_the_jobs_where_the_cluster_is_in_reach(
         def __init__(self, namespace: str) -> None:
             self.namespace = namespace
 
-    def delete(cluster: Reached, run: str, clock: object) -> list[str]:
+    def delete(cluster: Reached, run: str, clock: Clock) -> list[str]:
+        with pytest.raises(JobError, match="does not respond"):
+            clock.sleep(1)
         asked.append((cluster.namespace, run))
         return ["RayJob team/synthesize-abc"]
 
-    monkeypatch.setattr("components.launch.cluster.Cluster", Reached)
-    monkeypatch.setattr("components.launch.clean_up.delete_unfinished", delete)
+    monkeypatch.setattr("components.launch.api.cluster.Cluster", Reached)
+    monkeypatch.setattr("components.launch.follow.clean_up.delete_unfinished", delete)
     assert "deleted RayJob team/synthesize-abc" in tutelage("cancel").output
     assert asked == [("team", "run-1")]
-    assert cancel_run.AtOnce  # a cluster that does not answer is given up at once
 
 
 def test_a_run_that_was_submitted_elsewhere_is_found_by_its_id(
@@ -202,13 +206,13 @@ def test_a_run_of_this_machine_cannot_be_cancelled_in_kubeflow(tutelage: Tutelag
 
 
 def test_the_report_of_a_run_is_found_through_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from components.shared.manifest import Manifest
+    from components.shared.outputs.manifest import Manifest
 
     manifest = Manifest.model_construct(address="publish/abc", content="report/1", shards=())
-    point_from_run(str(tmp_path), manifest)
-    assert list(tmp_path.iterdir()) == [], "on one machine there is no run of Kubeflow"
+    point_from_run(Library(str(tmp_path)), manifest)
+    assert list(tmp_path.iterdir()) == [], "a run on one machine leaves no pointer"
     monkeypatch.setenv("TUTELAGE_RUN", "run-1")
-    assert point_from_run(str(tmp_path), manifest) is manifest
-    assert address_of_run(str(tmp_path), "run-1") == "publish/abc"
-    with pytest.raises(TutelageError, match="has no report"):
-        address_of_run(str(tmp_path), "run-2")
+    assert point_from_run(Library(str(tmp_path)), manifest) is manifest
+    assert address_of_run(Library(str(tmp_path)), "run-1") == "publish/abc"
+    with pytest.raises(TutelageError, match="no report of run"):
+        address_of_run(Library(str(tmp_path)), "run-2")

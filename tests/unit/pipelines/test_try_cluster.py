@@ -1,4 +1,4 @@
-"""What `helm test` tries. The client is the real one, the API server a stand-in; the jobs are looked at, not run."""
+"""What `helm test` tries. The client is the real one, the API server a stand-in; jobs are inspected, not run."""
 
 import json
 import subprocess
@@ -13,15 +13,16 @@ from packaging.utils import canonicalize_name
 
 from components.launch.job import Job
 from components.shared.errors import JobError, SettingsError
-from pipelines import try_cluster
-from pipelines.doctor import Finding
+from components.shared.finding import Finding
+from pipelines.doctor import try_cluster
 from tests.unit.pipelines.stand_in import Request, served
 from tests.unit.pipelines.test_doctor_cluster import Answer, Kubernetes
 
 IMPORTED = """
 import sys
-import pipelines.try_cluster, components.clean_up.unfinished, components.launch.rayjob, components.launch.trainjob
-import components.shared.s3_store
+import pipelines.doctor.try_cluster, components.clean_up.unfinished
+import components.launch.kinds.rayjob, components.launch.kinds.trainjob
+import components.shared.store.s3
 print(*{name.partition(".")[0] for name in sys.modules})
 """
 PLACEMENT = """
@@ -65,7 +66,7 @@ def test_the_launchers_image_has_all_that_it_imports() -> None:
     packages = packages_distributions()
     imported = {canonicalize_name(packages[name][0]) for name in done.stdout.split() if name in packages}
     assert "tutelage" in imported and "kubernetes" in imported
-    # What an import looks for and does without when it is not there.
+    # Optional: the importing package works without it.
     optional = {"blinker", "chardet", "setuptools"}
     assert imported - needed_by("tutelage", set()) <= optional
 
@@ -123,21 +124,21 @@ def test_all_is_tried_with_what_the_placement_says_but_small(tmp_path: Path, job
     assert cluster.deleted == [f"team/rayjobs/{ray.name}", f"team/trainjobs/{train.name}"], "nothing is left"
 
 
-def test_what_is_not_served_is_said_and_left_out(tmp_path: Path, jobs: list[Job], cluster: Cluster) -> None:
+def test_what_is_not_served_is_reported_and_skipped(tmp_path: Path, jobs: list[Job], cluster: Cluster) -> None:
     del cluster.groups["ray.io"]
     cluster.missing_verbs = {("create", "rayjobs"), ("list", "rayjobs")}
     found = tried(tmp_path)
     assert all(finding.good for finding in found.values())
     assert "RayJob is not served" in found["job of synthesize"].text
     assert "right to rayjobs.ray.io" not in found, "the chart's Role does not have it"
-    assert "left out" in found["store"].text
+    assert "skipped" in found["store"].text
     assert [job.launch.launcher for job in jobs] == ["TrainJob"]
 
 
 def test_without_trainer_training_is_a_pytorchjob(tmp_path: Path, jobs: list[Job], cluster: Cluster) -> None:
     del cluster.groups["trainer.kubeflow.org"]
     cluster.groups["kubeflow.org"] = ["pytorchjobs"]
-    assert "PyTorchJob ran" in tried(tmp_path)["job of train"].text
+    assert "PyTorchJob succeeded" in tried(tmp_path)["job of train"].text
     assert jobs[1].launch.launcher == "PyTorchJob"
 
 
@@ -149,7 +150,7 @@ def test_a_missing_right_and_a_refusing_store_are_faults(tmp_path: Path, jobs: l
     assert not found["store"].good and found["store"].remedy
 
 
-def test_a_job_that_fails_is_told_with_its_remedy_and_removed(
+def test_a_job_that_fails_is_reported_with_its_remedy_and_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: Cluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(job: Job) -> None:

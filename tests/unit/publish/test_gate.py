@@ -6,13 +6,13 @@ from statistics import mean
 import pytest
 from pydantic import ValidationError
 
-from components.evaluate.parts import score_part
-from components.evaluate.settings import EvaluateSettings
-from components.publish.bounds import lower_bound
-from components.publish.gate import judge
+from components.compare.parts import score_part
+from components.compare.settings import CompareSettings
+from components.publish.gate.judge import judge
+from components.publish.gate.scores import lower_bound
 from components.publish.settings import Gate, PublishSettings
 from components.shared.errors import InputError, SettingsError
-from components.shared.rows import Comparison, ComparisonTable, PartScores, Score, Variant
+from components.shared.rows import AskedBenchmark, Comparison, ComparisonTable, PartScores, Score, Variant
 
 
 def part(name: str, quiz: float, other: float, p_value: float, count: int = 250) -> PartScores:
@@ -126,7 +126,7 @@ def test_a_variant_that_loses_too_much_is_not_chosen() -> None:
     assert "loses 10.0 points on other (selection part), more than the margin of 5.0" in result.verdicts[0].reasons[0]
 
 
-def test_equal_answers_to_few_questions_are_no_proof() -> None:
+def test_equal_answers_to_few_questions_do_not_rule_out_a_loss() -> None:
     same = Comparison(benchmark="other", difference=0.0, standard_error=0.0, p_value=1.0)
     assert lower_bound(same, 20, 0.05) == pytest.approx(-1.645 / 20, abs=1e-3)
     assert lower_bound(same, 2000, 0.05) > -0.001
@@ -146,11 +146,14 @@ def test_the_level_and_the_power_of_the_loss_test(loss: float, least: float, mos
 
 
 def measured(number: int, own: list[tuple[str, float]], base: list[tuple[str, float]]) -> Variant:
-    """A variant as evaluate describes it; number 0 is the base."""
-    settings = EvaluateSettings.model_validate({"benchmarks": [{"name": "demo"}]})
+    """A variant as compare describes it; number 0 is the base."""
+    greedy = {"few_shot": 0, "max_tokens": 40, "samples": 1, "temperature": 0.0, "top_p": 1.0}
+    asked = [
+        AskedBenchmark.model_validate({"name": "demo", "metric": "exact_match", "protocol": "zero-shot", **greedy})
+    ]
     of_base = (lambda _: base) if number else None
     selection, confirmation = (
-        score_part(name, settings, lambda _: own, of_base) for name in ("selection", "confirmation")
+        score_part(name, asked, CompareSettings(), lambda _: own, of_base) for name in ("selection", "confirmation")
     )
     return Variant(
         name=f"v{number}" if number else "base",
@@ -188,7 +191,15 @@ def test_ties_go_to_the_higher_mean_and_then_to_the_first_name() -> None:
     assert judge(table(variant("b", 0.6), variant("a", 0.6)), Gate()).winner == "a"
 
 
-def test_when_nothing_is_chosen_the_sentence_says_why() -> None:
+def test_an_endpoint_is_no_candidate_however_good_it_is() -> None:
+    teacher = variant("teacher", 0.9).model_copy(update={"endpoint": True})
+    result = judge(table(teacher, variant("sft", 0.6)), Gate())
+    assert result.winner == "sft" and [verdict.variant for verdict in result.verdicts] == ["sft"]
+    alone = judge(table(teacher), Gate())
+    assert (alone.winner, alone.verdicts) == (None, ()) and "teacher" not in alone.sentence
+
+
+def test_when_nothing_is_chosen_the_sentence_gives_the_reason() -> None:
     result = judge(table(variant("sft", 0.39), variant("kto", 0.38)), Gate())
     assert (result.chosen, result.winner) == (None, None)
     assert result.sentence == (
@@ -200,16 +211,16 @@ def test_when_nothing_is_chosen_the_sentence_says_why() -> None:
 
 def test_a_comparison_without_parts_is_refused() -> None:
     whole = variant("base", 0.4).model_copy(update={"selection": None, "confirmation": None})
-    with pytest.raises(InputError, match="does not tell the questions that choose") as caught:
+    with pytest.raises(InputError, match="does not separate the questions that choose") as caught:
         judge(ComparisonTable(base="base", variants=(whole, variant("sft", 0.6))), Gate())
-    assert "run the evaluate step again" in caught.value.remedy
+    assert "run the evaluation again" in caught.value.remedy
 
 
-def test_with_too_few_questions_nothing_is_promoted_and_the_report_says_so() -> None:
+def test_with_too_few_questions_nothing_is_promoted_and_the_report_states_it() -> None:
     few = variant("base", 0.4).model_copy(update={"confirmation": part("base", 0.4, 0.5, 1.0, count=1)})
     result = judge(ComparisonTable(base="base", variants=(few, variant("sft", 0.6))), Gate())
     assert result.winner is None
-    assert "the confirmation part of quiz has 1 questions, and 2 are the least" in result.sentence
+    assert "the confirmation part of quiz has 1 question, and needs 2 or more" in result.sentence
     none = PartScores(scores=())
     bare = [variant(name, 0.5).model_copy(update={"selection": none}) for name in ("base", "sft")]
     result = judge(ComparisonTable(base="base", variants=tuple(bare)), Gate())

@@ -1,11 +1,11 @@
-"""The small parts of the report: numbers as a person reads them, curves, drawings, settings."""
+"""The small parts of the report: formatted numbers, curves, drawings, settings."""
 
 import pytest
 
-from components.publish.gather import thin
-from components.publish.lineage import without_credentials
-from components.publish.plots import adapt
-from components.publish.render import compact, duration, interval, mark, number, p_value, percent, signed, size
+from components.publish.lineage.lineage import without_credentials
+from components.publish.report.gather import thin
+from components.publish.report.plots import adapt
+from components.publish.report.render import compact, duration, interval, mark, number, p_value, percent, signed, size
 from components.publish.report_schema import LossPoint
 from components.shared.rows import Comparison, Score
 

@@ -1,4 +1,4 @@
-"""Answers are read in one place: what select and the benchmarks share stands on nothing of theirs."""
+"""Answers are read and scored in one place, which imports no step."""
 
 import ast
 from pathlib import Path
@@ -18,8 +18,13 @@ def imports(folder: str) -> set[str]:
     return found
 
 
-def test_rewards_stand_on_what_is_shared_alone() -> None:
-    assert imports("rewards") == {"rewards", "shared"}
+def test_rewards_import_no_step() -> None:
+    assert imports("rewards") == {"rewards", "models", "shared"}
+
+
+@pytest.mark.parametrize("room", ["choices", "numbers", "mathematics", "programs"])
+def test_readers_of_replies_need_no_model(room: str) -> None:
+    assert imports(f"rewards/{room}") <= {"rewards", "shared"}
 
 
 @pytest.mark.parametrize("step", ["select", "evaluate"])

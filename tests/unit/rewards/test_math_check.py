@@ -1,4 +1,4 @@
-"""Mathematical answers: what is identical passes, what is equal passes, and all that is stated counts."""
+"""Mathematical answers: identical and equal ones pass, and everything that is stated counts."""
 
 import threading
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ IDENTICAL = [
 
 
 @pytest.mark.parametrize("answer", IDENTICAL)
-def test_what_is_identical_passes(maths: MathChecker, answer: str) -> None:
+def test_identical_answers_pass(maths: MathChecker, answer: str) -> None:
     check = Check(kind="math", answer=answer)
     assert maths.passes(check, answer)
     assert maths.passes(check, f"The answer is {answer}.")
@@ -234,7 +234,7 @@ WRONG = [
     ("9:30", "It leaves at 3:10."),
     ("3:4", "The ratio is 4:3."),
     ("3:4", r"\boxed{3}"),
-    # broken off, or in a thought
+    # truncated, or in a thought
     ("7", r"<think>Perhaps it is 7. No, it is \boxed{7}? no.</think> The answer is 8."),
     ("7", r"<think>Perhaps it is \boxed{7}, let me see that"),
     ("7", r"<think>It is \boxed{7}.</think>"),
@@ -265,7 +265,7 @@ def test_plain_numbers_need_no_algebra() -> None:
     untouched = MathChecker()
     assert untouched.passes(Check(kind="math", answer="7"), "7.0")
     assert untouched.passes(Check(kind="math", answer="1/2 cup"), r"\boxed{0.5}")
-    assert not untouched._workers
+    assert not untouched._idle
 
 
 def test_a_comparison_that_hangs_counts_as_wrong_and_the_next_one_works(

@@ -1,12 +1,12 @@
-"""The program that is run for a reply with code: right solutions pass in whatever form they come, wrong ones never."""
+"""The program that is run for a reply with code: right solutions pass in any form, wrong ones never do."""
 
 import pytest
 
 from components.rewards.programs.read_code import read_code
 from components.rewards.programs.write_program import program_of
-from components.shared.sandbox import Limits, run_python
+from components.shared.sandbox.run_python import SandboxLimits, run_python
 
-LIMITS = Limits(cpu_seconds=2, wall_seconds=10)
+LIMITS = SandboxLimits(cpu_seconds=2, wall_seconds=10)
 HEAD = "from typing import List\n\n\ndef total(xs: List[int]) -> int:\n"
 PROMPT = f'{HEAD}    """ The sum.\n    >>> total([1, 2])\n    3\n    """\n'
 TESTS = "def check(candidate):\n    assert candidate([1, 2]) == 3\n    assert candidate([]) == 0\n"

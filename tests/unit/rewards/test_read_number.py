@@ -146,7 +146,7 @@ def test_numbers_are_equal_by_value_and_none_equals_none() -> None:
     assert not same_number(read_number("none"), read_number("nothing"))
 
 
-def test_marks_between_thousands_go_and_lists_stay() -> None:
+def test_thousands_separators_are_removed_and_lists_kept() -> None:
     assert plain_numbers("1,234,567 and 1{,}000 and 12 345") == "1234567 and 1000 and 12345"
     assert plain_numbers("1, 234 and 1331,1728 and 0.123 456") == "1, 234 and 1331,1728 and 0.123 456"
     assert plain_numbers("x² + ½") == "x^{2} + 1/2"

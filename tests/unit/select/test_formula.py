@@ -1,4 +1,4 @@
-"""weighted/1 is what its equation says."""
+"""weighted/1 follows its equation."""
 
 import math
 

@@ -1,11 +1,11 @@
-"""Errors tell a person the bad value, the rule, the remedy and what is allowed."""
+"""Errors give the bad value, the rule, the allowed values and the remedy."""
 
 import pytest
 
 from components.shared.errors import DamagedError, ExistsError, NotFoundError, SettingsError, StoreError, TutelageError
 
 
-def test_every_part_stands_on_its_own_line() -> None:
+def test_every_part_is_on_its_own_line() -> None:
     error = TutelageError("port 'x' is wrong", rule="a port is a number", remedy="correct it", allowed=("1", "2"))
     assert str(error).splitlines() == [
         "port 'x' is wrong",

@@ -1,12 +1,13 @@
-"""Which errors may pass by themselves: those of network libraries, and those that a store's answers become."""
+"""Which errors are temporary: those of network libraries, and those made from a store's responses."""
 
 import socket
 
 import pytest
 
 from components.shared.errors import LeaseError, StoreError, TutelageError
-from components.shared.interruption import may_pass
-from components.shared.store import ATTEMPTS_VARIABLE, open_store
+from components.shared.process.interruption import may_pass
+from components.shared.store.attempts import ATTEMPTS_VARIABLE
+from components.shared.store.open_store import open_store
 from tests.unit.pipelines.stand_in import served
 
 
@@ -37,17 +38,17 @@ class HubError(Exception):
         (LeaseError("another writer", temporary=True), True),
     ],
 )
-def test_interruptions_are_told_from_what_stays(error: Exception, passes: bool) -> None:
+def test_interruptions_are_distinguished_from_lasting_failures(error: Exception, passes: bool) -> None:
     assert may_pass(error) is passes
 
 
-def test_libraries_of_the_network_are_known_by_their_own_errors() -> None:
+def test_the_errors_of_network_libraries_are_recognised() -> None:
     import aiohttp
     import httpx2
     import requests
     import urllib3.exceptions
 
-    from components.launch.refusals import Unreachable
+    from components.launch.api.refusals import Unreachable
 
     for error in (
         aiohttp.ServerDisconnectedError(),
@@ -65,7 +66,7 @@ def test_libraries_of_the_network_are_known_by_their_own_errors() -> None:
 
 @pytest.fixture
 def keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any, and one attempt at each request."""
+    """Some credentials, and one attempt for each request."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "any")
     monkeypatch.setenv(ATTEMPTS_VARIABLE, "1")

@@ -1,10 +1,10 @@
-"""Who is judged to be gone."""
+"""When the holder of a lease counts as dead."""
 
 import os
 import subprocess
 import time
 
-from components.shared import lease
+from components.shared.store import lease
 from tests.deadlines import ended
 
 
@@ -17,7 +17,7 @@ def test_living_process_of_this_machine() -> None:
     assert mine().is_here() and not mine().is_dead()
 
 
-def test_lapsed_lease_is_dead_wherever_its_holder_is() -> None:
+def test_expired_lease_is_dead_wherever_its_holder_is() -> None:
     past = time.time() - lease.LEASE_SECONDS - 1
     assert mine(renewed=past).is_dead() and mine(renewed=past, host="elsewhere").is_dead()
 
@@ -28,9 +28,9 @@ def test_process_that_ended() -> None:
     assert mine(process=process.pid).is_dead()
 
 
-def test_number_that_another_process_has_now() -> None:
+def test_process_id_that_another_process_has_now() -> None:
     assert mine(started=mine().started - 1).is_dead()
 
 
-def test_process_of_another_machine_is_not_judged_by_its_number() -> None:
+def test_process_of_another_machine_is_not_judged_by_its_id() -> None:
     assert not mine(host="elsewhere", process=1 << 22).is_dead()

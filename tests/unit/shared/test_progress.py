@@ -1,4 +1,4 @@
-"""Progress: what is reported when, and no estimate before there is a rate worth the name."""
+"""Progress: what is reported when, and no estimate before the rate is steady."""
 
 import json
 from pathlib import Path
@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from components.shared import log
-from components.shared.log import EVENTS_VARIABLE, Progress, duration, emit, say
+from components.shared.log import EVENTS_IN_LOG, EVENTS_VARIABLE, Progress, emit, say
+from components.shared.progress_event import ProgressEvent, duration, parse_progress
 
 
 class Clock:
-    """A clock that goes on when it is told to."""
+    """A clock that advances on command."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -66,7 +67,7 @@ def test_neither_time_alone_nor_reports_alone_make_a_rate(clock: Clock) -> None:
     assert few.left is None
 
 
-def test_what_was_done_before_is_no_part_of_the_rate(clock: Clock) -> None:
+def test_what_was_done_before_does_not_count_in_the_rate(clock: Clock) -> None:
     progress = Progress("s", "w", 1000, already=900)
     for _ in range(30):
         clock.now += 1
@@ -83,7 +84,7 @@ def test_without_a_total_or_with_nothing_left_there_is_no_estimate(clock: Clock)
         assert progress.left is None
 
 
-def test_the_first_line_of_a_long_task_promises_nothing(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_line_of_a_long_task_has_no_estimate(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress("s", "w", 1000)
     for _ in range(60):
         clock.now += 1
@@ -103,7 +104,7 @@ def test_an_activity_begins_and_ends_once(events: Path, clock: Clock) -> None:
     assert [event["left"] for event in written(events)] == [None, None]
 
 
-def test_what_utf8_cannot_hold_ends_no_log(events: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_that_utf8_cannot_encode_does_not_fail_the_log(events: Path, capsys: pytest.CaptureFixture[str]) -> None:
     emit({"kind": "state", "message": "half a pair \ud83d"})
     assert written(events)[0]["message"] == "half a pair \ufffd"
     say("s", "half a pair \ud83d")
@@ -112,3 +113,27 @@ def test_what_utf8_cannot_hold_ends_no_log(events: Path, capsys: pytest.CaptureF
 
 def test_durations() -> None:
     assert [duration(seconds) for seconds in (4.7, 200, 7500)] == ["4 s", "3 min 20 s", "2 h 5 min"]
+
+
+def test_a_job_without_a_file_for_events_writes_them_into_its_log(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(EVENTS_VARIABLE, EVENTS_IN_LOG)
+    progress = Progress("train-sft", "steps", 10, "steps")
+    progress.advance(4)
+    clock.now += 60
+    progress.advance(6)
+    progress.finish()
+    found = [parse_progress(line) for line in capsys.readouterr().err.splitlines()]
+    assert all(found)
+    assert [(event.done, event.ended) for event in found if event] == [(0, False), (10, False), (10, True)]
+
+
+@pytest.mark.parametrize("line", ["[s] w: 4 of 10 rows, 1.0/s", "{not JSON", '{"kind": "state"}', "[1]", ""])
+def test_other_lines_of_a_log_are_not_progress(line: str) -> None:
+    assert parse_progress(line) is None
+
+
+def test_progress_in_words() -> None:
+    event = ProgressEvent(step="s", what="rows read", done=4, total=10, unit="rows", rate=2.0, left=190.0)
+    assert event.text == "rows read: 4 of 10 rows, 2.0/s, 3 min 10 s left"

@@ -7,12 +7,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from huggingface_hub.utils._http import default_client_factory
 
-from components.models.openai_teacher import OpenAITeacher
-from components.models.teacher import Request, Sampling, TeacherSettings
-from components.shared.errors import SettingsError, StoreError, TeacherError
+from components.models.generators.generator import ChatRequest, Sampling
+from components.models.generators.openai.generator import OpenAIGenerator
+from components.models.generators.openai.settings import OpenAISettings
+from components.shared.errors import GenerationError, SettingsError, StoreError
 from components.shared.proxy import is_bypassed, proxy_of, through
 from components.shared.rows import Message
-from components.shared.store import open_store
+from components.shared.store.open_store import open_store
 
 PASSWORD = "pa55word"
 VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
@@ -91,7 +92,7 @@ def test_a_proxy_without_a_scheme_is_an_http_proxy_and_others_are_refused(monkey
 
 
 class Server(ThreadingHTTPServer):
-    """Answers every request alike and keeps their paths; as a proxy it sees whole URLs."""
+    """Answers every request in the same way and records the paths; as a proxy it sees complete URLs."""
 
     daemon_threads = True
 
@@ -123,7 +124,7 @@ class Answering(BaseHTTPRequestHandler):
         self.answer()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 ANSWER = b'{"choices": [{"message": {"content": "Paris."}, "finish_reason": "stop"}]}'
@@ -140,7 +141,7 @@ def serving(server: Server) -> Iterator[Server]:
 
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A proxy that lets nothing through."""
+    """A proxy that blocks every request."""
     server = Server(403, b"<html>denied by policy</html>", "text/html")
     for name in ("HTTP_PROXY", "http_proxy"):
         monkeypatch.setenv(name, f"http://me:{PASSWORD}@{server.place}")
@@ -163,12 +164,10 @@ def bucket_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def ask(server: Server) -> str:
-    settings = TeacherSettings(
-        backend="openai", model="m", endpoints=(f"http://{server.place}/v1",), attempts=2, backoff_seconds=0.01
-    )
-    teacher = OpenAITeacher.open(settings)
+    settings = OpenAISettings(model="m", endpoints=(f"http://{server.place}/v1",), attempts=2, backoff_seconds=0.01)
+    teacher = OpenAIGenerator.open(settings)
     try:
-        (reply,) = teacher.answer([Request(key="k", messages=(Message(role="user", content="?"),))], Sampling())
+        (reply,) = teacher.answer([ChatRequest(key="k", messages=(Message(role="user", content="?"),))], Sampling())
         return reply.text
     finally:
         teacher.close()
@@ -186,18 +185,18 @@ def test_a_teacher_within_the_range_is_reached_without_the_proxy(
 def test_the_hubs_client_reaches_a_mirror_within_the_range_without_the_proxy(
     proxy: Server, teacher_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # It knows ranges by itself, unlike boto3 and aiohttp.
+    # It supports ranges by itself, unlike boto3 and aiohttp.
     monkeypatch.setenv("NO_PROXY", "127.0.0.0/8")
     with default_client_factory() as client:
         assert client.get(f"http://{teacher_server.place}/api/models/x").status_code == 200
     assert proxy.asked == []
 
 
-def test_a_teacher_that_a_proxy_keeps_back_names_the_proxy(
+def test_the_error_of_a_blocked_teacher_names_the_proxy(
     proxy: Server, teacher_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "10.0.0.0/8")
-    with pytest.raises(TeacherError) as caught:
+    with pytest.raises(GenerationError) as caught:
         ask(teacher_server)
     assert teacher_server.asked == []
     assert proxy.asked[-1].startswith(f"http://{teacher_server.place}/v1/")
@@ -208,7 +207,7 @@ def test_a_teacher_that_a_proxy_keeps_back_names_the_proxy(
 
 def test_a_proxy_that_is_down_is_named(teacher_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://me:{PASSWORD}@127.0.0.1:9")
-    with pytest.raises(TeacherError) as caught:
+    with pytest.raises(GenerationError) as caught:
         ask(teacher_server)
     assert "through the proxy 127.0.0.1:9 of HTTP_PROXY" in caught.value.problem
     assert PASSWORD not in str(caught.value)
@@ -223,7 +222,7 @@ def test_a_store_within_the_range_is_reached_without_the_proxy(
     assert proxy.asked == []
 
 
-def test_a_store_that_a_proxy_keeps_back_names_the_proxy(
+def test_the_error_of_a_blocked_store_names_the_proxy(
     proxy: Server, bucket_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "10.0.0.0/8")

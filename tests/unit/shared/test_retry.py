@@ -1,4 +1,4 @@
-"""When a step tries again within its pod: what may pass, where nobody else does, and no more often than was asked."""
+"""When a step retries within its pod: temporary failures, where nothing else retries them, and as often as asked."""
 
 import json
 from pathlib import Path
@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 
-from components.shared import retry
 from components.shared.errors import (
     DamagedError,
+    GenerationError,
     JobError,
     ModelError,
     SettingsError,
     StoreError,
-    TeacherError,
 )
-from components.shared.step import perform
-from components.shared.store import ATTEMPTS_VARIABLE, open_store
+from components.shared.process import retry
+from components.shared.process.perform import perform
+from components.shared.store.attempts import ATTEMPTS_VARIABLE
+from components.shared.store.open_store import open_store
 from tests.unit.pipelines.stand_in import served
 
 BACKOFF = {"duration": "30", "factor": "2", "maxDuration": "604800"}
@@ -67,14 +68,14 @@ class Done:
         seconds = 1.0
 
 
-def test_what_may_pass_is_tried_again_in_the_pod_and_the_log_says_so(
+def test_a_temporary_failure_is_retried_in_the_pod_and_logged(
     pauses: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     work = Work(DOWN, DOWN)
     assert perform("train-sft", work).address == "train/abc"
-    assert (work.starts, pauses) == (3, [30, 60]), "as often, and with the pauses, that the task's retries have"
+    assert (work.starts, pauses) == (3, [30, 60]), "as many retries, and the same pauses, as the task has"
     said = capsys.readouterr().err
-    assert "s3://bucket: connection refused" in said and "retry 2 of 2 in this pod, in 60 s" in said
+    assert "s3://bucket: connection refused" in said and "retry 2 of 2 in this pod in 60 s" in said
     assert "FAILED" not in said
 
 
@@ -95,7 +96,7 @@ def test_a_step_whose_store_is_away_for_a_while_succeeds(
     assert pauses == [30, 60] and "the store answered SlowDown" in capsys.readouterr().err
 
 
-def test_it_is_tried_no_more_often_than_the_placement_asks(
+def test_it_is_retried_no_more_often_than_the_placement_allows(
     pauses: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     work = Work(*[DOWN] * 9)
@@ -111,7 +112,7 @@ def test_it_is_tried_no_more_often_than_the_placement_asks(
         SettingsError("lr = -1"),
         DamagedError("rows differ from the manifest"),
         StoreError("no credentials found"),
-        TeacherError("refuses the key"),
+        GenerationError("refuses the key"),
         ModelError("lacks weights"),
         JobError("the job ended with exit code 1"),
         ValueError("a defect"),
@@ -119,14 +120,14 @@ def test_it_is_tried_no_more_often_than_the_placement_asks(
         FileNotFoundError("no such file"),
     ],
 )
-def test_what_somebody_has_to_mend_is_not_tried_again(error: Exception, pauses: list[float]) -> None:
+def test_a_lasting_failure_is_not_retried(error: Exception, pauses: list[float]) -> None:
     work = Work(error)
     with pytest.raises(SystemExit):
         perform("train-sft", work)
     assert (work.starts, pauses) == (1, [])
 
 
-def test_settings_that_are_wrong_are_not_tried_again_and_keep_their_exit_code(pauses: list[float]) -> None:
+def test_wrong_settings_are_not_retried_and_keep_their_exit_code(pauses: list[float]) -> None:
     with pytest.raises(SystemExit) as ended:
         perform("train-sft", Work(DOWN, SettingsError("lr = -1")))
     assert (ended.value.code, pauses) == (2, [30])
@@ -178,7 +179,7 @@ def test_no_retry_begins_after_the_longest_time(pauses: list[float], monkeypatch
     assert pauses == [30]
 
 
-def test_on_one_machine_nothing_is_tried_again(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_one_machine_nothing_is_retried(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TUTELAGE_RETRIES")
     with pytest.raises(SystemExit):
         perform("train-sft", Work(DOWN))

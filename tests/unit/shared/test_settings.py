@@ -1,22 +1,22 @@
-"""Settings refuse what they do not know, and know what makes an output."""
+"""Settings refuse unknown keys, and declare what determines an output."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pytest
 from pydantic import Field, ValidationError
 
-from components.shared.settings import Settings
+from components.shared.settings import Settings, known
 
 
 class Inner(Settings):
-    apart_from_key: ClassVar[frozenset[str]] = frozenset({"uri"})
+    not_in_cache_key: ClassVar[frozenset[str]] = frozenset({"uri"})
 
     name: str = "n"
     uri: str = "here"
 
 
 class Outer(Settings):
-    apart_from_key: ClassVar[frozenset[str]] = frozenset({"workers"})
+    not_in_cache_key: ClassVar[frozenset[str]] = frozenset({"workers"})
 
     rows: int = Field(3, ge=1)
     share: float = 0.5
@@ -59,3 +59,38 @@ def test_key_leaves_out_where_and_how_fast_at_every_depth() -> None:
 def test_key_holds_everything_else() -> None:
     assert Outer(rows=4).key_material() != Outer().key_material()
     assert Outer(many=(Inner(name="m"),)).key_material() != Outer(many=(Inner(),)).key_material()
+
+
+class Grown(Outer):
+    not_in_cache_key_at_default: ClassVar[frozenset[str]] = frozenset({"samples"})
+
+    samples: int = 1
+
+
+def test_a_setting_that_was_added_later_leaves_addresses_as_they_are_until_it_is_set() -> None:
+    assert Grown(samples=1).key_material() == Outer().key_material()
+    assert Grown(samples=2).key_material() == {**Outer().key_material(), "samples": 2}
+
+
+COLOURS = {"red": 0xFF0000, "green": 0x00FF00}
+
+
+class Painted(Settings):
+    colour: Annotated[str, known(COLOURS, "colour", also=["auto"])] = Field("auto", description="of the frame")
+
+
+def test_a_name_has_to_be_in_its_registry() -> None:
+    assert Painted.model_validate({"colour": "red"}).colour == "red"
+    with pytest.raises(ValidationError, match="no colour 'blue'; allowed: auto, red, green"):
+        Painted.model_validate({"colour": "blue"})
+
+
+def test_the_schema_lists_the_names_of_the_registry() -> None:
+    shown = Painted.model_json_schema()["properties"]["colour"]
+    assert (shown["type"], shown["enum"], shown["description"]) == ("string", ["auto", "red", "green"], "of the frame")
+
+
+def test_a_name_that_is_added_to_the_registry_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COLOURS, "blue", 0x0000FF)
+    assert Painted.model_validate({"colour": "blue"}).colour == "blue"
+    assert "blue" in Painted.model_json_schema()["properties"]["colour"]["enum"]

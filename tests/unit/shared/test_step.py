@@ -8,14 +8,16 @@ import pytest
 
 from components.shared.errors import EmptyDataError, SettingsError
 from components.shared.log import EVENTS_VARIABLE
-from components.shared.manifest import Manifest
-from components.shared.output import Output
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
+from components.shared.outputs.output import Output
+from components.shared.process.perform import DEBUG_VARIABLE, hand_over, perform, read_artifact
 from components.shared.settings import Settings
-from components.shared.step import DEBUG_VARIABLE, hand_over, perform, read_artifact
+from components.shared.step import Product
 
 
 class Artifact:
-    """What a component gets from kfp, as far as it uses it."""
+    """The part of kfp's artifact that a component uses."""
 
     def __init__(self, path: Path) -> None:
         self.path = str(path)
@@ -28,8 +30,8 @@ class Artifact:
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Manifest:
-    with Output(str(tmp_path / "store"), "step", 1, Settings(), {}).writing() as output:
-        return output.finish("rejected/1", {"rows": 3, "share": 0.5})
+    with Output(Library(str(tmp_path / "store")), Product("step", 1, "rejected/1"), Settings(), {}).writing() as output:
+        return output.finish({"rows": 3, "share": 0.5})
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def fail(error: BaseException) -> Any:
 
 def test_hand_over_and_back(manifest: Manifest, tmp_path: Path) -> None:
     artifact, metrics, summary = (Artifact(tmp_path / "run" / name / "data") for name in ("a", "m", "s"))
-    uri = hand_over(manifest, f"{tmp_path}/store/", artifact, metrics, (summary, "# 中"))
+    uri = hand_over(manifest, Library(f"{tmp_path}/store/"), artifact, metrics, (summary, "# 中"))
     assert uri == f"{tmp_path}/store/{manifest.address}"
     assert read_artifact(artifact) == manifest
     assert artifact.metadata == {"address": manifest.address, "digest": manifest.digest}

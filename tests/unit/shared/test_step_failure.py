@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from components.shared import step_failure
 from components.shared.errors import DamagedError, SettingsError, StoreError, TutelageError
+from components.shared.process import step_failure
+from components.shared.process.perform import perform, reported
+from components.shared.process.step_failure import TERMINATION_BYTES, read_failures
 from components.shared.settings import Settings
-from components.shared.step import perform, reported
-from components.shared.step_failure import TERMINATION_BYTES, read_failures
 
 ROOT = Path(__file__).parents[3]
 LOST = TutelageError("no teacher answers", rule="one has to", remedy="start it", allowed=("a", "b"), step="curate")
@@ -119,7 +119,7 @@ def test_a_store_that_refuses_does_not_hide_the_failure(tmp_path: Path, capsys: 
     (tmp_path / "file").write_text("")
     assert fail(str(tmp_path / "file" / "store"), SettingsError("bad value")) == 2
     shown = capsys.readouterr().err
-    assert "this failure is not kept" in shown
+    assert "this failure is not recorded" in shown
     assert shown.rstrip().endswith("FAILED bad value"), "the step's own message comes last"
 
 
@@ -136,7 +136,7 @@ def test_a_store_that_does_not_answer_is_given_up(
     monkeypatch.setattr(step_failure, "KEEPING_SECONDS", 0.05)
     assert fail(str(tmp_path), LOST) == 1
     silent.set()
-    assert "the store does not answer" in capsys.readouterr().err
+    assert "the store does not respond" in capsys.readouterr().err
 
 
 def test_an_object_that_no_step_wrote_is_damaged(tmp_path: Path) -> None:

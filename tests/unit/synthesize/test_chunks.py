@@ -1,7 +1,7 @@
 """Fixed slices, unique keys, and the prompts that are asked."""
 
 from components.shared.rows import Labelled, Message
-from components.synthesize.chunks import keys_of, requests_of, slices
+from components.synthesize.chunks import keys_of, requests_of, sample_keys, slices
 
 
 def row(number: int, **changes: object) -> Labelled:
@@ -23,7 +23,7 @@ def test_repeated_ids_get_keys_of_their_own() -> None:
     assert keys_of([row(1), row(2), row(1), row(1)]) == ["r1", "r2", "r1#2", "r1#3"]
 
 
-def test_the_system_prompt_stands_in_only_where_there_is_none() -> None:
+def test_the_system_prompt_is_used_only_where_a_row_has_none() -> None:
     history = (Message(role="user", content="hi"), Message(role="assistant", content="hello"))
     bare, own = requests_of([row(1, history=history), row(2, system="Be kind.")], "Be brief.")
     assert [(message.role, message.content) for message in bare.messages] == [
@@ -34,3 +34,12 @@ def test_the_system_prompt_stands_in_only_where_there_is_none() -> None:
     ]
     assert own.messages[0].content == "Be kind."
     assert requests_of([row(1)], "")[0].messages == (Message(role="user", content="do it"),)
+
+
+def test_samples_of_a_row_are_requests_of_their_own_and_the_first_keeps_the_key() -> None:
+    rows = [row(1), row(2), row(1)]
+    requests = requests_of(rows, "", samples=3)
+    assert [request.key for request in requests] == [key for each in keys_of(rows) for key in sample_keys(each, 3)]
+    assert len({request.key for request in requests}) == 9
+    assert [request.key for request in requests[::3]] == [request.key for request in requests_of(rows, "")]
+    assert requests[0].messages == requests[2].messages

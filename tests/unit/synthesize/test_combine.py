@@ -5,18 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from components.models.teacher import Reply
+from components.models.generators.generator import Reply
 from components.shared.errors import DamagedError, EmptyDataError
-from components.shared.manifest import Manifest
-from components.shared.output import Output
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
+from components.shared.outputs.output import Output
+from components.shared.outputs.shards import parse_row
 from components.shared.rows import Answered, Labelled, Origin
 from components.shared.settings import Settings
-from components.shared.shards import parse_row
-from components.shared.store import open_store
-from components.synthesize.assignment import Assignment
+from components.shared.step import Product
+from components.shared.store.open_store import open_store
+from components.synthesize.chunks import sample_keys
 from components.synthesize.combine import combine
 from components.synthesize.replies import ReplyShards
-from components.synthesize.settings import SynthesizeSettings
+from components.synthesize.settings import Assignment, SynthesizeSettings
 
 
 class Made(Settings):
@@ -25,11 +27,11 @@ class Made(Settings):
 
 def prepared(root: Path, own: str = "own") -> tuple[Assignment, Manifest, dict[str, ReplyShards]]:
     facts = {"source": "s", "line": 1, "type": "t", "primary": "p", "secondary": "q"}
-    output = Output(str(root), "curate", 1, Made(), {})
+    output = Output(Library(str(root)), Product("curate", 1, "labelled/1"), Made(), {})
     rows = [Labelled(id=f"r{n}", instruction=f"say {n}", response=own if n else "", **facts) for n in range(3)]
     output.write_rows("rows/00000", rows)
     settings = SynthesizeSettings.model_validate({"teacher": {"model": "t"}, "student": "s", "rows_per_shard": 2})
-    dataset = output.finish("labelled/1")
+    dataset = output.finish()
     assignment = Assignment(root=str(root), address="synthesize/x", dataset=dataset.address, settings=settings)
     store = open_store(str(root)).at("synthesize/x")
     return assignment, dataset, {origin: ReplyShards(store, origin) for origin in settings.asked}
@@ -50,6 +52,12 @@ def answer(shards: ReplyShards, failing: frozenset[str] = frozenset(), reasoning
         )
 
 
+def answered_rows(root: Path) -> list[Answered]:
+    store = open_store(str(root)).at("synthesize/x/rows")
+    lines = [line for shard in store.list() for line in gzip.decompress(store.read(shard.key)).splitlines()]
+    return [Answered.model_validate_json(line) for line in lines]
+
+
 def test_counts_and_shards_say_what_was_written(tmp_path: Path) -> None:
     assignment, dataset, replies = prepared(tmp_path)
     answer(replies["teacher"], failing=frozenset({"r0", "r1"}))
@@ -66,19 +74,33 @@ def test_counts_and_shards_say_what_was_written(tmp_path: Path) -> None:
     assert (counts["responses_student"], counts["failed_student"], counts["cut_short_student"]) == (2, 1, 2)
 
 
+def test_a_pair_gives_two_original_responses_the_preferred_one_first(tmp_path: Path) -> None:
+    assignment, _, replies = prepared(tmp_path)
+    for shards in replies.values():
+        answer(shards)
+    facts = {"source": "s", "line": 1, "type": "t", "primary": "p", "secondary": "q", "response": "own"}
+    output = Output(Library(str(tmp_path)), Product("curate", 2, "labelled/1"), Made(), {})
+    rejected = ["<think>Hm.</think>worse", "", ""]
+    rows = [Labelled(id=f"r{n}", instruction=f"say {n}", rejected=text, **facts) for n, text in enumerate(rejected)]
+    output.write_rows("rows/00000", rows)
+    result = combine(assignment, output.finish())
+    first = answered_rows(tmp_path)[0]
+    assert [(one.text, one.reasoning) for one in first.responses[:2]] == [("own", ""), ("worse", "Hm.")]
+    assert [one.origin for one in first.responses] == ["original", "original", "teacher", "student"]
+    assert result.counts["responses_original"] == 4
+
+
 def test_labels_stay_with_their_rows(tmp_path: Path) -> None:
     assignment, _, replies = prepared(tmp_path)
     for shards in replies.values():
         answer(shards)
     facts = {"source": "s", "line": 1, "type": "t", "primary": "p", "secondary": "q", "response": "own"}
     labels = [True, False, None]
-    output = Output(str(tmp_path), "curate", 2, Made(), {})
+    output = Output(Library(str(tmp_path)), Product("curate", 2, "labelled/1"), Made(), {})
     rows = [Labelled(id=f"r{n}", instruction=f"say {n}", desirable=label, **facts) for n, label in enumerate(labels)]
     output.write_rows("rows/00000", rows)
-    combine(assignment, output.finish("labelled/1"))
-    store = open_store(str(tmp_path)).at("synthesize/x/rows")
-    lines = [line for shard in store.list() for line in gzip.decompress(store.read(shard.key)).splitlines()]
-    assert [Answered.model_validate_json(line).desirable for line in lines] == labels
+    combine(assignment, output.finish())
+    assert [row.desirable for row in answered_rows(tmp_path)] == labels
 
 
 def test_the_same_replies_give_the_same_bytes(tmp_path: Path) -> None:
@@ -92,8 +114,8 @@ def test_a_lost_reply_is_noticed_and_asked_again_by_the_next_run(tmp_path: Path)
     assignment, dataset, replies = prepared(tmp_path)
     for shards in replies.values():
         answer(shards)
-    (tmp_path / "synthesize/x/replies/student/00001.jsonl.gz").write_bytes(b"cut off")
-    with pytest.raises(DamagedError, match="student to 1 rows"):
+    (tmp_path / "synthesize/x/replies/student/00001.jsonl.gz").write_bytes(b"damaged")
+    with pytest.raises(DamagedError, match="1 missing reply of the student"):
         combine(assignment, dataset)
     assert (replies["teacher"].done(), replies["student"].done()) == ({0, 1}, {0})
 
@@ -171,3 +193,39 @@ def test_responses_of_before_are_read(tmp_path: Path) -> None:
 def read_shard(root: Path, assignment: Assignment, name: str) -> list[Answered]:
     data = gzip.decompress(open_store(str(root)).at(assignment.address).read(name))
     return [parse_row(line, Answered, where=name) for line in data.splitlines()]
+
+
+def sampled(assignment: Assignment, samples: int) -> Assignment:
+    given = {**assignment.settings.model_dump(mode="json"), "teacher_samples": samples}
+    given["teacher_sampling"] = {"temperature": 0.8}
+    return assignment.model_copy(update={"settings": SynthesizeSettings.model_validate(given)})
+
+
+def test_every_sample_is_a_response_and_those_that_failed_are_counted(tmp_path: Path) -> None:
+    assignment, dataset, replies = prepared(tmp_path)
+    answer(replies["student"])
+    failing = {"r0~1", "r1", "r1~1", "r1~2"}
+    for index, keys in enumerate((["r0", "r1"], ["r2"])):
+        samples = [sample for key in keys for sample in sample_keys(key, 3)]
+        replies["teacher"].finish(
+            index,
+            [
+                Reply(key=key, text="why", finish="error") if key in failing else Reply(key=key, text=key[:2])
+                for key in samples
+            ],
+        )
+    result = combine(sampled(assignment, 3), dataset)
+    rows = [row for shard in result.shards for row in read_shard(tmp_path, assignment, shard.name)]
+    origins = [[response.origin[0] for response in row.responses] for row in rows]
+    assert origins == [["t", "t", "s"], ["o", "s"], ["o", "t", "t", "t", "s"]]
+    names = ("responses_teacher", "failed_teacher", "rows_lacking_samples_teacher", "repeated_teacher")
+    assert [result.counts[name] for name in names] == [5, 4, 1, 3]
+    assert "repeated_student" not in result.counts
+
+
+def test_a_sample_that_is_missing_is_damage(tmp_path: Path) -> None:
+    assignment, dataset, replies = prepared(tmp_path)
+    for shards in replies.values():
+        answer(shards)
+    with pytest.raises(DamagedError, match="2 missing replies of the teacher, such as 'r0~1'"):
+        combine(sampled(assignment, 2), dataset)

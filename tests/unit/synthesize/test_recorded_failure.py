@@ -1,30 +1,39 @@
-"""What the synthesis job leaves for its step when it fails."""
+"""The synthesis job ends with its error's exit code, and leaves the error for its step."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from components.shared.errors import JobError, SettingsError, TeacherError, TutelageError
-from components.shared.store import join, open_store
-from components.synthesize import generate, synthesize
-from components.synthesize.assignment import ASSIGNMENT, FAILURE
+from components.launch.hand_back.files import FAILURE_FILE, JOB_FILE, JobFailure
+from components.shared.errors import GenerationError, SettingsError, TutelageError
+from components.shared.store.open_store import open_store
+from components.shared.store.uri import join
+from components.synthesize import generate
 
 
 @pytest.mark.parametrize(
     "met",
     [
-        TeacherError("no answer from http://teacher", remedy="see whether it runs", temporary=True),
-        TeacherError("40 of 40 answers failed", rule="at most 10 %", remedy="mend it"),
+        GenerationError("no answer from http://teacher", remedy="see whether it runs", temporary=True),
+        GenerationError("40 of 40 answers failed", rule="at most 10 %", remedy="correct it"),
         SettingsError("no such origin", allowed=["teacher", "student"]),
     ],
 )
-def test_the_step_raises_what_the_job_met(met: TutelageError, tmp_path: Path) -> None:
-    """Its kind, its words, and whether it may pass, by which the step tries again or does not."""
-    generate._record(met, join(str(tmp_path), "synthesize/abc", ASSIGNMENT))
-    store = open_store(str(tmp_path)).at("synthesize/abc")
-    assert FAILURE in {entry.key for entry in store.list()}
-    with pytest.raises(type(met)) as caught:
-        synthesize._raise_recorded(store, JobError("the job ended with exit code 75"))
-    raised = caught.value
+def test_the_job_leaves_the_error_it_met(
+    met: TutelageError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_uri: str) -> None:
+        raise met
+
+    monkeypatch.setattr(generate, "generate", fail)
+    monkeypatch.setattr(sys, "argv", ["generate", "--job", join(str(tmp_path), "synthesize/abc", JOB_FILE)])
+    with pytest.raises(SystemExit) as ended:
+        generate.main()
+    assert ended.value.code == met.job_exit_code
+    assert met.problem in capfd.readouterr().err
+    recorded = open_store(str(tmp_path)).at("synthesize/abc").read(FAILURE_FILE)
+    raised = JobFailure.model_validate_json(recorded).error()
+    assert type(raised) is type(met)
     assert (raised.problem, raised.remedy, raised.temporary) == (met.problem, met.remedy, met.temporary)
     assert raised.exit_code == met.exit_code

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from components.models.teacher import Reply
-from components.shared.store import open_store
+from components.models.generators.generator import Reply
+from components.shared.store.open_store import open_store
 from components.synthesize.replies import ReplyShards
 
 

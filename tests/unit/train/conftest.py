@@ -1,4 +1,4 @@
-"""A tokenizer small enough to read by eye: each byte is a token, and five marks have the first ids."""
+"""A tokenizer small enough to read by eye: each byte is a token, and five control tokens have the first ids."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ TEMPLATES = {
         + "{%- endif -%}{%- endfor -%}"
         + ASK
     ),
-    # Asks with an empty thought that it does not render in an answer, as some reasoning models' templates do.
+    # Its generation prompt has an empty thought that it does not render in an answer, as with some reasoning models.
     "thinking": LOOP + TURN + "{%- endfor -%}" + ASK.replace("<|assistant|>", "<|assistant|>(no thought)"),
     "endless": LOOP + TURN.replace("<|end|>", "") + "{%- endfor -%}" + ASK,
 }

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from components.models.stored_model import read_folder
+from components.models.stored.stored_model import read_folder
 from components.shared.errors import ModelError, SettingsError
 from components.train.check_start import check_start, check_tokens, learned_positions
-from components.train.report_failure import explained
+from components.train.engine.report_failure import explained
+from components.train.methods.registry import parse_train_settings
 from components.train.settings import TrainSettings
 from tests.edit_model import adding, edit_config, edit_weights, split_weights, without
 from tests.tiny_architectures import save_architecture
@@ -22,7 +23,7 @@ from tests.tiny_model import save_tiny_model
 
 
 def settings(**given: Any) -> TrainSettings:
-    return TrainSettings.model_validate({"precision": "fp32", "cutoff": 64} | given)
+    return parse_train_settings({"precision": "fp32", "max_length": 64} | given)
 
 
 def lora(*targets: str) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def test_fewer_layers_than_the_files_hold_are_refused(start: Path) -> None:
 
 
 def test_layers_that_predict_further_tokens_may_follow(tmp_path: Path) -> None:
-    """GLM-4.5's files hold one layer more than num_hidden_layers, and say so (num_nextn_predict_layers)."""
+    """GLM-4.5's files hold one layer more than num_hidden_layers, which num_nextn_predict_layers counts."""
     start = save_architecture("glm4_moe", tmp_path)
     edit_weights(start, adding(model__layers__2__eh_proj__weight=torch.ones(4, 4)))
     check_start(str(start), settings(), "train")
@@ -138,7 +139,7 @@ class TestTokens:
         (start / "tokenizer_config.json").unlink()
         for name, text in files.items():
             (start / name).write_text(text)
-        assert "1 tokens above the 261 rows" in refused(start).problem
+        assert "1 token above the 261 rows" in refused(start).problem
 
     def test_tokens_that_only_the_loaded_tokenizer_has_count_where_rows_hold_them(self, start: Path) -> None:
         from transformers import AutoTokenizer
@@ -157,11 +158,11 @@ class TestTokens:
 
 class TestPositions:
     @pytest.mark.parametrize("name", ["gpt2", "opt"])
-    def test_a_cutoff_above_learned_positions_is_refused(self, name: str, tmp_path: Path) -> None:
+    def test_a_max_length_above_learned_positions_is_refused(self, name: str, tmp_path: Path) -> None:
         start = save_architecture(name, tmp_path)
-        check_start(str(start), settings(cutoff=64), "train")
-        error = refused(start, SettingsError, cutoff=65)
-        assert "cutoff 65 is above the 64 positions" in error.problem and "64 or less" in error.remedy
+        check_start(str(start), settings(max_length=64), "train")
+        error = refused(start, SettingsError, max_length=65)
+        assert "max_length 65 is above the 64 positions" in error.problem and "64 or less" in error.remedy
         assert error.exit_code == 2
 
     def test_the_table_counts_where_it_is_shorter_than_config_says(self, tmp_path: Path) -> None:
@@ -188,13 +189,13 @@ class TestPositions:
             edit_weights(start, adding(roberta__embeddings__position_embeddings__weight=torch.zeros(rows, 4)))
         assert learned_positions(read_folder(start)) == limit
 
-    def test_rotary_positions_have_no_limit_but_a_word_of_it(
+    def test_rotary_positions_have_no_limit_but_a_longer_row_is_logged(
         self, start: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        check_start(str(start), settings(cutoff=512), "train")
+        check_start(str(start), settings(max_length=512), "train")
         assert capfd.readouterr().err == ""
-        check_start(str(start), settings(cutoff=1024), "train")
-        assert "cutoff 1024 is above the 512 positions" in capfd.readouterr().err
+        check_start(str(start), settings(max_length=1024), "train")
+        assert "max_length 1024 is above the 512 positions" in capfd.readouterr().err
 
     def test_a_vision_towers_positions_are_not_the_texts(self, tmp_path: Path) -> None:
         assert learned_positions(read_folder(save_architecture("gemma3_vision", tmp_path))) is None
@@ -214,7 +215,7 @@ class TestTargets:
     )
     def test_a_name_that_matches_nothing_is_refused(self, start: Path, targets: tuple[str, ...], named: str) -> None:
         error = refused(start, SettingsError, **lora(*targets))
-        assert f"has no layer {named}" in error.problem and error.exit_code == 2
+        assert f"lacks layer {named}" in error.problem and error.exit_code == 2
         assert {"q_proj", "down_proj", "all-linear"} <= set(error.allowed)
 
     def test_other_architectures_have_other_names(self, tmp_path: Path) -> None:
@@ -222,7 +223,7 @@ class TestTargets:
         check_start(str(start), settings(**lora("c_attn")), "train")
         assert "c_attn" in refused(start, SettingsError, **lora("q_proj")).allowed
 
-    def test_a_vision_towers_layers_are_no_targets(self, tmp_path: Path) -> None:
+    def test_a_vision_towers_layers_are_not_targets(self, tmp_path: Path) -> None:
         start = save_architecture("qwen3_5_vision", tmp_path)
         check_start(str(start), settings(**lora("q_proj")), "train")
         assert "'qkv'" in refused(start, SettingsError, **lora("qkv")).problem
@@ -243,7 +244,7 @@ QUANTIZED = {
 
 
 class TestQuantized:
-    @pytest.mark.parametrize("claimed", [True, False], ids=["config.json says so", "config.json says nothing"])
+    @pytest.mark.parametrize("claimed", [True, False], ids=["in config.json", "not in config.json"])
     @pytest.mark.parametrize("method", QUANTIZED)
     def test_quantised_weights_are_refused_with_the_remedy(self, start: Path, method: str, claimed: bool) -> None:
         layer = "model.layers.0.mlp.up_proj"
@@ -259,7 +260,7 @@ class TestQuantized:
         edit_config(start, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
         check_start(str(start), settings(), "train")
 
-    def test_masks_of_old_checkpoints_are_no_quantisation(self, tmp_path: Path) -> None:
+    def test_masks_of_old_checkpoints_are_not_quantised_weights(self, tmp_path: Path) -> None:
         start = save_architecture("gpt2", tmp_path)
         mask = torch.ones(1, 1, 64, 64, dtype=torch.uint8)
         edit_weights(start, lambda tensors: tensors | {"transformer.h.0.attn.bias": mask})
@@ -267,11 +268,11 @@ class TestQuantized:
 
 
 def test_the_check_needs_no_torch(start: Path) -> None:
-    """The step's own process, whose pod is thin, asks."""
+    """It runs in the step's own process, whose image has no torch."""
     program = (
         "import sys\nfrom components.train.check_start import check_start\n"
-        "from components.train.settings import TrainSettings\n"
-        f"check_start({str(start)!r}, TrainSettings(cutoff=64), 'train')\n"
+        "from components.train.methods.sft import SftSettings\n"
+        f"check_start({str(start)!r}, SftSettings(max_length=64), 'train')\n"
         "print([name for name in ('torch', 'transformers', 'safetensors') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

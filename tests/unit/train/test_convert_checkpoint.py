@@ -1,4 +1,4 @@
-"""A checkpoint that DeepSpeed cannot convert is refused in words, and random states are dealt to other ranks."""
+"""A checkpoint that DeepSpeed cannot convert is refused with the reason, and random states are dealt to other ranks."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from components.shared.errors import SettingsError
-from components.train.checkpoint import Fetched, random_state_name
-from components.train.convert_checkpoint import convert, deal_random_states
+from components.train.checkpoints.checkpoint import Fetched, random_state_name
+from components.train.checkpoints.convert_checkpoint import convert, deal_random_states
 
 
-def test_an_optimizer_that_is_not_of_adams_kind_is_refused(tmp_path: Path) -> None:
-    """Lion keeps one moment; the converter wants two."""
+def test_an_optimizer_other_than_adam_is_refused(tmp_path: Path) -> None:
+    """Lion has one moment; the converter needs two."""
     (folder := tmp_path / "global_step4").mkdir()
     (tmp_path / "latest").write_text("global_step4")
     optimizer = {
@@ -23,8 +23,8 @@ def test_an_optimizer_that_is_not_of_adams_kind_is_refused(tmp_path: Path) -> No
     torch.save({"param_shapes": [{"w": torch.Size([2])}]}, folder / "zero_pp_rank_0_mp_rank_00_model_states.pt")
     with pytest.raises(SettingsError) as raised:
         convert(Fetched(4, tmp_path, 1), 2)
-    assert "step 4 was made by 1 processes and cannot be converted for 2: KeyError: 'exp_avg_sq'" in str(raised.value)
-    assert "run it on 1 processes" in str(raised.value)
+    assert "step 4 was written by 1 process and cannot be converted for 2: KeyError: 'exp_avg_sq'" in str(raised.value)
+    assert "run it on 1 process" in str(raised.value)
 
 
 @pytest.mark.parametrize(("before", "now"), [(2, 1), (1, 2), (2, 4)])

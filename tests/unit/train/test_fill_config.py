@@ -1,12 +1,13 @@
-"""A ds_config.json and the settings: what is absent is filled in, what disagrees is refused, all of it at once."""
+"""A ds_config.json and the settings: absent keys are filled in, and all contradictions are refused at once."""
 
 from typing import Any
 
 import pytest
 
 from components.shared.errors import SettingsError
-from components.train.deepspeed_config import engine_config, filled_in, with_config_read
-from components.train.fill_config import adam_arguments
+from components.train.engine.deepspeed_config import engine_config, filled_in, with_config_read
+from components.train.engine.fill_config import adam_arguments
+from components.train.methods.registry import parse_train_settings
 from components.train.settings import TrainSettings
 
 ZERO: dict[str, Any] = {"zero_optimization": {"stage": 2}}
@@ -15,7 +16,7 @@ ADAM = {"type": "AdamW", "params": {}}
 
 def settings(own: dict[str, Any], **values: Any) -> TrainSettings:
     values = {"learning_rate": 2e-5, "weight_decay": 0.1, "max_grad_norm": 0.5, "global_batch": 32} | values
-    return TrainSettings.model_validate({"deepspeed_config": ZERO | own, "launch": {"processes_per_node": 2}} | values)
+    return parse_train_settings({"deepspeed_config": ZERO | own, "launch": {"processes_per_node": 2}} | values)
 
 
 def names(own: dict[str, Any], **values: Any) -> dict[str, object]:
@@ -70,7 +71,7 @@ def test_a_scheduler_block_gets_what_its_kind_takes(scheduler: str, kind: str, p
         ({"gradient_accumulation_steps": 1}, "gradient_accumulation_steps is 1, .* makes it 2"),
         ({"bf16": {"enabled": False}}, "bf16.enabled is False, but precision makes it True"),
         ({"fp16": {"enabled": True}}, "fp16 is on"),
-        ({"bfloat16": {"enabled": True}}, "bfloat16 is on, which bf16 says"),
+        ({"bfloat16": {"enabled": True}}, "bfloat16 is on, but bf16 configures"),
         ({"torch_autocast": {"enabled": True}}, "torch_autocast is on"),
         (
             {"optimizer": {"type": "AdamW", "params": {"lr": 1e-3}}},
@@ -83,18 +84,18 @@ def test_a_scheduler_block_gets_what_its_kind_takes(scheduler: str, kind: str, p
         ({"optimizer": {"type": "AdamW", "params": None}}, r"optimizer\.params is None"),
         ({"scheduler": {"type": "OneCycle"}}, "scheduler.type is 'OneCycle', but scheduler cosine makes it"),
         ({"scheduler": {"type": "WarmupDecayLR"}}, "scheduler cosine makes it 'WarmupCosineLR'"),
-        ({"scheduler": {"type": "WarmupCosineLR", "params": {"total_num_steps": 10}}}, "'auto' alone is right"),
+        ({"scheduler": {"type": "WarmupCosineLR", "params": {"total_num_steps": 10}}}, "determine it: use 'auto'"),
         ({"scheduler": {"type": "WarmupCosineLR", "params": {"warmup_type": "log"}}}, "makes it 'linear'"),
         ({"bf16": True}, "bf16 is True"),
     ],
 )
-def test_what_disagrees_is_refused_with_both_values(own: dict[str, Any], message: str) -> None:
+def test_a_contradiction_is_refused_with_both_values(own: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message) as caught:
         with_config_read(settings(own))
     assert caught.value.exit_code == 2
 
 
-def test_every_disagreement_is_named_at_once() -> None:
+def test_all_contradictions_are_reported_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         with_config_read(settings({"gradient_clipping": 1.0, "train_batch_size": 16}))
     assert "gradient_clipping is 1.0" in caught.value.problem
@@ -102,7 +103,7 @@ def test_every_disagreement_is_named_at_once() -> None:
     assert "'auto'" in caught.value.remedy
 
 
-def test_what_agrees_is_left_as_it_is() -> None:
+def test_values_that_agree_are_not_changed() -> None:
     own = {
         "train_batch_size": 32,
         "train_micro_batch_size_per_gpu": 8,
@@ -117,7 +118,7 @@ def test_what_agrees_is_left_as_it_is() -> None:
     assert engine_config(settings(own), on_cpu=False) == ZERO | own
 
 
-def test_offload_without_an_optimizer_block_lets_torch_update() -> None:
+def test_offload_without_an_optimizer_block_uses_torchs_optimizer() -> None:
     offload = {"zero_optimization": {"stage": 2, "offload_optimizer": {"device": "cpu"}}}
     assert names(offload)["zero_force_ds_cpu_optimizer"] is False
     assert "zero_force_ds_cpu_optimizer" not in names(offload | {"optimizer": ADAM})
@@ -133,7 +134,7 @@ def test_kto_forwards_hold_kl_batch_over_the_ranks() -> None:
 
 
 def test_betas_of_the_file_become_the_trainers() -> None:
-    """The settings have none, and transformers refuses a file whose betas are not those of its arguments."""
+    """There are no such settings, and transformers refuses a file whose betas differ from its arguments."""
     params = {"betas": [0.9, 0.95], "eps": 1e-6}
     given = {"adam_beta1": 0.9, "adam_beta2": 0.95, "adam_epsilon": 1e-6}
     assert adam_arguments({"optimizer": {"type": "AdamW", "params": params}}) == given

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from components.shared.errors import SettingsError
-from components.train.order import dealt, mismatched, shuffled
-from components.train.settings import TrainSettings
-from components.train.split import Split, split_batch
+from components.train.batches.order import dealt, mismatched, shuffled
+from components.train.batches.split import Split, split_batch
+from components.train.methods.registry import parse_train_settings
+from components.train.methods.sft import SftSettings
 
 LENGTHS = np.random.default_rng(0).integers(5, 200, size=100)
 
@@ -88,16 +89,16 @@ def test_where_a_prompt_fills_more_than_half_of_a_group_responses_come_from_else
 
 
 def test_the_micro_batch_is_the_largest_that_divides() -> None:
-    settings = TrainSettings(global_batch=24, micro_batch=10)
+    settings = SftSettings(global_batch=24, micro_batch=10)
     assert split_batch(settings, ranks=2) == Split(ranks=2, micro_batch=6, accumulation=2)
     assert split_batch(settings, ranks=1) == Split(ranks=1, micro_batch=8, accumulation=3)
 
 
 def test_kto_forwards_hold_the_rows_of_one_reference_point() -> None:
-    settings = TrainSettings.model_validate({"method": "kto", "global_batch": 32, "kto": {"kl_batch": 8}})
+    settings = parse_train_settings({"method": "kto", "global_batch": 32, "kto": {"kl_batch": 8}})
     assert split_batch(settings, ranks=2) == Split(ranks=2, micro_batch=4, accumulation=4)
 
 
 def test_ranks_that_do_not_divide_are_refused() -> None:
     with pytest.raises(SettingsError, match="global_batch 32 is not divisible by 3 ranks"):
-        split_batch(TrainSettings(), ranks=3)
+        split_batch(SftSettings(), ranks=3)

@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 import torch
 
-from components.models.load_weights import load_causal_model
-from components.models.stored_model import read_folder
+from components.models.stored.load_weights import load_causal_model
+from components.models.stored.stored_model import read_folder
 from components.shared.errors import ModelError
-from components.train import save_model
-from components.train.job_file import TrainJob
-from components.train.load_model import adapter_config, freeze_other_towers
-from components.train.save_model import save_weights
-from components.train.settings import LoraSettings, TrainSettings
-from components.train.weight_layout import require_place
+from components.train.engine import save_model
+from components.train.engine.load_model import adapter_config, freeze_other_towers
+from components.train.engine.save_model import save_weights
+from components.train.engine.weight_layout import require_place
+from components.train.job_file import TrainingJob
+from components.train.methods.sft import SftSettings
+from components.train.settings import LoraSettings
 from tests.edit_model import adding, edit_config, edit_weights, read_weights, split_weights
 from tests.tiny_architectures import save_architecture
 from tests.tiny_model import save_tiny_model
@@ -48,7 +49,7 @@ class Trained:
     def save(self, folder: Path) -> Path:
         weights = {n: w.detach().clone() for n, w in self.model.named_parameters() if w.requires_grad}
         save_weights(self.model, weights, self.start, "start", folder)
-        save_model._write_config(self.start, folder, TrainSettings(precision="fp32"))
+        save_model._write_config(self.start, folder, SftSettings(precision="fp32"))
         return folder
 
     def changed(self, folder: Path) -> set[str]:
@@ -162,7 +163,7 @@ def test_a_pickled_start_becomes_safetensors_with_its_buffers(tmp_path: Path) ->
 def test_a_weight_without_a_place_is_refused_before_the_training(tmp_path: Path) -> None:
     model = load_causal_model(save_tiny_model(tmp_path / "start"), "start")
     other = read_folder(save_tiny_model(tmp_path / "other", hidden_size=64))
-    with pytest.raises(ModelError, match="trained weights have no place"):
+    with pytest.raises(ModelError, match=r"lack \d+ trained weights"):
         require_place(model, other)
 
 
@@ -178,8 +179,8 @@ def test_adapters_change_their_layers_alone(name: str, tmp_path: Path) -> None:
         if "lora_" in parameter:
             torch.nn.init.normal_(weight, std=0.1)
     adapted.save_pretrained(tmp_path / "adapter")
-    job = TrainJob(
-        root="", address="", task="train", settings=TrainSettings(precision="fp32"), dataset="", start="start"
+    job = TrainingJob(
+        root="", address="", task="train", settings=SftSettings(precision="fp32"), dataset="", start="start"
     )
     save_model._save_merged(start, tmp_path / "adapter", job, tmp_path / "model")
     save_model._write_config(start, tmp_path / "model", job.settings)
@@ -202,7 +203,7 @@ def test_plain_weights_claim_no_quantisation(place: str, tmp_path: Path) -> None
         text = json.loads((start / "config.json").read_text())["text_config"]
         edit_config(start, text_config=text | {"quantization_config": block, "torch_dtype": "bfloat16"})
     (tmp_path / "model").mkdir()
-    save_model._write_config(start, tmp_path / "model", TrainSettings(precision="fp32"))
+    save_model._write_config(start, tmp_path / "model", SftSettings(precision="fp32"))
     written = (tmp_path / "model" / "config.json").read_text()
     assert "quantization_config" not in written and "bfloat16" not in written
     assert json.loads(written)["dtype"] == "float32"

@@ -1,4 +1,4 @@
-"""Settings that cannot work are refused, and the address follows what is computed, not where."""
+"""Settings that cannot work are refused, and the address depends on what is computed, not where."""
 
 import json
 from pathlib import Path
@@ -7,28 +7,33 @@ import pytest
 from pydantic import ValidationError
 
 from components.shared.errors import SettingsError
-from components.train.deepspeed_config import engine_config, with_config_read, zero_stage
+from components.train.engine.deepspeed_config import engine_config, with_config_read, zero_stage
+from components.train.methods.dpo import DpoOptions
+from components.train.methods.registry import parse_train_settings
 from components.train.settings import TrainSettings
 
 
 def settings(**values: object) -> TrainSettings:
-    return TrainSettings.model_validate(values)
+    return parse_train_settings(values)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"method": "dpo"}, "allowed: sft, kto"),
+        ({"method": "ppo"}, "allowed: sft, kto, dpo, orpo, simpo"),
+        ({"method": "dpo", "dpo": {"loss": "hinge", "label_smoothing": 0.1}}, "it goes with sigmoid, robust"),
+        ({"method": "dpo", "dpo": {"loss": "robust"}}, "needs a label_smoothing above 0"),
+        ({"method": "simpo", "lora": {"dropout": 0.1}}, "lora.dropout 0.1 has no effect with method simpo"),
         ({"learning_rate": 0}, "greater than 0"),
         ({"global_batch": 30, "launch": {"processes_per_node": 4}}, "global_batch 30 is not divisible by the 4 ranks"),
         ({"method": "kto", "global_batch": 24}, "kto.kl_batch 16 does not divide global_batch 24"),
         ({"method": "kto", "kto": {"kl_batch": 4}, "launch": {"processes_per_node": 4}}, "at least 2 rows for each"),
         ({"deepspeed": {"offload": "optimizer+parameters"}}, "needs stage 3"),
         ({"deepspeed": {"stage": 1}}, "Input should be 2 or 3"),
-        ({"batch_size": 3}, "Extra inputs"),
+        ({"batch_size": 3}, "has no such key; allowed: .*global_batch"),
     ],
 )
-def test_impossible_settings_say_why(values: dict[str, object], message: str) -> None:
+def test_impossible_settings_are_refused_with_the_reason(values: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         settings(**values)
 
@@ -43,9 +48,21 @@ def test_hardware_does_not_change_the_address() -> None:
     assert settings(seed=1).key_material() != settings().key_material()
 
 
-def test_settings_of_another_method_do_not_change_the_address() -> None:
-    assert settings(kto={"beta": 0.2}).key_material() == settings().key_material()
+def test_a_method_has_its_own_settings_alone() -> None:
+    assert "kto" not in settings().key_material()
+    with pytest.raises(ValidationError, match="training method 'sft' has no such key"):
+        settings(kto={"beta": 0.2})
     assert settings(method="kto", kto={"beta": 0.2}).key_material() != settings(method="kto").key_material()
+
+
+def test_without_a_reference_point_kto_needs_no_kl_batch() -> None:
+    apo = settings(method="kto", global_batch=24, micro_batch=4, kto={"loss": "apo_zero_unpaired"})
+    assert apo.forward_rows(ranks=1) == 4
+
+
+@pytest.mark.parametrize(("options", "beta"), [({}, 0.1), ({"loss": "sigmoid_norm"}, 5.0), ({"beta": 0.5}, 0.5)])
+def test_a_loss_has_its_own_beta(options: dict[str, object], beta: float) -> None:
+    assert DpoOptions.model_validate(options).strength == beta
 
 
 def test_the_users_ds_config_is_completed_and_otherwise_used_unchanged(tmp_path: Path) -> None:
@@ -62,8 +79,8 @@ def test_the_users_ds_config_is_completed_and_otherwise_used_unchanged(tmp_path:
     assert zero_stage(read) == 3
 
 
-def test_checkpoints_are_not_the_users_to_configure() -> None:
-    """DeepSpeed's other writers and its folders of one machine would keep a checkpoint from the store."""
+def test_a_ds_config_cannot_configure_checkpoints() -> None:
+    """DeepSpeed's other writers, or folders of one machine, would keep a checkpoint from the store."""
     own = {"zero_optimization": {"stage": 2}, "checkpoint": {"tag_validation": "Fail"}}
     universal = engine_config(with_config_read(settings(deepspeed_config=own)), on_cpu=False, universal=True)
     assert universal["checkpoint"] == {"tag_validation": "Fail", "load_universal": True}
@@ -72,7 +89,7 @@ def test_checkpoints_are_not_the_users_to_configure() -> None:
             with_config_read(settings(deepspeed_config=own | wrong))
 
 
-def test_the_content_of_ds_config_makes_the_address(tmp_path: Path) -> None:
+def test_the_content_of_ds_config_is_part_of_the_address(tmp_path: Path) -> None:
     path = tmp_path / "ds_config.json"
     path.write_text('{"zero_optimization": {"stage": 2}}')
     first = with_config_read(settings(deepspeed_config=str(path))).key_material()
@@ -83,8 +100,8 @@ def test_the_content_of_ds_config_makes_the_address(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is no JSON"),
-        ("[]", "no JSON object"),
+        ("{", "is not valid JSON"),
+        ("[]", "is not a JSON object"),
         ("{}", "ZeRO stage None"),
         ('{"zero_optimization":{"stage":1}}', "1"),
     ],
@@ -100,7 +117,7 @@ def test_a_missing_ds_config_is_refused(tmp_path: Path) -> None:
         with_config_read(settings(deepspeed_config=str(tmp_path / "none.json")))
 
 
-def test_on_a_cpu_torch_updates_what_deepspeed_would_compile() -> None:
+def test_on_a_cpu_torchs_adam_replaces_deepspeeds() -> None:
     own = {"zero_optimization": {"stage": 2}, "optimizer": {"type": "AdamW", "params": {"lr": "auto"}}}
     given = settings(deepspeed_config=own)
     config = engine_config(given, on_cpu=True)

@@ -1,4 +1,4 @@
-"""A snapshot holds what a checkpoint held when it was taken, in memory that is used again."""
+"""A snapshot holds what a checkpoint held when it was taken, in memory that is reused."""
 
 import threading
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-import components.train.snapshot as snapshot_module
-from components.train.snapshot import Copies, Snapshot
+import components.train.checkpoints.snapshot as snapshot_module
+from components.train.checkpoints.snapshot import Copies, Snapshot
 
 
 def test_training_may_change_weights_while_the_snapshot_is_written(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_the_next_checkpoint_waits_for_the_memory_of_the_one_before(tmp_path: Pa
     assert torch.load(tmp_path / "state.pt")["step"] == 1
 
 
-def test_the_optimizer_waits_for_a_copy_that_is_not_made_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_optimizer_waits_for_an_unfinished_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     may_copy = threading.Event()
 
     def late(pairs: list[tuple[Any, Any]], stream: Any) -> None:
@@ -68,7 +68,7 @@ def test_the_optimizer_waits_for_a_copy_that_is_not_made_yet(tmp_path: Path, mon
     assert snapshot.settle() == 0, "nothing to wait for"
 
 
-def test_memory_is_used_again_where_it_fits() -> None:
+def test_memory_is_reused_where_shape_and_type_are_equal() -> None:
     first = Copies([])
     first.of([torch.zeros(3), torch.zeros(2)])
     second = Copies(first.made)

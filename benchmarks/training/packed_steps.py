@@ -1,0 +1,76 @@
+"""The same optimizer steps on packed batches, counted."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch.nn.functional import logsigmoid
+
+from benchmarks.training.counting import Counts, counting
+from benchmarks.training.rows import TextRow, make_model
+from components.train.batches.examples import Example
+from components.train.forward.captured_keys import CapturedKeys
+from components.train.forward.check_packed import packed_model
+from components.train.forward.pack import pack, pack_continuations
+from components.train.forward.packed_model import PackedModel
+from components.train.forward.token_budget import best_fit
+
+KL_GROUP = 16
+"""Rows whose mismatched pairs estimate KTO's reference point together: `kto.kl_batch`."""
+TOKENS = 4096
+BETA = 0.1
+
+Step = Callable[[PackedModel, Sequence[Example]], None]
+
+
+def sft_step(rows: list[TextRow]) -> Counts:
+    """Supervised fine-tuning on micro-batches of a token budget."""
+    return _counted(_sft, rows)
+
+
+def kto_step(rows: list[TextRow]) -> Counts:
+    """KTO with reference log-probs that are computed before; each response is paired with the next row's prompt."""
+    return _counted(_kto, rows)
+
+
+def dpo_step(rows: list[TextRow]) -> Counts:
+    """DPO with reference log-probs that are computed before."""
+    return _counted(_dpo, rows)
+
+
+def _counted(step: Step, rows: list[TextRow]) -> Counts:
+    model, examples = make_model(), [row.example() for row in rows]
+    packed = packed_model(model)
+    with counting(model) as counts:
+        step(packed, examples)
+    return counts
+
+
+def _sft(packed: PackedModel, rows: Sequence[Example]) -> None:
+    labels = sum(len(row.completion) for row in rows)
+    for numbers in best_fit([len(row) for row in rows], TOKENS):
+        batch = pack([rows[number] for number in numbers])
+        (packed.summed_loss(batch, packed.hidden(batch)) / labels).backward()
+
+
+def _kto(packed: PackedModel, rows: Sequence[Example]) -> None:
+    for start in range(0, len(rows), KL_GROUP):
+        group = rows[start : start + KL_GROUP]
+        batch, captured = pack(group), CapturedKeys()
+        hidden = packed.hidden(batch, captured)
+        others = [group[number - 1].completion for number in range(len(group))]
+        continued = pack_continuations(batch, others, captured)
+        mismatched = continued.sum_by_row(packed.continuation_log_probs(continued, hidden[batch.prompt_ends]))
+        captured.release()
+        # What a step costs does not depend on the reference's values: zero here.
+        kl = mismatched.mean().clamp(min=0)
+        ratios = batch.sum_by_row(packed.log_probs(batch, hidden))
+        signs = torch.tensor([1.0 if number % 2 == 0 else -1.0 for number in range(len(group))])
+        ((1 - torch.sigmoid(BETA * signs * (ratios - kl))).sum() / len(rows)).backward()
+
+
+def _dpo(packed: PackedModel, rows: Sequence[Example]) -> None:
+    for start in range(0, len(rows), KL_GROUP):
+        group = rows[start : start + KL_GROUP]
+        batch = pack(group)
+        ratios = batch.sum_by_row(packed.log_probs(batch, packed.hidden(batch)))
+        (-logsigmoid(BETA * (ratios[::2] - ratios[1::2])).sum() / len(rows)).backward()

@@ -1,0 +1,150 @@
+"""Asks a model the questions of one benchmark, and scores its answers."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from components.evaluate.asking import Asking
+from components.evaluate.evaluated_model import EvaluatedModel, refused_question
+from components.evaluate.kept_answers import Answer, KeptAnswers
+from components.models.generators.generator import ChatRequest, Reply
+from components.models.generators.settle_reply import is_empty, is_only_reasoning, needs_more_tokens
+from components.shared.errors import GenerationError
+from components.shared.log import Progress
+from components.shared.rows import Question, Sample
+from components.shared.thought import with_opening, with_thought
+
+PROGRAMS_AT_ONCE = min(os.cpu_count() or 1, 16)
+
+
+@dataclass
+class Answers:
+    """The answers to a benchmark, by the keys of their requests."""
+
+    by_key: dict[str, Answer] = field(default_factory=dict)
+
+    def tokens(self) -> dict[str, int]:
+        """Tokens read and written."""
+        answers = self.by_key.values()
+        return {
+            "tokens_in": sum(answer.tokens_in for answer in answers),
+            "tokens_out": sum(answer.tokens_out for answer in answers),
+        }
+
+
+def require_askable(model: EvaluatedModel, asking: Asking) -> None:
+    """Check that the chat template accepts the turns of a benchmark.
+
+    Those of the first question of each subject and sequence of roles, since a template looks at nothing else.
+
+    Raises:
+        ModelError: it refuses them.
+    """
+    firsts: dict[tuple[str, bool, int], Question] = {}
+    for question in asking.questions.asked:
+        firsts.setdefault((question.subject, bool(question.system), len(question.history)), question)
+    for question in firsts.values():
+        model.require_askable(f"{asking.benchmark.name}/{question.id}", asking.conversation(question))
+
+
+def ask(model: EvaluatedModel, asking: Asking, kept: KeptAnswers, progress: Progress) -> Answers:
+    """The answers to all questions of a benchmark. Those of an endpoint are kept as they come.
+
+    Raises:
+        ModelError: the chat template refuses a question.
+        GenerationError: an endpoint fails to answer a question, after its attempts.
+    """
+    requests = {request.key: request for request in asking.requests()}
+    answers = Answers(kept.read() if model.is_remote else {})
+    progress.advance(len(answers.by_key))
+    missing = [request for key, request in requests.items() if key not in answers.by_key]
+    failed: list[Reply] = []
+    with kept.keeping() as keep:
+        for reply in model.answer(missing, asking.sampling(model)):
+            progress.advance()
+            answer = _read(model, reply, requests[reply.key])
+            if answer is None:
+                failed.append(reply)
+                continue
+            answers.by_key[reply.key] = answer
+            if model.is_remote:
+                keep(answer)
+    _require_answers(model, failed)
+    return answers
+
+
+def _read(model: EvaluatedModel, reply: Reply, request: ChatRequest) -> Answer | None:
+    if reply.refused:
+        raise refused_question(reply.key.rpartition("/")[0], reply.text)
+    output = read_reply(reply, lambda: model.opens_thought(request.messages))
+    if output is None:
+        return None
+    return Answer(key=reply.key, output=output, tokens_in=reply.tokens_in, tokens_out=reply.tokens_out)
+
+
+def read_reply(reply: Reply, opened: Callable[[], bool]) -> str | None:
+    """The text of a reply, or None where the model gave none.
+
+    A thought without an answer is a reply too: it is shown as unfinished reasoning, which scores 0. Where the prompt
+    had opened the thought, and the model ended its turn by itself, what it wrote is the answer even without a closing
+    tag, since a student may have learnt to omit it. A turn that ended at once, or that max_tokens ended before the
+    answer, is an empty answer.
+
+    Args:
+        reply: what a generator made of the model's turn.
+        opened: whether the prompt is known to open a thought.
+    """
+    if reply.finish != "error":
+        return with_thought(reply.reasoning, reply.text)
+    if is_only_reasoning(reply):
+        is_answer = not needs_more_tokens(reply) and opened()
+        return reply.reasoning if is_answer else with_opening(reply.reasoning)
+    return "" if needs_more_tokens(reply) or is_empty(reply) else None
+
+
+def _require_answers(model: EvaluatedModel, failed: Sequence[Reply]) -> None:
+    """Without an answer there is no score: a question that was not answered must not count as wrong."""
+    if not failed:
+        return
+    first = min(failed, key=lambda reply: reply.key)
+    more = f", and {len(failed) - 1} more answers failed" if len(failed) > 1 else ""
+    raise GenerationError(
+        f"{model.name}: question {first.key.rpartition('/')[0]!r} was not answered: {first.text}{more}",
+        rule="a model is scored on its answers to all questions; one that failed must not count as wrong",
+        remedy="see the reason; the answers so far are kept, and the next run asks only what is missing",
+    )
+
+
+def score_answers(asking: Asking, answers: Mapping[str, Answer]) -> list[Sample]:
+    """One sample for each question, in the order of the questions; several programs run at a time."""
+    kind, count = asking.kind, asking.settings.samples
+    asked = [
+        (question, answers[asking.key(question, sample)].output)
+        for question in asking.questions.asked
+        for sample in range(count)
+    ]
+
+    def judge(one: tuple[Question, str]) -> float:
+        return kind.judge(*one, asking.settings.sandbox)
+
+    scores = _judged(judge, asked, PROGRAMS_AT_ONCE if kind.run is not None else 1)
+    outputs = (output for _, output in asked)
+    return [
+        Sample(
+            benchmark=asking.benchmark.name,
+            id=question.id,
+            outputs=tuple(next(outputs) for _ in range(count)),
+            scores=tuple(next(scores) for _ in range(count)),
+        )
+        for question in asking.questions.asked
+    ]
+
+
+def _judged(
+    judge: Callable[[tuple[Question, str]], float], asked: Sequence[tuple[Question, str]], at_once: int
+) -> Iterator[float]:
+    if at_once == 1:
+        return map(judge, asked)
+    with ThreadPoolExecutor(at_once) as pool:
+        return iter(list(pool.map(judge, asked)))

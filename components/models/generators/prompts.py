@@ -1,0 +1,129 @@
+"""Conversations as token ids, by the model's own chat template, truncated to fit its context."""
+
+from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from components.models.conversation.chat_template import Refusal
+from components.models.conversation.encoder import ConversationEncoder, Encoded
+from components.models.generators.generator import ChatRequest, Reply
+from components.shared.errors import ModelError, SettingsError
+from components.shared.log import say
+from components.shared.rows import Message
+from components.shared.thought import opens_thought
+
+
+class Prompt(BaseModel):
+    """A request as token ids."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    ids: tuple[int, ...]
+
+
+class PromptMaker:
+    """Turns requests into prompts for one model.
+
+    Args:
+        tokenizer: with a chat template.
+        context: most tokens of prompt and answer together.
+        reference: of the model, for messages.
+        template_options: what the chat template receives besides the messages, such as `enable_thinking`.
+        end_ids: ids at which the model's generation stops.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        context: int,
+        reference: str,
+        template_options: Mapping[str, Any] | None = None,
+        *,
+        end_ids: Set[int] = frozenset(),
+    ) -> None:
+        self.tokenizer, self.context, self.reference = tokenizer, context, reference
+        self._encoder = ConversationEncoder(tokenizer, reference, end_ids, template_options)
+        self.truncated = self.control_text = 0
+
+    def make(self, requests: list[ChatRequest], max_tokens: int) -> tuple[list[Prompt], list[Reply]]:
+        """Prompts of the requests, and error replies for those that the chat template refuses.
+
+        Prompts that leave less than `max_tokens` of the context are truncated from the left, and counted in
+        `truncated`. Text that spells a control token is encoded as text, and counted in `control_text`.
+
+        Raises:
+            SettingsError: `max_tokens` leaves no room for a prompt.
+        """
+        room = self._room(max_tokens)
+        prompts: list[Prompt] = []
+        refused: list[Reply] = []
+        encoded = self._encoder.prompts([request.messages for request in requests])
+        for request, one in zip(requests, encoded, strict=True):
+            if isinstance(one, Refusal):
+                refused.append(Reply(key=request.key, text=str(one), finish="error", refused=True))
+            else:
+                self._note(request.key, one)
+                prompts.append(self._truncated(request.key, one.prompt, room))
+        return prompts, refused
+
+    def refusal(self, messages: Sequence[Message]) -> Refusal | None:
+        """Why the chat template refuses a conversation; None where it accepts it."""
+        rendered = self._encoder.render(messages)
+        return rendered if isinstance(rendered, Refusal) else None
+
+    def opens_thought(self, messages: Sequence[Message]) -> bool:
+        """Whether the prompt of a conversation ends with a tag that opens a thought."""
+        rendered = self._encoder.render(messages)
+        return not isinstance(rendered, Refusal) and opens_thought(rendered)
+
+    def _note(self, key: str, encoded: Encoded) -> None:
+        if encoded.control_text and self.control_text == 0:
+            say("models", f"{self.reference}: the text of row {key!r} spells a control token; it is encoded as text")
+        self.control_text += encoded.control_text
+
+    def _room(self, max_tokens: int) -> int:
+        room = self.context - max_tokens
+        if room < 1:
+            raise SettingsError(
+                f"max_tokens {max_tokens} leaves no room for a prompt in {self.reference!r}",
+                rule=f"prompt and answer share the model's context of {self.context} tokens",
+                remedy=f"set max_tokens well below {self.context}",
+            )
+        return room
+
+    def _truncated(self, key: str, ids: list[int], room: int) -> Prompt:
+        if len(ids) > room:
+            if self.truncated == 0:
+                say("models", f"{self.reference}: prompts of more than {room} tokens are truncated from the left")
+            self.truncated += 1
+        return Prompt(key=key, ids=tuple(ids[-room:]))
+
+
+def load_tokenizer(folder: Path, reference: str, *, allow_remote_code: bool = False) -> Any:
+    """The model's tokenizer, padding on the left. Raises ModelError, also where it lacks a chat template."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=allow_remote_code)
+    except (OSError, ValueError, KeyError) as error:
+        raise unloadable(reference, "tokenizer", error) from error
+    if not tokenizer.chat_template:
+        raise ModelError(
+            f"{reference!r} has no chat template",
+            rule="conversations become prompts by the model's own chat template",
+            remedy="use an instruction-tuned model, or put a chat_template.jinja into the model's folder",
+        )
+    return tokenizer
+
+
+def unloadable(reference: str, what: str, error: Exception) -> ModelError:
+    """The error of a model whose tokenizer or weights cannot be loaded."""
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return ModelError(
+        f"the {what} of {reference!r} cannot be loaded: {first}",
+        rule="a causal language model in safetensors that transformers knows without remote code",
+        remedy="check that the model's folder is complete, or choose another model",
+    )

@@ -1,0 +1,18 @@
+"""All steps, in the order in which their outputs follow from one another. A new one is a folder and a line here."""
+
+from components.clean_up.step import STEP as CLEAN_UP
+from components.collect.step import STEP as COLLECT
+from components.compare.step import STEP as COMPARE
+from components.curate.step import STEP as CURATE
+from components.evaluate.step import STEP as EVALUATE
+from components.merge.step import STEP as MERGE
+from components.publish.step import STEP as PUBLISH
+from components.select.step import STEP as SELECT
+from components.shared.step import Step
+from components.synthesize.step import STEP as SYNTHESIZE
+from components.train.step import STEP as TRAIN
+
+STEPS: dict[str, Step] = {
+    step.name: step
+    for step in (COLLECT, CURATE, SYNTHESIZE, SELECT, TRAIN, MERGE, EVALUATE, COMPARE, PUBLISH, CLEAN_UP)
+}

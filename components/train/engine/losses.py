@@ -1,0 +1,118 @@
+"""The record of every optimizer step: the losses.jsonl of a trained model."""
+
+import json
+import math
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from components.shared.errors import ModelError
+from components.shared.log import Progress, say
+
+LOSSES_FILE = "losses.jsonl"
+STEP_FIELDS = ("step", "loss", "learning_rate", "rows", "tokens", "seconds", "tokens_per_second")
+COMMON_METRICS = {"grad_norm": "gradient_norm"}
+"""Metrics that every trainer logs, and their names in losses.jsonl; a method names its own."""
+
+
+class StepBook:
+    """Holds the order of the rows, and records every step.
+
+    Args:
+        task: the step's name in the log.
+        order: rows of the data set in the order in which the loader returns them.
+        tokens: tokens in the rows of each optimizer step, prompt and response, padding aside.
+        global_batch: rows of one optimizer step.
+    """
+
+    def __init__(self, task: str, order: np.ndarray, tokens: np.ndarray, global_batch: int) -> None:
+        self.task, self.order, self.global_batch = task, order, global_batch
+        self.tokens = tokens
+        self.progress: Progress | None = None
+        self.checkpoint_seconds: list[float] = []
+        self._stepped = time.monotonic()
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the entire training."""
+        return len(self.order) // self.global_batch
+
+    def begin(self, already: int, show: bool) -> None:
+        """Start the clock; `already` steps were done before."""
+        self._stepped = time.monotonic()
+        self.progress = Progress(self.task, "training", self.steps, "steps", already) if show else None
+
+    def end(self) -> None:
+        """Stop the clock."""
+        if self.progress is not None:
+            self.progress.finish()
+
+    def record(self, step: int, logs: dict[str, Any]) -> dict[str, Any]:
+        """The fields of a step that the trainer does not log. Raises ModelError when the loss is not finite."""
+        if not math.isfinite(logs["loss"]):
+            raise not_finite(step, logs["loss"], logs.get("learning_rate"))
+        now = time.monotonic()
+        seconds, self._stepped = now - self._stepped, now
+        if self.progress is not None:
+            self.progress.advance()
+        tokens = int(self.tokens[step - 1])
+        return {
+            "rows": self.global_batch,
+            "tokens": tokens,
+            "seconds": round(seconds, 4),
+            "tokens_per_second": round(tokens / seconds, 1) if seconds else 0.0,
+        }
+
+    def record_checkpoint(self, step: int, seconds: float) -> None:
+        """Record for how long a checkpoint blocked training."""
+        self.checkpoint_seconds.append(seconds)
+        if self.progress is not None:
+            say(self.task, f"checkpoint at step {step}")
+
+    def record_wait(self, seconds: float) -> None:
+        """Add the time that an optimizer step waited for the newest checkpoint's copy."""
+        if seconds:
+            self.checkpoint_seconds[-1] += seconds
+
+
+def not_finite(step: int, loss: float, learning_rate: float | None) -> ModelError:
+    """The error of a loss that became NaN or infinite."""
+    return ModelError(
+        f"the loss of step {step} is {loss}",
+        rule="a loss must be finite",
+        remedy=f"lower learning_rate (it was {learning_rate} at that step) or max_grad_norm, or look at the rows; at "
+        "step 1, check the weights of the start too",
+    )
+
+
+def loss_records(log_history: list[dict[str, Any]], metrics: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The trainer's log as records: `STEP_FIELDS`, and the metrics that all trainers log and the method's own.
+
+    Args:
+        log_history: what the trainer logged, one entry for each step and some others.
+        metrics: the method's, by the names that its trainer logs.
+    """
+    steps = [entry for entry in log_history if "loss" in entry and "step" in entry]
+    return [_record(entry, {**COMMON_METRICS, **metrics}) for entry in steps]
+
+
+def _record(entry: dict[str, Any], metrics: Mapping[str, str]) -> dict[str, Any]:
+    record = {name: entry[name] for name in STEP_FIELDS}
+    return record | {ours: entry[theirs] for theirs, ours in metrics.items() if theirs in entry}
+
+
+def as_lines(records: Iterable[dict[str, Any]]) -> bytes:
+    """Records as JSON lines."""
+    return "".join(f"{json.dumps(record)}\n" for record in records).encode()
+
+
+def loss_counts(records: list[dict[str, Any]], metrics: Mapping[str, str]) -> dict[str, float]:
+    """The first step's loss, and the means of the loss and of the method's metrics over the last tenth of the steps."""
+    last = records[-max(1, len(records) // 10) :]
+    counts = {"loss_first": records[0]["loss"], "loss_last": sum(r["loss"] for r in last) / len(last)}
+    for name in metrics.values():
+        values = [record[name] for record in last if name in record]
+        counts |= {name: sum(values) / len(values)} if values else {}
+    return counts

@@ -1,0 +1,105 @@
+"""What Tutelage adds to every trainer: the order of rows, the record of steps, and checkpoints in the background."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from components.shared.errors import ModelError
+from components.shared.patch_libraries import before_optimizer_step, redirect_saves, separate_step_counts
+from components.train.checkpoints.mirror import Mirror
+from components.train.engine.losses import StepBook
+from components.train.engine.stream_losses import LossStream
+
+
+class RecordedSteps:
+    """A mixin that precedes trl's class. `book`, and in the first process `stream`, are set before training begins."""
+
+    task: str
+    book: StepBook
+    stream: LossStream | None = None
+    mirror: Mirror
+    args: Any
+    state: Any
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        return [int(row) for row in self.book.order]
+
+    def log(self, logs: dict[str, Any], start_time: float | None = None) -> None:
+        """Add the step's record to its log."""
+        if "loss" in logs:
+            logs.update(self.book.record(self.state.global_step, logs))
+        super().log(logs, start_time)  # type: ignore[misc]  # the trainer's class comes after this one
+        if self.stream is not None:
+            self.stream.follow(self.state.log_history)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Do nothing: a checkpoint holds DeepSpeed's shards, which include the weights."""
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Collect what the checkpoint holds, and let training continue while it is copied."""
+        began, step = time.monotonic(), self.state.global_step
+        super()._save_checkpoint(model, trial)  # type: ignore[misc]  # the trainer's class comes after this one
+        self.mirror.add(step, Path(self.args.output_dir) / f"checkpoint-{step}")
+        self.book.record_checkpoint(step, time.monotonic() - began)
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Do nothing: a model gets its card when it is published."""
+
+
+def recorded(base: type[Any], task: str) -> type[Any]:
+    """The trainer's class with `RecordedSteps`; `task` is the step's name in the log."""
+    return type(f"Recorded{base.__name__}", (RecordedSteps, base), {"task": task})
+
+
+def engine_watch(trainer: Any) -> Any:
+    """A callback that refuses to train without a DeepSpeed engine."""
+    from deepspeed import DeepSpeedEngine
+    from transformers import TrainerCallback
+
+    class EngineWatch(TrainerCallback):
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            require_engine(trainer.model_wrapped, DeepSpeedEngine)
+
+    return EngineWatch()
+
+
+def require_engine(model: Any, engine: type[Any]) -> None:
+    """Raises ModelError when the wrapped model is not a DeepSpeed engine: the ranks would train without ZeRO."""
+    if not isinstance(model, engine):
+        raise ModelError(
+            f"the model was wrapped as {type(model).__name__}, not as DeepSpeedEngine",
+            rule="training runs only on DeepSpeed",
+            remedy="check that deepspeed is installed and that ACCELERATE_USE_DEEPSPEED and DS_ACCELERATOR are not set "
+            "to something else in the environment",
+        )
+
+
+def background_checkpoints(trainer: Any, mirror: Mirror) -> Any:
+    """A callback that redirects the engine's saving to snapshots for the mirror, and skips it after the last step."""
+    from transformers import TrainerCallback
+
+    class BackgroundCheckpoints(TrainerCallback):
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            trainer.mirror = mirror
+            redirect_saves(trainer.model_wrapped, mirror.snapshot.add)
+            # The step changes what a snapshot copies.
+            before_optimizer_step(trainer.model_wrapped, lambda: trainer.book.record_wait(mirror.snapshot.settle()))
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+            # The model itself is saved after the last step.
+            if state.global_step >= trainer.book.steps:
+                control.should_save = False
+            return control
+
+    return BackgroundCheckpoints()
+
+
+def separate_counts(trainer: Any) -> Any:
+    """A callback that corrects the step counts of an optimizer whose state came from a universal checkpoint."""
+    from transformers import TrainerCallback
+
+    class SeparateCounts(TrainerCallback):
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            separate_step_counts(trainer.model_wrapped.optimizer.optimizer)
+
+    return SeparateCounts()

@@ -1,0 +1,204 @@
+"""One process of a training, from its imports to the result."""
+
+import resource
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from components.launch.hand_back.files import JobResult
+from components.shared.errors import SettingsError
+from components.shared.log import say
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Cost
+from components.shared.process.signals import sigterm_raises
+from components.train.batches.build_dataset import Template
+from components.train.batches.split import split_batch
+from components.train.check_start import check_start_here, check_tokens
+from components.train.checkpoints.checkpoint import Fetched, fetch, fetch_newest
+from components.train.checkpoints.convert_checkpoint import convert
+from components.train.checkpoints.mirror import Mirror
+from components.train.engine.deepspeed_config import engine_config
+from components.train.engine.join_ranks import barrier, cpu_has_bf16, join_ranks, leave_ranks, prepare_environment
+from components.train.engine.load_model import adapter_config, end_tokens, fetch_start, load_start, load_tokenizer
+from components.train.engine.losses import LOSSES_FILE, StepBook, as_lines, loss_counts, loss_records
+from components.train.engine.record_steps import background_checkpoints, engine_watch, recorded, separate_counts
+from components.train.engine.save_model import gather_weights, upload_folder, write_model
+from components.train.engine.stream_losses import LossStream
+from components.train.engine.trainer_arguments import trainer_arguments
+from components.train.job_file import TrainingJob
+from components.train.methods.method import TrainingData
+from components.train.methods.registry import method_of
+from components.train.ranks import Ranks
+
+
+def end_of_grace() -> SystemExit:
+    """What SIGTERM raises: a pod then has half a minute, in which the upload that is under way completes."""
+    return SystemExit(128 + signal.SIGTERM)
+
+
+class TrainingProcess:
+    """One process's part in a training."""
+
+    def __init__(self, job: TrainingJob, ranks: Ranks, scratch: Path) -> None:
+        self.job, self.ranks, self.scratch = job, ranks, scratch
+        self.settings, self.method = job.settings, method_of(job.settings)
+        self.split = split_batch(job.settings, ranks.world)
+        self.seconds: dict[str, float] = {}
+
+    def run(self) -> JobResult | None:
+        """Train, from the imports to the result, which only the first process returns."""
+        began = time.monotonic()
+        with self._phase("imports"):
+            prepare_environment()
+            on_cpu = join_ranks()
+            trainer_type = recorded(self.method.trainer_type(self.settings), self.job.task)
+        self._check_precision(on_cpu)
+        with self._phase("data"):
+            start = fetch_start(self.job.start, self.ranks, self.settings)
+            check_start_here(start, self.job.start, self.settings, self.job.task)
+            tokenizer, data = self._prepare_data(start)
+        with self._phase("checkpoint"):
+            found = self._fetch_checkpoint()
+        with self._phase("model"):
+            universal = found is not None and found.ranks != self.ranks.world
+            config = engine_config(self.settings, on_cpu, universal)
+            trainer = self._make_trainer(trainer_type, config, start, tokenizer, data)
+        with self._phase("train"):
+            if universal:
+                trainer.add_callback(separate_counts(trainer))
+            self._train(trainer, found)
+        result = self._save(trainer, start, data, began)
+        leave_ranks()
+        return result
+
+    def _check_precision(self, on_cpu: bool) -> None:
+        if on_cpu and self.settings.precision == "bf16" and not cpu_has_bf16():
+            raise SettingsError(
+                "precision bf16 needs a GPU, or a CPU with bf16 instructions, and this machine has neither",
+                allowed=["fp32"],
+                remedy="set precision to fp32, or train on a machine with a GPU",
+            )
+
+    def _prepare_data(self, start: Path) -> tuple[Any, TrainingData]:
+        tokenizer = load_tokenizer(start, self.settings)
+        check_tokens(start, self.job.start, tokenizer)
+        template = Template(tokenizer, end_tokens(start, tokenizer), self.job.start)
+        library = Library(self.job.root)
+        rows = library.read_rows(library.load(self.job.dataset), self.method.row_type, part=self.method.part)
+        data = self.method.prepare(rows, template, self.settings, self.split)
+        for note in data.notes if self.ranks.is_main else ():
+            say(self.job.task, note)
+        return tokenizer, data
+
+    def _make_trainer(
+        self, trainer_type: type[Any], config: dict[str, Any], start: Path, tokenizer: Any, data: TrainingData
+    ) -> Any:
+        from datasets import Dataset
+        from transformers import PrinterCallback
+
+        steps = len(data.order) // self.split.global_batch
+        common = trainer_arguments(self.settings, self.split, steps, self.scratch / "run", config)
+        # The arguments come before the model: under ZeRO-3 they make it load in shards.
+        arguments = self.method.arguments(common, self.settings, data)
+        dataset = Dataset.from_dict(data.columns)
+        data.columns.clear()  # the data set holds them now, more compactly
+        model = load_start(start, self.job.start, self.settings)
+        trainer = trainer_type(
+            model=model,
+            args=arguments,
+            train_dataset=dataset,
+            processing_class=tokenizer,
+            peft_config=adapter_config(self.settings.lora, model),
+        )
+        tokens = data.lengths[data.order].reshape(steps, -1).sum(axis=1)
+        trainer.book = StepBook(self.job.task, data.order, tokens, self.split.global_batch)
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(engine_watch(trainer))
+        return trainer
+
+    def _train(self, trainer: Any, found: Fetched | None) -> None:
+        mirror = Mirror(self.job.store, self.ranks, self.settings.checkpoints_kept, self.job.task)
+        if self.ranks.is_main:
+            trainer.stream = LossStream(self.job.store, self.job.task, self.method.metrics)
+        trainer.add_callback(background_checkpoints(trainer, mirror))
+        trainer.book.begin(found.step if found else 0, show=self.ranks.is_main)
+        try:
+            with sigterm_raises(end_of_grace):
+                trainer.train(resume_from_checkpoint=str(found.folder) if found else None)
+            trainer.book.end()
+        finally:
+            mirror.close()
+            if trainer.stream is not None:
+                trainer.stream.close()
+
+    def _fetch_checkpoint(self) -> Fetched | None:
+        """The newest complete checkpoint, the same on every machine, converted for this number of processes."""
+        import torch.distributed
+
+        folder = self.scratch / "resume"
+        shared: list[Fetched | None] = [None]
+        if self.ranks.is_main:
+            shared[0] = fetch_newest(self.job.store, folder, self.job.task)
+        torch.distributed.broadcast_object_list(shared)
+        found = shared[0]
+        if found is None:
+            return None
+        found = replace(found, folder=folder / found.folder.name)
+        if self.ranks.is_main:
+            made = "" if found.ranks == self.ranks.world else f", written by {found.ranks} processes"
+            say(self.job.task, f"continuing from the checkpoint of step {found.step}{made}")
+        elif self.ranks.is_local_main:
+            fetch(self.job.store, found.step, folder)
+        if self.ranks.is_local_main and found.ranks != self.ranks.world:
+            convert(found, self.ranks.world)
+        barrier()
+        return found
+
+    def _save(self, trainer: Any, start: Path, data: TrainingData, began: float) -> JobResult | None:
+        with self._phase("save"):
+            weights = gather_weights(trainer, self.settings, keep=self.ranks.is_main)
+            counts = self._counts_of_ranks(trainer)
+            if not self.ranks.is_main:
+                return None
+            out = self.scratch / "out"
+            write_model(trainer, weights, start, self.job, out)
+            records = loss_records(trainer.state.log_history, self.method.metrics)
+            (out / LOSSES_FILE).write_bytes(as_lines(records))
+            shards = upload_folder(self.job.store, out)
+        counts |= data.counts | loss_counts(records, self.method.metrics)
+        counts |= {f"seconds_{name}": round(value, 3) for name, value in self.seconds.items()}
+        tokens = sum(record["tokens"] for record in records)
+        stalls = trainer.book.checkpoint_seconds
+        counts |= {"steps": len(records), "tokens": tokens}
+        counts |= {"checkpoints": len(stalls), "seconds_checkpoints": round(sum(stalls), 4)}
+        cost = Cost(seconds=round(time.monotonic() - began, 3), tokens_in=tokens)
+        return JobResult(shards=shards, counts=counts, cost=cost)
+
+    def _counts_of_ranks(self, trainer: Any) -> dict[str, float]:
+        """Counts of the processes and parameters, and the highest peak of memory of any process, in MiB."""
+        import torch
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0.0
+        peaks: list[Any] = [None] * self.ranks.world
+        torch.distributed.all_gather_object(peaks, (peak, gpu))
+        sizes = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in trainer.model.parameters()]
+        return {
+            "ranks": self.ranks.world,
+            "parameters": sum(size for size, _ in sizes),
+            "parameters_trained": sum(size for size, trained in sizes if trained),
+            "peak_memory_mib": round(max(memory for memory, _ in peaks)),
+            "peak_gpu_memory_mib": round(max(memory for _, memory in peaks)),
+        }
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = time.monotonic() - began

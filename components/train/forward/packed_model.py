@@ -1,0 +1,84 @@
+"""A causal language model that reads packed batches: hidden states of real tokens, log-probs of labels alone."""
+
+# ruff: noqa: TID253 - imported by the job's own program only
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from components.train.forward.attention import PACKED, register_packed_attention
+from components.train.forward.captured_keys import CapturedKeys
+from components.train.forward.chunks import HeadMemory
+from components.train.forward.cross_entropy import summed_cross_entropy
+from components.train.forward.head import LogitTransform, output_head, read_transform
+from components.train.forward.label_log_probs import label_log_probs
+from components.train.forward.packed_rows import PackedRows
+
+HeadFunction = Callable[[torch.Tensor, torch.nn.Linear, torch.Tensor, LogitTransform, HeadMemory], torch.Tensor]
+
+
+class PackedModel:
+    """Runs a causal language model of transformers, or one with adapters of peft, on packed batches.
+
+    It sets the model's attention implementation: from then on the model refuses batches without segments, since
+    gradient checkpointing runs its layers again during the backward pass.
+
+    Raises:
+        ModelError: its head is not a linear layer.
+    """
+
+    def __init__(self, model: Any, memory: HeadMemory | None = None) -> None:
+        register_packed_attention()
+        self._model = getattr(model, "get_base_model", lambda: model)()
+        self._head = output_head(self._model)
+        self._transform = read_transform(self._model.config)
+        self._memory = memory or HeadMemory()
+        self._model.set_attn_implementation(PACKED)
+
+    def hidden(self, packed: PackedRows, capture: CapturedKeys | None = None) -> torch.Tensor:
+        """Last hidden states [tokens, width]; `capture` keeps every layer's keys and values."""
+        output = self._model.get_decoder()(
+            input_ids=packed.input_ids,
+            position_ids=packed.position_ids,
+            use_cache=False,
+            segments=packed.segments,
+            capture=capture,
+        )
+        if capture is not None:
+            capture.close()
+        states: torch.Tensor = output.last_hidden_state[0]
+        return states
+
+    def log_probs(self, packed: PackedRows, hidden: torch.Tensor) -> torch.Tensor:
+        """Log-probs of the batch's labels in fp32 [labels], from its hidden states."""
+        return self._through_head(label_log_probs, hidden, packed)
+
+    def summed_loss(self, packed: PackedRows, hidden: torch.Tensor) -> torch.Tensor:
+        """Minus the sum of the labels' log-probs, with the gradient computed at once."""
+        return self._through_head(summed_cross_entropy, hidden, packed)
+
+    @torch.no_grad()
+    def continuation_log_probs(self, continued: PackedRows, prompt_hidden: torch.Tensor) -> torch.Tensor:
+        """Log-probs, without gradients, of completions that continue prompts of an earlier pass [labels].
+
+        Args:
+            continued: completions, by `pack_continuations`.
+            prompt_hidden: that pass's hidden states at its `prompt_ends` [rows, width].
+        """
+        hidden = self.hidden(continued)
+        return self.log_probs(continued, torch.cat([prompt_hidden.detach(), hidden]))
+
+    def _through_head(self, function: HeadFunction, hidden: torch.Tensor, packed: PackedRows) -> torch.Tensor:
+        """Call a function in the place of the head's forward, so that hooks of the head (ZeRO-3's) run around it."""
+        head, transform, memory = self._head, self._transform, self._memory
+        # Indexing has a deterministic backward pass on GPUs, index_select has not.
+        states = hidden[packed.label_positions]
+        own = head.__dict__.get("forward")
+        head.__dict__["forward"] = lambda given: function(given, head, packed.label_ids, transform, memory)
+        try:
+            found: torch.Tensor = head(states)
+        finally:
+            del head.__dict__["forward"]
+            head.__dict__ |= {} if own is None else {"forward": own}
+        return found

@@ -1,0 +1,92 @@
+"""What a training method declares: its settings, its rows and their part, its batches, its trainer and its metrics.
+
+A method is one file of this folder and one line in `registry.py`. The train step, its job and the recipes read the
+registry to know what may be trained, so importing a method must load neither torch nor trl nor numpy: its functions
+import them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from components.shared.rows import Row
+from components.train.batches.split import Split
+from components.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from components.train.batches.build_dataset import Template
+
+SomeSettings = TypeVar("SomeSettings", bound=TrainSettings)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Rows as the trainer reads them.
+
+    Attributes:
+        columns: the data set's columns, by name.
+        order: row numbers of that data set in the order in which they are trained on, shape (steps * global_batch,).
+        lengths: tokens of each row of the data set, for the record.
+        counts: counts of the data for the manifest.
+        arguments: trainer arguments that follow from the data.
+        notes: what a person should know about how the rows were put together, for the log.
+    """
+
+    columns: dict[str, list[Any]]
+    order: "np.ndarray"
+    lengths: "np.ndarray"
+    counts: dict[str, float] = field(default_factory=dict)
+    arguments: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class TrainingMethod(ABC, Generic[SomeSettings]):
+    """How a model is trained on which rows. Everything that depends on the method is here; the engine is shared."""
+
+    name: ClassVar[str]
+    """Its name in recipes: the value of `method`, and its key in the registry."""
+
+    does: ClassVar[str]
+    """What it does, in a line of the table of methods."""
+
+    source: ClassVar[str]
+    """The paper that defines its loss."""
+
+    has_reference: ClassVar[bool] = False
+    """Whether the loss compares with the model that training starts from, whose log-probs are computed once."""
+
+    part: ClassVar[str]
+    """Part of the dataset that holds its rows; two methods may read one part."""
+
+    row_type: ClassVar[type[Row]]
+    """Type of those rows."""
+
+    settings: type[SomeSettings]
+    """Settings of a training by this method."""
+
+    metrics: ClassVar[Mapping[str, str]] = {}
+    """Metrics that the trainer logs at each step, and their names in losses.jsonl and, averaged, in the counts."""
+
+    @abstractmethod
+    def prepare(self, rows: Iterable[Any], template: "Template", settings: SomeSettings, split: Split) -> TrainingData:
+        """Turn rows into columns, and put them into the order of the training.
+
+        Raises:
+            InputError: the rows do not fit the method, or none is left.
+            ModelError: the tokenizer has no end token.
+        """
+
+    @abstractmethod
+    def arguments(self, common: dict[str, Any], settings: SomeSettings, data: TrainingData) -> Any:
+        """The trainer's arguments object; `common` are the arguments that all methods share."""
+
+    @abstractmethod
+    def trainer_type(self, settings: SomeSettings) -> type[Any]:
+        """The trainer's class (imports trl), with the parts of the loss that trl's arguments cannot express."""
+
+    def summary(self, counts: Mapping[str, float]) -> Iterable[tuple[str, str]]:
+        """What the method adds to the training's summary: labels and values."""
+        return ()

@@ -1,0 +1,85 @@
+"""Supervised fine-tuning on the best responses: the loss is the mean negative log-likelihood of their tokens."""
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from components.shared.rows import SftRow
+from components.train.batches.examples import Example
+from components.train.batches.split import Split
+from components.train.methods.method import TrainingData, TrainingMethod
+from components.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from components.train.batches.build_dataset import Template
+
+IGNORED = -100
+"""torch's `ignore_index` of cross-entropy: tokens without a loss."""
+
+
+class SftSettings(TrainSettings):
+    """Settings of supervised fine-tuning."""
+
+    method: Literal["sft"] = Field("sft", description="supervised fine-tuning on the best responses")
+
+
+class SftMethod(TrainingMethod[SftSettings]):
+    """trl's SFTTrainer on labels that are made here.
+
+    The loss is summed over the response tokens of all ranks and micro-batches of a step and divided by their number,
+    so neither the ranks nor the micro-batch change it.
+    """
+
+    name = "sft"
+    does = "maximises the likelihood of the best responses"
+    source = "Zhai, arXiv 2411.02939"
+    part = "sft"
+    row_type = SftRow
+    settings = SftSettings
+    metrics: ClassVar[Mapping[str, str]] = {"mean_token_accuracy": "token_accuracy"}
+
+    def prepare(
+        self, rows: Iterable[SftRow], template: "Template", settings: SftSettings, split: Split
+    ) -> TrainingData:
+        """Each epoch is shuffled by itself."""
+        import numpy as np
+
+        from components.train.batches.build_dataset import build_examples
+        from components.train.batches.order import shuffled_epochs
+
+        examples = build_examples(template, rows, settings, lambda _, *tokens: Example(*tokens))
+        lengths = np.array([len(example) for example in examples.kept])
+        order = shuffled_epochs(lengths, settings.epochs, settings.seed, split)
+        columns = columns_with_labels(examples.kept)
+        return TrainingData(columns, order, lengths, examples.counts, notes=tuple(examples.notes()))
+
+    def arguments(self, common: dict[str, Any], settings: SftSettings, data: TrainingData) -> Any:
+        """trl must not touch the rows: they are tokenized, labelled and truncated already."""
+        from trl import SFTConfig
+
+        return SFTConfig(**common, max_length=None, dataset_kwargs={"skip_prepare_dataset": True})
+
+    def trainer_type(self, settings: SftSettings) -> type[Any]:
+        """trl's own."""
+        from trl import SFTTrainer
+
+        return SFTTrainer
+
+    def summary(self, counts: Mapping[str, float]) -> Iterable[tuple[str, str]]:
+        """The share of response tokens that the model ranks first."""
+        if "token_accuracy" in counts:
+            yield "token accuracy of the last steps", f"{counts['token_accuracy']:.3f}"
+
+
+def columns_with_labels(examples: Sequence[Example]) -> dict[str, list[Any]]:
+    """Columns `input_ids` and `labels` (-100 on the prompt) for supervised training."""
+    import numpy as np
+
+    ids = [example.prompt + example.completion for example in examples]
+    labels = [array("i", [IGNORED]) * len(example.prompt) + example.completion for example in examples]
+    return {"input_ids": [np.asarray(row) for row in ids], "labels": [np.asarray(row) for row in labels]}
+
+
+METHOD = SftMethod()

@@ -1,0 +1,41 @@
+"""The declaration of the step train."""
+
+from collections.abc import Iterator, Mapping
+
+from components.shared.finding import Look
+from components.shared.step import MODEL, Product, Step
+from components.train.settings import TrainSettings
+
+TRAINED = Product("train", 4, MODEL)
+
+
+def _examine(settings: TrainSettings, where: str, inputs: Mapping[str, str]) -> Iterator[Look]:
+    """Whether the training can start from the files of the model that it starts from."""
+    start = inputs["start"]
+
+    def look() -> str:
+        from components.train.check_start import check_start
+
+        check_start(start, settings, where)
+        return settings.method
+
+    yield Look(where, start, look, needs=f"model {start}")
+
+
+def _embed(settings: TrainSettings) -> TrainSettings:
+    """The settings with the content of the DeepSpeed configuration that they name."""
+    from components.train.engine.deepspeed_config import with_config_read
+
+    return with_config_read(settings)
+
+
+STEP = Step(
+    name="train",
+    does="train the student on the selected responses, in a job of torchrun and DeepSpeed",
+    settings=TrainSettings,
+    inputs={"dataset": "selection/1", "start": MODEL},
+    embed=_embed,
+    examine=_examine,
+    outputs={"model": TRAINED},
+    program="torchrun",
+)

@@ -1,0 +1,91 @@
+"""The graph of the pipeline `distill`: what runs, in which order, from top to bottom.
+
+How each step works is in `components/`, on what it runs in `pipelines/placement`. Variants and merges are unrolled when
+the pipeline is compiled, so the graph shows each.
+"""
+
+from typing import Any
+
+from kfp import dsl
+
+from components.collect.component import collect
+from components.compare.component import compare
+from components.curate.component import curate
+from components.evaluate.component import evaluate
+from components.merge.component import merge
+from components.publish.component import publish
+from components.select.component import select
+from components.shared.outputs.digest import digest_value
+from components.synthesize.component import synthesize
+from components.train.component import train
+from pipelines.distill.recipe import BASE, STUDENT, DistillRecipe, sweep_of, training_order
+from pipelines.distill.tasks import tasks
+from pipelines.placement.place_tasks import Placer
+from pipelines.placement.placement import Placement
+from pipelines.placement.task import plain
+
+
+def distill(recipe: DistillRecipe, placement: Placement | None = None) -> Any:
+    """The kfp pipeline of a recipe; its parameters `root` and `student` default to the recipe's.
+
+    Args:
+        recipe: what runs.
+        placement: of the recipe; None for a run on this machine, which has no pods.
+
+    Returns:
+        A `dsl.pipeline` function: compile it, or call it under `kfp.local`.
+    """
+    placed = Placer(tasks(recipe), placement)
+
+    @dsl.pipeline(name="distill", description=recipe.title or f"Tutelage: {recipe.name}")
+    def pipeline(root: str = recipe.store, student: str = recipe.student) -> None:
+        with placed.cleaned_up():
+            collected = placed(collect(root=root, settings=plain(recipe.collect)))
+            benchmarks = collected.outputs["benchmarks"]
+            curated = placed(
+                curate(
+                    root=root,
+                    settings=plain(recipe.curate),
+                    instructions=collected.outputs["dataset"],
+                    benchmarks=benchmarks,
+                )
+            )
+            answered = placed(
+                synthesize(root=root, settings=plain(recipe.synthesize), dataset=curated.outputs["dataset"])
+            )
+            selected = placed(select(root=root, settings=plain(recipe.select), responses=answered.outputs["responses"]))
+            models: dict[str, Any] = {STUDENT: student}
+            for name in training_order(recipe):
+                variant, rows = recipe.train[name], selected.outputs["dataset"]
+                settings, start = plain(variant.settings), models[variant.start]
+                task = train(root=root, task=f"train-{name}", settings=settings, dataset=rows, start=start)
+                models[name] = placed(task, f"train-{name}").outputs["Output"]
+            models[BASE] = models.pop(STUDENT)
+            merged: dict[str, Any] = {}
+            for name, merging in recipe.merge.items():
+                # The first of a sweep reads the models once for all; the others then find their outputs.
+                first, *later = sweep_of(recipe, name)
+                wanted = {part: models[part] for part in merging.used}
+                facts = {"task": f"merge-{name}", "settings": plain(merging), "models": wanted}
+                others = [plain(recipe.merge[other]) for other in later if name == first]
+                merged[name] = placed(merge(root=root, others=others, **facts), f"merge-{name}")
+                if name != first:
+                    merged[name].after(merged[first])
+                models[name] = merged[name].outputs["Output"]
+            # Each depends on its model alone: on Kubeflow they run side by side, the base's right after collect.
+            evaluations: dict[str, Any] = {}
+            for name in (*models, *recipe.evaluate.endpoints):
+                facts = {"task": f"evaluate-{name}", "name": name, "settings": plain(recipe.evaluate.of(name))}
+                task = evaluate(root=root, benchmarks=benchmarks, model=models.get(name, ""), **facts)
+                evaluations[name] = placed(task, f"evaluate-{name}").outputs["Output"]
+            compared = placed(compare(root=root, settings=plain(recipe.compare), evaluations=evaluations))
+            placed(publish(root=root, settings=_named(recipe), comparison=compared.outputs["comparison"]))
+
+    return pipeline
+
+
+def _named(recipe: DistillRecipe) -> dict[str, Any]:
+    """The settings of publish, with facts for the report: the run's name, the recipe's digest, the variants' order."""
+    order = (*training_order(recipe), *recipe.merge, *recipe.evaluate.endpoints)
+    named = {"run_name": recipe.name, "recipe_digest": digest_value(recipe.key_material()), "order": order}
+    return plain(recipe.publish.model_copy(update=named))

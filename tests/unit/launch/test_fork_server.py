@@ -1,0 +1,132 @@
+"""Programs forked from a warm process behave like those that `python -m` starts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components.launch.here.fork_server import ForkedProcess, ForkedProgram, ForkServer
+from tests.deadlines import ended, next_line
+
+SECONDS = 60.0
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for modules, which are imported by their names."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[ForkServer]:
+    forks = ForkServer(libraries=("slow_library",))
+    yield forks
+    forks.close()
+
+
+def start(server: ForkServer, folder: Path, code: str, *arguments: str, **environment: str) -> ForkedProcess:
+    (folder / "made_up.py").write_text(code)
+    return server.start(ForkedProgram("made_up", arguments, {**os.environ, **environment}, own_session=True))
+
+
+def printed(process: ForkedProcess) -> str:
+    with process.stdout as lines:
+        return lines.read()
+
+
+def test_a_program_gets_its_arguments_and_environment_alone(server: ForkServer, folder: Path) -> None:
+    code = (
+        "import json, os, sys\n"
+        "if __name__ == '__main__': print(json.dumps([sys.argv[1:], os.environ.get('GIVEN'), sys.stdin.read()]))"
+    )
+    process = start(server, folder, code, "--job", "x", GIVEN="yes")
+    assert json.loads(printed(process)) == [["--job", "x"], "yes", ""]
+    assert process.wait(SECONDS) == 0
+    assert "GIVEN" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "said"),
+    [
+        ("raise SystemExit(3)", 3, ""),
+        ("import sys; sys.exit('no model')", 1, "no model"),
+        ("raise ValueError('unexpected')", 1, "ValueError: unexpected"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9, ""),
+        ("import atexit; atexit.register(print, 'left tidy')", 0, "left tidy"),
+        (
+            "import threading, time; threading.Thread(target=lambda: (time.sleep(0.1), print('late'))).start()",
+            0,
+            "late",
+        ),
+    ],
+)
+def test_a_program_ends_as_an_interpreter_would(
+    server: ForkServer, folder: Path, code: str, exit_code: int, said: str
+) -> None:
+    process = start(server, folder, code)
+    assert said in printed(process)
+    assert process.wait(SECONDS) == exit_code
+
+
+def test_a_failed_program_does_not_end_the_server(server: ForkServer, folder: Path) -> None:
+    for _ in range(2):
+        process = start(server, folder, "raise SystemExit(1)")
+        printed(process)
+        assert process.wait(SECONDS) == 1
+
+
+def test_a_library_that_a_program_has_loaded_is_imported_once_more_and_then_shared(
+    server: ForkServer, folder: Path
+) -> None:
+    (folder / "slow_library.py").write_text("import os; print('imported by', os.getpid(), flush=True)")
+    (folder / "other_library.py").write_text("import os; print('imported by', os.getpid(), flush=True)")
+    outputs = [printed(start(server, folder, "import slow_library")) for _ in range(2)]
+    assert [text.count("imported by") for text in outputs] == [1, 0]
+    outputs = [printed(start(server, folder, "import other_library")) for _ in range(2)]
+    assert [text.count("imported by") for text in outputs] == [1, 1], "only the named libraries are kept"
+
+
+def test_a_program_can_be_terminated(server: ForkServer, folder: Path) -> None:
+    process = start(server, folder, "import time; print('started', flush=True); time.sleep(600)")
+    assert next_line(process.stdout) == "started\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.01)
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(SECONDS) == -signal.SIGTERM
+
+
+def runs(process: Path) -> bool:
+    """Whether a process in /proc runs; one that has ended may be a zombie until its new parent reaps it."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_no_program_outlives_the_process_that_started_its_server(folder: Path) -> None:
+    (folder / "made_up.py").write_text("import time; time.sleep(600)")
+    code = (
+        "import os, sys, time\n"
+        "from components.launch.here.fork_server import ForkServer, ForkedProgram\n"
+        "process = ForkServer().start(ForkedProgram('made_up', (), dict(os.environ), own_session=True))\n"
+        "print(process.pid, flush=True)\n"
+        "time.sleep(600)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(Path(__file__).parents[3])])}
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
+    program = Path("/proc") / next_line(owner.stdout).strip()
+    assert program.exists()
+    owner.kill()
+    ended(owner)
+    deadline = time.monotonic() + SECONDS
+    while runs(program) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not runs(program)
