@@ -8,7 +8,7 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from components.train.batches.examples import Example
+from components.models.forward.example import Example
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 97,

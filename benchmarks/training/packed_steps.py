@@ -7,12 +7,12 @@ from torch.nn.functional import logsigmoid
 
 from benchmarks.training.counting import Counts, counting
 from benchmarks.training.rows import TextRow, make_model
-from components.train.batches.examples import Example
-from components.train.forward.captured_keys import CapturedKeys
-from components.train.forward.check_packed import packed_model
-from components.train.forward.pack import pack, pack_continuations
-from components.train.forward.packed_model import PackedModel
-from components.train.forward.token_budget import best_fit
+from components.models.forward.captured_keys import CapturedKeys
+from components.models.forward.check_packed import packed_model
+from components.models.forward.example import Example
+from components.models.forward.pack import pack, pack_continuations
+from components.models.forward.packed_model import PackedModel
+from components.models.forward.token_budget import best_fit
 
 KL_GROUP = 16
 """Rows whose mismatched pairs estimate KTO's reference point together: `kto.kl_batch`."""

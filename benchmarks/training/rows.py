@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from components.train.batches.examples import Example
+from components.models.forward.example import Example
 from demo.make_tokenizer import make_tokenizer
 
 SEQUENCES, SEED = 64, 0

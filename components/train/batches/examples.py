@@ -1,22 +1,9 @@
 """Tokenized rows, and what happened to the rows on the way."""
 
-from array import array
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from components.shared.text.counted import counted
-
-
-@dataclass(frozen=True)
-class Example:
-    """Token ids of a prompt, up to where the response begins, and of the response with its end token."""
-
-    prompt: "array[int]"
-    completion: "array[int]"
-
-    def __len__(self) -> int:
-        return len(self.prompt) + len(self.completion)
-
 
 SomeExample = TypeVar("SomeExample")
 

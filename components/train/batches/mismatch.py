@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from components.models.forward.example import Example
 from components.shared.errors import InputError
-from components.train.batches.examples import Example
 
 
 def number_prompts(examples: Sequence[Example]) -> np.ndarray:

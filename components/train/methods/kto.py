@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from components.models.forward.example import Example
 from components.shared.errors import InputError
 from components.shared.rows import KtoRow
 from components.shared.settings import Settings
-from components.train.batches.examples import Example
 from components.train.batches.split import Split
 from components.train.methods.method import TrainingData, TrainingMethod
 from components.train.methods.preference import PreferenceSettings

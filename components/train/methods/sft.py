@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from components.models.forward.example import Example
 from components.shared.rows import SftRow
-from components.train.batches.examples import Example
 from components.train.batches.split import Split
 from components.train.methods.method import TrainingData, TrainingMethod
 from components.train.settings import TrainSettings

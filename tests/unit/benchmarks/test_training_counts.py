@@ -10,8 +10,8 @@ import transformers
 from benchmarks.training import packed_steps, trl_steps
 from benchmarks.training.counting import Counts, counting
 from benchmarks.training.rows import make_model, make_rows
-from components.train.forward.check_packed import packed_model
-from components.train.forward.pack import pack
+from components.models.forward.check_packed import packed_model
+from components.models.forward.pack import pack
 
 
 def test_counts_need_no_values() -> None:

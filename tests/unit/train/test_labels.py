@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from components.models.forward.example import Example
 from components.shared.errors import EmptyDataError, ModelError
 from components.shared.rows import KtoRow, Message, Scores, SftRow
 from components.train.batches import build_dataset
 from components.train.batches.build_dataset import Template
-from components.train.batches.examples import Example, Examples
+from components.train.batches.examples import Examples
 from components.train.batches.split import split_batch
 from components.train.methods.kto import METHOD, KtoSettings
 from components.train.methods.sft import SftSettings, columns_with_labels

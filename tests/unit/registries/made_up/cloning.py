@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from components.models.forward.example import Example
 from components.shared.rows import KtoRow
-from components.train.batches.examples import Example
 from components.train.batches.split import Split
 from components.train.methods.method import TrainingData, TrainingMethod
 from components.train.methods.sft import columns_with_labels

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch.nn.functional import dropout, scaled_dot_product_attention
 
-from components.train.forward.attention_layer import AttentionLayer, KeysAndValues
-from components.train.forward.segments import Segments
+from components.models.forward.attention_layer import AttentionLayer, KeysAndValues
+from components.models.forward.segments import Segments
 
 
 def attend_each(

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from components.models.forward.token_budget import best_fit, micro_batches
 from components.shared.errors import InputError
-from components.train.forward.token_budget import best_fit, micro_batches
 
 LENGTHS = np.random.default_rng(0).lognormal(5, 0.8, 512).clip(8, 1000).astype(int).tolist()
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from components.models.forward.captured_keys import CapturedKeys
+from components.models.forward.example import Example
+from components.models.forward.packed_rows import PackedRows
+from components.models.forward.segments import NO_PARENT, Segments
 from components.shared.errors import InputError
-from components.train.batches.examples import Example
-from components.train.forward.captured_keys import CapturedKeys
-from components.train.forward.packed_rows import PackedRows
-from components.train.forward.segments import NO_PARENT, Segments
 
 Ids = np.ndarray
 

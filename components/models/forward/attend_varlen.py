@@ -5,8 +5,8 @@
 import torch
 from torch.nn.functional import pad
 
-from components.train.forward.attention_layer import AttentionLayer, KeysAndValues
-from components.train.forward.segments import Segments
+from components.models.forward.attention_layer import AttentionLayer, KeysAndValues
+from components.models.forward.segments import Segments
 
 WIDEST_HEAD = 256
 """Flash attention 2's limit."""

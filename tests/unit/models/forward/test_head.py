@@ -9,12 +9,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, mm_flop, register_flop_formula
 
-from components.train.forward.chunks import HeadMemory
-from components.train.forward.cross_entropy import summed_cross_entropy
-from components.train.forward.head import LogitTransform
-from components.train.forward.label_log_probs import label_log_probs
-from components.train.forward.pack import pack
-from components.train.forward.packed_model import PackedModel
+from components.models.forward.chunks import HeadMemory
+from components.models.forward.cross_entropy import summed_cross_entropy
+from components.models.forward.head import LogitTransform
+from components.models.forward.label_log_probs import label_log_probs
+from components.models.forward.pack import pack
+from components.models.forward.packed_model import PackedModel
 from tests.packed_models import make_packed_model, make_rows
 
 LABELS, WIDTH, VOCABULARY = 13, 8, 29

@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 
+from components.models.forward.attend_each import attend_each
+from components.models.forward.attend_varlen import attend_varlen, varlen_supports
+from components.models.forward.attention_layer import AttentionLayer, KeysAndValues
+from components.models.forward.captured_keys import CapturedKeys
+from components.models.forward.segments import Segments
 from components.shared.errors import ModelError
-from components.train.forward.attend_each import attend_each
-from components.train.forward.attend_varlen import attend_varlen, varlen_supports
-from components.train.forward.attention_layer import AttentionLayer, KeysAndValues
-from components.train.forward.captured_keys import CapturedKeys
-from components.train.forward.segments import Segments
 
 PACKED = "tutelage_packed"
 """The implementation's name in transformers' registries."""

@@ -1,6 +1,6 @@
 """Keys and values of one forward pass, kept for another one that continues some of its tokens."""
 
-from components.train.forward.attention_layer import KeysAndValues
+from components.models.forward.attention_layer import KeysAndValues
 
 
 class CapturedKeys:

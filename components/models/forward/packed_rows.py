@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from components.train.forward.segments import Segments
+from components.models.forward.segments import Segments
 
 
 @dataclass(frozen=True, eq=False)

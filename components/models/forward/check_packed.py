@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 
+from components.models.forward.example import Example
+from components.models.forward.head import FACTORS
+from components.models.forward.pack import pack
+from components.models.forward.packed_model import PackedModel
 from components.shared.errors import ModelError
-from components.train.batches.examples import Example
-from components.train.forward.head import FACTORS
-from components.train.forward.pack import pack
-from components.train.forward.packed_model import PackedModel
 
 TOLERANCE = {torch.float32: 3e-4, torch.float64: 3e-4}
 HALF_TOLERANCE = 0.1

@@ -7,12 +7,12 @@ import pytest
 import torch
 import transformers
 
+from components.models.forward.attention import PACKED
+from components.models.forward.captured_keys import CapturedKeys
+from components.models.forward.check_packed import packed_model
+from components.models.forward.pack import pack, pack_continuations
+from components.models.forward.packed_model import PackedModel
 from components.shared.errors import ModelError
-from components.train.forward.attention import PACKED
-from components.train.forward.captured_keys import CapturedKeys
-from components.train.forward.check_packed import packed_model
-from components.train.forward.pack import pack, pack_continuations
-from components.train.forward.packed_model import PackedModel
 from tests.packed_models import CONFIGS, ROWS, log_probs_alone, make_packed_model, make_recurrent_model, make_rows
 from tests.tiny_architectures import ARCHITECTURES
 

@@ -5,10 +5,10 @@ from array import array
 import pytest
 import torch
 
+from components.models.forward.captured_keys import CapturedKeys
+from components.models.forward.example import Example
+from components.models.forward.pack import pack, pack_continuations
 from components.shared.errors import InputError
-from components.train.batches.examples import Example
-from components.train.forward.captured_keys import CapturedKeys
-from components.train.forward.pack import pack, pack_continuations
 
 
 def row(prompt: list[int], completion: list[int]) -> Example:

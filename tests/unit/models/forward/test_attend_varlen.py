@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from components.train.forward.attend_varlen import attend_varlen, varlen_supports
-from components.train.forward.attention_layer import AttentionLayer, KeysAndValues
-from components.train.forward.captured_keys import CapturedKeys
-from components.train.forward.check_packed import packed_model
-from components.train.forward.pack import pack, pack_continuations
-from components.train.forward.segments import NO_PARENT, Segments
+from components.models.forward.attend_varlen import attend_varlen, varlen_supports
+from components.models.forward.attention_layer import AttentionLayer, KeysAndValues
+from components.models.forward.captured_keys import CapturedKeys
+from components.models.forward.check_packed import packed_model
+from components.models.forward.pack import pack, pack_continuations
+from components.models.forward.segments import NO_PARENT, Segments
 from tests.packed_models import CONFIGS, ROWS, log_probs_alone, make_packed_model, make_rows
 
 PLAIN = ["heads_of_their_own", "grouped_heads", "query_and_key_norms", "sliding_window", "two_windows"]

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
-from components.train.forward.attention import PACKED, register_packed_attention
-from components.train.forward.captured_keys import CapturedKeys
-from components.train.forward.chunks import HeadMemory
-from components.train.forward.cross_entropy import summed_cross_entropy
-from components.train.forward.head import LogitTransform, output_head, read_transform
-from components.train.forward.label_log_probs import label_log_probs
-from components.train.forward.packed_rows import PackedRows
+from components.models.forward.attention import PACKED, register_packed_attention
+from components.models.forward.captured_keys import CapturedKeys
+from components.models.forward.chunks import HeadMemory
+from components.models.forward.cross_entropy import summed_cross_entropy
+from components.models.forward.head import LogitTransform, output_head, read_transform
+from components.models.forward.label_log_probs import label_log_probs
+from components.models.forward.packed_rows import PackedRows
 
 HeadFunction = Callable[[torch.Tensor, torch.nn.Linear, torch.Tensor, LogitTransform, HeadMemory], torch.Tensor]
 

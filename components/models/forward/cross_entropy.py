@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from components.train.forward.chunks import HeadMemory
-from components.train.forward.head import LogitTransform
-from components.train.forward.head_gradients import HeadGradients
+from components.models.forward.chunks import HeadMemory
+from components.models.forward.head import LogitTransform
+from components.models.forward.head_gradients import HeadGradients
 
 
 def summed_cross_entropy(

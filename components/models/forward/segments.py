@@ -9,8 +9,8 @@ from itertools import accumulate
 
 import torch
 
-from components.train.forward.attention_layer import KeysAndValues
-from components.train.forward.captured_keys import CapturedKeys
+from components.models.forward.attention_layer import KeysAndValues
+from components.models.forward.captured_keys import CapturedKeys
 
 NO_PARENT = -1
 
