@@ -9,7 +9,7 @@ export PYTHONUNBUFFERED := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo demo-study images lock sbom test test-quick test-integration test-serving test-all cluster-programs \
-  cluster-up cluster-down test-cluster test-cluster-shared test-cluster-alone test-images test-image-contents test-image-programs lint format clean
+  cluster-up cluster-down test-cluster test-cluster-shared test-cluster-jobs test-cluster-steps test-cluster-alone test-images test-image-contents test-image-programs lint format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -43,10 +43,10 @@ sbom: ## what each image holds, as SPDX beside its layout; builds what is not bu
 test: test-quick test-integration ## all tests that need no cluster and no GPU
 
 test-quick: install ## of those, the ones that take seconds each
-	$(RUN)/pytest tests/unit tests/contract tests/golden tests/charts tests/manifests -n 2
+	$(RUN)/pytest $(or $(FOLDERS),tests/unit) tests/contract tests/golden tests/charts tests/manifests -n 2
 
 test-integration: install ## of those, the ones with real Ray, torchrun, S3, browser, and data (TUTELAGE_TEST_DATA)
-	$(RUN)/pytest tests/integration -n 2
+	$(RUN)/pytest $(or $(FOLDERS),tests/integration) -n 2
 
 test-serving: install ## real vLLM on CPUs, in an environment of its own (6 GB, fetched once)
 	$(RUN)/pytest tests/serving
@@ -67,6 +67,12 @@ test-cluster: test-cluster-shared test-cluster-alone ## the tests on the cluster
 
 test-cluster-shared: install
 	$(RUN)/pytest tests/cluster -m "not alone" -n 5
+
+test-cluster-jobs: install
+	$(RUN)/pytest tests/cluster -m "jobs and not alone" -n 5
+
+test-cluster-steps: install
+	$(RUN)/pytest tests/cluster -m "not jobs and not alone" -n 5
 
 test-cluster-alone: install
 	$(RUN)/pytest tests/cluster -m alone

@@ -7,6 +7,8 @@ import pytest
 from tests.cluster.access import Namespace
 from tests.cluster.jobs import Start, small_job, wait_for
 
+pytestmark = pytest.mark.jobs
+
 
 @pytest.mark.parametrize("launcher", ["TrainJob", "PyTorchJob"])
 def test_exit_code_and_last_lines_of_the_first_failed_pod(namespace: Namespace, start: Start, launcher: str) -> None:

@@ -12,6 +12,8 @@ from tests.cluster.jobs import Start, StartedJob, account_kubeconfig, new_token,
 from tests.cluster.node import faults
 from tests.cluster.objects import extended_pod, priority_class
 
+pytestmark = pytest.mark.jobs
+
 LONG = "import time; print('at work', flush=True); time.sleep({seconds}); print('work is done', flush=True)"
 
 

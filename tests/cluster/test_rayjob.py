@@ -1,7 +1,11 @@
 """RayJobs on a real KubeRay: the driver's log is relayed, a lost head restarts the driver, Ray replaces a worker."""
 
+import pytest
+
 from tests.cluster.access import Namespace
 from tests.cluster.jobs import Start, ray_job, wait_for
+
+pytestmark = pytest.mark.jobs
 
 COUNT_NODES = """
 import ray
@@ -13,6 +17,8 @@ raise SystemExit(5)
 """
 WORK = """
 import time
+
+import pytest
 import ray
 
 ray.init(logging_level="ERROR")
