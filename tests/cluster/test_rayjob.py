@@ -17,8 +17,6 @@ raise SystemExit(5)
 """
 WORK = """
 import time
-
-import pytest
 import ray
 
 ray.init(logging_level="ERROR")
