@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.merge.methods.method import Combine, MergeMethod, ingredients
 from components.merge.methods.options import MergeOptions
-from components.merge.stream.largest_magnitudes import Deltas, LargestMagnitudes, find_largest
+from components.merge.stream.largest_magnitudes import Deltas, LargestMagnitudes, find_largest, largest_of
 
 if TYPE_CHECKING:
     import torch
@@ -96,9 +96,7 @@ def _largest(options: MergeOptions, tensor: "SlicedTensor") -> dict[str, Largest
         if model.name != options.base and model.density < 1
     }
 
-    space = torch.empty(tensor.longest_slice)
-
-    def deltas() -> Deltas:
+    def deltas(space: "torch.Tensor") -> Deltas:
         for chunk in tensor.chunks([options.base, *wanted]):
             # In pieces that a core's cache holds.
             pieces = {name: torch.split(values, tensor.longest_slice) for name, values in chunk.items()}
@@ -106,7 +104,19 @@ def _largest(options: MergeOptions, tensor: "SlicedTensor") -> dict[str, Largest
                 for name in wanted:
                     yield name, torch.sub(pieces[name][number], base, out=space[: base.numel()])
 
-    return find_largest(deltas, wanted) if wanted else {}
+    if not wanted:
+        return {}
+    if tensor.is_one_chunk:
+        return {name: _largest_in_memory(tensor, options.base, name, count) for name, count in wanted.items()}
+    space = torch.empty(tensor.longest_slice)
+    return find_largest(lambda: deltas(space), wanted)
+
+
+def _largest_in_memory(tensor: "SlicedTensor", base: str, model: str, wanted: int) -> LargestMagnitudes:
+    import torch
+
+    (chunk,) = tensor.chunks([base, model])
+    return largest_of(torch.sub(chunk[model], chunk[base]).abs_().numpy(), wanted)
 
 
 METHOD = MergeMethod("ties", _configure, _prepare, needs_base=True)

@@ -1,8 +1,10 @@
-"""The k largest magnitudes of a tensor, found by counting, slice by slice, instead of by sorting.
+"""The k largest magnitudes of a tensor, found without sorting it.
 
-The bits of a positive float32 grow with its value, so the k-th largest is found in two passes: one counts the upper 16
-bits, one the lower 16 of the few that share the upper bits of the k-th. Where numpy and torch differ in speed, the
-faster one is taken: numpy compares, selects and counts booleans several times as fast as torch does on a CPU.
+`find_largest` reads a tensor slice by slice. The bits of a positive float32 grow with its value, so the k-th largest is
+found in two passes: one counts the upper 16 bits, one the lower 16 of the few that share the upper bits of the k-th.
+`largest_of` needs one pass over a tensor in memory: a sample says roughly where the k-th is, and only what is near it
+is sorted. Where numpy and torch differ in speed, the faster one is taken: numpy compares, selects and counts booleans
+several times as fast as torch does on a CPU.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     import torch
 
 UPPER, LOWER, BLOCK = 1 << 15, 1 << 16, 1 << 8
+SAMPLE_STEP, DEVIATIONS = 64, 4.0
+"""Every so many elements are the sample; how far from its estimate the k-th may be. Beyond, all elements are sorted."""
 
 Deltas = Iterator[tuple[str, "torch.Tensor"]]
 """Slices of tensors by name, which may be changed; those of one tensor in order, each valid until the next."""
@@ -54,6 +58,30 @@ class LargestMagnitudes:
         array[equal[self._left :]] = 0
         self._left -= min(self._left, len(equal))
         return True
+
+
+def largest_of(magnitudes: npt.NDArray[np.float32], wanted: int) -> LargestMagnitudes:
+    """The largest of magnitudes that are in memory, shape (elements,)."""
+    low, high = _bracket(magnitudes, wanted)
+    above = np.count_nonzero(magnitudes > high)
+    near = magnitudes[(magnitudes >= low) & (magnitudes <= high)]
+    if not above < wanted <= above + len(near):
+        above, near = 0, magnitudes
+    place = len(near) - (wanted - above)
+    at = np.partition(near, place)[place]
+    larger = above + np.count_nonzero(near > at)
+    return LargestMagnitudes(int(at.view(np.int32)), wanted - larger, np.count_nonzero(near == at))
+
+
+def _bracket(magnitudes: npt.NDArray[np.float32], wanted: int) -> tuple[np.float32, np.float32]:
+    """Between what the wanted-th magnitude from the top almost certainly is, by a sample."""
+    sample = magnitudes[::SAMPLE_STEP]
+    share = wanted / len(magnitudes)
+    spread = DEVIATIONS * (len(sample) * share * (1 - share)) ** 0.5 + 1
+    estimate = len(sample) * (1 - share)
+    low, high = (int(min(max(place, 0), len(sample) - 1)) for place in (estimate - spread, estimate + spread))
+    ordered = np.partition(sample, (low, high))
+    return ordered[low], ordered[high]
 
 
 def find_largest(slices: Callable[[], Deltas], wanted: Mapping[str, int]) -> dict[str, LargestMagnitudes]:

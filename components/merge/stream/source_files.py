@@ -145,6 +145,11 @@ class SlicedTensor:
         """Elements of the longest slice."""
         return min(self.elements, self.files.slice_elements + SHORTEST_SLICE)
 
+    @property
+    def is_one_chunk(self) -> bool:
+        """Whether all its elements are read at once by a look ahead, so that they are in memory when slices follow."""
+        return self.elements < self.files.slice_elements * SLICES_IN_CHUNK + SHORTEST_SLICE
+
     def slices(self, models: Sequence[str]) -> Iterator[Slices]:
         """The tensor in those models, slice by slice in order; each is valid until the next, and may not be changed."""
         return self._parts(models, self.files.slice_elements)

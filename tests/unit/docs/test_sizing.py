@@ -7,7 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.sizing import LEAST_SLOTS, MODELS, OPTIMIZER, TABLES, slots, teacher_gpus, zero2, zero3
+from benchmarks.sizing import (
+    HEAD_TOKENS,
+    HEAD_WORDS,
+    LEAST_SLOTS,
+    MODELS,
+    OPTIMIZER,
+    TABLES,
+    activations,
+    slots,
+    teacher_gpus,
+    zero2,
+    zero3,
+)
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "sizing.md"
@@ -43,6 +55,19 @@ def test_one_rank_shares_with_nobody() -> None:
     for model in MODELS:
         assert zero2(model, 1) == zero3(model, 1) == 16 * model.parameters
         assert zero3(model, 8) < zero2(model, 8) < zero2(model, 4)
+
+
+def test_the_tile_of_logits_is_that_of_trls_fused_head() -> None:
+    from trl.kernels.chunked_logprob import TOKEN_CHUNK_SIZE
+    from trl.trainer.utils import _CHUNKED_LOGPROB_CHUNK_SIZE
+
+    assert (HEAD_TOKENS, HEAD_WORDS) == (TOKEN_CHUNK_SIZE, _CHUNKED_LOGPROB_CHUNK_SIZE)
+
+
+def test_pairs_take_more_than_rows_and_less_than_twice_as_much() -> None:
+    """The layers hold both responses, the head's gradient is one."""
+    for model in MODELS:
+        assert activations(model, "SFT") < activations(model, "DPO") < 2 * activations(model, "SFT")
 
 
 def test_a_teacher_gets_the_fewest_gpus_that_suffice() -> None:
