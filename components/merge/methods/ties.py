@@ -96,7 +96,13 @@ def _largest(options: MergeOptions, tensor: "SlicedTensor") -> dict[str, Largest
         if model.name != options.base and model.density < 1
     }
 
-    def deltas(space: "torch.Tensor") -> Deltas:
+    if not wanted:
+        return {}
+    space = torch.empty(tensor.elements if tensor.is_one_chunk else tensor.longest_slice)
+    if tensor.is_one_chunk:
+        return {name: _largest_in_memory(tensor, options.base, name, wanted[name], space) for name in wanted}
+
+    def deltas() -> Deltas:
         for chunk in tensor.chunks([options.base, *wanted]):
             # In pieces that a core's cache holds.
             pieces = {name: torch.split(values, tensor.longest_slice) for name, values in chunk.items()}
@@ -104,19 +110,16 @@ def _largest(options: MergeOptions, tensor: "SlicedTensor") -> dict[str, Largest
                 for name in wanted:
                     yield name, torch.sub(pieces[name][number], base, out=space[: base.numel()])
 
-    if not wanted:
-        return {}
-    if tensor.is_one_chunk:
-        return {name: _largest_in_memory(tensor, options.base, name, count) for name, count in wanted.items()}
-    space = torch.empty(tensor.longest_slice)
-    return find_largest(lambda: deltas(space), wanted)
+    return find_largest(deltas, wanted)
 
 
-def _largest_in_memory(tensor: "SlicedTensor", base: str, model: str, wanted: int) -> LargestMagnitudes:
+def _largest_in_memory(
+    tensor: "SlicedTensor", base: str, model: str, wanted: int, space: "torch.Tensor"
+) -> LargestMagnitudes:
     import torch
 
     (chunk,) = tensor.chunks([base, model])
-    return largest_of(torch.sub(chunk[model], chunk[base]).abs_().numpy(), wanted)
+    return largest_of(torch.sub(chunk[model], chunk[base], out=space).abs_().numpy(), wanted)
 
 
 METHOD = MergeMethod("ties", _configure, _prepare, needs_base=True)
