@@ -10,10 +10,21 @@ from dataclasses import dataclass
 GIB = 2**30
 WEIGHT, GRADIENT, OPTIMIZER = 2, 2, 12
 """Bytes per parameter: bf16, bf16, fp32 master weights with Adam's two moments (ZeRO, arXiv 1910.02054, 3.1)."""
-LOGIT = 2 + 4 + 4
-"""Bytes per logit: bf16, its fp32 copy, and that copy's gradient."""
-SFT_FLOPS, KTO_FLOPS = 2 + 4 + 2, 2 + 4 + 2 + 2
-"""Operations per parameter and token: forward, backward, recomputed forward; KTO also runs mismatched pairs forward."""
+HEAD_TOKENS, HEAD_WORDS = 4096, 32768
+"""The tile of logits that trl 1.16's fused head holds at once, in all methods: it never holds all logits."""
+FORWARD, BACKWARD = 2, 4
+"""Operations per parameter and token; gradient checkpointing adds a second forward pass."""
+PASS_FLOPS = {
+    "SFT": FORWARD + BACKWARD + FORWARD,
+    "KTO": FORWARD + BACKWARD + FORWARD + FORWARD,
+    "DPO": FORWARD + BACKWARD + FORWARD,
+}
+"""Of a pass over the rows. KTO also runs mismatched pairs forward. DPO's tokens are those of both responses of a pair,
+each after its prompt."""
+REFERENCE_FLOPS = {"KTO": FORWARD + FORWARD, "DPO": FORWARD}
+"""Of the reference's log-probs, computed once before training: KTO's rows and mismatched pairs, DPO's pairs."""
+RESPONSES = {"SFT": 1, "KTO": 1, "DPO": 2}
+"""Responses of a row, which are in one forward pass."""
 H100_FLOPS, H100_BYTES_A_SECOND, H100_GIB = 989e12, 3.35e12, 79.0
 """NVIDIA H100 SXM: dense bf16, memory bandwidth, memory that a program sees."""
 UTILISATION = 0.35
@@ -81,10 +92,27 @@ def zero3(model: Model, ranks: int) -> float:
     return model.parameters * (WEIGHT + GRADIENT + OPTIMIZER) / ranks
 
 
-def activations(model: Model) -> float:
-    """Bytes of one GPU for a micro batch with gradient checkpointing: each layer's input, and the logits."""
-    tokens = ROWS * MAX_LENGTH
-    return tokens * (model.layers * model.hidden * WEIGHT + model.vocabulary * LOGIT)
+def activations(model: Model, method: str) -> float:
+    """Bytes of one GPU for a micro batch with gradient checkpointing: each layer's input, and a layer or the head."""
+    tokens = ROWS * RESPONSES[method] * MAX_LENGTH
+    inputs = tokens * model.layers * model.hidden * WEIGHT
+    return inputs + max(layer_activations(model, tokens), head_activations(model, tokens))
+
+
+def layer_activations(model: Model, tokens: int) -> float:
+    """Bytes of one layer that is recomputed: what its matrices, norms and SwiGLU keep, and as much for gradients.
+
+    Kept: the outputs of two norms, queries, attention and its projection (5 of the hidden size), keys and values, and
+    of the MLP the gate, its activation, the other half and their product. Attention holds no scores (SDPA, flash).
+    """
+    width = 5 * model.hidden + 2 * model.kv_heads * model.head + 4 * model.intermediate
+    return 2 * tokens * width * WEIGHT
+
+
+def head_activations(model: Model, tokens: int) -> float:
+    """Bytes of trl's fused head: a tile of logits, and gradients of the head and its input in fp32 and in bf16."""
+    tile = min(tokens, HEAD_TOKENS) * min(model.vocabulary, HEAD_WORDS) * WEIGHT
+    return tile + (model.vocabulary + tokens) * model.hidden * (4 + GRADIENT)
 
 
 def checkpoint(model: Model) -> float:
@@ -198,7 +226,8 @@ def training_table() -> str:
         "parameters, million",
         *(f"ZeRO-2 on {ranks}" for ranks in (1, 2, 4, 8)),
         "ZeRO-3 on 8",
-        "activations",
+        "activations, SFT and KTO",
+        "activations, DPO",
         "checkpoint",
         "model",
     ]
@@ -207,7 +236,8 @@ def training_table() -> str:
 
 def _training_row(model: Model) -> list[str]:
     memory = [zero2(model, ranks) for ranks in (1, 2, 4, 8)]
-    rest = [zero3(model, 8), activations(model), checkpoint(model), model.parameters * WEIGHT]
+    activated = [activations(model, method) for method in ("SFT", "DPO")]
+    rest = [zero3(model, 8), *activated, checkpoint(model), model.parameters * WEIGHT]
     return [model.name, f"{model.parameters / 1e6:,.0f}", *map(_gib, [*memory, *rest])]
 
 
@@ -226,10 +256,9 @@ def _teacher_row(model: Model) -> list[str]:
 
 def time_table() -> str:
     """GPU minutes, by student."""
-    rows = (
-        [model.name, *(f"{gpu_minutes(model, flops):.1f}" for flops in (SFT_FLOPS, KTO_FLOPS))] for model in MODELS[:5]
-    )
-    return table(["student", "SFT", "KTO"], rows)
+    work = [*PASS_FLOPS.values(), *REFERENCE_FLOPS.values()]
+    rows = ([model.name, *(f"{gpu_minutes(model, flops):.1f}" for flops in work)] for model in MODELS[:5])
+    return table(["student", *PASS_FLOPS, *(f"reference of {method}" for method in REFERENCE_FLOPS)], rows)
 
 
 def evaluation_table() -> str:

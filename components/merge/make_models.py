@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from components.merge.finite import require_finite_files
 from components.merge.methods.registry import METHODS
 from components.merge.run_mergekit import run_mergekit
 from components.merge.settings import MergeSettings
@@ -24,14 +25,20 @@ def make_models(merges: Sequence[MergeSettings], sources: Mapping[str, MergeSour
         The merged models' folders below `scratch`, with config, tokenizer and chat template.
 
     Raises:
-        ModelError: the models cannot be merged, or the merged tensors do not fit the config.json.
+        ModelError: the models cannot be merged, or the merged tensors are not finite or do not fit the config.json.
     """
     first = merges[0]
-    folders = _stream(merges, sources, scratch) if first.is_streamed else [run_mergekit(first, sources, scratch)]
+    folders = _stream(merges, sources, scratch) if first.is_streamed else [_by_mergekit(first, sources, scratch)]
     for settings, folder in zip(merges, folders, strict=True):
         copy_companions(sources[settings.donor], folder)
         require_fitting(folder, "the merged model")
     return folders
+
+
+def _by_mergekit(settings: MergeSettings, sources: Mapping[str, MergeSource], scratch: Path) -> Path:
+    folder = run_mergekit(settings, sources, scratch)
+    require_finite_files(folder)
+    return folder
 
 
 def _stream(merges: Sequence[MergeSettings], sources: Mapping[str, MergeSource], scratch: Path) -> list[Path]:

@@ -46,7 +46,7 @@ def _prepare(options: MergeOptions, tensor: "SlicedTensor") -> Combine:
     merged = torch.empty(tensor.longest_slice)
 
     def combine(slices: "Slices") -> "torch.Tensor":
-        elements = len(slices[options.donor])
+        elements = slices[options.donor].numel()
         result, addend = merged[:elements], zeros[:elements]
         for name, weight in parts:
             addend = torch.addcmul(addend, slices[name], weight, out=result)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.merge.methods.method import Combine, MergeMethod
 from components.merge.methods.options import MergeOptions
+from components.merge.stream.source_files import SLICE_ELEMENTS
 
 if TYPE_CHECKING:
     import torch
@@ -38,11 +39,17 @@ def _configure(options: MergeOptions) -> dict[str, Any]:
 
 
 def _prepare(options: MergeOptions, tensor: "SlicedTensor") -> Combine:
+    import torch
+
     first, second = options.used
     share, other = _shares(options.t, _cosine(tensor, first, second))
+    # Memory that is used again for every slice: fresh memory would cost more than the arithmetic.
+    merged, addend = torch.empty(2, tensor.longest_slice).unbind()
 
     def combine(slices: "Slices") -> "torch.Tensor":
-        return slices[first] * share + slices[second] * other
+        elements = slices[first].numel()
+        result = torch.mul(slices[first], share, out=merged[:elements])
+        return result.add_(torch.mul(slices[second], other, out=addend[:elements]))
 
     return combine
 
@@ -67,8 +74,26 @@ def _cosine(tensor: "SlicedTensor", first: str, second: str) -> "torch.Tensor":
     parts = [[_number(torch.linalg.vector_norm(chunk, dim=1)) for chunk in both] for both in _chunks(tensor, pair)]
     norms = [torch.linalg.vector_norm(torch.tensor(column)[:, None], dim=0) for column in zip(*parts, strict=True)]
     one, other = (torch.where(norm > SHORTEST_NORM, norm, 1) for norm in norms)
-    products = [_number((ours / one).mul_(theirs / other).sum(dim=1)) for ours, theirs in _chunks(tensor, pair)]
+    space = torch.empty(2, min(tensor.elements, CHUNK_ELEMENTS))
+    products = [
+        _number(_products(ours, one, theirs, other, space).sum(dim=1)) for ours, theirs in _chunks(tensor, pair)
+    ]
     return torch.tensor(products)[:, None].sum(dim=0).clamp(-1, 1)
+
+
+def _products(
+    ours: "torch.Tensor", one: "torch.Tensor", theirs: "torch.Tensor", other: "torch.Tensor", space: "torch.Tensor"
+) -> "torch.Tensor":
+    """Of both models' values, divided by their norms: shape (1, elements), in pieces that a core's cache holds."""
+    import torch
+
+    elements = ours.shape[1]
+    result, divided = (part[None, :elements] for part in space)
+    for start in range(0, elements, SLICE_ELEMENTS):
+        piece = slice(start, start + SLICE_ELEMENTS)
+        torch.div(ours[:, piece], one, out=result[:, piece])
+        result[:, piece].mul_(torch.div(theirs[:, piece], other, out=divided[:, piece]))
+    return result
 
 
 def _number(value: "torch.Tensor") -> float:

@@ -5,12 +5,11 @@ the largest differences that is kept. Among differences that are equal to the sm
 mergekit's sort is not stable, so which of them it keeps is arbitrary.
 """
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from components.merge.methods.method import Combine, MergeMethod, ingredients
 from components.merge.methods.options import MergeOptions
-from components.merge.stream.largest_magnitudes import LargestMagnitudes, find_largest
+from components.merge.stream.largest_magnitudes import Deltas, LargestMagnitudes, find_largest, largest_of
 
 if TYPE_CHECKING:
     import torch
@@ -33,36 +32,58 @@ def _prepare(options: MergeOptions, tensor: "SlicedTensor") -> Combine:
     largest = _largest(options, tensor)
     tuned = [model for model in options.models if model.name != options.base]
     weights = torch.tensor([[model.weight] for model in tuned], dtype=torch.float32)
+    space = _Space(len(tuned), tensor.longest_slice)
 
     def combine(slices: "Slices") -> "torch.Tensor":
         base = slices[options.base]
-        deltas = torch.empty(len(tuned), len(base))
+        deltas = space.deltas[:, : base.numel()]
         for delta, model in zip(deltas, tuned, strict=True):
             torch.sub(slices[model.name], base, out=delta)
             if model.name in largest:
-                delta.mul_(largest[model.name].mask(delta).to(torch.float32))
-        return base + _elected_mean(deltas.mul_(weights), weights, options.normalize)
+                largest[model.name].keep_in(delta)
+            if model.weight != 1:
+                delta.mul_(model.weight)
+        return _elected_mean(deltas, weights, options.normalize, space).add_(base)
 
     return combine
 
 
-def _elected_mean(deltas: "torch.Tensor", weights: "torch.Tensor", normalize: bool) -> "torch.Tensor":
+class _Space:
+    """Memory that is used again for every slice: fresh memory would cost more than the arithmetic."""
+
+    def __init__(self, models: int, elements: int) -> None:
+        import torch
+
+        self.deltas, self.agree = torch.empty(2, models, elements).unbind()
+        self.total, self.sign, self.divisor = torch.empty(3, elements).unbind()
+
+
+def _elected_mean(deltas: "torch.Tensor", weights: "torch.Tensor", normalize: bool, space: _Space) -> "torch.Tensor":
     """The mean, or the sum, of the weighted differences that have the sign of their sum.
 
     Args:
-        deltas: shape (models, elements).
+        deltas: shape (models, elements); changed.
         weights: shape (models, 1).
         normalize: divide by the weights of those that agree.
+        space: where it is computed.
     """
     import torch
 
-    elected = (deltas.sum(dim=0) >= 0).to(torch.float32).mul_(2).sub_(1)
-    agree = (deltas * elected > 0).to(torch.float32)
-    total = deltas.mul_(agree).sum(dim=0)
+    elements = deltas.shape[1]
+    total, sign, divisor = (part[:elements] for part in (space.total, space.sign, space.divisor))
+    torch.sum(deltas, dim=0, out=total)
+    torch.ge(total, 0, out=sign).mul_(2).sub_(1)
+    # Those that agree are now positive. Turning all signs turns that of the sum, and changes no rounding.
+    deltas.mul_(sign)
+    if normalize:
+        agree = torch.gt(deltas, 0, out=space.agree[:, :elements])
+        torch.sum(agree.mul_(weights) if (weights != 1).any() else agree, dim=0, out=divisor)
+    torch.sum(deltas.clamp_min_(0), dim=0, out=total)
+    total.mul_(sign)
     if not normalize:
         return total
-    divisor = (weights * agree).sum(dim=0)
-    return total.div_(divisor.add_(divisor == 0))
+    # Where none agrees, 0 / 1.
+    return total.div_(divisor.add_(torch.eq(divisor, 0, out=sign)))
 
 
 def _largest(options: MergeOptions, tensor: "SlicedTensor") -> dict[str, LargestMagnitudes]:
@@ -75,14 +96,30 @@ def _largest(options: MergeOptions, tensor: "SlicedTensor") -> dict[str, Largest
         if model.name != options.base and model.density < 1
     }
 
-    def deltas() -> "Iterator[dict[str, torch.Tensor]]":
+    if not wanted:
+        return {}
+    space = torch.empty(tensor.elements if tensor.is_one_chunk else tensor.longest_slice)
+    if tensor.is_one_chunk:
+        return {name: _largest_in_memory(tensor, options.base, name, wanted[name], space) for name in wanted}
+
+    def deltas() -> Deltas:
         for chunk in tensor.chunks([options.base, *wanted]):
             # In pieces that a core's cache holds.
             pieces = {name: torch.split(values, tensor.longest_slice) for name, values in chunk.items()}
             for number, base in enumerate(pieces[options.base]):
-                yield {name: pieces[name][number] - base for name in wanted}
+                for name in wanted:
+                    yield name, torch.sub(pieces[name][number], base, out=space[: base.numel()])
 
-    return find_largest(deltas, wanted) if wanted else {}
+    return find_largest(deltas, wanted)
+
+
+def _largest_in_memory(
+    tensor: "SlicedTensor", base: str, model: str, wanted: int, space: "torch.Tensor"
+) -> LargestMagnitudes:
+    import torch
+
+    (chunk,) = tensor.chunks([base, model])
+    return largest_of(torch.sub(chunk[model], chunk[base], out=space).abs_().numpy(), wanted)
 
 
 METHOD = MergeMethod("ties", _configure, _prepare, needs_base=True)

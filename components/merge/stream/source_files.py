@@ -4,6 +4,7 @@ Files are read, not mapped: mapped pages would count as this process's memory.
 """
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ Slices = Mapping[str, "torch.Tensor"]
 
 
 class SourceFiles:
-    """The files of the merged models, open for reading.
+    """The files of the merged models, open for reading by several threads, each of which has buffers of its own.
 
     Args:
         models: by name.
@@ -44,9 +45,7 @@ class SourceFiles:
     def __init__(self, models: Mapping[str, MergeSource], slice_elements: int = SLICE_ELEMENTS) -> None:
         self.models, self.slice_elements = models, slice_elements
         self._files: dict[tuple[str, str], int] = {}
-        self._read: dict[str, tuple[str, int, torch.Tensor]] = {}
-        """By model: the tensor, where the elements begin that were read last, and those elements."""
-        self._buffers: dict[str, torch.Tensor] = {}
+        self._memory = _Memory()
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -62,10 +61,10 @@ class SourceFiles:
 
         What is part of the last elements that were read is not read again.
         """
-        name, begin, data = self._read.get(model, ("", 0, None))
+        name, begin, data = self._memory.read.get(model, ("", 0, None))
         if name != tensor or data is None or start < begin or stop > begin + len(data):
             begin, data = start, self._load(model, tensor, start, stop)
-            self._read[model] = (tensor, begin, data)
+            self._memory.read[model] = (tensor, begin, data)
         return data[start - begin : stop - begin]
 
     def raw(self, model: str, tensor: str, start: int, stop: int) -> npt.NDArray[np.uint8]:
@@ -91,9 +90,10 @@ class SourceFiles:
         """Memory that is used again for every slice: fresh memory would cost as much time as the reading."""
         import torch
 
-        if key not in self._buffers or len(self._buffers[key]) < elements:
-            self._buffers[key] = torch.empty(elements, dtype=dtype)
-        return self._buffers[key][:elements]
+        buffers = self._memory.buffers
+        if key not in buffers or len(buffers[key]) < elements:
+            buffers[key] = torch.empty(elements, dtype=dtype)
+        return buffers[key][:elements]
 
     def _fill(self, model: str, tensor: str, start: int, target: npt.NDArray[np.uint8]) -> None:
         stored, done = self.stored(model, tensor), 0
@@ -110,10 +110,20 @@ class SourceFiles:
 
     def _open(self, model: str, file: str) -> int:
         if (model, file) not in self._files:
+            # Two threads may both open it: each descriptor is closed.
             opened = os.open(self.models[model].folder / file, os.O_RDONLY | os.O_CLOEXEC)
             self._files[model, file] = opened
             self._stack.callback(os.close, opened)
         return self._files[model, file]
+
+
+class _Memory(threading.local):
+    """One thread's elements that were read last, and its buffers."""
+
+    def __init__(self) -> None:
+        self.read: dict[str, tuple[str, int, torch.Tensor]] = {}
+        """By model: the tensor, where the elements begin, and the elements."""
+        self.buffers: dict[str, torch.Tensor] = {}
 
 
 @dataclass(frozen=True)
@@ -134,6 +144,11 @@ class SlicedTensor:
     def longest_slice(self) -> int:
         """Elements of the longest slice."""
         return min(self.elements, self.files.slice_elements + SHORTEST_SLICE)
+
+    @property
+    def is_one_chunk(self) -> bool:
+        """Whether all its elements are read at once by a look ahead, so that they are in memory when slices follow."""
+        return self.elements < self.files.slice_elements * SLICES_IN_CHUNK + SHORTEST_SLICE
 
     def slices(self, models: Sequence[str]) -> Iterator[Slices]:
         """The tensor in those models, slice by slice in order; each is valid until the next, and may not be changed."""

@@ -1,16 +1,22 @@
 """Merges tensor by tensor and slice by slice: read, add in float32, write. Several merges share the reading."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.merge.finite import require_finite
 from components.merge.methods.method import Combine, MergeMethod
 from components.merge.methods.options import MergeOptions
 from components.merge.source import DTYPES, FLOATS, MergeSource
 from components.merge.stream.source_files import SLICE_ELEMENTS, SlicedTensor, SourceFiles, bounds
 from components.merge.stream.weights_writer import FILE_BYTES, NewTensor, WeightsWriter
 from components.shared.errors import ModelError
+
+THREADS = 4
+"""At most; beyond a few, memory's bandwidth is the limit. Each takes a few slices of every model."""
 
 STORED = {name: stored for stored, name in DTYPES.items()}
 """safetensors' names of the types that are written, by torch's names."""
@@ -51,7 +57,8 @@ def stream_weights(
         file_bytes: of tensors in one written file.
 
     Raises:
-        ModelError: a tensor that is not of floating-point numbers differs between the sources.
+        ModelError: a tensor that is not of floating-point numbers differs between the sources, or a merged value is
+            not finite in the type that is written.
     """
     first = next(iter(sources.values()))
     with ExitStack() as stack:
@@ -60,11 +67,30 @@ def stream_weights(
         for merge in merges:
             written = {name: _written(first, name, merge.dtype) for name in first.shapes}
             targets.append((merge, stack.enter_context(WeightsWriter(merge.folder, written, file_bytes))))
-        for name in sorted(first.shapes):
-            if all(source.stored.tensors[name].dtype in FLOATS for source in sources.values()):
-                _merge(files, name, targets)
-            else:
-                _copy(files, name, targets)
+        names = sorted(first.shapes, key=lambda name: -first.stored.tensors[name].elements)
+        _in_threads(lambda name: _merge_or_copy(files, name, targets), names)
+
+
+def _in_threads(work: Callable[[str], None], names: Sequence[str]) -> None:
+    """Do the work for all names, the longest first; an error ends it."""
+    import torch
+
+    # One thread of torch's in each: results then do not depend on the machine, as sums by several threads would.
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(min(THREADS, len(os.sched_getaffinity(0))), initializer=lambda: torch.set_num_threads(1))
+    try:
+        for _ in pool.map(work, names):
+            pass
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
+
+
+def _merge_or_copy(files: SourceFiles, name: str, targets: Sequence[Target]) -> None:
+    if all(files.stored(model, name).dtype in FLOATS for model in files.models):
+        _merge(files, name, targets)
+    else:
+        _copy(files, name, targets)
 
 
 def _written(source: MergeSource, name: str, dtype: str) -> NewTensor:
@@ -87,7 +113,9 @@ def _merge(files: SourceFiles, name: str, targets: Sequence[Target]) -> None:
     work = [(_prepared(merge, tensor), getattr(torch, merge.dtype), writer) for merge, writer in targets]
     for slices in tensor.slices(list(files.models)):
         for combine, dtype, writer in work:
-            writer.write(name, combine(slices).to(dtype))
+            merged = combine(slices)
+            require_finite(name, merged, dtype, slices)
+            writer.write(name, merged.to(dtype))
 
 
 def _prepared(merge: StreamedMerge, tensor: SlicedTensor) -> Combine:

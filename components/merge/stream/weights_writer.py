@@ -105,11 +105,13 @@ class WeightsWriter:
 def _groups(tensors: Mapping[str, NewTensor], file_bytes: int) -> Iterator[dict[str, NewTensor]]:
     """The tensors of each file, in the order of their names."""
     group: dict[str, NewTensor] = {}
+    size = 0
     for name in sorted(tensors):
-        if group and sum(tensor.bytes for tensor in group.values()) + tensors[name].bytes > file_bytes:
+        if group and size + tensors[name].bytes > file_bytes:
             yield group
-            group = {}
+            group, size = {}, 0
         group[name] = tensors[name]
+        size += tensors[name].bytes
     yield group
 
 

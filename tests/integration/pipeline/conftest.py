@@ -1,4 +1,4 @@
-"""A smaller demo: few rows, one epoch, one merge; the same components and the same command line."""
+"""A smaller demo: few rows, one epoch, DPO only after SFT, one merge; the same components, the same command line."""
 
 import copy
 import os
@@ -30,6 +30,7 @@ def small_demo(folder: Path, store: str, change: Change = lambda recipe: None) -
     recipe["collect"]["max_rejected_share"] = 0.5
     recipe["collect"]["benchmarks"][0]["limit"] = 40
     recipe["curate"]["rare_below"] = 1
+    del recipe["train"]["dpo"]
     for variant in recipe["train"].values():
         variant["settings"].update(epochs=1, checkpoint_steps=0, learning_rate=0.001)
     recipe["merge"] = {"half": recipe["merge"]["half"]}

@@ -11,8 +11,10 @@ import pytest
 from pipelines.recipe.schemas import schema_of
 from tests.integration.pipeline.conftest import CommandLine, small_demo
 
-TASKS = ["collect", "curate", "synthesize", "select", "train-sft", "train-kto", "train-sft-kto", "merge-half"]
-TASKS += ["evaluate-base", "evaluate-sft", "evaluate-kto", "evaluate-sft-kto", "evaluate-half", "compare", "publish"]
+VARIANTS = ["sft", "kto", "sft-kto", "sft-dpo"]
+MODELS = ["base", *VARIANTS, "half"]
+TASKS = ["collect", "curate", "synthesize", "select", *(f"train-{name}" for name in VARIANTS), "merge-half"]
+TASKS += [*(f"evaluate-{name}" for name in MODELS), "compare", "publish"]
 
 
 def done_tasks(errors: str) -> dict[str, str]:
@@ -79,7 +81,7 @@ def _check_report(command_line: CommandLine, printed: str) -> None:
     report = json.loads((folder / "report.json").read_text())
     assert set(report) == set(schema_of("report")["properties"])
     names = [variant["name"] for variant in report["variants"]]
-    assert sorted(names) == sorted(["base", "sft", "kto", "sft-kto", "half"])
+    assert sorted(names) == sorted(MODELS)
     for variant in report["variants"]:
         assert variant["scores"][0]["count"] == 40
         assert variant["name"] in printed

@@ -7,7 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.sizing import LEAST_SLOTS, MODELS, OPTIMIZER, TABLES, slots, teacher_gpus, zero2, zero3
+from benchmarks.sizing import (
+    HEAD_TOKENS,
+    HEAD_WORDS,
+    LEAST_SLOTS,
+    MODELS,
+    OPTIMIZER,
+    TABLES,
+    activations,
+    slots,
+    teacher_gpus,
+    zero2,
+    zero3,
+)
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "sizing.md"
@@ -43,6 +55,45 @@ def test_one_rank_shares_with_nobody() -> None:
     for model in MODELS:
         assert zero2(model, 1) == zero3(model, 1) == 16 * model.parameters
         assert zero3(model, 8) < zero2(model, 8) < zero2(model, 4)
+
+
+def test_the_tile_of_logits_is_that_of_trls_fused_head() -> None:
+    from trl.kernels.chunked_logprob import TOKEN_CHUNK_SIZE
+    from trl.trainer.utils import _CHUNKED_LOGPROB_CHUNK_SIZE
+
+    assert (HEAD_TOKENS, HEAD_WORDS) == (TOKEN_CHUNK_SIZE, _CHUNKED_LOGPROB_CHUNK_SIZE)
+
+
+def test_a_forward_pass_keeps_the_layers_inputs_and_no_logits() -> None:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+    from trl.trainer.utils import add_fused_lm_head
+
+    words, hidden, layers, tokens = 20_000, 64, 4, 256
+    sizes = {"vocab_size": words, "hidden_size": hidden, "num_hidden_layers": layers, "intermediate_size": 128}
+    model = LlamaForCausalLM(LlamaConfig(**sizes, num_attention_heads=2, tie_word_embeddings=True))
+    model.gradient_checkpointing_enable()
+    add_fused_lm_head(model.train())
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    row = torch.randint(0, words, (1, tokens))
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model(input_ids=row, labels=row, fused_lm_head=True)
+    inputs = layers * tokens * hidden * 4
+    assert inputs <= sum(kept.values()) < 3 * inputs < tokens * words * 4 / 10
+
+
+def test_pairs_take_more_than_rows_and_less_than_twice_as_much() -> None:
+    """The layers hold both responses, the head's gradient is one."""
+    for model in MODELS:
+        assert activations(model, "SFT") < activations(model, "DPO") < 2 * activations(model, "SFT")
 
 
 def test_a_teacher_gets_the_fewest_gpus_that_suffice() -> None:

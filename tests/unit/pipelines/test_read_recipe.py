@@ -119,7 +119,7 @@ def test_each_model_and_each_endpoint_is_evaluated_by_a_task_of_its_own(tmp_path
     path = changed(tmp_path, ONE_LINE, f"{ONE_LINE}\n  generator: {{batch: 7}}\n  endpoints: {{teacher: {ENDPOINT}}}")
     recipe = read(path)
     tasks = {task.name: task for task in tasks_of(recipe) if task.step.name == "evaluate"}
-    names = ["base", "sft", "kto", "sft-kto", "half", "twentieth", "ties", "teacher"]
+    names = ["base", "sft", "kto", "sft-kto", "dpo", "sft-dpo", "half", "twentieth", "ties", "teacher"]
     assert list(tasks) == [f"evaluate-{name}" for name in names]
     of_base, of_teacher = tasks["evaluate-base"].settings, tasks["evaluate-teacher"].settings
     assert isinstance(of_base, EvaluationSettings) and isinstance(of_teacher, EvaluationSettings)
