@@ -7,11 +7,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from components.train.memory import OPTIMIZER, WEIGHT, DecoderShape, activation_bytes, state_bytes
+
 GIB = 2**30
-WEIGHT, GRADIENT, OPTIMIZER = 2, 2, 12
-"""Bytes per parameter: bf16, bf16, fp32 master weights with Adam's two moments (ZeRO, arXiv 1910.02054, 3.1)."""
-LOGIT = 2 + 4 + 4
-"""Bytes per logit: bf16, its fp32 copy, and that copy's gradient."""
 SFT_FLOPS, KTO_FLOPS = 2 + 4 + 2, 2 + 4 + 2 + 2
 """Operations per parameter and token: forward, backward, recomputed forward; KTO also runs mismatched pairs forward."""
 H100_FLOPS, H100_BYTES_A_SECOND, H100_GIB = 989e12, 3.35e12, 79.0
@@ -55,6 +53,12 @@ class Model:
         return self.layers * layer + self.hidden + (1 if self.tied else 2) * self.vocabulary * self.hidden
 
     @property
+    def shape(self) -> DecoderShape:
+        """What its memory in a training of all weights depends on."""
+        keys, size = self.kv_heads * self.head, self.parameters
+        return DecoderShape(size, size, self.hidden, self.layers, keys, self.hidden, self.intermediate, self.vocabulary)
+
+    @property
     def cache_bytes(self) -> int:
         """Keys and values of one token, in bf16."""
         return 2 * self.layers * self.kv_heads * self.head * WEIGHT
@@ -71,20 +75,19 @@ MODELS = (
 )
 
 
-def zero2(model: Model, ranks: int) -> float:
+def zero2(model: Model, ranks: int) -> int:
     """Bytes of one GPU: all weights, and its share of gradients and optimizer state."""
-    return model.parameters * (WEIGHT + (GRADIENT + OPTIMIZER) / ranks)
+    return state_bytes(model.shape, "bf16", 2, ranks)
 
 
-def zero3(model: Model, ranks: int) -> float:
+def zero3(model: Model, ranks: int) -> int:
     """Bytes of one GPU: its share of everything."""
-    return model.parameters * (WEIGHT + GRADIENT + OPTIMIZER) / ranks
+    return state_bytes(model.shape, "bf16", 3, ranks)
 
 
-def activations(model: Model) -> float:
-    """Bytes of one GPU for a micro batch with gradient checkpointing: each layer's input, and the logits."""
-    tokens = ROWS * MAX_LENGTH
-    return tokens * (model.layers * model.hidden * WEIGHT + model.vocabulary * LOGIT)
+def activations(model: Model) -> int:
+    """Bytes of one GPU for a micro batch with gradient checkpointing: layers' inputs, one layer, and the logits."""
+    return activation_bytes(model.shape, "bf16", ROWS * MAX_LENGTH, recomputed=True)
 
 
 def checkpoint(model: Model) -> float:
