@@ -28,7 +28,8 @@ def compile_layers(model: Any, settings: TrainSettings, task: str) -> int:
         say(task, "layers are not compiled: ZeRO stage 3 gathers their weights in hooks")
         return 0
     _require_compiler()
-    # Processes on CPUs disable it when they start, so that nothing imports the compiler without need.
+    # Processes on CPUs disable it when they start, so that nothing imports the compiler without need; both are read.
+    os.environ["TORCHDYNAMO_DISABLE"] = "0"
     torch._dynamo.config.disable = False
     layers = [layer for layer in model.modules() if isinstance(layer, GradientCheckpointingLayer)]
     for layer in layers:
