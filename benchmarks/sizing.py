@@ -7,11 +7,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from components.train.memory import OPTIMIZER, WEIGHT, DecoderShape, activation_bytes, state_bytes
+
 GIB = 2**30
-WEIGHT, GRADIENT, OPTIMIZER = 2, 2, 12
-"""Bytes per parameter: bf16, bf16, fp32 master weights with Adam's two moments (ZeRO, arXiv 1910.02054, 3.1)."""
-HEAD_TOKENS, HEAD_WORDS = 4096, 32768
-"""The tile of logits that trl 1.16's fused head holds at once, in all methods: it never holds all logits."""
 FORWARD, BACKWARD = 2, 4
 """Operations per parameter and token; gradient checkpointing adds a second forward pass."""
 PASS_FLOPS = {
@@ -66,6 +64,12 @@ class Model:
         return self.layers * layer + self.hidden + (1 if self.tied else 2) * self.vocabulary * self.hidden
 
     @property
+    def shape(self) -> DecoderShape:
+        """What its memory in a training of all weights depends on."""
+        keys, size = self.kv_heads * self.head, self.parameters
+        return DecoderShape(size, size, self.hidden, self.layers, keys, self.hidden, self.intermediate, self.vocabulary)
+
+    @property
     def cache_bytes(self) -> int:
         """Keys and values of one token, in bf16."""
         return 2 * self.layers * self.kv_heads * self.head * WEIGHT
@@ -82,37 +86,19 @@ MODELS = (
 )
 
 
-def zero2(model: Model, ranks: int) -> float:
+def zero2(model: Model, ranks: int) -> int:
     """Bytes of one GPU: all weights, and its share of gradients and optimizer state."""
-    return model.parameters * (WEIGHT + (GRADIENT + OPTIMIZER) / ranks)
+    return state_bytes(model.shape, "bf16", 2, ranks)
 
 
-def zero3(model: Model, ranks: int) -> float:
+def zero3(model: Model, ranks: int) -> int:
     """Bytes of one GPU: its share of everything."""
-    return model.parameters * (WEIGHT + GRADIENT + OPTIMIZER) / ranks
+    return state_bytes(model.shape, "bf16", 3, ranks)
 
 
-def activations(model: Model, method: str) -> float:
+def activations(model: Model, method: str) -> int:
     """Bytes of one GPU for a micro batch with gradient checkpointing: each layer's input, and a layer or the head."""
-    tokens = ROWS * RESPONSES[method] * MAX_LENGTH
-    inputs = tokens * model.layers * model.hidden * WEIGHT
-    return inputs + max(layer_activations(model, tokens), head_activations(model, tokens))
-
-
-def layer_activations(model: Model, tokens: int) -> float:
-    """Bytes of one layer that is recomputed: what its matrices, norms and SwiGLU keep, and as much for gradients.
-
-    Kept: the outputs of two norms, queries, attention and its projection (5 of the hidden size), keys and values, and
-    of the MLP the gate, its activation, the other half and their product. Attention holds no scores (SDPA, flash).
-    """
-    width = 5 * model.hidden + 2 * model.kv_heads * model.head + 4 * model.intermediate
-    return 2 * tokens * width * WEIGHT
-
-
-def head_activations(model: Model, tokens: int) -> float:
-    """Bytes of trl's fused head: a tile of logits, and gradients of the head and its input in fp32 and in bf16."""
-    tile = min(tokens, HEAD_TOKENS) * min(model.vocabulary, HEAD_WORDS) * WEIGHT
-    return tile + (model.vocabulary + tokens) * model.hidden * (4 + GRADIENT)
+    return activation_bytes(model.shape, "bf16", ROWS * RESPONSES[method] * MAX_LENGTH, recomputed=True)
 
 
 def checkpoint(model: Model) -> float:

@@ -26,8 +26,11 @@ class LoraSettings(Settings):
 class ZeroSettings(Settings):
     """DeepSpeed ZeRO (Rajbhandari and others, arXiv 1910.02054), where `deepspeed_config` is left out."""
 
-    stage: Literal[2, 3] = Field(
-        2, description="2 shards optimizer state and gradients over the ranks, 3 the weights too"
+    stage: Literal["auto", 0, 1, 2, 3] = Field(
+        "auto",
+        description="0 shards nothing, 1 the optimizer's state over the ranks, 2 gradients too, 3 the weights too; "
+        "0 and 1 reduce gradients once in an optimizer step, 2 and 3 in every micro-batch. auto: decided in the job, "
+        "by an estimate of memory (components/train/memory.py)",
     )
     offload: Literal["none", "optimizer", "optimizer+parameters"] = Field(
         "none", description="what is kept in host memory rather than on the GPU; parameters need stage 3"
@@ -35,8 +38,10 @@ class ZeroSettings(Settings):
 
     @model_validator(mode="after")
     def _offload_fits_stage(self) -> Self:
-        if self.offload == "optimizer+parameters" and self.stage != 3:
-            raise ValueError("offload 'optimizer+parameters' needs stage 3: stage 2 does not shard parameters")
+        if self.offload == "optimizer+parameters" and self.stage not in ("auto", 3):
+            raise ValueError(f"offload 'optimizer+parameters' needs stage 3: stage {self.stage} keeps all parameters")
+        if self.offload == "optimizer" and self.stage == 0:
+            raise ValueError("offload 'optimizer' needs stage 1, 2 or 3: stage 0 has no partition to offload")
         return self
 
 
@@ -50,6 +55,7 @@ class TrainSettings(Settings):
         {
             "micro_batch",
             "gradient_checkpointing",
+            "compile",
             "checkpoint_steps",
             "checkpoints_kept",
             "allow_remote_code",
@@ -57,6 +63,9 @@ class TrainSettings(Settings):
             "launch",
         }
     )
+
+    not_in_cache_key_at_default: ClassVar[frozenset[str]] = frozenset({"deepspeed"})
+    """What `auto` chooses changes results by rounding alone; a stage that is set explicitly is in the key."""
 
     method: str = Field(description="the training method")
     learning_rate: float = Field(
@@ -87,7 +96,16 @@ class TrainSettings(Settings):
         description="as_trained: in the precision above; fp32: bf16 training's master weights. A learning rate of 5e-8 "
         "changes weights by less than bf16 can represent, so such a run should save fp32",
     )
-    gradient_checkpointing: bool = Field(True, description="recompute activations: less memory, about 20 % slower")
+    gradient_checkpointing: Literal["auto"] | bool = Field(
+        "auto",
+        description="recompute activations in the backward pass: less memory, about 20 % slower. auto: where an "
+        "estimate of memory, which the job logs, says that they do not fit",
+    )
+    compile: bool = Field(
+        False,
+        description="compile the model's layers (torch.compile), which needs a C++ compiler. Off: not measured on a "
+        "GPU yet, and no gain on a CPU",
+    )
     lora: LoraSettings | None = Field(None, description="train adapters; left out: all weights")
     deepspeed: ZeroSettings = Field(ZeroSettings(), description="ZeRO, when deepspeed_config is left out")
     deepspeed_config: str | dict[str, Any] | None = Field(
@@ -114,6 +132,13 @@ class TrainSettings(Settings):
             raise ValueError(f"global_batch {self.global_batch} is not divisible by the {self.ranks} ranks")
         return self
 
+    @model_validator(mode="after")
+    def _master_weights_exist(self) -> Self:
+        rounded = self.precision == "bf16" and self.saved_weights == "fp32"
+        if rounded and self.deepspeed_config is None and self.deepspeed.stage == 0:
+            raise ValueError("saved_weights fp32 needs deepspeed.stage 1, 2 or 3: master weights are read from ZeRO")
+        return self
+
     @property
     def forward_rule(self) -> str:
         """How the settings decide the rows of a forward pass, for messages."""
@@ -127,5 +152,5 @@ class TrainSettings(Settings):
         """What determines the model: without a block that another one replaces."""
         material = super().key_material()
         if self.deepspeed_config is not None:
-            del material["deepspeed"]
+            material.pop("deepspeed", None)
         return material

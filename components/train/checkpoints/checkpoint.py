@@ -20,6 +20,9 @@ from components.shared.store.store import Store
 CHECKPOINTS = "checkpoints"
 _PART = re.compile(rf"{CHECKPOINTS}/(\d+)/part-(\d+)-of-(\d+)\.json")
 
+_SHARD_OF_WEIGHTS = re.compile(r"zero_pp_rank_\d+_mp_rank_\d+_model_states\.pt")
+"""DeepSpeed's name for a process's part of the weights, which only ZeRO stage 3 shards."""
+
 
 class Part(BaseModel):
     """One process's files of a checkpoint, and how many processes trained."""
@@ -33,11 +36,25 @@ class Part(BaseModel):
 
 @dataclass(frozen=True)
 class Fetched:
-    """A checkpoint on this machine: its optimizer step, its folder, and how many processes made it."""
+    """A checkpoint on this machine.
+
+    Attributes:
+        step: its optimizer step.
+        folder: where it is.
+        ranks: how many processes made it.
+        shards_optimizer: whether each process has a part of the optimizer's state (ZeRO stages 1 to 3).
+        shards_weights: whether each process has a part of the weights (ZeRO stage 3).
+    """
 
     step: int
     folder: Path
     ranks: int
+    shards_optimizer: bool = True
+    shards_weights: bool = False
+
+    def needs_conversion(self, ranks: int) -> bool:
+        """Whether so many processes can load it only as a universal checkpoint."""
+        return self.shards_optimizer and self.ranks != ranks
 
 
 def folder_key(step: int) -> str:
@@ -88,7 +105,14 @@ def fetch(store: Store, step: int, folder: Path) -> Fetched:
     for part in parts:
         for file in part.files:
             _download(store, f"{folder_key(step)}/{file.name}", target / file.name, file)
-    return Fetched(step, target, parts[0].ranks)
+    names = [file.name.rpartition("/")[2] for part in parts for file in part.files]
+    return Fetched(
+        step,
+        target,
+        parts[0].ranks,
+        shards_optimizer=any(name.endswith("optim_states.pt") for name in names),
+        shards_weights=any(_SHARD_OF_WEIGHTS.fullmatch(name) for name in names),
+    )
 
 
 def _parts(store: Store, step: int) -> list[Part]:

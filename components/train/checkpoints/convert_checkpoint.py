@@ -21,9 +21,14 @@ NOT_CONVERTIBLE = (AssertionError, IndexError, KeyError, NotImplementedError, Ru
 def convert(found: Fetched, ranks: int) -> None:
     """Convert a checkpoint, in its own folder, to one that `ranks` processes can load.
 
+    Where nothing is sharded (ZeRO stage 0), only random states depend on the processes.
+
     Raises:
         SettingsError: DeepSpeed cannot convert it, such as the state of an optimizer other than Adam or AdamW.
     """
+    if not found.shards_optimizer:
+        deal_random_states(found.folder, found.ranks, ranks)
+        return
     source = found.folder / (found.folder / "latest").read_text().strip()
     target = found.folder / f"{source.name}_universal"
     try:

@@ -11,7 +11,7 @@ from components.train.engine.fill_config import AUTO, Filled, check_config, fill
 from components.train.settings import TrainSettings, ZeroSettings
 
 SomeSettings = TypeVar("SomeSettings", bound=TrainSettings)
-STAGES = (2, 3)
+STAGES = (1, 2, 3)
 CHECKPOINT_KEYS = ("tag_validation",)
 CHECKPOINT_BLOCKS = ("datastates_ckpt",)
 # 100 MB of bf16 gradients in one reduction. transformers' 'auto' is hidden_size squared: one for nearly every matrix.
@@ -22,8 +22,8 @@ def with_config_read(settings: SomeSettings) -> SomeSettings:
     """The settings with the content of `deepspeed_config` instead of its path, so that the content is in the key.
 
     Raises:
-        SettingsError: the file is missing or is not valid JSON, its ZeRO stage is neither 2 nor 3, or it sets another
-            value than the settings.
+        SettingsError: the file is missing or is not valid JSON, it lacks a ZeRO stage from 1 to 3, or it sets
+            another value than the settings.
     """
     config = settings.deepspeed_config
     if config is None:
@@ -83,9 +83,11 @@ def filled_in(settings: TrainSettings) -> tuple[Filled, ...]:
 
 
 def zero_stage(settings: TrainSettings) -> int:
-    """The ZeRO stage that the settings ask for."""
+    """The ZeRO stage of the training, once `fit_memory` has decided what the settings leave to it."""
     if isinstance(settings.deepspeed_config, dict):
         return int(settings.deepspeed_config["zero_optimization"]["stage"])
+    if settings.deepspeed.stage == "auto":
+        raise ValueError("deepspeed.stage is auto until fit_memory has decided it")
     return settings.deepspeed.stage
 
 
@@ -111,7 +113,7 @@ def _plain_config(settings: TrainSettings, on_cpu: bool) -> dict[str, Any]:
         "gradient_accumulation_steps": AUTO,
         "gradient_clipping": AUTO,
         "bf16": {"enabled": AUTO},
-        "zero_optimization": _zero_block(settings.deepspeed, on_cpu),
+        "zero_optimization": _zero_block(settings.deepspeed, zero_stage(settings), on_cpu),
         # torch's AdamW also updates offloaded partitions, so DeepSpeed's own CPU Adam, which has to be compiled, is not
         # needed.
         "zero_force_ds_cpu_optimizer": False,
@@ -119,14 +121,16 @@ def _plain_config(settings: TrainSettings, on_cpu: bool) -> dict[str, Any]:
     }
 
 
-def _zero_block(zero: ZeroSettings, on_cpu: bool) -> dict[str, Any]:
+def _zero_block(zero: ZeroSettings, stage: int, on_cpu: bool) -> dict[str, Any]:
+    if stage == 0:
+        return {"stage": 0}
     block: dict[str, Any] = {
-        "stage": zero.stage,
+        "stage": stage,
         "contiguous_gradients": True,
         "overlap_comm": not on_cpu,
         "reduce_bucket_size": BUCKET_ELEMENTS,
     }
-    if zero.stage == 3:
+    if stage == 3:
         block |= {"stage3_prefetch_bucket_size": AUTO, "stage3_param_persistence_threshold": AUTO}
     if zero.offload != "none":
         block["offload_optimizer"] = {"device": "cpu", "pin_memory": True}

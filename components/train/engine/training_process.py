@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from components.launch.hand_back.files import JobResult
+from components.models.stored.stored_model import read_folder
 from components.shared.errors import SettingsError
 from components.shared.log import say
 from components.shared.outputs.library import Library
@@ -21,7 +22,9 @@ from components.train.check_start import check_start_here, check_tokens
 from components.train.checkpoints.checkpoint import Fetched, fetch, fetch_newest
 from components.train.checkpoints.convert_checkpoint import convert
 from components.train.checkpoints.mirror import Mirror
+from components.train.engine.compile_layers import compile_layers
 from components.train.engine.deepspeed_config import engine_config
+from components.train.engine.fit_memory import fit_memory
 from components.train.engine.join_ranks import barrier, cpu_has_bf16, join_ranks, leave_ranks, prepare_environment
 from components.train.engine.load_model import adapter_config, end_tokens, fetch_start, load_start, load_tokenizer
 from components.train.engine.losses import LOSSES_FILE, StepBook, as_lines, loss_counts, loss_records
@@ -64,9 +67,11 @@ class TrainingProcess:
         with self._phase("checkpoint"):
             found = self._fetch_checkpoint()
         with self._phase("model"):
-            universal = found is not None and found.ranks != self.ranks.world
+            self._fit_memory(start, data, found)
+            universal = found is not None and found.needs_conversion(self.ranks.world)
             config = engine_config(self.settings, on_cpu, universal)
             trainer = self._make_trainer(trainer_type, config, start, tokenizer, data)
+            compile_layers(trainer.model, self.settings, self.job.task)
         with self._phase("train"):
             if universal:
                 trainer.add_callback(separate_counts(trainer))
@@ -82,6 +87,11 @@ class TrainingProcess:
                 allowed=["fp32"],
                 remedy="set precision to fp32, or train on a machine with a GPU",
             )
+
+    def _fit_memory(self, start: Path, data: TrainingData, found: Fetched | None) -> None:
+        """Decide what the settings leave to the job."""
+        stored, longest = read_folder(start, self.job.start), int(data.lengths.max())
+        self.settings = fit_memory(self.settings, stored, self.split, longest, found=found, task=self.job.task)
 
     def _prepare_data(self, start: Path) -> tuple[Any, TrainingData]:
         tokenizer = load_tokenizer(start, self.settings)

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.sizing import (
-    HEAD_TOKENS,
-    HEAD_WORDS,
     LEAST_SLOTS,
     MODELS,
     OPTIMIZER,
     TABLES,
+    WEIGHT,
     activations,
     slots,
     teacher_gpus,
@@ -57,11 +56,13 @@ def test_one_rank_shares_with_nobody() -> None:
         assert zero3(model, 8) < zero2(model, 8) < zero2(model, 4)
 
 
-def test_the_tile_of_logits_is_that_of_trls_fused_head() -> None:
+def test_the_chunk_of_logits_is_as_large_as_the_tile_of_trls_fused_head() -> None:
     from trl.kernels.chunked_logprob import TOKEN_CHUNK_SIZE
     from trl.trainer.utils import _CHUNKED_LOGPROB_CHUNK_SIZE
 
-    assert (HEAD_TOKENS, HEAD_WORDS) == (TOKEN_CHUNK_SIZE, _CHUNKED_LOGPROB_CHUNK_SIZE)
+    from components.models.forward.chunks import HeadMemory
+
+    assert HeadMemory().chunk_bytes == TOKEN_CHUNK_SIZE * _CHUNKED_LOGPROB_CHUNK_SIZE * WEIGHT
 
 
 def test_a_forward_pass_keeps_the_layers_inputs_and_no_logits() -> None:

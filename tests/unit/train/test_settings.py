@@ -28,8 +28,10 @@ def settings(**values: object) -> TrainSettings:
         ({"global_batch": 30, "launch": {"processes_per_node": 4}}, "global_batch 30 is not divisible by the 4 ranks"),
         ({"method": "kto", "global_batch": 24}, "kto.kl_batch 16 does not divide global_batch 24"),
         ({"method": "kto", "kto": {"kl_batch": 4}, "launch": {"processes_per_node": 4}}, "at least 2 rows for each"),
-        ({"deepspeed": {"offload": "optimizer+parameters"}}, "needs stage 3"),
-        ({"deepspeed": {"stage": 1}}, "Input should be 2 or 3"),
+        ({"deepspeed": {"stage": 2, "offload": "optimizer+parameters"}}, "needs stage 3"),
+        ({"deepspeed": {"stage": 0, "offload": "optimizer"}}, "needs stage 1, 2 or 3"),
+        ({"deepspeed": {"stage": 0}, "saved_weights": "fp32"}, "needs deepspeed.stage 1, 2 or 3"),
+        ({"deepspeed": {"stage": 4}}, "Input should be 'auto', 0, 1, 2 or 3"),
         ({"batch_size": 3}, "has no such key; allowed: .*global_batch"),
     ],
 )
@@ -46,6 +48,13 @@ def test_hardware_does_not_change_the_address() -> None:
     here = settings(launch={"processes_per_node": 2}, micro_batch=4, checkpoint_steps=7, gradient_checkpointing=False)
     assert here.key_material() == settings().key_material()
     assert settings(seed=1).key_material() != settings().key_material()
+
+
+def test_what_auto_chooses_is_no_part_of_the_address_and_an_explicit_stage_is() -> None:
+    assert settings(deepspeed={"stage": "auto"}).key_material() == settings().key_material()
+    assert settings(gradient_checkpointing="auto", compile=True).key_material() == settings().key_material()
+    two, three = (settings(deepspeed={"stage": stage}).key_material()["deepspeed"] for stage in (2, 3))
+    assert two == {"stage": 2, "offload": "none"} != three
 
 
 def test_a_method_has_its_own_settings_alone() -> None:
@@ -103,7 +112,7 @@ def test_the_content_of_ds_config_is_part_of_the_address(tmp_path: Path) -> None
         ("{", "is not valid JSON"),
         ("[]", "is not a JSON object"),
         ("{}", "ZeRO stage None"),
-        ('{"zero_optimization":{"stage":1}}', "1"),
+        ('{"zero_optimization":{"stage":0}}', "ZeRO stage 0"),
     ],
 )
 def test_a_wrong_ds_config_is_refused(tmp_path: Path, text: str, message: str) -> None:

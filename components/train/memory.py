@@ -1,0 +1,213 @@
+"""How much memory a training needs, estimated from a model's shape: pure functions, without torch.
+
+What ZeRO shards: Rajbhandari and others, arXiv 1910.02054, section 3. What a layer keeps for its backward pass:
+Korthikanti and others, arXiv 2205.05198, section 4, for attention that keeps no scores, a gated MLP and RMSNorm. A test
+compares the layer's bytes with what autograd really saves.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from components.models.forward.chunks import COPIES, FP32_BYTES, HeadMemory
+
+Precision = Literal["bf16", "fp32"]
+WEIGHT, GRADIENT, OPTIMIZER = 2, 2, 12
+"""Bytes per parameter in bf16: weight, gradient, and fp32 master weights with Adam's two moments."""
+FP32_WEIGHT, FP32_GRADIENT, MOMENTS, MASTER = 4, 4, 8, 4
+"""The same in fp32, where only ZeRO's partitions copy the weights (DeepSpeed's `single_partition_of_fp32_groups`)."""
+SMALL_MODEL = 2_000_000_000
+"""Parameters below which gradients are reduced once in an optimizer step rather than in every micro-batch."""
+USABLE = 0.85
+"""Share of the free memory that a plan may use: the rest is for buffers, kernels and fragmentation. An assumption."""
+
+
+@dataclass(frozen=True)
+class DecoderShape:
+    """A decoder, as far as its memory depends on it.
+
+    Attributes:
+        parameters: all weights.
+        trained: those that get gradients: all, or the adapters.
+        hidden: width of the residual stream.
+        layers: number of layers.
+        keys: width of all keys together (heads of keys times the width of a head).
+        queries: width of all queries together.
+        intermediate: width of the MLP, of one position: of all its active experts together.
+        vocabulary: rows of the output layer.
+    """
+
+    parameters: int
+    trained: int
+    hidden: int
+    layers: int
+    keys: int
+    queries: int
+    intermediate: int
+    vocabulary: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes that one process needs: its share of weights, gradients and optimizer state, and its activations."""
+
+    state: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All bytes."""
+        return self.state + self.activations
+
+
+def state_bytes(shape: DecoderShape, precision: Precision, stage: int, ranks: int, offload: str = "none") -> int:
+    """Bytes of weights, gradients and optimizer state of one process, on its device.
+
+    Args:
+        shape: of the model.
+        precision: of weights and gradients.
+        stage: ZeRO's: 1 shards the optimizer's state, 2 gradients too, 3 weights too.
+        ranks: processes that train together.
+        offload: what is in host memory instead, as `deepspeed.offload` names it.
+    """
+    low = precision == "bf16"
+    weight, gradient = (WEIGHT, GRADIENT) if low else (FP32_WEIGHT, FP32_GRADIENT)
+    optimizer = OPTIMIZER if low else MOMENTS + (MASTER if stage else 0)
+    weights = 0.0 if offload == "optimizer+parameters" else shape.parameters * weight / (ranks if stage == 3 else 1)
+    states = 0.0 if offload != "none" else shape.trained * optimizer / (ranks if stage else 1)
+    return round(weights + shape.trained * gradient / (ranks if stage > 1 else 1) + states)
+
+
+def layer_bytes(shape: DecoderShape, precision: Precision) -> int:
+    """Bytes that one layer keeps of one position for its backward pass.
+
+    Each of two norms keeps its input in fp32 and normalised; attention its input, queries and keys before and after
+    rotation, values and result; the MLP its input, gate, activated gate, other half and their product.
+    """
+    size = WEIGHT if precision == "bf16" else FP32_WEIGHT
+    norms = 2 * shape.hidden * (FP32_WEIGHT + size)
+    attention = shape.hidden + 2 * shape.queries + 2 * shape.keys
+    mlp = shape.hidden + 4 * shape.intermediate
+    return norms + (attention + mlp) * size
+
+
+def head_bytes(shape: DecoderShape, precision: Precision, tokens: int) -> int:
+    """Bytes of the output layer at its peak: a chunk of logits, those kept, and gradients of its weights and input.
+
+    All logits are never held (components/models/forward/chunks.py); trl's fused head has a tile of the same size.
+    """
+    size = WEIGHT if precision == "bf16" else FP32_WEIGHT
+    memory, logits = HeadMemory(), tokens * shape.vocabulary
+    chunk = min(logits * FP32_BYTES * COPIES, memory.chunk_bytes)
+    kept = logits * size if memory.keeps(tokens, shape.vocabulary, size) else 0
+    return chunk + kept + (shape.vocabulary + tokens) * shape.hidden * (FP32_GRADIENT + size)
+
+
+def activation_bytes(shape: DecoderShape, precision: Precision, tokens: int, recomputed: bool) -> int:
+    """Bytes that one process keeps of a forward pass, at its peak.
+
+    Args:
+        shape: of the model.
+        precision: of the arithmetic.
+        tokens: positions in one forward pass, padding among them.
+        recomputed: whether layers are recomputed (gradient checkpointing): then each layer's input is kept, and one
+            layer's activations at a time, when the head's are gone.
+    """
+    size = WEIGHT if precision == "bf16" else FP32_WEIGHT
+    layer, head = tokens * layer_bytes(shape, precision), head_bytes(shape, precision, tokens)
+    return tokens * shape.layers * shape.hidden * size + max(layer, head) if recomputed else shape.layers * layer + head
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a training asks for: the model, its arithmetic, its processes and the positions of a forward pass."""
+
+    shape: DecoderShape
+    precision: Precision
+    ranks: int
+    tokens: int
+    offload: str = "none"
+
+    def estimate(self, stage: int, recomputed: bool) -> Estimate:
+        """The bytes of one process."""
+        return Estimate(
+            state_bytes(self.shape, self.precision, stage, self.ranks, self.offload),
+            activation_bytes(self.shape, self.precision, self.tokens, recomputed),
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The ZeRO stage, whether activations are recomputed, and the estimate for both.
+
+    `fits` is False where every choice needs more than the usable memory: then this is the one that needs the least.
+    """
+
+    stage: int
+    recomputed: bool
+    estimate: Estimate
+    fits: bool
+
+
+def stages_to_try(need: Need, stage: int | Literal["auto"]) -> tuple[int, ...]:
+    """ZeRO's stages in the order of preference; a stage that is set explicitly is the only one.
+
+    Stage 0 is not among those of `auto`: on one rank stage 1 is as fast, and on more it needs less memory.
+    """
+    if stage != "auto":
+        return (stage,)
+    if need.offload == "optimizer+parameters":
+        return (3,)
+    return (1, 2, 3) if need.shape.parameters < SMALL_MODEL else (2, 3)
+
+
+def make_plan(
+    need: Need, free: int, stage: int | Literal["auto"] = "auto", recomputed: bool | Literal["auto"] = "auto"
+) -> Plan:
+    """The first choice that fits: stages that communicate less come first, and recomputing is tried before sharding.
+
+    Args:
+        need: of the training.
+        free: bytes of the device that one process may have.
+        stage: ZeRO's, where it is set explicitly.
+        recomputed: whether activations are recomputed, where that is set explicitly.
+    """
+    again = (False, True) if recomputed == "auto" else (recomputed,)
+    tried = [(one, way) for one in stages_to_try(need, stage) for way in again]
+    estimates = {choice: need.estimate(*choice) for choice in tried}
+    fitting = next((choice for choice in tried if estimates[choice].total <= USABLE * free), None)
+    chosen = fitting or min(tried, key=lambda choice: estimates[choice].total)
+    return Plan(*chosen, estimates[chosen], fitting is not None)
+
+
+def shape_of(config: Mapping[str, Any], parameters: int, trained: int, vocabulary: int) -> DecoderShape | None:
+    """A decoder's shape from config.json; None where that lacks its width or the number of its layers.
+
+    Args:
+        config: the language model's part of config.json.
+        parameters: of the model.
+        trained: of these, or of the adapters.
+        vocabulary: rows of its embeddings.
+    """
+    hidden = _number(config, "hidden_size", "n_embd", "d_model")
+    layers = _number(config, "num_hidden_layers", "n_layer", "num_layers", "n_layers")
+    if not hidden or not layers:
+        return None
+    heads = _number(config, "num_attention_heads", "n_head", "num_heads", "n_heads") or 1
+    head = _number(config, "head_dim") or hidden // heads
+    groups = _number(config, "num_key_value_heads") or heads
+    return DecoderShape(
+        parameters, trained, hidden, layers, groups * head, heads * head, _mlp(config, hidden), vocabulary
+    )
+
+
+def _mlp(config: Mapping[str, Any], hidden: int) -> int:
+    """Width of the MLP: the wider of a plain one and all experts that one position passes through."""
+    plain = _number(config, "intermediate_size", "n_inner", "ffn_dim") or 4 * hidden
+    experts = _number(config, "num_experts_per_tok") * _number(config, "moe_intermediate_size", "intermediate_size")
+    return max(plain, experts)
+
+
+def _number(config: Mapping[str, Any], *names: str) -> int:
+    """The first of these keys that has a number; 0 without one."""
+    return next((value for name in names if isinstance(value := config.get(name), int)), 0)

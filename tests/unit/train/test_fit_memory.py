@@ -1,0 +1,104 @@
+"""What the job decides from the start's files, the checkpoint and this machine's memory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch.distributed
+
+from components.models.stored.stored_model import StoredModel, read_folder
+from components.train.batches.split import Split
+from components.train.checkpoints.checkpoint import Fetched
+from components.train.engine import fit_memory as subject
+from components.train.engine.fit_memory import fit_memory, host_bytes, read_shape
+from components.train.methods.registry import parse_train_settings
+from components.train.settings import TrainSettings
+from tests.tiny_model import save_tiny_model
+
+GIB = 2**30
+
+
+@pytest.fixture(scope="module", autouse=True)
+def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A process group of this process alone."""
+    store = torch.distributed.FileStore(str(tmp_path_factory.mktemp("group") / "store"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> StoredModel:
+    """The files of a small Llama."""
+    return read_folder(save_tiny_model(tmp_path_factory.mktemp("models") / "start"))
+
+
+def fitted(start: StoredModel, found: Fetched | None = None, longest: int = 128, **values: Any) -> TrainSettings:
+    """What becomes of the settings on two processes with micro-batches of 8 rows."""
+    settings = parse_train_settings({"precision": "fp32"} | values)
+    return fit_memory(settings, start, Split(2, 8, 1), longest, found=found, task="train-sft")
+
+
+def checkpoint(**facts: bool) -> Fetched:
+    """One of two processes."""
+    return Fetched(20, Path(), 2, **facts)
+
+
+def test_the_log_has_the_choice_and_its_numbers(start: StoredModel, capsys: pytest.CaptureFixture[str]) -> None:
+    after = fitted(start)
+    assert (after.deepspeed.stage, after.gradient_checkpointing) == (1, False)
+    log = capsys.readouterr().err
+    assert "ZeRO stage 1, activations kept: by estimate each of 2 processes needs" in log
+    assert "8 rows of at most 128 tokens" in log
+
+
+def test_what_does_not_fit_is_recomputed_and_sharded(
+    start: StoredModel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(subject, "free_bytes", lambda: 2**20)
+    after = fitted(start, longest=100_000)
+    assert (after.deepspeed.stage, after.gradient_checkpointing) == (3, True)
+    assert "this may not fit: if memory runs out, lower micro_batch" in capsys.readouterr().err
+
+
+def test_a_checkpoint_decides_whether_weights_are_sharded(start: StoredModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fitted(start, checkpoint(shards_weights=True)).deepspeed.stage == 3
+    monkeypatch.setattr(subject, "free_bytes", lambda: 2**20)
+    assert fitted(start, checkpoint(), longest=100_000).deepspeed.stage == 2
+
+
+def test_the_users_own_config_keeps_its_stage(start: StoredModel) -> None:
+    own = {"zero_optimization": {"stage": 2, "offload_optimizer": {"device": "cpu"}}}
+    after = fitted(start, deepspeed_config=own)
+    assert after.deepspeed_config == own and after.gradient_checkpointing is False
+
+
+def test_adapters_are_the_trained_parameters(start: StoredModel) -> None:
+    """By peft's own count."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    for targets in (("all-linear",), ("q_proj", "v_proj")):
+        shape = read_shape(start, parse_train_settings({"lora": {"rank": 4, "target_modules": targets}}))
+        model = AutoModelForCausalLM.from_pretrained(start.reference)
+        chosen = targets[0] if len(targets) == 1 else list(targets)
+        adapted = get_peft_model(model, LoraConfig(r=4, target_modules=chosen, task_type="CAUSAL_LM"))
+        trained, total = adapted.get_nb_trainable_parameters()
+        assert shape is not None
+        assert (shape.trained, shape.parameters) == (trained, total - trained)
+
+
+def test_without_headers_the_choice_is_careful(start: StoredModel, capsys: pytest.CaptureFixture[str]) -> None:
+    pickled = StoredModel("start", start.config, {}, frozenset(), lambda _: b"")
+    after = fitted(pickled)
+    assert (after.deepspeed.stage, after.gradient_checkpointing) == (2, True)
+    assert "do not show its shape" in capsys.readouterr().err
+
+
+def test_a_containers_limit_is_less_than_the_machine(tmp_path: Path) -> None:
+    (meminfo := tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   2097152 kB\n")
+    (limit := tmp_path / "memory.max").write_text("1073741824\n")
+    (unlimited := tmp_path / "max").write_text("max\n")
+    assert host_bytes(meminfo, (limit,)) == GIB
+    assert host_bytes(meminfo, (unlimited, tmp_path / "none")) == 2 * GIB

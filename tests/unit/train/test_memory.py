@@ -1,0 +1,127 @@
+"""The estimate of a training's memory against what autograd keeps and ZeRO's paper says, and its choices."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+
+from components.train.memory import DecoderShape, Need, activation_bytes, layer_bytes, make_plan, shape_of, state_bytes
+
+GIB = 2**30
+QWEN = DecoderShape(494_000_000, 494_000_000, 896, 24, 128, 896, 4864, 151_936)
+"""Qwen2-0.5B."""
+
+
+def need(**changed: Any) -> Need:
+    """A training of Qwen2-0.5B in bf16 on two processes, 2,048 positions at once."""
+    return dataclasses.replace(Need(QWEN, "bf16", 2, 2048), **changed)
+
+
+def saved_bytes(model: Any, ids: torch.Tensor) -> int:
+    """Bytes that autograd keeps of a forward pass, without parameters and counting each storage once."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    seen: dict[int, Any] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            seen[storage.data_ptr()] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        hidden = model(input_ids=ids, use_cache=False).last_hidden_state
+    assert hidden.requires_grad
+    return sum(storage.nbytes() for storage in seen.values())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_layer_keeps_what_autograd_saves(precision: Any) -> None:
+    """Of two depths the difference, so that what does not grow with the layers is left out."""
+    from transformers import Qwen2Config, Qwen2Model
+
+    def kept(layers: int) -> int:
+        config = Qwen2Config(
+            vocab_size=64,
+            hidden_size=128,
+            intermediate_size=640,
+            num_hidden_layers=layers,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            attention_dropout=0.0,
+        )
+        model = Qwen2Model(config).to(torch.bfloat16 if precision == "bf16" else torch.float32)
+        return saved_bytes(model, torch.ones(2, 128, dtype=torch.long))
+
+    shape = DecoderShape(0, 0, 128, 1, 64, 128, 640, 64)
+    assert layer_bytes(shape, precision) * 256 == pytest.approx(kept(3) - kept(2), rel=0.12)
+
+
+def test_recomputing_keeps_the_inputs_of_layers_alone() -> None:
+    kept, recomputed = (activation_bytes(QWEN, "bf16", 1000, way) for way in (False, True))
+    assert kept - recomputed == 1000 * 24 * (layer_bytes(QWEN, "bf16") - 896 * 2)
+
+
+def test_zero_shards_what_its_stages_say() -> None:
+    """ZeRO's paper, figure 1: 7.5 billion parameters on 64 devices take 120, 31.4, 16.6 and 1.9 GB."""
+    shape = dataclasses.replace(QWEN, parameters=7_500_000_000, trained=7_500_000_000)
+    found = [state_bytes(shape, "bf16", stage, 64) / 1e9 for stage in range(4)]
+    assert found == pytest.approx([120, 31.4, 16.6, 1.9], abs=0.05)
+
+
+def test_adapters_need_optimizer_state_for_themselves_alone() -> None:
+    shape = dataclasses.replace(QWEN, trained=1_000_000)
+    assert state_bytes(shape, "bf16", 1, 1) == QWEN.parameters * 2 + 14_000_000
+
+
+def test_offloaded_state_is_not_on_the_device() -> None:
+    assert state_bytes(QWEN, "bf16", 2, 1, "optimizer") == QWEN.parameters * 4
+    assert state_bytes(QWEN, "bf16", 3, 1, "optimizer+parameters") == QWEN.parameters * 2
+
+
+def test_a_small_model_on_a_large_device_reduces_once_and_recomputes_nothing() -> None:
+    plan = make_plan(need(), 80 * GIB)
+    assert (plan.stage, plan.recomputed, plan.fits) == (1, False, True)
+
+
+@pytest.mark.parametrize(
+    ("free", "chosen"), [(80, (1, False)), (6, (1, True)), (4, (2, True)), (3, (3, True)), (1, (3, True))]
+)
+def test_what_does_not_fit_is_recomputed_then_sharded(free: int, chosen: tuple[int, bool]) -> None:
+    """On a device that gets smaller, the cheapest choice that fits."""
+    plan = make_plan(need(ranks=8), free * GIB)
+    assert (plan.stage, plan.recomputed) == chosen
+    assert plan.fits == (plan.estimate.total <= 0.85 * free * GIB)
+
+
+def test_a_large_model_shards_gradients() -> None:
+    large = dataclasses.replace(QWEN, parameters=3_000_000_000, trained=3_000_000_000)
+    assert make_plan(need(shape=large), 1000 * GIB).stage == 2
+
+
+def test_what_is_set_explicitly_stays() -> None:
+    plan = make_plan(need(), 1 * GIB, stage=2, recomputed=False)
+    assert (plan.stage, plan.recomputed, plan.fits) == (2, False, False)
+
+
+def test_offloaded_parameters_need_stage_3() -> None:
+    assert make_plan(need(offload="optimizer+parameters"), 80 * GIB).stage == 3
+
+
+def test_a_shape_is_read_from_config_json() -> None:
+    config = {
+        "hidden_size": 896,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 14,
+        "num_key_value_heads": 2,
+        "intermediate_size": 4864,
+    }
+    assert shape_of(config, QWEN.parameters, QWEN.trained, 151_936) == QWEN
+    assert shape_of({"hidden_size": 896}, 1, 1, 1) is None
+
+
+def test_experts_count_as_one_mlp() -> None:
+    config = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    experts = {"num_experts_per_tok": 4, "moe_intermediate_size": 100, "intermediate_size": 128}
+    shape = shape_of(config | experts, 1, 1, 1)
+    assert shape is not None and shape.intermediate == 400
