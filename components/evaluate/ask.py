@@ -1,5 +1,6 @@
 """Asks a model the questions of one benchmark, and scores its answers."""
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,9 @@ from components.shared.errors import GenerationError
 from components.shared.log import Progress
 from components.shared.rows import Question, Sample
 from components.shared.thought import with_opening, with_thought
+
+DECIMALS = 6
+"""Of a log-likelihood that is stored."""
 
 PROGRAMS_AT_ONCE = min(os.cpu_count() or 1, 16)
 
@@ -71,6 +75,24 @@ def ask(model: EvaluatedModel, asking: Asking, kept: KeptAnswers, progress: Prog
             if model.is_remote:
                 keep(answer)
     _require_answers(model, failed)
+    return answers
+
+
+def rank(model: EvaluatedModel, asking: Asking, progress: Progress) -> Answers:
+    """The log-likelihoods of each question's texts, as JSON; a question's answers are all the same.
+
+    Raises:
+        ModelError: the chat template refuses a question, or the model computes no log-likelihoods.
+    """
+    answers = Answers()
+    for ranking, question in zip(model.rank(asking.rankings()), asking.questions.asked, strict=True):
+        if ranking.refusal:
+            raise refused_question(f"{asking.benchmark.name}/{question.id}", ranking.refusal)
+        output = json.dumps([round(total, DECIMALS) for total in ranking.log_likelihoods])
+        for sample in range(asking.settings.samples):
+            key = asking.key(question, sample)
+            answers.by_key[key] = Answer(key=key, output=output, tokens_in=0 if sample else ranking.tokens_in)
+        progress.advance(asking.settings.samples)
     return answers
 
 

@@ -7,7 +7,7 @@ from components.evaluate.benchmarks.benchmark import Benchmark, Shot
 from components.evaluate.evaluated_model import EvaluatedModel
 from components.evaluate.questions import QuestionSet, definition_of, turns_of, worked_examples
 from components.evaluate.settings import BenchmarkSettings, EvaluationSettings
-from components.models.generators.generator import ChatRequest, Sampling
+from components.models.generators.generator import ChatRequest, RankRequest, Sampling
 from components.shared.rows import Message, Question
 
 
@@ -50,6 +50,18 @@ class Asking:
             ChatRequest(key=self.key(question, sample), messages=messages)
             for question, messages in conversations
             for sample in range(self.settings.samples)
+        ]
+
+    def rankings(self) -> list[RankRequest]:
+        """For each question its conversation and the texts to rank; the key is the question's id."""
+        assert self.kind.continuations is not None, f"benchmark {self.kind.name} ranks nothing"
+        return [
+            RankRequest(
+                key=question.id,
+                messages=self.conversation(question),
+                continuations=tuple(self.kind.continuations(question)),
+            )
+            for question in self.questions.asked
         ]
 
     def sampling(self, model: EvaluatedModel) -> Sampling:

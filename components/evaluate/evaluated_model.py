@@ -4,7 +4,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from components.evaluate.settings import EvaluationSettings
-from components.models.generators.generator import ChatRequest, Generator, Reply, Sampling, open_generator
+from components.models.generators.generator import (
+    ChatRequest,
+    Generator,
+    Ranking,
+    RankRequest,
+    RanksTexts,
+    Reply,
+    Sampling,
+    open_generator,
+)
 from components.models.generators.local_model import LocalPrompts, ModelFolder
 from components.shared.errors import ModelError
 from components.shared.log import say
@@ -47,6 +56,16 @@ class EvaluatedModel:
     def answer(self, requests: Sequence[ChatRequest], sampling: Sampling) -> Iterator[Reply]:
         """One reply for each request, in any order. Raises GenerationError."""
         return self._generator.answer(requests, sampling)
+
+    def rank(self, requests: Sequence[RankRequest]) -> Iterator[Ranking]:
+        """Log-likelihoods of the continuations of each request, in order. Raises ModelError."""
+        if not isinstance(self._generator, RanksTexts):
+            raise ModelError(
+                f"{self.name}: what answers for this model computes no log-likelihoods of given texts",
+                rule="a ranked benchmark needs them",
+                remedy="evaluate it with the backend transformers, or leave the ranked benchmarks out",
+            )
+        return self._generator.rank(requests)
 
     def answer_length(self, benchmark: str, wanted: int) -> int:
         """Longest reply in tokens: as requested, but at most half of the model's context."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from components.evaluate.ask import ask, require_askable, score_answers
+from components.evaluate.ask import ask, rank, require_askable, score_answers
 from components.evaluate.asking import Asking
 from components.evaluate.evaluated_model import EvaluatedModel
 from components.evaluate.kept_answers import KeptAnswers
@@ -117,7 +117,8 @@ class Evaluation:
         before = self._model.unusual_prompts()
         unit = "questions" if self._settings.samples == 1 else "answers"
         progress = Progress(STEP.name, f"{self._name} on {benchmark.name}", asking.answers, unit)
-        answers = ask(self._model, asking, kept, progress)
+        ranks = asking.kind.ranks
+        answers = rank(self._model, asking, progress) if ranks else ask(self._model, asking, kept, progress)
         progress.finish()
         unusual = {name: count - before[name] for name, count in self._model.unusual_prompts().items()}
         self._remark(benchmark.name, unusual)

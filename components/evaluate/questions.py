@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from string import ascii_uppercase
 
 from components.evaluate.benchmarks.benchmark import Benchmark, Shot
 from components.evaluate.benchmarks.registry import BENCHMARKS
@@ -108,6 +109,8 @@ def _require(
         )
     if benchmark.definition.needs_check:
         _require_checks(benchmark, questions, benchmarks)
+    if benchmark.definition.ranks:
+        _require_choices(benchmark, questions, benchmarks)
 
 
 def _require_checks(benchmark: BenchmarkSettings, questions: Sequence[Question], benchmarks: Manifest) -> None:
@@ -121,6 +124,29 @@ def _require_checks(benchmark: BenchmarkSettings, questions: Sequence[Question],
             remedy=f"give {name} in collect.benchmarks a `check`, or set `benchmark` of {name} to one of "
             f"{', '.join(BENCHMARKS)}",
         )
+
+
+def _require_choices(benchmark: BenchmarkSettings, questions: Sequence[Question], benchmarks: Manifest) -> None:
+    for question in questions:
+        if problem := _unrankable(benchmark.definition, question):
+            raise InputError(
+                f"question {question.id!r} of {benchmark.name!r} in {benchmarks.address} {problem}",
+                rule=f"benchmark {benchmark.protocol!r} ranks two texts or more, none of them empty, and the answer is "
+                "the letter of one",
+                remedy=f"correct the questions of {benchmark.name}, or set its `benchmark` to another",
+                allowed=[name for name, kind in BENCHMARKS.items() if not kind.ranks],
+            )
+
+
+def _unrankable(kind: Benchmark, question: Question) -> str:
+    """Why the texts of a question cannot be ranked; empty where they can."""
+    assert kind.continuations is not None
+    texts = kind.continuations(question)
+    if len(texts) < 2 or not all(texts):
+        return f"has {counted(sum(map(bool, texts)), 'choice')} with a text"
+    letters = ascii_uppercase[: len(texts)]
+    answer = question.answer.strip().upper()
+    return "" if len(answer) == 1 and answer in letters else f"has the answer {question.answer!r}, not one of {letters}"
 
 
 def _require_shots(benchmark: BenchmarkSettings, questions: QuestionSet, address: str) -> None:

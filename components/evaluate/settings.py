@@ -7,7 +7,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from components.evaluate.benchmarks.benchmark import Benchmark, no_shots
 from components.evaluate.benchmarks.registry import BENCHMARKS, CHECKED
-from components.models.generators.registry import AnyBackendSettings
+from components.models.generators.generator import Ability
+from components.models.generators.registry import BACKENDS, AnyBackendSettings
 from components.models.generators.transformers import TransformersSettings
 from components.shared.rows import Question
 from components.shared.sandbox.run_python import SandboxLimits
@@ -43,8 +44,8 @@ class BenchmarkSettings(Settings):
     )
     prompt: str | None = Field(
         None,
-        description="checked sets only: what is asked, with {question} in it, such as `{question} Answer briefly.`; "
-        "default: the question alone",
+        description="sets asked as `checked` or `ranked` only: what is asked, with {question} in it, such as "
+        "`{question} Answer briefly.`; default: the question alone",
     )
     limit: int | None = Field(None, ge=1, description="most questions asked, evenly spaced in the set; default: all")
     few_shot: int | None = Field(
@@ -78,6 +79,12 @@ class BenchmarkSettings(Settings):
             raise ValueError(f"the prompt of {self.protocol} is part of its protocol: leave `prompt` out")
         if self.prompt.count(QUESTION_PLACE) != 1:
             raise ValueError(f"prompt must contain {QUESTION_PLACE} exactly once")
+        return self
+
+    @model_validator(mode="after")
+    def _length_has_effect(self) -> Self:
+        if self.max_tokens is not None and self.definition.ranks:
+            raise ValueError(f"{self.name} ranks given texts and generates nothing: leave max_tokens out")
         return self
 
     @model_validator(mode="after")
@@ -117,6 +124,11 @@ class EvaluationSettings(Settings):
         """Whether an endpoint answers in place of a model's files."""
         return self.generator.is_remote
 
+    @property
+    def ranked(self) -> list[str]:
+        """The names of the benchmarks that rank given texts."""
+        return [benchmark.name for benchmark in self.benchmarks if benchmark.definition.ranks]
+
     @model_validator(mode="before")
     @classmethod
     def _moved(cls, data: Any) -> Any:
@@ -131,6 +143,16 @@ class EvaluationSettings(Settings):
             raise ValueError("samples above 1 need a temperature above 0: greedy answers to one question are equal")
         if too_many := [k for k in self.pass_at if k > self.samples]:
             raise ValueError(f"pass_at {too_many[0]} needs as many samples: set samples to at least {max(too_many)}")
+        return self
+
+    @model_validator(mode="after")
+    def _can_rank(self) -> Self:
+        if self.ranked and Ability.LOG_PROBABILITIES not in self.generator.abilities:
+            able = [name for name, kind in BACKENDS.items() if Ability.LOG_PROBABILITIES in kind.abilities]
+            raise ValueError(
+                f"{', '.join(self.ranked)}: ranked by log-likelihoods of given texts, which backend "
+                f"{self.generator.backend!r} does not compute; allowed: {', '.join(able)}"
+            )
         return self
 
     @field_validator("benchmarks")

@@ -8,7 +8,7 @@ from components.shared.finding import Look
 from components.shared.rows import Answered
 from components.shared.step import Image, Product, Step
 
-SELECTION = Product("select", 5, "selection/1")
+SELECTION = Product("select", 6, "selection/1")
 
 
 def _examine(settings: SelectSettings, where: str, _inputs: Mapping[str, str]) -> Iterator[Look]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from components.evaluate.benchmarks.registry import BENCHMARKS
+from components.models.generators.generator import Ability
 from components.models.generators.registry import BACKENDS
 from components.shared.step import Location
 from pipelines.distill.recipe import BASE, STUDENT, DistillRecipe
@@ -96,6 +97,13 @@ def _endpoints(recipe: DistillRecipe) -> Iterator[Fault]:
                 ("evaluate", "endpoints", name, "backend"),
                 f"backend {generator.backend!r} runs files\n    rule: these rows are models that are only endpoints"
                 f"\n    allowed: {', '.join(remote)}",
+            )
+        if evaluating.ranked and Ability.LOG_PROBABILITIES not in generator.abilities:
+            yield Fault(
+                ("evaluate", "endpoints", name, "backend"),
+                f"backend {generator.backend!r} does not compute log-likelihoods of given texts"
+                f"\n    rule: {', '.join(evaluating.ranked)} is ranked by them, and every model is asked everything"
+                "\n    remedy: leave out either the endpoint or the ranked benchmarks",
             )
 
 

@@ -32,6 +32,9 @@ class Benchmark:
         few_shot: worked examples before a question.
         max_tokens: longest reply.
         prompt: the user's turn for a question.
+        continuations: instead of a reply, texts that each may follow a question's prompt: at least two, none empty;
+            the question's answer is the letter of the right one. `score`, `answer` and `readings` then read a JSON
+            list of their log-likelihoods, in nats, in order.
         score: an answer's score in [0, 1].
         run: instead of `score`, for replies that may be programs: they run under limits, several at a time.
         answer: what a reply states, for the vote of several replies to one question: equal answers are one; None
@@ -53,6 +56,7 @@ class Benchmark:
     max_tokens: int
     prompt: Callable[[Question], str]
     files: str
+    continuations: Callable[[Question], Sequence[str]] | None = None
     score: ReplyReader | None = None
     run: Callable[[Question, str, SandboxLimits], float] | None = None
     answer: AnswerReader | None = None
@@ -72,6 +76,11 @@ class Benchmark:
             return self.run(question, parted.answer, limits)
         assert self.score is not None, f"benchmark {self.name} has neither score nor run"
         return self.score(question, parted.answer)
+
+    @property
+    def ranks(self) -> bool:
+        """Whether it ranks given texts, so that nothing is generated."""
+        return self.continuations is not None
 
     @property
     def has_vote(self) -> bool:

@@ -1,11 +1,12 @@
 """All benchmarks by name. To add one, write a file beside this one and add its module to this list."""
 
-from components.evaluate.benchmarks import bbh, ceval, checked, cmmlu, gsm8k, humaneval, ifeval, mmlu
+from components.evaluate.benchmarks import bbh, ceval, checked, cmmlu, gsm8k, humaneval, ifeval, mmlu, ranked
 from components.evaluate.benchmarks.benchmark import Benchmark
 
 CHECKED = checked.BENCHMARK.name
 """The benchmark of sets whose name is not that of a benchmark."""
 
 BENCHMARKS: dict[str, Benchmark] = {
-    module.BENCHMARK.name: module.BENCHMARK for module in (gsm8k, mmlu, cmmlu, ceval, humaneval, ifeval, bbh, checked)
+    module.BENCHMARK.name: module.BENCHMARK
+    for module in (gsm8k, mmlu, cmmlu, ceval, humaneval, ifeval, bbh, checked, ranked)
 }

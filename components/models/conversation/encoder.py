@@ -102,6 +102,10 @@ class ConversationEncoder:
             )
         return self._encode(pairs, self._answered)
 
+    def continued(self, pairs: Sequence[tuple[Conversation, str]]) -> list[Encoded | Refusal]:
+        """Each conversation with a text right after its prompt: without what the template writes around an answer."""
+        return self._encode(pairs, self._continued)
+
     def whole(self, conversations: Sequence[Conversation]) -> list[Encoded | Refusal]:
         """Each conversation as it is, without asking for an answer: all of it is in `prompt`."""
         return self._encode(conversations, self._whole)
@@ -149,7 +153,17 @@ class ConversationEncoder:
         messages, answer = pair
         hidden = self._hide([*messages, Message(role="assistant", content=answer)])
         *turns, last = hidden.turns
-        rendered = render_answer(self._template, turns, last["content"], self._ends)
+        return self._followed(hidden, render_answer(self._template, turns, last["content"], self._ends))
+
+    def _continued(self, pair: tuple[Conversation, str]) -> _Ready:
+        messages, text = pair
+        hidden = self._hide([*messages, Message(role="assistant", content=text)])
+        *turns, last = hidden.turns
+        prompt = self._template.render(turns, ask=True)
+        # `ended`: nothing is added to the text, an end token neither.
+        return self._followed(hidden, Rendered(prompt, last["content"], ended=True))
+
+    def _followed(self, hidden: HiddenConversation, rendered: Rendered) -> _Ready:
         # Where only the answer spells a control token, the prompt is tokenized as for generation.
         prompt = self._text(hidden, rendered.prompt, any(hidden.spelt[:-1]))
         both = self._text(hidden, rendered.prompt + rendered.completion, any(hidden.spelt))

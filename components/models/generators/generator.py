@@ -3,7 +3,7 @@
 import enum
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, ClassVar, Literal, Protocol, Self
+from typing import Annotated, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -147,6 +147,34 @@ class ChatRequest(BaseModel):
     messages: tuple[Message, ...]
 
 
+class RankRequest(BaseModel):
+    """One conversation, and texts of which each could follow its prompt directly."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    messages: tuple[Message, ...]
+    continuations: tuple[str, ...]
+
+
+class Ranking(BaseModel):
+    """What ranks the continuations of a request.
+
+    Attributes:
+        key: of the request.
+        log_likelihoods: of each continuation, in nats: the sum of its tokens' log-probabilities.
+        tokens_in: tokens of the prompt and of all continuations.
+        refusal: why the chat template refuses the conversation; then there are no log-likelihoods.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    log_likelihoods: tuple[float, ...] = ()
+    tokens_in: int = 0
+    refusal: str = ""
+
+
 class Reply(BaseModel):
     """One answer. `finish` is `error` when all attempts failed or gave no answer; `text` is the reason then.
 
@@ -237,6 +265,15 @@ class LocalGenerator(Generator, Protocol):
     @property
     def prompts(self) -> LocalPrompts:
         """What is known about its prompts."""
+        ...
+
+
+@runtime_checkable
+class RanksTexts(Protocol):
+    """What a backend with the ability LOG_PROBABILITIES opens."""
+
+    def rank(self, requests: Iterable[RankRequest]) -> Iterator[Ranking]:
+        """Log-likelihoods of the continuations of each request, in order. Raises ModelError."""
         ...
 
 

@@ -1,5 +1,6 @@
 """Conversations as token ids, by the model's own chat template, truncated to fit its context."""
 
+from array import array
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from components.models.conversation.chat_template import Refusal
 from components.models.conversation.encoder import ConversationEncoder, Encoded
-from components.models.generators.generator import ChatRequest, Reply
+from components.models.forward.example import Example
+from components.models.generators.generator import ChatRequest, RankRequest, Reply
 from components.shared.errors import ModelError, SettingsError
 from components.shared.log import say
 from components.shared.rows import Message
@@ -69,6 +71,33 @@ class PromptMaker:
                 prompts.append(self._truncated(request.key, one.prompt, room))
         return prompts, refused
 
+    def continued(self, requests: Sequence[RankRequest]) -> list[list[Example] | Refusal]:
+        """A row for each continuation of each request, or why the chat template refuses its conversation.
+
+        What does not fit into the context is truncated from the left, and requests are counted, as in `make`. The last
+        token is no input, so it may lie behind the context.
+
+        Raises:
+            ModelError: a continuation leaves no room for a prompt.
+        """
+        pairs = [(request.messages, text) for request in requests for text in request.continuations]
+        encoded = iter(self._encoder.continued(pairs))
+        return [self._rows(request.key, [next(encoded) for _ in request.continuations]) for request in requests]
+
+    def _rows(self, key: str, encoded: Sequence[Encoded | Refusal]) -> list[Example] | Refusal:
+        for one in encoded:
+            if isinstance(one, Refusal):
+                return one
+        texts = [one for one in encoded if isinstance(one, Encoded)]
+        self._note(key, max(texts, key=lambda one: one.control_text))
+        rooms = [self._room_before(one.completion) for one in texts]
+        if any(len(one.prompt) > room for one, room in zip(texts, rooms, strict=True)):
+            self._note_truncation(min(rooms))
+        return [
+            Example(array("i", one.prompt[-room:]), array("i", one.completion))
+            for one, room in zip(texts, rooms, strict=True)
+        ]
+
     def refusal(self, messages: Sequence[Message]) -> Refusal | None:
         """Why the chat template refuses a conversation; None where it accepts it."""
         rendered = self._encoder.render(messages)
@@ -94,12 +123,26 @@ class PromptMaker:
             )
         return room
 
+    def _room_before(self, continuation: Sequence[int]) -> int:
+        """The last token of a continuation is predicted, not read, so it takes no room."""
+        room = self.context - len(continuation) + 1
+        if room < 1:
+            raise ModelError(
+                f"a continuation of {len(continuation)} tokens leaves no room for a prompt in {self.reference!r}",
+                rule=f"prompt and continuation share the model's context of {self.context} tokens",
+                remedy="use a model with a longer context, or leave this question out",
+            )
+        return room
+
     def _truncated(self, key: str, ids: list[int], room: int) -> Prompt:
         if len(ids) > room:
-            if self.truncated == 0:
-                say("models", f"{self.reference}: prompts of more than {room} tokens are truncated from the left")
-            self.truncated += 1
+            self._note_truncation(room)
         return Prompt(key=key, ids=tuple(ids[-room:]))
+
+    def _note_truncation(self, room: int) -> None:
+        if self.truncated == 0:
+            say("models", f"{self.reference}: prompts of more than {room} tokens are truncated from the left")
+        self.truncated += 1
 
 
 def load_tokenizer(folder: Path, reference: str, *, allow_remote_code: bool = False) -> Any:

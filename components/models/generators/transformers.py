@@ -15,6 +15,8 @@ from components.models.generators.generator import (
     Ability,
     ChatRequest,
     GeneratorSettings,
+    Ranking,
+    RankRequest,
     Reply,
     Sampling,
     Usage,
@@ -25,6 +27,7 @@ from components.models.generators.prompts import Prompt, PromptMaker, load_token
 from components.models.generators.read_tokens import begins_in_thought, decode_answers, hidden_ids
 from components.models.generators.settle_reply import Written, settle_reply
 from components.models.generators.stop_texts import StopTexts
+from components.models.likelihood.rank import rank
 from components.models.reference import local_model
 from components.models.stored.end_tokens import end_ids_of
 from components.shared.errors import ModelError
@@ -100,6 +103,15 @@ class TransformersGenerator:
             prompts.sort(key=lambda prompt: len(prompt.ids))
             for start in range(0, len(prompts), self.batch):
                 yield from self._timed(prompts[start : start + self.batch], sampling)
+
+    def rank(self, requests: Iterable[RankRequest]) -> Iterator[Ranking]:
+        """Log-likelihoods of the continuations of each request, in order.
+
+        Raises:
+            InputError: a continuation is empty.
+            ModelError: a continuation leaves no room for a prompt, or a row does not fit into memory.
+        """
+        return rank(self.model, self.prompts, requests)
 
     def usage(self) -> Usage:
         """What was asked and answered; a row of a batch is in use until its answer ends."""

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from components.models.conversation.chat_template import Refusal
+from components.models.generators.local_model import Precision
 from components.models.likelihood.likelihood import LikelihoodModel, LogProbability
 from components.models.reference import as_parent
 from components.rewards.measured import Measured, is_scored, rounded
@@ -20,21 +21,28 @@ class ModelScorer(Scorer):
     """A scorer that computes log-probabilities with a local model."""
 
     not_in_cache_key: ClassVar[frozenset[str]] = frozenset({"model", "batch_tokens"})
+    not_in_cache_key_at_default: ClassVar[frozenset[str]] = frozenset({"precision"})
     gives_likelihood: ClassVar[bool] = True
 
     model: str = Field(description="reference of a local chat model: folder, package:FOLDER, store URI or hub id")
+    precision: Precision = Field(
+        "auto",
+        description="type of weights and activations; auto: that of the model's files. bfloat16 takes half the time "
+        "or less on GPUs and on CPUs with AVX512-BF16 or AMX, and changes log-probabilities by about 0.01 nats a token",
+    )
     batch_tokens: int | None = Field(
-        None, ge=1, description="tokens of one forward pass, padding included; none: chosen for the device"
+        None, ge=1, description="tokens of one forward pass, none of them padding; none: chosen for the device"
     )
 
     def measurement(self, parents: Mapping[str, Parent]) -> str:
-        return f"log-probability-{hex_of(parents['model'].digest, 12)}"
+        precision = "" if self.precision == "auto" else f"-{self.precision}"
+        return f"log-probability-{hex_of(parents['model'].digest, 12)}{precision}"
 
     def parents(self) -> dict[str, Parent]:
         return {"model": as_parent(self.model)}
 
     def open(self) -> Measure:
-        return LikelihoodMeasure(LikelihoodModel.load(self.model, self.batch_tokens))
+        return LikelihoodMeasure(LikelihoodModel.load(self.model, self.batch_tokens, self.precision))
 
 
 class Likelihood(ModelScorer):

@@ -25,7 +25,7 @@ def test_paper_protocol() -> None:
     shots = {name: benchmark.few_shot for name, benchmark in BENCHMARKS.items()}
     assert shots == {
         **{"gsm8k": 4, "mmlu": 0, "cmmlu": 0, "ceval": 0, "humaneval": 0},
-        **{"ifeval": 0, "bbh": 3, "checked": 0},
+        **{"ifeval": 0, "bbh": 3, "checked": 0, "ranked": 0},
     }
     assert BENCHMARKS["humaneval"].metric == "pass@1"
 

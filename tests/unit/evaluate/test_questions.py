@@ -64,6 +64,25 @@ def test_the_prompt_of_ones_own_set_is_a_setting() -> None:
     assert BenchmarkSettings(name="own").definition.prompt(asked) == "Is {x} a set? {question}"
 
 
+@pytest.mark.parametrize(
+    ("choices", "answer", "problem"),
+    [
+        ((), "A", "has 0 choices with a text"),
+        (("yes", ""), "A", "has 1 choice with a text"),
+        (("yes", "no"), "C", "has the answer 'C', not one of AB"),
+        (("yes", "no"), "yes", "has the answer 'yes', not one of AB"),
+    ],
+)
+def test_questions_that_cannot_be_ranked_are_refused(
+    tmp_path: Path, choices: tuple[str, ...], answer: str, problem: str
+) -> None:
+    good = row("1", benchmark="own", choices=("yes", "no"), answer="b")
+    manifest = imported(tmp_path, [good, row("2", benchmark="own", choices=choices, answer=answer)])
+    with pytest.raises(InputError, match=f"question '2' of 'own' in .* {problem}") as caught:
+        read_questions(Library(str(tmp_path)), manifest, [BenchmarkSettings(name="own", benchmark="ranked")])
+    assert "mmlu" in caught.value.allowed and "ranked" not in caught.value.allowed
+
+
 def test_the_metric_of_a_set_is_that_of_its_check() -> None:
     def metric(*kinds: str, **settings: str) -> str:
         asked = tuple(row(kind, check={"kind": kind, "answer": "A"}) for kind in kinds)

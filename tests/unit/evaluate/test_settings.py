@@ -52,6 +52,16 @@ def test_fields_that_came_later_keep_the_addresses_of_existing_outputs() -> None
     assert VllmSettings(model="m", max_model_len=9).key_material()["max_model_len"] == 9
 
 
+@pytest.mark.parametrize("generator", [ENDPOINT, {"backend": "vllm"}])
+def test_only_backends_with_log_likelihoods_rank(generator: dict[str, Any]) -> None:
+    ranked = [{"name": "own", "benchmark": "ranked"}]
+    assert settings(benchmarks=ranked).ranked == ["own"]
+    with pytest.raises(ValidationError, match=f"own: ranked .*'{generator['backend']}' does not .*: transformers"):
+        settings(benchmarks=ranked, generator=generator)
+    with pytest.raises(ValidationError, match="leave max_tokens out"):
+        settings(benchmarks=[{**ranked[0], "max_tokens": 4}])
+
+
 def test_several_answers_need_a_temperature_and_pass_at_k_needs_k_answers() -> None:
     assert settings(samples=4, temperature=0.6, pass_at=[1, 4]).pass_at == (1, 4)
     with pytest.raises(ValidationError, match="temperature above 0"):

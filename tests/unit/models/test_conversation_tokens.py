@@ -164,8 +164,8 @@ def test_training_likelihood_and_generation_do_not_differ(kind: str, template: s
         (scored,) = CompletionMaker(tokenizer, 500).make([(QUESTION, answer)])
         (asked,), _ = PromptMaker(tokenizer, 500, "m").make([ChatRequest(key="1", messages=QUESTION)], 8)
         assert isinstance(trained, Encoded) and isinstance(scored, Completion)
-        assert trained.prompt == scored.branches.prompt == list(asked.ids)
-        assert trained.completion == scored.branches.completions[0]
+        assert trained.prompt == list(scored.row.prompt) == list(asked.ids)
+        assert trained.completion == list(scored.row.completion)
 
 
 def test_end_tokens_are_those_of_the_models_files(tmp_path: Path) -> None:

@@ -108,6 +108,13 @@ ONE_LINE = "[{name: demo, max_tokens: 40}]"
 ENDPOINT = "{backend: openai, model: served, endpoints: ['http://teacher:8000/v1']}"
 
 
+def test_an_endpoint_cannot_be_asked_a_ranked_benchmark(tmp_path: Path) -> None:
+    ranked = "[{name: demo, benchmark: ranked}]"
+    read(changed(tmp_path, ONE_LINE, ranked))
+    text = refusal(changed(tmp_path, ONE_LINE, f"{ranked}\n  endpoints: {{teacher: {ENDPOINT}}}"))
+    assert "evaluate.endpoints.teacher.backend" in text and "does not compute log-likelihoods" in text
+
+
 def test_settings_of_the_comparison_in_evaluate_say_where_they_moved(tmp_path: Path) -> None:
     path = changed(tmp_path, ONE_LINE, f"{ONE_LINE}\n  correction: none\n  resamples: 500")
     text = refusal(path)

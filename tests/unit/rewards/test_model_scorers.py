@@ -121,11 +121,10 @@ def test_log_probabilities_are_those_of_single_plain_passes(folder: Path) -> Non
 def test_equal_pairs_are_computed_once_and_batches_do_not_matter(folder: Path) -> None:
     model = LikelihoodModel.load(str(folder))
     whole = scored(model.log_probabilities(PAIRS))
-    model.tokens_in = 0
-    assert model.log_probabilities(PAIRS * 3) == whole * 3
     once = model.tokens_in
+    assert model.log_probabilities(PAIRS * 3) == whole * 3
+    assert model.tokens_in == 2 * once > 0
     alone = [scored(model.log_probabilities([pair]))[0] for pair in PAIRS]
-    assert model.tokens_in > 2 * once > 0
     assert [one.total for one in whole] == pytest.approx([one.total for one in alone], abs=1e-4)
     assert model.log_probabilities([]) == []
 
@@ -133,32 +132,29 @@ def test_equal_pairs_are_computed_once_and_batches_do_not_matter(folder: Path) -
 def test_answers_to_one_prompt_share_a_pass_over_it(folder: Path) -> None:
     pairs = [(asked("Which of these is it? " * 3), answer) for answer in ("this", "that", "neither of the two", "")]
     shared, apart = LikelihoodModel.load(str(folder)), LikelihoodModel.load(str(folder))
-    assert shared.shares_prompts
-    apart.shares_prompts = False
-    expected = [one.total for one in scored(apart.log_probabilities(pairs))]
-    assert [one.total for one in scored(shared.log_probabilities(pairs))] == pytest.approx(expected, abs=1e-3)
+    expected = [scored(apart.log_probabilities([pair]))[0].total for pair in pairs]
+    assert [one.total for one in scored(shared.log_probabilities(pairs))] == pytest.approx(expected, abs=1e-4)
     assert shared.tokens_in < 0.5 * apart.tokens_in
 
 
-def test_a_model_that_computes_otherwise_gets_single_passes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = [one.total for one in scored(log_probabilities(folder, PAIRS))]
-    blind = torch.zeros((1, 1, 1, 1))
-    monkeypatch.setattr(
-        LikelihoodModel, "_mask", lambda _, branches: blind.expand(len(branches), 1, *branches.shape[1:] * 2)
-    )
-    model = LikelihoodModel.load(str(folder))
-    assert not model.shares_prompts
-    assert [one.total for one in scored(model.log_probabilities(PAIRS))] == pytest.approx(expected, abs=1e-3)
-
-
-def test_a_model_with_a_window_gets_single_passes(tmp_path: Path) -> None:
+def test_a_model_with_a_window_shares_prompts_too(tmp_path: Path) -> None:
     values = config().to_dict() | {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 0}
     wanted = Qwen2Config().to_dict().keys() - {"layer_types", "model_type", "architectures"}
     Qwen2ForCausalLM(Qwen2Config(**{name: value for name, value in values.items() if name in wanted})).save_pretrained(
         tmp_path
     )
     save_tokenizer(tmp_path)
-    assert not LikelihoodModel.load(str(tmp_path)).shares_prompts
+    together = scored(log_probabilities(tmp_path, PAIRS))
+    alone = [scored(log_probabilities(tmp_path, [pair]))[0] for pair in PAIRS]
+    assert [one.total for one in together] == pytest.approx([one.total for one in alone], abs=1e-4)
+
+
+def test_a_precision_is_another_measurement_with_near_values(folder: Path) -> None:
+    plain, half = ModelPerplexity(model=str(folder)), ModelPerplexity(model=str(folder), precision="bfloat16")
+    parents = {"model": as_parent(str(folder))}
+    assert plain.measurement(parents) != half.measurement(parents)
+    values = [measured(scorer, "because").values[0] for scorer in (plain, half)]
+    assert values[0] != values[1] == pytest.approx(values[0], rel=0.02)
 
 
 def test_long_conversations_are_truncated_to_the_context(folder: Path) -> None:
