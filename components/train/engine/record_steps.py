@@ -8,6 +8,7 @@ from components.shared.errors import ModelError
 from components.shared.patch_libraries import before_optimizer_step, redirect_saves, separate_step_counts
 from components.train.checkpoints.mirror import Mirror
 from components.train.engine.losses import StepBook
+from components.train.engine.reference_output import ReferenceOutput
 from components.train.engine.stream_losses import LossStream
 
 
@@ -15,6 +16,7 @@ class RecordedSteps:
     """A mixin that precedes trl's class. `book`, and in the first process `stream`, are set before training begins."""
 
     task: str
+    reference: ReferenceOutput
     book: StepBook
     stream: LossStream | None = None
     mirror: Mirror
@@ -46,9 +48,15 @@ class RecordedSteps:
         """Do nothing: a model gets its card when it is published."""
 
 
-def recorded(base: type[Any], task: str) -> type[Any]:
-    """The trainer's class with `RecordedSteps`; `task` is the step's name in the log."""
-    return type(f"Recorded{base.__name__}", (RecordedSteps, base), {"task": task})
+def recorded(base: type[Any], task: str, reference: ReferenceOutput) -> type[Any]:
+    """The trainer's class with `RecordedSteps`.
+
+    Args:
+        base: the method's trainer.
+        task: the step's name in the log.
+        reference: where a method with a reference finds its log-probs.
+    """
+    return type(f"Recorded{base.__name__}", (RecordedSteps, base), {"task": task, "reference": reference})
 
 
 def engine_watch(trainer: Any) -> Any:

@@ -26,6 +26,7 @@ from components.train.engine.join_ranks import barrier, cpu_has_bf16, join_ranks
 from components.train.engine.load_model import adapter_config, end_tokens, fetch_start, load_start, load_tokenizer
 from components.train.engine.losses import LOSSES_FILE, StepBook, as_lines, loss_counts, loss_records
 from components.train.engine.record_steps import background_checkpoints, engine_watch, recorded, separate_counts
+from components.train.engine.reference_output import ReferenceOutput
 from components.train.engine.save_model import gather_weights, upload_folder, write_model
 from components.train.engine.stream_losses import LossStream
 from components.train.engine.trainer_arguments import trainer_arguments
@@ -47,6 +48,7 @@ class TrainingProcess:
         self.job, self.ranks, self.scratch = job, ranks, scratch
         self.settings, self.method = job.settings, method_of(job.settings)
         self.split = split_batch(job.settings, ranks.world)
+        self.reference = ReferenceOutput(job, ranks)
         self.seconds: dict[str, float] = {}
 
     def run(self) -> JobResult | None:
@@ -55,7 +57,7 @@ class TrainingProcess:
         with self._phase("imports"):
             prepare_environment()
             on_cpu = join_ranks()
-            trainer_type = recorded(self.method.trainer_type(self.settings), self.job.task)
+            trainer_type = recorded(self.method.trainer_type(self.settings), self.job.task, self.reference)
         self._check_precision(on_cpu)
         with self._phase("data"):
             start = fetch_start(self.job.start, self.ranks, self.settings)
@@ -169,7 +171,7 @@ class TrainingProcess:
             records = loss_records(trainer.state.log_history, self.method.metrics)
             (out / LOSSES_FILE).write_bytes(as_lines(records))
             shards = upload_folder(self.job.store, out)
-        counts |= data.counts | loss_counts(records, self.method.metrics)
+        counts |= data.counts | self.reference.counts | loss_counts(records, self.method.metrics)
         counts |= {f"seconds_{name}": round(value, 3) for name, value in self.seconds.items()}
         tokens = sum(record["tokens"] for record in records)
         stalls = trainer.book.checkpoint_seconds
