@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from components.shared.outputs.manifest import Cost
 from components.shared.process.signals import sigterm_raises
 from components.train.batches.build_dataset import Template
 from components.train.batches.split import split_batch
+from components.train.batches.token_files import SharedFiles
 from components.train.check_start import check_start_here, check_tokens
 from components.train.checkpoints.checkpoint import Fetched, fetch, fetch_newest
 from components.train.checkpoints.convert_checkpoint import convert
@@ -29,6 +31,7 @@ from components.train.engine.record_steps import background_checkpoints, engine_
 from components.train.engine.reference_output import ReferenceOutput
 from components.train.engine.save_model import gather_weights, upload_folder, write_model
 from components.train.engine.stream_losses import LossStream
+from components.train.engine.token_cache import token_cache
 from components.train.engine.trainer_arguments import trainer_arguments
 from components.train.job_file import TrainingJob
 from components.train.methods.method import TrainingData
@@ -90,8 +93,16 @@ class TrainingProcess:
         check_tokens(start, self.job.start, tokenizer)
         template = Template(tokenizer, end_tokens(start, tokenizer), self.job.start)
         library = Library(self.job.root)
-        rows = library.read_rows(library.load(self.job.dataset), self.method.row_type, part=self.method.part)
-        data = self.method.prepare(rows, template, self.settings, self.split)
+        dataset = library.load(self.job.dataset)
+        rows = library.read_rows(dataset, self.method.row_type, part=self.method.part)
+        files = SharedFiles(
+            cache=token_cache(dataset, self.method, self.settings, start),
+            scratch=self.scratch / "tokens",
+            writes=self.ranks.is_local_main,
+            barrier=barrier,
+            log=partial(say, self.job.task),
+        )
+        data = self.method.prepare(rows, template, self.settings, self.split, files)
         for note in data.notes if self.ranks.is_main else ():
             say(self.job.task, note)
         return tokenizer, data
@@ -99,15 +110,13 @@ class TrainingProcess:
     def _make_trainer(
         self, trainer_type: type[Any], config: dict[str, Any], start: Path, tokenizer: Any, data: TrainingData
     ) -> Any:
-        from datasets import Dataset
         from transformers import PrinterCallback
 
         steps = len(data.order) // self.split.global_batch
         common = trainer_arguments(self.settings, self.split, steps, self.scratch / "run", config)
         # The arguments come before the model: under ZeRO-3 they make it load in shards.
         arguments = self.method.arguments(common, self.settings, data)
-        dataset = Dataset.from_dict(data.columns)
-        data.columns.clear()  # the data set holds them now, more compactly
+        dataset = data.dataset()
         model = load_start(start, self.job.start, self.settings)
         trainer = trainer_type(
             model=model,

@@ -7,6 +7,7 @@ import numpy as np
 
 from components.shared.log import Progress
 from components.train.batches.order import padded_lengths
+from components.train.batches.token_table import token_column
 from components.train.ranks import Ranks
 
 
@@ -59,7 +60,8 @@ def with_reference(trainer: Any, dataset: Any, batch_size: int, names: Sequence[
     """
 
     def compute() -> list[list[float]]:
-        lengths = padded_lengths({name: dataset[name] for name in dataset.column_names if name.endswith("_ids")})
+        ids = [name for name in dataset.column_names if name.endswith("_ids")]
+        lengths = padded_lengths({name: token_column(dataset, name) for name in ids})
         return reference_log_probs(trainer, dataset, lengths, batch_size, len(names))
 
     stored = getattr(trainer, "reference", None)

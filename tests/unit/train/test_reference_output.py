@@ -208,7 +208,7 @@ def kto_tokens(tokenizer: Any, **values: Any) -> str:
             origin="student",
             scores=Scores(),
         )
-        for number in range(16)
+        for number in range(17)
     ]
     settings = parse_train_settings({"method": "kto", "global_batch": 8, "kto": {"kl_batch": 4}, **values})
     data = method_of(settings).prepare(rows, Template(tokenizer), settings, split_batch(settings, settings.ranks))
