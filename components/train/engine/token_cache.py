@@ -11,8 +11,9 @@ from components.train.methods.method import TrainingMethod
 from components.train.settings import TrainSettings
 
 WEIGHTS = (".safetensors", ".gguf", ".h5", ".msgpack", ".onnx", *UNSAFE_SUFFIXES)
-CODE = ("models/conversation", "train/batches", "train/methods")
-"""Folders of the code that turns rows into tokens: an entry of the cache ends with a change of it."""
+CODE = ("models", "shared", "train")
+"""Folders that hold the code that turns rows into tokens: a change of them ends all entries of the cache."""
+ROOT = Path(__file__).parents[2]
 PACKAGES = ("transformers", "tokenizers", "jinja2")
 
 
@@ -30,14 +31,16 @@ def token_cache(dataset: Manifest, method: TrainingMethod[Any], settings: TrainS
         "rows": shards,
         "method": method.name,
         "settings": method.decides_tokens(settings),
-        "start": _digest(start, sorted(path for path in start.rglob("*") if path.suffix not in WEIGHTS)),
+        "start": _digest(start, [path for path in _beside_weights(start) if path.suffix not in WEIGHTS]),
         "code": _digest(ROOT, sorted(path for folder in CODE for path in (ROOT / folder).rglob("*.py"))),
         "versions": {name: version(name) for name in PACKAGES},
     }
     return cache_folder() / "tokens" / hex_of(digest_value(facts), 32)
 
 
-ROOT = Path(__file__).parents[2]
+def _beside_weights(start: Path) -> list[Path]:
+    """Where transformers looks for what a tokenizer is made of."""
+    return sorted([*start.glob("*"), *start.glob("additional_chat_templates/*")])
 
 
 def _digest(folder: Path, paths: list[Path]) -> str:
