@@ -3,6 +3,7 @@
 A row is lists of int32 token ids and single values by column name. An Arrow stream is what `datasets` maps, too.
 """
 
+from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -84,7 +85,15 @@ class TokenColumn(Sequence[np.ndarray]):
         return values[offsets[place] : offsets[place + 1]]
 
 
-class TokenTable(Mapping[str, Any]):
+class Table(Mapping[str, Any]):
+    """Columns by name that are not lists in memory."""
+
+    @abstractmethod
+    def dataset(self) -> Any:
+        """The rows as a `datasets.Dataset`, without a copy."""
+
+
+class TokenTable(Table):
     """Columns by name: a `TokenColumn`, or an array of single values, shape (rows,).
 
     Args:

@@ -47,9 +47,9 @@ class TrainingData:
         """The columns as a `datasets.Dataset`, on the same file if they are mapped from one."""
         from datasets import Dataset
 
-        from components.train.batches.token_table import TokenTable
+        from components.train.batches.token_table import Table
 
-        return self.columns.dataset() if isinstance(self.columns, TokenTable) else Dataset.from_dict(self.columns)
+        return self.columns.dataset() if isinstance(self.columns, Table) else Dataset.from_dict(self.columns)
 
 
 class TrainingMethod(ABC, Generic[SomeSettings]):

@@ -52,17 +52,17 @@ class SftMethod(TrainingMethod[SftSettings]):
     ) -> TrainingData:
         """Each epoch is shuffled by itself."""
         from components.train.batches.build_dataset import build_examples
+        from components.train.batches.labelled_table import LabelledTable, stored_columns
         from components.train.batches.order import shuffled_epochs
         from components.train.batches.token_files import InMemory
-        from components.train.batches.token_table import lengths_of
 
         def build(kept: "Kept[Example]") -> "Examples[Example]":
             return build_examples(template, rows, settings, lambda _, *tokens: Example(*tokens), kept)
 
-        made = (files or InMemory()).tokens(columns_with_labels, build)
-        lengths = lengths_of(made.columns["input_ids"])
+        made = (files or InMemory()).tokens(stored_columns, build)
+        lengths = made.columns["input_ids"].lengths
         order = shuffled_epochs(lengths, settings.epochs, settings.seed, split)
-        return TrainingData(made.columns, order, lengths, made.counts, notes=made.notes)
+        return TrainingData(LabelledTable(made.columns, IGNORED), order, lengths, made.counts, notes=made.notes)
 
     def decides_tokens(self, settings: SftSettings) -> Mapping[str, Any]:
         """What becomes of long rows."""

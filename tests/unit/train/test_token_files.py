@@ -18,10 +18,12 @@ from components.shared.rows import Message, Scores, SftRow
 from components.shared.settings import Settings
 from components.shared.step import Product
 from components.train.batches.examples import Examples, Kept
+from components.train.batches.labelled_table import LabelledTable, stored_columns
 from components.train.batches.token_files import ROWS, UNUSED_SECONDS, InMemory, SharedFiles, TokenFiles, Tokenized
 from components.train.batches.token_table import ROWS_PER_BATCH, token_column
 from components.train.engine.token_cache import token_cache
 from components.train.methods.registry import method_of, parse_train_settings
+from components.train.methods.sft import IGNORED, columns_with_labels
 
 MANY = 2 * ROWS_PER_BATCH + 3
 
@@ -113,6 +115,23 @@ def test_tokens_that_no_training_has_read_for_long_are_deleted(tmp_path: Path) -
         os.utime(caches / name, (time.time() - age,) * 2)
     shared(tmp_path).tokens(columns, Tokenizing())
     assert sorted(path.name for path in caches.iterdir()) == ["key", "young"]
+
+
+def test_labels_that_are_made_when_a_row_is_read_are_those_that_would_be_stored() -> None:
+    examples = [Example(array("i", range(n % 5)), array("i", range(7, 8 + n % 3))) for n in range(ROWS_PER_BATCH + 2)]
+
+    def build(kept: Kept[Example]) -> Examples[Example]:
+        for example in examples:
+            kept.append(example)
+        return Examples(kept)
+
+    table = LabelledTable(InMemory().tokens(stored_columns, build).columns, IGNORED)
+    stored, dataset = columns_with_labels(examples), table.dataset()
+    assert list(table) == list(stored) == dataset.column_names
+    for name, column in stored.items():
+        assert [ids.tolist() for ids in table[name]] == [ids.tolist() for ids in column]
+        assert [row[name] for row in dataset] == [ids.tolist() for ids in column]
+    assert dataset[3] == {name: column[3].tolist() for name, column in stored.items()}
 
 
 def selected(root: Path, answer: str) -> Manifest:
