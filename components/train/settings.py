@@ -122,6 +122,11 @@ class TrainSettings(Settings):
     launch: Launch = Field(Launch(), description="where it runs; ranks = nodes * processes_per_node")
 
     @property
+    def truncation(self) -> dict[str, Any]:
+        """What becomes of long rows."""
+        return {"max_length": self.max_length, "over_long": self.over_long}
+
+    @property
     def ranks(self) -> int:
         """Processes that train together."""
         return self.launch.nodes * self.launch.processes_per_node

@@ -7,6 +7,8 @@ from components.shared.step import MODEL, Product, Step
 from components.train.settings import TrainSettings
 
 TRAINED = Product("train", 4, MODEL)
+REFERENCE = Product("train-reference", 1, "reference-log-probs/1")
+"""Log-probs under a start. Raise its version whenever the forward pass that computes them changes them."""
 
 
 def _examine(settings: TrainSettings, where: str, inputs: Mapping[str, str]) -> Iterator[Look]:
@@ -37,5 +39,6 @@ STEP = Step(
     embed=_embed,
     examine=_examine,
     outputs={"model": TRAINED},
+    parts=(REFERENCE,),
     program="torchrun",
 )

@@ -122,5 +122,8 @@ def summarise(task: str, manifest: Manifest) -> str:
         f"| processes | {counts['ranks']:.0f}, at most {counts['peak_memory_mib']:,.0f} MiB each |",
         f"| seconds | {manifest.cost.seconds:,.0f}, of which training {counts['seconds_train']:,.0f} |",
     ]
+    if "reference_rows" in counts:
+        made = "computed" if counts["reference_rows_computed"] else "read"
+        lines.append(f"| reference log-probs | {counts['reference_rows']:,.0f} rows, {made} |")
     lines += [f"| {label} | {value} |" for label, value in method.summary(counts)]
     return "\n".join(lines) + "\n"

@@ -29,6 +29,17 @@ from components.shared.store import lease
 KEY_LENGTH = 16
 
 
+def address_of(product: Product, settings: Settings, inputs: Mapping[str, Parent]) -> str:
+    """`PLACE/KEY`, KEY the hash of the product's version, the settings and the inputs' digests."""
+    facts = {
+        "step": product.place,
+        "version": product.version,
+        "settings": settings.key_material(),
+        "inputs": {name: parent.digest for name, parent in inputs.items()},
+    }
+    return f"{product.place}/{hex_of(digest_value(facts), KEY_LENGTH)}"
+
+
 class Output:
     """The output of a step at its address: what it writes, and whether it is complete already.
 
@@ -37,7 +48,7 @@ class Output:
         product: what is made: the first part of the address, and the version of the code that makes it.
         settings: the step's settings; fields that are not in the cache key do not change the address.
         inputs: manifests (or parents, for models from elsewhere) by name.
-        address: where, for an output with a name of its own; empty: `PLACE/KEY`.
+        address: where, for an output with a name or a key of its own; empty: `address_of` all of these.
     """
 
     def __init__(
@@ -50,7 +61,7 @@ class Output:
     ) -> None:
         self.library, self.product, self.settings = library, product, settings
         self.parents = parents_of(inputs)
-        self.address = address or f"{product.place}/{self._key()}"
+        self.address = address or address_of(product, settings, self.parents)
         self.store = library.at(self.address)
         self.shards: dict[str, Shard] = {}
         self._began = time.monotonic()
@@ -163,15 +174,6 @@ class Output:
         self.store.write(name, data)
         self.shards[name] = describe(name, data, rows)
         return self.shards[name]
-
-    def _key(self) -> str:
-        facts = {
-            "step": self.product.place,
-            "version": self.product.version,
-            "settings": self.settings.key_material(),
-            "inputs": {name: parent.digest for name, parent in self.parents.items()},
-        }
-        return hex_of(digest_value(facts), KEY_LENGTH)
 
 
 class RowWriter:

@@ -9,7 +9,7 @@ from components.models.conversation.chat_template import REMEDY, Refusal
 from components.models.conversation.encoder import ConversationEncoder, Encoded
 from components.shared.errors import EmptyDataError, ModelError
 from components.shared.rows import Message
-from components.train.batches.examples import Examples, SomeExample
+from components.train.batches.examples import Examples, Kept, SomeExample
 from components.train.settings import TrainSettings
 
 CHUNK = 512
@@ -33,21 +33,26 @@ MakeExample = Callable[[SomeRow, "array[int]", "array[int]"], SomeExample]
 
 
 def build_examples(
-    template: "Template", rows: Iterable[SomeRow], settings: TrainSettings, make: MakeExample[SomeRow, SomeExample]
+    template: "Template",
+    rows: Iterable[SomeRow],
+    settings: TrainSettings,
+    make: MakeExample[SomeRow, SomeExample],
+    kept: "Kept[SomeExample] | None" = None,
 ) -> Examples[SomeExample]:
-    """Tokenize all rows; every example has at least one response token. Tokens are held in memory, 4 bytes each.
+    """Tokenize all rows; every example has at least one response token.
 
     Args:
         template: of the model that is trained.
         rows: in the order of the examples.
         settings: what becomes of long rows.
         make: an example of a row and its tokens; `Example` where the tokens are all that the method needs.
+        kept: takes the examples; left out: a list, with 4 bytes for each token.
 
     Raises:
         ModelError: the tokenizer has no end token.
         EmptyDataError: no row is left.
     """
-    examples: Examples[SomeExample] = Examples()
+    examples: Examples[SomeExample] = Examples([] if kept is None else kept)
     for chunk in in_chunks(rows):
         for row, encoded in zip(chunk, template.encode([(row.prompt, row.completion) for row in chunk]), strict=True):
             if isinstance(encoded, Refusal):
@@ -57,7 +62,7 @@ def build_examples(
             else:
                 count_response(examples, (encoded, completion))
                 examples.kept.append(make(row, array("i", encoded.prompt), completion))
-    if not examples.kept:
+    if not len(examples.kept):
         raise nothing_left(examples, settings)
     return examples
 

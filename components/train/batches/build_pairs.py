@@ -1,8 +1,11 @@
 """Pairs of responses to tokens: both through the chat template, and both truncated alike."""
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from components.models.conversation.chat_template import Refusal
 from components.models.conversation.encoder import Encoded
@@ -14,7 +17,8 @@ from components.train.batches.build_dataset import (
     nothing_left,
     within_max_length,
 )
-from components.train.batches.examples import Examples
+from components.train.batches.examples import Examples, Kept
+from components.train.batches.token_table import lengths_of
 from components.train.settings import TrainSettings
 
 
@@ -25,11 +29,6 @@ class PairExample:
     prompt: "array[int]"
     chosen: "array[int]"
     rejected: "array[int]"
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of both responses, each with its prompt."""
-        return 2 * len(self.prompt) + len(self.chosen) + len(self.rejected)
 
 
 @dataclass
@@ -53,19 +52,22 @@ class PairExamples(Examples[PairExample]):
         return [*super().notes(), *([equal] if self.equal else [])]
 
 
-def build_pairs(template: Template, rows: Iterable[Pair], settings: TrainSettings) -> PairExamples:
-    """Tokenize all pairs. Tokens are held in memory, 4 bytes each.
+def build_pairs(
+    template: Template, rows: Iterable[Pair], settings: TrainSettings, kept: Kept[PairExample] | None = None
+) -> PairExamples:
+    """Tokenize all pairs.
 
     Args:
         template: of the model that is trained.
         rows: in the order of the examples.
         settings: what becomes of long rows.
+        kept: takes the examples; left out: a list, with 4 bytes for each token.
 
     Raises:
         ModelError: the tokenizer has no end token.
         EmptyDataError: no pair is left.
     """
-    examples = PairExamples()
+    examples = PairExamples([] if kept is None else kept)
     for chunk in in_chunks(rows):
         encoded = template.encode([(row.prompt, text) for row in chunk for text in (row.chosen, row.rejected)])
         for row, chosen, rejected in zip(chunk, encoded[::2], encoded[1::2], strict=True):
@@ -75,10 +77,25 @@ def build_pairs(template: Template, rows: Iterable[Pair], settings: TrainSetting
                 examples.refuse(rejected.about(row.id))
             else:
                 _add(examples, row, chosen, rejected, settings)
-    if not examples.kept:
+    if not len(examples.kept):
         equal = [f"{examples.equal} have equal responses within max_length"] if examples.equal else []
         raise nothing_left(examples, settings, *equal)
     return examples
+
+
+def pair_columns(pairs: Sequence[PairExample]) -> dict[str, Any]:
+    """Columns of token ids: `prompt_ids`, `chosen_ids` and `rejected_ids`."""
+    return {
+        "prompt_ids": [np.asarray(pair.prompt) for pair in pairs],
+        "chosen_ids": [np.asarray(pair.chosen) for pair in pairs],
+        "rejected_ids": [np.asarray(pair.rejected) for pair in pairs],
+    }
+
+
+def pair_tokens(columns: Mapping[str, Any]) -> np.ndarray:
+    """Tokens of both responses of each pair, each with its prompt, shape (pairs,)."""
+    prompt, chosen, rejected = (lengths_of(columns[f"{name}_ids"]) for name in ("prompt", "chosen", "rejected"))
+    return 2 * prompt + chosen + rejected
 
 
 def _add(examples: PairExamples, row: Pair, chosen: Encoded, rejected: Encoded, settings: TrainSettings) -> None:

@@ -1,11 +1,19 @@
 """Tokenized rows, and what happened to the rows on the way."""
 
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from components.shared.text.counted import counted
 
 SomeExample = TypeVar("SomeExample")
+Taken_contra = TypeVar("Taken_contra", contravariant=True)
+
+
+class Kept(Protocol[Taken_contra]):
+    """What takes examples: a list, or what writes them to a file."""
+
+    def append(self, example: Taken_contra, /) -> None: ...
+    def __len__(self) -> int: ...
 
 
 @dataclass
@@ -21,7 +29,7 @@ class Examples(Generic[SomeExample]):
         without_thought: rows of `kept` whose response lost its thought, since the prompt has closed it already.
     """
 
-    kept: list[SomeExample] = field(default_factory=list)
+    kept: Kept[SomeExample] = field(default_factory=list)
     truncated: int = 0
     dropped: int = 0
     refused: int = 0

@@ -1,25 +1,29 @@
 """The prompts of KTO's mismatched pairs, and what there is to note about the pairs."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 
-from components.models.forward.example import Example
 from components.shared.errors import InputError
 
 
-def number_prompts(examples: Sequence[Example]) -> np.ndarray:
+def number_prompts(prompts: Iterable[np.ndarray]) -> np.ndarray:
     """Each row's prompt as a number [rows], equal for equal tokens. Raises InputError when all are one."""
     numbers: dict[bytes, int] = {}
-    found = np.array([numbers.setdefault(example.prompt.tobytes(), len(numbers)) for example in examples], np.int64)
+    found = np.array([numbers.setdefault(_print(ids), len(numbers)) for ids in prompts], np.int64)
     if len(numbers) < 2:
         raise InputError(
-            f"all {len(examples)} KTO rows have the same prompt",
+            f"all {len(found)} KTO rows have the same prompt",
             rule="the reference point comes from pairs of a prompt and another prompt's response (KTO, section 4.1)",
             remedy="provide rows of at least two prompts, and several times kto.kl_batch for a sound estimate; "
             "or train with method sft",
         )
     return found
+
+
+def _print(ids: np.ndarray) -> bytes:
+    return hashlib.blake2b(ids.tobytes(), digest_size=16).digest()
 
 
 def notes_on_pairs(elsewhere: int, pairs: int, rows: int, kl_batch: int) -> tuple[str, ...]:

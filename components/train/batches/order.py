@@ -1,10 +1,11 @@
 """The order of rows in training: determined by the seed alone, and the same for any number of ranks."""
 
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 
 import numpy as np
 
 from components.train.batches.split import Split
+from components.train.batches.token_table import lengths_of
 
 
 def shuffled(rows: int, global_batch: int, seed: int, epoch: int) -> np.ndarray:
@@ -32,13 +33,13 @@ def dealt(order: np.ndarray, lengths: np.ndarray, split: Split, group: int) -> n
     return forwards.transpose(0, 2, 1).reshape(-1)
 
 
-def padded_lengths(columns: Mapping[str, Iterable[Sized]]) -> np.ndarray:
+def padded_lengths(columns: Mapping[str, Sequence[Sized]]) -> np.ndarray:
     """Tokens of each row's prompt and the longest of its responses, shape (rows,); a batch pads to the longest row.
 
     Args:
         columns: token ids by name: `prompt_ids`, and those of one or two responses.
     """
-    tokens = {name: np.array([len(ids) for ids in column]) for name, column in columns.items()}
+    tokens = {name: lengths_of(column) for name, column in columns.items()}
     return np.asarray(tokens.pop("prompt_ids") + np.maximum.reduce(list(tokens.values())))
 
 

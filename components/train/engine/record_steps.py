@@ -1,20 +1,38 @@
 """What Tutelage adds to every trainer: the order of rows, the record of steps, and checkpoints in the background."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from components.shared.errors import ModelError
 from components.shared.patch_libraries import before_optimizer_step, redirect_saves, separate_step_counts
 from components.train.checkpoints.mirror import Mirror
 from components.train.engine.losses import StepBook
+from components.train.engine.reference_output import ReferenceOutput
 from components.train.engine.stream_losses import LossStream
+
+
+class RowOrder:
+    """A sampler: row numbers in a given order, 8 bytes each."""
+
+    def __init__(self, order: np.ndarray) -> None:
+        self._order = order
+
+    def __iter__(self) -> Iterator[int]:
+        return map(int, self._order)
+
+    def __len__(self) -> int:
+        return len(self._order)
 
 
 class RecordedSteps:
     """A mixin that precedes trl's class. `book`, and in the first process `stream`, are set before training begins."""
 
     task: str
+    reference: ReferenceOutput
     book: StepBook
     stream: LossStream | None = None
     mirror: Mirror
@@ -22,7 +40,7 @@ class RecordedSteps:
     state: Any
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        return [int(row) for row in self.book.order]
+        return RowOrder(self.book.order)
 
     def log(self, logs: dict[str, Any], start_time: float | None = None) -> None:
         """Add the step's record to its log."""
@@ -46,9 +64,15 @@ class RecordedSteps:
         """Do nothing: a model gets its card when it is published."""
 
 
-def recorded(base: type[Any], task: str) -> type[Any]:
-    """The trainer's class with `RecordedSteps`; `task` is the step's name in the log."""
-    return type(f"Recorded{base.__name__}", (RecordedSteps, base), {"task": task})
+def recorded(base: type[Any], task: str, reference: ReferenceOutput) -> type[Any]:
+    """The trainer's class with `RecordedSteps`.
+
+    Args:
+        base: the method's trainer.
+        task: the step's name in the log.
+        reference: where a method with a reference finds its log-probs.
+    """
+    return type(f"Recorded{base.__name__}", (RecordedSteps, base), {"task": task, "reference": reference})
 
 
 def engine_watch(trainer: Any) -> Any:

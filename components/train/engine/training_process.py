@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from components.shared.outputs.manifest import Cost
 from components.shared.process.signals import sigterm_raises
 from components.train.batches.build_dataset import Template
 from components.train.batches.split import split_batch
+from components.train.batches.token_files import SharedFiles
 from components.train.check_start import check_start_here, check_tokens
 from components.train.checkpoints.checkpoint import Fetched, fetch, fetch_newest
 from components.train.checkpoints.convert_checkpoint import convert
@@ -29,8 +31,10 @@ from components.train.engine.join_ranks import barrier, cpu_has_bf16, join_ranks
 from components.train.engine.load_model import adapter_config, end_tokens, fetch_start, load_start, load_tokenizer
 from components.train.engine.losses import LOSSES_FILE, StepBook, as_lines, loss_counts, loss_records
 from components.train.engine.record_steps import background_checkpoints, engine_watch, recorded, separate_counts
+from components.train.engine.reference_output import ReferenceOutput
 from components.train.engine.save_model import gather_weights, upload_folder, write_model
 from components.train.engine.stream_losses import LossStream
+from components.train.engine.token_cache import token_cache
 from components.train.engine.trainer_arguments import trainer_arguments
 from components.train.job_file import TrainingJob
 from components.train.methods.method import TrainingData
@@ -50,6 +54,7 @@ class TrainingProcess:
         self.job, self.ranks, self.scratch = job, ranks, scratch
         self.settings, self.method = job.settings, method_of(job.settings)
         self.split = split_batch(job.settings, ranks.world)
+        self.reference = ReferenceOutput(job, ranks)
         self.seconds: dict[str, float] = {}
 
     def run(self) -> JobResult | None:
@@ -58,7 +63,7 @@ class TrainingProcess:
         with self._phase("imports"):
             prepare_environment()
             on_cpu = join_ranks()
-            trainer_type = recorded(self.method.trainer_type(self.settings), self.job.task)
+            trainer_type = recorded(self.method.trainer_type(self.settings), self.job.task, self.reference)
         self._check_precision(on_cpu)
         with self._phase("data"):
             start = fetch_start(self.job.start, self.ranks, self.settings)
@@ -98,8 +103,16 @@ class TrainingProcess:
         check_tokens(start, self.job.start, tokenizer)
         template = Template(tokenizer, end_tokens(start, tokenizer), self.job.start)
         library = Library(self.job.root)
-        rows = library.read_rows(library.load(self.job.dataset), self.method.row_type, part=self.method.part)
-        data = self.method.prepare(rows, template, self.settings, self.split)
+        dataset = library.load(self.job.dataset)
+        rows = library.read_rows(dataset, self.method.row_type, part=self.method.part)
+        files = SharedFiles(
+            cache=token_cache(dataset, self.method, self.settings, start),
+            scratch=self.scratch / "tokens",
+            writes=self.ranks.is_local_main,
+            barrier=barrier,
+            log=partial(say, self.job.task),
+        )
+        data = self.method.prepare(rows, template, self.settings, self.split, files)
         for note in data.notes if self.ranks.is_main else ():
             say(self.job.task, note)
         return tokenizer, data
@@ -107,15 +120,13 @@ class TrainingProcess:
     def _make_trainer(
         self, trainer_type: type[Any], config: dict[str, Any], start: Path, tokenizer: Any, data: TrainingData
     ) -> Any:
-        from datasets import Dataset
         from transformers import PrinterCallback
 
         steps = len(data.order) // self.split.global_batch
         common = trainer_arguments(self.settings, self.split, steps, self.scratch / "run", config)
         # The arguments come before the model: under ZeRO-3 they make it load in shards.
         arguments = self.method.arguments(common, self.settings, data)
-        dataset = Dataset.from_dict(data.columns)
-        data.columns.clear()  # the data set holds them now, more compactly
+        dataset = data.dataset()
         model = load_start(start, self.job.start, self.settings)
         trainer = trainer_type(
             model=model,
@@ -179,7 +190,7 @@ class TrainingProcess:
             records = loss_records(trainer.state.log_history, self.method.metrics)
             (out / LOSSES_FILE).write_bytes(as_lines(records))
             shards = upload_folder(self.job.store, out)
-        counts |= data.counts | loss_counts(records, self.method.metrics)
+        counts |= data.counts | self.reference.counts | loss_counts(records, self.method.metrics)
         counts |= {f"seconds_{name}": round(value, 3) for name, value in self.seconds.items()}
         tokens = sum(record["tokens"] for record in records)
         stalls = trainer.book.checkpoint_seconds

@@ -8,8 +8,8 @@ starts from.
 """
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -23,7 +23,10 @@ from components.train.methods.method import TrainingData, TrainingMethod
 from components.train.methods.preference import PreferenceSettings
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from components.train.batches.build_dataset import Template
+    from components.train.batches.token_files import TokenFiles
 
 
 class KtoOptions(Settings):
@@ -113,18 +116,28 @@ class KtoMethod(TrainingMethod[KtoSettings]):
     }
 
     def prepare(
-        self, rows: Iterable[KtoRow], template: "Template", settings: KtoSettings, split: Split
+        self,
+        rows: Iterable[KtoRow],
+        template: "Template",
+        settings: KtoSettings,
+        split: Split,
+        files: "TokenFiles | None" = None,
     ) -> TrainingData:
         """With loss kto, one row of the data set for each place in an epoch, with the mismatched response beside it."""
         from components.train.batches.build_dataset import build_examples
+        from components.train.batches.token_files import InMemory
 
-        examples = build_examples(template, rows, settings, _judged)
-        ordered = pair_examples if settings.kto.loss == "kto" else shuffle_examples
-        data = ordered(examples.kept, settings, split)
-        data.counts.update(examples.counts)
-        return TrainingData(
-            data.columns, data.order, data.lengths, data.counts, data.arguments, (*examples.notes(), *data.notes)
-        )
+        files = files or InMemory()
+        made = files.tokens(judged_columns, lambda kept: build_examples(template, rows, settings, _judged, kept))
+        if settings.kto.loss == "kto":
+            data = pair_examples(made.columns, settings, split, files)
+        else:
+            data = shuffle_examples(made.columns, settings, split)
+        return replace(data, counts=data.counts | made.counts, notes=(*made.notes, *data.notes))
+
+    def decides_tokens(self, settings: KtoSettings) -> Mapping[str, Any]:
+        """What becomes of long rows."""
+        return settings.truncation
 
     def arguments(self, common: dict[str, Any], settings: KtoSettings, data: TrainingData) -> Any:
         """A mismatched pair may exceed max_length, so trl truncates too."""
@@ -179,59 +192,72 @@ def _judged(row: KtoRow, prompt: "array[int]", completion: "array[int]") -> Judg
     return JudgedExample(prompt, completion, row.label)
 
 
-def pair_examples(examples: Sequence[JudgedExample], settings: KtoSettings, split: Split) -> TrainingData:
-    """Columns and order of the training: each example with the response of another prompt. Raises InputError."""
+def pair_examples(columns: Mapping[str, Any], settings: KtoSettings, split: Split, files: "TokenFiles") -> TrainingData:
+    """Columns and order of the training: each row with the response of another prompt. Raises InputError."""
     import numpy as np
 
     from components.train.batches.mismatch import notes_on_pairs, number_prompts
-    from components.train.batches.order import dealt, mismatched, shuffled
+    from components.train.batches.order import dealt, mismatched, padded_lengths, shuffled
 
-    lengths = np.array([len(example) for example in examples])
+    lengths = padded_lengths(_ids(columns))
     kl_batch = settings.kto.kl_batch
-    order = shuffled(len(examples), split.global_batch, settings.seed, epoch=0)
-    prompts = number_prompts(examples)
+    order = shuffled(len(lengths), split.global_batch, settings.seed, epoch=0)
+    prompts = number_prompts(columns["prompt_ids"])
     partners, elsewhere = mismatched(order, kl_batch, prompts, settings.seed)
     places = dealt(np.arange(len(order)), lengths[order], split, kl_batch)
-    kinds = _kinds(examples)
+    kinds = _kinds(columns)
     balanced = weights(settings.kto, **kinds)
     pairs = {"prompts": float(prompts.max() + 1), "kl_pairs": float(len(order)), "kl_pairs_elsewhere": elsewhere}
     return TrainingData(
-        _columns(examples, order) | {"KL_completion_ids": [np.asarray(examples[row].completion) for row in partners]},
+        files.arranged(_arranged(columns, order, partners)),
         np.tile(places, settings.epochs),
         lengths[order],
         kinds | pairs | balanced,
         balanced,
-        notes_on_pairs(elsewhere, len(order), len(examples), kl_batch),
+        notes_on_pairs(elsewhere, len(order), len(lengths), kl_batch),
     )
 
 
-def shuffle_examples(examples: Sequence[JudgedExample], settings: KtoSettings, split: Split) -> TrainingData:
-    """Columns and order of a training without a reference point. Raises InputError."""
-    import numpy as np
+def shuffle_examples(columns: Mapping[str, Any], settings: KtoSettings, split: Split) -> TrainingData:
+    """Order of a training without a reference point. Raises InputError."""
+    from components.train.batches.order import padded_lengths, shuffled_epochs
 
-    from components.train.batches.order import shuffled_epochs
-
-    lengths = np.array([len(example) for example in examples])
-    kinds = _kinds(examples)
+    lengths = padded_lengths(_ids(columns))
+    kinds = _kinds(columns)
     balanced = weights(settings.kto, **kinds)
     order = shuffled_epochs(lengths, settings.epochs, settings.seed, split)
-    return TrainingData(_columns(examples, range(len(examples))), order, lengths, kinds | balanced, balanced)
+    return TrainingData(columns, order, lengths, kinds | balanced, balanced)
 
 
-def _columns(examples: Sequence[JudgedExample], rows: Iterable[int]) -> dict[str, list[Any]]:
+def judged_columns(examples: Sequence[JudgedExample]) -> dict[str, Any]:
+    """Columns of token ids, `prompt_ids` and `completion_ids`, and `label`: whether the completion is desirable."""
     import numpy as np
 
-    taken = [examples[row] for row in rows]
     return {
-        "prompt_ids": [np.asarray(example.prompt) for example in taken],
-        "completion_ids": [np.asarray(example.completion) for example in taken],
-        "label": [example.desirable for example in taken],
+        "prompt_ids": [np.asarray(example.prompt) for example in examples],
+        "completion_ids": [np.asarray(example.completion) for example in examples],
+        "label": [example.desirable for example in examples],
     }
 
 
-def _kinds(examples: Sequence[JudgedExample]) -> dict[str, float]:
-    desirable = sum(example.desirable for example in examples)
-    return {"desirable": float(desirable), "undesirable": float(len(examples) - desirable)}
+def _ids(columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: columns[name] for name in ("prompt_ids", "completion_ids")}
+
+
+def _arranged(columns: Mapping[str, Any], order: "np.ndarray", partners: "np.ndarray") -> Iterator[dict[str, Any]]:
+    """Batches of the rows in an order, each with the response of its partner."""
+    from components.train.batches.token_table import ROWS_PER_BATCH
+
+    completions = columns["completion_ids"]
+    for begin in range(0, len(order), ROWS_PER_BATCH):
+        places = slice(begin, begin + ROWS_PER_BATCH)
+        taken = {name: [column[row] for row in order[places]] for name, column in columns.items()}
+        yield taken | {"KL_completion_ids": [completions[row] for row in partners[places]]}
+
+
+def _kinds(columns: Mapping[str, Any]) -> dict[str, float]:
+    desirable = sum(map(bool, columns["label"]))
+    return {"desirable": float(desirable), "undesirable": float(len(columns["label"]) - desirable)}
 
 
 def weights(kto: KtoOptions, desirable: float, undesirable: float) -> dict[str, float]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from components.train.batches.build_dataset import Template
+    from components.train.batches.token_files import TokenFiles
 
 SomeSettings = TypeVar("SomeSettings", bound=TrainSettings)
 
@@ -27,7 +28,7 @@ class TrainingData:
     """Rows as the trainer reads them.
 
     Attributes:
-        columns: the data set's columns, by name.
+        columns: the data set's columns, by name: token ids of each row, or single values.
         order: row numbers of that data set in the order in which they are trained on, shape (steps * global_batch,).
         lengths: tokens of each row of the data set, for the record.
         counts: counts of the data for the manifest.
@@ -35,12 +36,20 @@ class TrainingData:
         notes: what a person should know about how the rows were put together, for the log.
     """
 
-    columns: dict[str, list[Any]]
+    columns: Mapping[str, Any]
     order: "np.ndarray"
     lengths: "np.ndarray"
     counts: dict[str, float] = field(default_factory=dict)
     arguments: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def dataset(self) -> Any:
+        """The columns as a `datasets.Dataset`, on the same file if they are mapped from one."""
+        from datasets import Dataset
+
+        from components.train.batches.token_table import Table
+
+        return self.columns.dataset() if isinstance(self.columns, Table) else Dataset.from_dict(self.columns)
 
 
 class TrainingMethod(ABC, Generic[SomeSettings]):
@@ -71,13 +80,26 @@ class TrainingMethod(ABC, Generic[SomeSettings]):
     """Metrics that the trainer logs at each step, and their names in losses.jsonl and, averaged, in the counts."""
 
     @abstractmethod
-    def prepare(self, rows: Iterable[Any], template: "Template", settings: SomeSettings, split: Split) -> TrainingData:
+    def prepare(
+        self,
+        rows: Iterable[Any],
+        template: "Template",
+        settings: SomeSettings,
+        split: Split,
+        files: "TokenFiles | None" = None,
+    ) -> TrainingData:
         """Turn rows into columns, and put them into the order of the training.
+
+        Every process calls this. `files` makes the tables of tokens, once on a machine; left out: in memory.
 
         Raises:
             InputError: the rows do not fit the method, or none is left.
             ModelError: the tokenizer has no end token.
         """
+
+    def decides_tokens(self, settings: SomeSettings) -> Mapping[str, Any]:
+        """The settings that decide the tokens of rows, so that other trainings read them too; here: all of them."""
+        return settings.key_material()
 
     @abstractmethod
     def arguments(self, common: dict[str, Any], settings: SomeSettings, data: TrainingData) -> Any:

@@ -11,6 +11,7 @@ from components.train.methods.preference import PreferenceSettings
 
 if TYPE_CHECKING:
     from components.train.batches.build_dataset import Template
+    from components.train.batches.token_files import TokenFiles
 
 SomePairSettings = TypeVar("SomePairSettings", bound=PreferenceSettings)
 
@@ -35,24 +36,25 @@ class PairMethod(TrainingMethod[SomePairSettings]):
     }
 
     def prepare(
-        self, rows: Iterable[Pair], template: "Template", settings: SomePairSettings, split: Split
+        self,
+        rows: Iterable[Pair],
+        template: "Template",
+        settings: SomePairSettings,
+        split: Split,
+        files: "TokenFiles | None" = None,
     ) -> TrainingData:
         """Each epoch is shuffled by itself."""
-        import numpy as np
-
-        from components.train.batches.build_pairs import build_pairs
+        from components.train.batches.build_pairs import build_pairs, pair_columns, pair_tokens
         from components.train.batches.order import padded_lengths, shuffled_epochs
+        from components.train.batches.token_files import InMemory
 
-        examples = build_pairs(template, rows, settings)
-        kept = examples.kept
-        columns: dict[str, list[Any]] = {
-            "prompt_ids": [np.asarray(pair.prompt) for pair in kept],
-            "chosen_ids": [np.asarray(pair.chosen) for pair in kept],
-            "rejected_ids": [np.asarray(pair.rejected) for pair in kept],
-        }
-        order = shuffled_epochs(padded_lengths(columns), settings.epochs, settings.seed, split)
-        tokens = np.array([pair.tokens for pair in kept])
-        return TrainingData(columns, order, tokens, examples.counts, notes=tuple(examples.notes()))
+        made = (files or InMemory()).tokens(pair_columns, lambda kept: build_pairs(template, rows, settings, kept))
+        order = shuffled_epochs(padded_lengths(made.columns), settings.epochs, settings.seed, split)
+        return TrainingData(made.columns, order, pair_tokens(made.columns), made.counts, notes=made.notes)
+
+    def decides_tokens(self, settings: SomePairSettings) -> Mapping[str, Any]:
+        """What becomes of long rows."""
+        return settings.truncation
 
     def arguments(self, common: dict[str, Any], settings: SomePairSettings, data: TrainingData) -> Any:
         """trl must not touch the rows: they are tokenized and truncated already."""

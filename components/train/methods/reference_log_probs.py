@@ -1,4 +1,4 @@
-"""Log-probabilities of responses under the model that training starts from, computed once before training."""
+"""Log-probabilities of responses under the model that training starts from, computed before training or read."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 
 from components.shared.log import Progress
 from components.train.batches.order import padded_lengths
+from components.train.batches.token_table import token_column
 from components.train.ranks import Ranks
 
 
@@ -54,13 +55,21 @@ def reference_log_probs(
 def with_reference(trainer: Any, dataset: Any, batch_size: int, names: Sequence[str]) -> Any:
     """The data set with the log-probs of `reference_log_probs` as columns, named in the order in which trl has them.
 
-    trl hands them over through a file that all ranks must share; here they are exchanged in memory.
+    trl hands them over through a file that all ranks must share; here they are exchanged in memory. A trainer with a
+    `reference` (engine/reference_output.py) takes them from the store if they are there.
     """
-    lengths = padded_lengths({name: dataset[name] for name in dataset.column_names if name.endswith("_ids")})
-    columns = reference_log_probs(trainer, dataset, lengths, batch_size, len(names))
-    for name, column in zip(names, columns, strict=True):
-        dataset = dataset.add_column(name, column)
-    return dataset
+
+    def compute() -> list[list[float]]:
+        ids = [name for name in dataset.column_names if name.endswith("_ids")]
+        lengths = padded_lengths({name: token_column(dataset, name) for name in ids})
+        return reference_log_probs(trainer, dataset, lengths, batch_size, len(names))
+
+    stored = getattr(trainer, "reference", None)
+    columns = stored.columns(dataset, names, compute) if stored else dict(zip(names, compute(), strict=True))
+    with_columns = dataset
+    for name in names:
+        with_columns = with_columns.add_column(name, columns[name])
+    return with_columns
 
 
 def _by_length(lengths: np.ndarray, chunk: int) -> list[np.ndarray]:

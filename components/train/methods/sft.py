@@ -14,6 +14,8 @@ from components.train.settings import TrainSettings
 
 if TYPE_CHECKING:
     from components.train.batches.build_dataset import Template
+    from components.train.batches.examples import Examples, Kept
+    from components.train.batches.token_files import TokenFiles
 
 IGNORED = -100
 """torch's `ignore_index` of cross-entropy: tokens without a loss."""
@@ -41,19 +43,30 @@ class SftMethod(TrainingMethod[SftSettings]):
     metrics: ClassVar[Mapping[str, str]] = {"mean_token_accuracy": "token_accuracy"}
 
     def prepare(
-        self, rows: Iterable[SftRow], template: "Template", settings: SftSettings, split: Split
+        self,
+        rows: Iterable[SftRow],
+        template: "Template",
+        settings: SftSettings,
+        split: Split,
+        files: "TokenFiles | None" = None,
     ) -> TrainingData:
         """Each epoch is shuffled by itself."""
-        import numpy as np
-
         from components.train.batches.build_dataset import build_examples
+        from components.train.batches.labelled_table import LabelledTable, stored_columns
         from components.train.batches.order import shuffled_epochs
+        from components.train.batches.token_files import InMemory
 
-        examples = build_examples(template, rows, settings, lambda _, *tokens: Example(*tokens))
-        lengths = np.array([len(example) for example in examples.kept])
+        def build(kept: "Kept[Example]") -> "Examples[Example]":
+            return build_examples(template, rows, settings, lambda _, *tokens: Example(*tokens), kept)
+
+        made = (files or InMemory()).tokens(stored_columns, build)
+        lengths = made.columns["input_ids"].lengths
         order = shuffled_epochs(lengths, settings.epochs, settings.seed, split)
-        columns = columns_with_labels(examples.kept)
-        return TrainingData(columns, order, lengths, examples.counts, notes=tuple(examples.notes()))
+        return TrainingData(LabelledTable(made.columns, IGNORED), order, lengths, made.counts, notes=made.notes)
+
+    def decides_tokens(self, settings: SftSettings) -> Mapping[str, Any]:
+        """What becomes of long rows."""
+        return settings.truncation
 
     def arguments(self, common: dict[str, Any], settings: SftSettings, data: TrainingData) -> Any:
         """trl must not touch the rows: they are tokenized, labelled and truncated already."""

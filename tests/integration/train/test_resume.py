@@ -113,7 +113,9 @@ def assert_continues(
     """Resume at `root` and compare every loss with the uninterrupted run's: equal on as many ranks, else nearly."""
     capfd.readouterr()
     resumed = bench.train(**chosen, root=root)
-    assert f"continuing from the checkpoint of step {newest}" in capfd.readouterr().err
+    log = capfd.readouterr().err
+    assert f"continuing from the checkpoint of step {newest}" in log
+    assert ("reference log-probs: 96 rows read from" in log) == ("reference_rows" in uninterrupted.counts)
     before, after = bench.losses(uninterrupted), bench.losses(resumed, root)
     assert [record["step"] for record in after] == list(range(1, STEPS + 1))
     if resumed.counts["ranks"] == uninterrupted.counts["ranks"]:

@@ -6,7 +6,16 @@ import pytest
 
 from components.shared.errors import InputError
 from components.train.batches.split import split_batch
-from components.train.methods.kto import JudgedExample, KtoOptions, KtoSettings, pair_examples, weights
+from components.train.batches.token_files import InMemory
+from components.train.methods.kto import (
+    JudgedExample,
+    KtoOptions,
+    KtoSettings,
+    judged_columns,
+    pair_examples,
+    weights,
+)
+from components.train.methods.method import TrainingData
 
 
 def settings(ranks: int) -> KtoSettings:
@@ -26,9 +35,13 @@ def examples(count: int) -> list[JudgedExample]:
     return [JudgedExample(array("i", [10 * i]), array("i", [10 * i + 1] * (i + 1)), i % 2 == 0) for i in range(count)]
 
 
+def prepare(rows: list[JudgedExample], given: KtoSettings) -> TrainingData:
+    return pair_examples(judged_columns(rows), given, split_batch(given, given.ranks), InMemory())
+
+
 def steps(ranks: int) -> list[list[tuple[object, ...]]]:
     """What each optimizer step holds: prompt, response, mismatched response, label."""
-    prepared = pair_examples(examples(16), settings(ranks), split_batch(settings(ranks), ranks))
+    prepared = prepare(examples(16), settings(ranks))
     names = ("prompt_ids", "completion_ids", "KL_completion_ids", "label")
     rows = [
         (tuple(prompt), tuple(completion), tuple(other), label)
@@ -62,7 +75,7 @@ def pairs(rows: list[JudgedExample], kl_batch: int = 4) -> list[tuple[int, int]]
     """Prompt of each pair, and the prompt whose response it got."""
     of_response = {tuple(row.completion): row.prompt[0] for row in rows}
     given = settings(1).model_copy(update={"kto": KtoOptions(kl_batch=kl_batch)})
-    columns = pair_examples(rows, given, split_batch(given, 1)).columns
+    columns = prepare(rows, given).columns
     return [
         (prompt[0], of_response[tuple(other)])
         for prompt, other in zip(columns["prompt_ids"], columns["KL_completion_ids"], strict=True)
@@ -82,7 +95,7 @@ def test_no_response_is_paired_with_its_own_prompt(prompts: int, kl_batch: int) 
 
 def test_fewer_rows_than_a_batch_are_counted_and_noted() -> None:
     rows = [*best_and_worst(1), JudgedExample(array("i", [7]), array("i", [70]), True)]
-    prepared = pair_examples(rows, settings(1), split_batch(settings(1), 1))
+    prepared = prepare(rows, settings(1))
     counts = prepared.counts
     assert (counts["prompts"], counts["kl_pairs"]) == (2, 8)
     assert counts["kl_pairs_elsewhere"] > 0
@@ -95,14 +108,14 @@ def test_fewer_rows_than_a_batch_are_counted_and_noted() -> None:
 
 
 def test_ordinary_rows_need_no_note() -> None:
-    prepared = pair_examples(examples(16), settings(1), split_batch(settings(1), 1))
+    prepared = prepare(examples(16), settings(1))
     assert prepared.counts["kl_pairs_elsewhere"] == 0
     assert prepared.notes == ()
 
 
 def test_a_single_prompt_is_refused() -> None:
     with pytest.raises(InputError, match="all 2 KTO rows have the same prompt") as caught:
-        pair_examples(best_and_worst(1), settings(1), split_batch(settings(1), 1))
+        prepare(best_and_worst(1), settings(1))
     assert "two prompts" in caught.value.remedy
 
 

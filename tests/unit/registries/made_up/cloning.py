@@ -14,6 +14,8 @@ from components.train.settings import TrainSettings
 
 if TYPE_CHECKING:
     from components.train.batches.build_dataset import Template
+    from components.train.batches.examples import Examples, Kept
+    from components.train.batches.token_files import TokenFiles
 
 
 class CloningSettings(TrainSettings):
@@ -35,18 +37,28 @@ class CloningMethod(TrainingMethod[CloningSettings]):
     metrics: ClassVar[Mapping[str, str]] = {"entropy": "entropy"}
 
     def prepare(
-        self, rows: Iterable[KtoRow], template: "Template", settings: CloningSettings, split: Split
+        self,
+        rows: Iterable[KtoRow],
+        template: "Template",
+        settings: CloningSettings,
+        split: Split,
+        files: "TokenFiles | None" = None,
     ) -> TrainingData:
         """The first desirable rows."""
         import numpy as np
 
         from components.train.batches.build_dataset import build_examples
+        from components.train.batches.token_files import InMemory
+        from components.train.batches.token_table import lengths_of
 
-        desirable = [row for row in rows if row.label][: settings.most_rows]
-        examples = build_examples(template, desirable, settings, lambda _, *tokens: Example(*tokens))
-        lengths = np.array([len(example) for example in examples.kept])
+        def build(kept: "Kept[Example]") -> "Examples[Example]":
+            desirable = [row for row in rows if row.label][: settings.most_rows]
+            return build_examples(template, desirable, settings, lambda _, *tokens: Example(*tokens), kept)
+
+        made = (files or InMemory()).tokens(columns_with_labels, build)
+        lengths = lengths_of(made.columns["input_ids"])
         order = np.resize(np.arange(len(lengths)), -(-len(lengths) // split.global_batch) * split.global_batch)
-        return TrainingData(columns_with_labels(examples.kept), order, lengths, examples.counts)
+        return TrainingData(made.columns, order, lengths, made.counts)
 
     def arguments(self, common: dict[str, Any], settings: CloningSettings, data: TrainingData) -> Any:
         """The rows are already tokenized."""
