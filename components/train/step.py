@@ -6,7 +6,7 @@ from components.shared.finding import Look
 from components.shared.step import MODEL, Product, Step
 from components.train.settings import TrainSettings
 
-TRAINED = Product("train", 4, MODEL)
+TRAINED = Product("train", 5, MODEL)
 
 
 def _examine(settings: TrainSettings, where: str, inputs: Mapping[str, str]) -> Iterator[Look]:

@@ -23,9 +23,10 @@ from components.train.checkpoints.convert_checkpoint import convert
 from components.train.checkpoints.mirror import Mirror
 from components.train.engine.deepspeed_config import engine_config
 from components.train.engine.join_ranks import barrier, cpu_has_bf16, join_ranks, leave_ranks, prepare_environment
-from components.train.engine.load_model import adapter_config, end_tokens, fetch_start, load_start, load_tokenizer
+from components.train.engine.load_model import end_tokens, fetch_start, load_start, load_tokenizer
 from components.train.engine.losses import LOSSES_FILE, StepBook, as_lines, loss_counts, loss_records
-from components.train.engine.record_steps import background_checkpoints, engine_watch, recorded, separate_counts
+from components.train.engine.make_trainer import TrainerParts, import_trainer, make_trainer
+from components.train.engine.record_steps import background_checkpoints, engine_watch, separate_counts
 from components.train.engine.save_model import gather_weights, upload_folder, write_model
 from components.train.engine.stream_losses import LossStream
 from components.train.engine.trainer_arguments import trainer_arguments
@@ -55,7 +56,7 @@ class TrainingProcess:
         with self._phase("imports"):
             prepare_environment()
             on_cpu = join_ranks()
-            trainer_type = recorded(self.method.trainer_type(self.settings), self.job.task)
+            import_trainer()
         self._check_precision(on_cpu)
         with self._phase("data"):
             start = fetch_start(self.job.start, self.ranks, self.settings)
@@ -66,7 +67,7 @@ class TrainingProcess:
         with self._phase("model"):
             universal = found is not None and found.ranks != self.ranks.world
             config = engine_config(self.settings, on_cpu, universal)
-            trainer = self._make_trainer(trainer_type, config, start, tokenizer, data)
+            trainer = self._make_trainer(config, start, tokenizer, data)
         with self._phase("train"):
             if universal:
                 trainer.add_callback(separate_counts(trainer))
@@ -94,25 +95,24 @@ class TrainingProcess:
             say(self.job.task, note)
         return tokenizer, data
 
-    def _make_trainer(
-        self, trainer_type: type[Any], config: dict[str, Any], start: Path, tokenizer: Any, data: TrainingData
-    ) -> Any:
+    def _make_trainer(self, config: dict[str, Any], start: Path, tokenizer: Any, data: TrainingData) -> Any:
         from datasets import Dataset
         from transformers import PrinterCallback
 
         steps = len(data.order) // self.split.global_batch
-        common = trainer_arguments(self.settings, self.split, steps, self.scratch / "run", config)
-        # The arguments come before the model: under ZeRO-3 they make it load in shards.
-        arguments = self.method.arguments(common, self.settings, data)
         dataset = Dataset.from_dict(data.columns)
         data.columns.clear()  # the data set holds them now, more compactly
-        model = load_start(start, self.job.start, self.settings)
-        trainer = trainer_type(
-            model=model,
-            args=arguments,
-            train_dataset=dataset,
-            processing_class=tokenizer,
-            peft_config=adapter_config(self.settings.lora, model),
+        trainer = make_trainer(
+            TrainerParts(
+                method=self.method,
+                settings=self.settings,
+                task=self.job.task,
+                common=trainer_arguments(self.settings, self.split, steps, self.scratch / "run", config),
+                data=data,
+                dataset=dataset,
+                tokenizer=tokenizer,
+                load=lambda: load_start(start, self.job.start, self.settings),
+            )
         )
         tokens = data.lengths[data.order].reshape(steps, -1).sum(axis=1)
         trainer.book = StepBook(self.job.task, data.order, tokens, self.split.global_batch)

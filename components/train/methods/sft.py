@@ -14,6 +14,7 @@ from components.train.settings import TrainSettings
 
 if TYPE_CHECKING:
     from components.train.batches.build_dataset import Template
+    from components.train.objectives.objective import Objective
 
 IGNORED = -100
 """torch's `ignore_index` of cross-entropy: tokens without a loss."""
@@ -26,7 +27,7 @@ class SftSettings(TrainSettings):
 
 
 class SftMethod(TrainingMethod[SftSettings]):
-    """trl's SFTTrainer on labels that are made here.
+    """Cross-entropy on labels that are made here; on padded rows by trl's SFTTrainer.
 
     The loss is summed over the response tokens of all ranks and micro-batches of a step and divided by their number,
     so neither the ranks nor the micro-batch change it.
@@ -54,6 +55,12 @@ class SftMethod(TrainingMethod[SftSettings]):
         order = shuffled_epochs(lengths, settings.epochs, settings.seed, split)
         columns = columns_with_labels(examples.kept)
         return TrainingData(columns, order, lengths, examples.counts, notes=tuple(examples.notes()))
+
+    def objective(self, settings: SftSettings, data: TrainingData) -> "Objective[Any]":
+        """The summed cross-entropy of labels."""
+        from components.train.objectives.sft import SftObjective
+
+        return SftObjective(IGNORED)
 
     def arguments(self, common: dict[str, Any], settings: SftSettings, data: TrainingData) -> Any:
         """trl must not touch the rows: they are tokenized, labelled and truncated already."""
