@@ -6,7 +6,7 @@ from components.shared.finding import Look
 from components.shared.step import MODEL, Product, Step
 from components.train.settings import TrainSettings
 
-TRAINED = Product("train", 4, MODEL)
+TRAINED = Product("train", 5, MODEL)
 REFERENCE = Product("train-reference", 1, "reference-log-probs/1")
 """Log-probs under a start. Raise its version whenever the forward pass that computes them changes them."""
 

@@ -27,8 +27,31 @@ def summed_cross_entropy(
 
     Arguments as of `label_log_probs`.
     """
-    apply: Callable[..., torch.Tensor] = _SummedCrossEntropy.apply
-    return apply(hidden, head.weight, head.bias, labels, transform, memory, torch.is_grad_enabled())
+    return _apply(hidden, head, labels, transform, memory, counts_hits=False)[0]
+
+
+def cross_entropy_and_hits(
+    hidden: torch.Tensor,
+    head: torch.nn.Linear,
+    labels: torch.Tensor,
+    transform: LogitTransform,
+    memory: HeadMemory,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`summed_cross_entropy`, and the number of labels that are ranked first, a scalar without gradients."""
+    return _apply(hidden, head, labels, transform, memory, counts_hits=True)
+
+
+def _apply(
+    hidden: torch.Tensor,
+    head: torch.nn.Linear,
+    labels: torch.Tensor,
+    transform: LogitTransform,
+    memory: HeadMemory,
+    *,
+    counts_hits: bool,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    apply: Callable[..., tuple[torch.Tensor, torch.Tensor]] = _SummedCrossEntropy.apply
+    return apply(hidden, head.weight, head.bias, labels, transform, memory, torch.is_grad_enabled(), counts_hits)
 
 
 class _SummedCrossEntropy(torch.autograd.Function):
@@ -42,12 +65,16 @@ class _SummedCrossEntropy(torch.autograd.Function):
         transform: LogitTransform,
         memory: HeadMemory,
         graded: bool,
-    ) -> torch.Tensor:
+        counts_hits: bool,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        hits = torch.zeros_like(loss)
         needed = [graded and each for each in ctx.needs_input_grad[:3]]
         found = HeadGradients(hidden, weight, bias, needed)
         for rows in memory.chunks(len(labels), len(weight)):
             logits = transform.apply(torch.nn.functional.linear(hidden[rows], weight, bias))
+            if counts_hits:
+                hits += (logits.argmax(1) == labels[rows]).sum()
             log_probs = logits.log_softmax(1)
             loss -= log_probs.gather(1, labels[rows, None]).sum()
             if any(needed):
@@ -55,9 +82,10 @@ class _SummedCrossEntropy(torch.autograd.Function):
                 slope.scatter_add_(1, labels[rows, None], slope.new_full((len(slope), 1), -1.0))
                 found.add(rows, transform.backward_(slope, logits))
         ctx.save_for_backward(*found.result())
-        return loss
+        ctx.mark_non_differentiable(hits)
+        return loss, hits
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[Any, ...]:
         found = (None if each is None else each * gradients[0].to(each.dtype) for each in ctx.saved_tensors)
-        return (*found, None, None, None, None)
+        return (*found, None, None, None, None, None)

@@ -2,20 +2,22 @@
 
 # ruff: noqa: TID253 - imported by the job's own program only
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import torch
 
 from components.models.forward.attention import PACKED, register_packed_attention
 from components.models.forward.captured_keys import CapturedKeys
 from components.models.forward.chunks import HeadMemory
-from components.models.forward.cross_entropy import summed_cross_entropy
+from components.models.forward.cross_entropy import cross_entropy_and_hits, summed_cross_entropy
 from components.models.forward.head import LogitTransform, output_head, read_transform
 from components.models.forward.label_log_probs import label_log_probs
 from components.models.forward.packed_rows import PackedRows
 
-HeadFunction = Callable[[torch.Tensor, torch.nn.Linear, torch.Tensor, LogitTransform, HeadMemory], torch.Tensor]
+Found = TypeVar("Found")
+HeadFunction = Callable[[torch.Tensor, torch.nn.Linear, torch.Tensor, LogitTransform, HeadMemory], Found]
 
 
 class PackedModel:
@@ -58,6 +60,19 @@ class PackedModel:
         """Minus the sum of the labels' log-probs, with the gradient computed at once."""
         return self._through_head(summed_cross_entropy, hidden, packed)
 
+    def summed_loss_and_hits(self, packed: PackedRows, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`summed_loss`, and the number of labels that the model ranks first."""
+        return self._through_head(cross_entropy_and_hits, hidden, packed)
+
+    def run(self, outer: Callable[[], Any], compute: Callable[[], Any]) -> Any:
+        """Call `outer`, a wrapper of the model such as DeepSpeed's engine, with `compute` as the model's forward.
+
+        What the wrapper and the model's hooks do around a forward pass is done around all passes of `compute`, which
+        returns tensors.
+        """
+        with _forward_replaced(self._model, lambda *_, **__: compute()):
+            return outer()
+
     @torch.no_grad()
     def continuation_log_probs(self, continued: PackedRows, prompt_hidden: torch.Tensor) -> torch.Tensor:
         """Log-probs, without gradients, of completions that continue prompts of an earlier pass [labels].
@@ -69,16 +84,22 @@ class PackedModel:
         hidden = self.hidden(continued)
         return self.log_probs(continued, torch.cat([prompt_hidden.detach(), hidden]))
 
-    def _through_head(self, function: HeadFunction, hidden: torch.Tensor, packed: PackedRows) -> torch.Tensor:
+    def _through_head(self, function: HeadFunction[Found], hidden: torch.Tensor, packed: PackedRows) -> Found:
         """Call a function in the place of the head's forward, so that hooks of the head (ZeRO-3's) run around it."""
         head, transform, memory = self._head, self._transform, self._memory
         # Indexing has a deterministic backward pass on GPUs, index_select has not.
         states = hidden[packed.label_positions]
-        own = head.__dict__.get("forward")
-        head.__dict__["forward"] = lambda given: function(given, head, packed.label_ids, transform, memory)
-        try:
-            found: torch.Tensor = head(states)
-        finally:
-            del head.__dict__["forward"]
-            head.__dict__ |= {} if own is None else {"forward": own}
+        with _forward_replaced(head, lambda given: function(given, head, packed.label_ids, transform, memory)):
+            found: Found = head(states)
         return found
+
+
+@contextmanager
+def _forward_replaced(module: torch.nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    own = module.__dict__.get("forward")
+    module.__dict__["forward"] = forward
+    try:
+        yield
+    finally:
+        del module.__dict__["forward"]
+        module.__dict__ |= {} if own is None else {"forward": own}

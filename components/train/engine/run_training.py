@@ -10,24 +10,24 @@ from components.launch.here.follow_parent import die_with_parent
 from components.models.reference import cache_folder
 from components.shared.outputs.digest import digest_bytes, hex_of
 from components.train.engine.join_ranks import prepare_environment
+from components.train.engine.make_trainer import import_trainer
 from components.train.engine.report_failure import reported
 from components.train.engine.training_process import TrainingProcess
 from components.train.job_file import TrainingJob
-from components.train.methods.registry import method_of
 from components.train.ranks import Ranks
 
 FAILED_MARKER = "failed"
 
 
 def preload() -> None:
-    """Import what the job's method needs, before its processes are forked. Nothing here may touch a GPU."""
+    """Import what training needs, before its processes are forked. Nothing here may touch a GPU."""
     uri = job_uri()
     with reported(uri, "train", scratch_folder(uri) / FAILED_MARKER):
-        settings = read_job(uri, TrainingJob).settings
+        read_job(uri, TrainingJob)
         prepare_environment()
         for library in ("deepspeed", "datasets"):
             importlib.import_module(library)
-        method_of(settings).trainer_type(settings)
+        import_trainer()
 
 
 def job_uri() -> str:

@@ -28,9 +28,10 @@ from components.train.engine.compile_layers import compile_layers
 from components.train.engine.deepspeed_config import engine_config
 from components.train.engine.fit_memory import fit_memory
 from components.train.engine.join_ranks import barrier, cpu_has_bf16, join_ranks, leave_ranks, prepare_environment
-from components.train.engine.load_model import adapter_config, end_tokens, fetch_start, load_start, load_tokenizer
+from components.train.engine.load_model import end_tokens, fetch_start, load_start, load_tokenizer
 from components.train.engine.losses import LOSSES_FILE, StepBook, as_lines, loss_counts, loss_records
-from components.train.engine.record_steps import background_checkpoints, engine_watch, recorded, separate_counts
+from components.train.engine.make_trainer import TrainerParts, import_trainer, make_trainer
+from components.train.engine.record_steps import background_checkpoints, engine_watch, separate_counts
 from components.train.engine.reference_output import ReferenceOutput
 from components.train.engine.save_model import gather_weights, upload_folder, write_model
 from components.train.engine.stream_losses import LossStream
@@ -63,7 +64,7 @@ class TrainingProcess:
         with self._phase("imports"):
             prepare_environment()
             on_cpu = join_ranks()
-            trainer_type = recorded(self.method.trainer_type(self.settings), self.job.task, self.reference)
+            import_trainer()
         self._check_precision(on_cpu)
         with self._phase("data"):
             start = fetch_start(self.job.start, self.ranks, self.settings)
@@ -75,7 +76,7 @@ class TrainingProcess:
             self._fit_memory(start, data, found)
             universal = found is not None and found.needs_conversion(self.ranks.world)
             config = engine_config(self.settings, on_cpu, universal)
-            trainer = self._make_trainer(trainer_type, config, start, tokenizer, data)
+            trainer = self._make_trainer(config, start, tokenizer, data)
             compile_layers(trainer.model, self.settings, self.job.task)
         with self._phase("train"):
             if universal:
@@ -117,23 +118,22 @@ class TrainingProcess:
             say(self.job.task, note)
         return tokenizer, data
 
-    def _make_trainer(
-        self, trainer_type: type[Any], config: dict[str, Any], start: Path, tokenizer: Any, data: TrainingData
-    ) -> Any:
+    def _make_trainer(self, config: dict[str, Any], start: Path, tokenizer: Any, data: TrainingData) -> Any:
         from transformers import PrinterCallback
 
         steps = len(data.order) // self.split.global_batch
-        common = trainer_arguments(self.settings, self.split, steps, self.scratch / "run", config)
-        # The arguments come before the model: under ZeRO-3 they make it load in shards.
-        arguments = self.method.arguments(common, self.settings, data)
-        dataset = data.dataset()
-        model = load_start(start, self.job.start, self.settings)
-        trainer = trainer_type(
-            model=model,
-            args=arguments,
-            train_dataset=dataset,
-            processing_class=tokenizer,
-            peft_config=adapter_config(self.settings.lora, model),
+        trainer = make_trainer(
+            TrainerParts(
+                method=self.method,
+                settings=self.settings,
+                task=self.job.task,
+                common=trainer_arguments(self.settings, self.split, steps, self.scratch / "run", config),
+                data=data,
+                dataset=data.dataset(),
+                reference=self.reference,
+                tokenizer=tokenizer,
+                load=lambda: load_start(start, self.job.start, self.settings),
+            )
         )
         tokens = data.lengths[data.order].reshape(steps, -1).sum(axis=1)
         trainer.book = StepBook(self.job.task, data.order, tokens, self.split.global_batch)

@@ -18,13 +18,17 @@ is (1 - e) sigmoid(w, l) + e sigmoid(l, w) (conservative DPO: Mitchell, "A note 
 arXiv 2404.19733, equation 1). The method needs pairs; the reference is the model that training starts from.
 """
 
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from components.shared.settings import Settings
+from components.train.methods.method import TrainingData
 from components.train.methods.pairs import PairMethod
 from components.train.methods.preference import PreferenceSettings
+
+if TYPE_CHECKING:
+    from components.train.objectives.objective import Objective
 
 Loss = Literal["sigmoid", "ipo", "hinge", "robust", "apo_zero", "apo_down", "sigmoid_norm"]
 SMOOTHED = ("sigmoid", "robust")
@@ -99,13 +103,26 @@ class DpoSettings(PreferenceSettings):
 
 
 class DpoMethod(PairMethod[DpoSettings]):
-    """trl's DPOTrainer, its losses, and the reference's log-probs computed once, so no second model is held."""
+    """DPO's losses, with the reference's log-probs computed once, so no second model is held."""
 
     name = "dpo"
     does = "widens the gap between chosen and rejected responses; seven losses, label smoothing, an SFT term"
     source = "Rafailov and others, arXiv 2305.18290, and those that its file names"
     has_reference = True
     settings = DpoSettings
+
+    def objective(self, settings: DpoSettings, data: TrainingData) -> "Objective[Any]":
+        """The loss that the options name."""
+        from components.train.objectives.dpo import DpoObjective
+
+        options = settings.dpo
+        return DpoObjective(
+            options.loss,
+            beta=options.strength,
+            label_smoothing=options.label_smoothing,
+            rpo_alpha=options.rpo_alpha,
+            reference_batch=options.reference_batch,
+        )
 
     def loss_arguments(self, settings: DpoSettings) -> dict[str, Any]:
         """trl's names of the losses, and weights where one of ours is a sum of them."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from components.train.batches.build_dataset import Template
     from components.train.batches.token_files import TokenFiles
+    from components.train.objectives.objective import Objective
 
 
 class KtoOptions(Settings):
@@ -95,10 +96,10 @@ class JudgedExample(Example):
 
 
 class KtoMethod(TrainingMethod[KtoSettings]):
-    """trl's KTOTrainer with pairs and reference log-probs that are fixed before training.
+    """KTO with pairs and reference log-probs that are fixed before training.
 
-    The reference's log-probs are computed once, so no second model is held and a step makes two forward passes instead
-    of four. Every epoch has the same batches, as the mismatched pairs belong to them.
+    The reference's log-probs are computed once, so no second model is held. Every epoch has the same batches, as the
+    mismatched pairs belong to them.
     """
 
     name = "kto"
@@ -138,6 +139,18 @@ class KtoMethod(TrainingMethod[KtoSettings]):
     def decides_tokens(self, settings: KtoSettings) -> Mapping[str, Any]:
         """What becomes of long rows."""
         return settings.truncation
+
+    def objective(self, settings: KtoSettings, data: TrainingData) -> "Objective[Any]":
+        """KTO's loss with the weights that follow from the data."""
+        from components.train.objectives.kto import KtoObjective
+
+        return KtoObjective(
+            beta=settings.kto.beta,
+            weights=(data.arguments["undesirable_weight"], data.arguments["desirable_weight"]),
+            max_length=settings.max_length,
+            has_reference_point=settings.kto.loss == "kto",
+            reference_batch=settings.kto.reference_batch,
+        )
 
     def arguments(self, common: dict[str, Any], settings: KtoSettings, data: TrainingData) -> Any:
         """A mismatched pair may exceed max_length, so trl truncates too."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from components.train.batches.build_dataset import Template
     from components.train.batches.token_files import TokenFiles
+    from components.train.objectives.objective import Objective
 
 SomeSettings = TypeVar("SomeSettings", bound=TrainSettings)
 
@@ -101,13 +102,20 @@ class TrainingMethod(ABC, Generic[SomeSettings]):
         """The settings that decide the tokens of rows, so that other trainings read them too; here: all of them."""
         return settings.key_material()
 
+    def objective(self, settings: SomeSettings, data: TrainingData) -> "Objective[Any] | None":
+        """The loss on packed rows (imports torch); None: the method trains with `trainer_type` alone."""
+        return None
+
     @abstractmethod
     def arguments(self, common: dict[str, Any], settings: SomeSettings, data: TrainingData) -> Any:
-        """The trainer's arguments object; `common` are the arguments that all methods share."""
+        """The padded trainer's arguments object; `common` are the arguments that all methods share."""
 
     @abstractmethod
     def trainer_type(self, settings: SomeSettings) -> type[Any]:
-        """The trainer's class (imports trl), with the parts of the loss that trl's arguments cannot express."""
+        """The padded trainer's class (imports trl), with the parts of the loss that trl's arguments cannot express.
+
+        It trains models that cannot read packed rows, and methods without an objective.
+        """
 
     def summary(self, counts: Mapping[str, float]) -> Iterable[tuple[str, str]]:
         """What the method adds to the training's summary: labels and values."""

@@ -6,14 +6,19 @@ the logistic function, odds(y) = P / (1 - P) (equation 4) and log P the mean log
 needs pairs and no reference.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from components.shared.settings import Settings
+from components.train.methods.method import TrainingData
 from components.train.methods.pairs import PairMethod
 from components.train.methods.preference import PreferenceSettings
-from components.train.methods.reference_free import PairLogProbs, PairLoss, reference_free_trainer
+from components.train.methods.reference_free import reference_free_trainer
+from components.train.objectives.pair_log_probs import PairLogProbs, PairLoss
+
+if TYPE_CHECKING:
+    from components.train.objectives.objective import Objective
 
 
 class OrpoOptions(Settings):
@@ -40,6 +45,12 @@ class OrpoMethod(PairMethod[OrpoSettings]):
     source = "Hong, Lee and Thorne, arXiv 2403.07691"
     settings = OrpoSettings
     metrics: ClassVar = {**PairMethod.metrics, "log_odds_chosen": "log_odds_ratio"}
+
+    def objective(self, settings: OrpoSettings, data: TrainingData) -> "Objective[Any]":
+        """The loss, without a reference."""
+        from components.train.objectives.reference_free import ReferenceFreeObjective
+
+        return ReferenceFreeObjective(orpo_loss(settings.orpo.weight), settings.orpo.weight, scores_prompts=True)
 
     def loss_arguments(self, settings: OrpoSettings) -> dict[str, Any]:
         """The loss is the trainer's own."""

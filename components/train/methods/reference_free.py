@@ -4,28 +4,9 @@ trl has ORPO and SimPO only as experiments. They build the logits of all positio
 micro-batch would make the result depend on how a step is split.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-
-@dataclass(frozen=True)
-class PairLogProbs:
-    """A batch's pairs under the model that is trained, each a tensor of shape (pairs,), in nats.
-
-    Attributes:
-        chosen: mean log-prob of the chosen response's tokens.
-        rejected: the same for the rejected one.
-        row: mean log-prob of the tokens of the chosen row, prompt and response.
-    """
-
-    chosen: Any
-    rejected: Any
-    row: Any
-
-
-PairLoss = Callable[[PairLogProbs], tuple[Any, dict[str, Any]]]
-"""The loss of each pair, shape (pairs,), and metrics of the same shape."""
+from components.train.objectives.pair_log_probs import PairLogProbs, PairLoss
 
 
 def reference_free_trainer(pair_loss: PairLoss, beta: float) -> type[Any]:

@@ -19,7 +19,7 @@ def reference_log_probs(
     Every rank computes its share of each batch and makes the same number of forward passes, as ZeRO-3 needs.
 
     Args:
-        trainer: a trainer of trl's with a reference; not yet training.
+        trainer: the packed trainer, or one of trl's with a reference; not yet training.
         dataset: its rows.
         lengths: tokens of each row; rows of similar length share a forward pass, so that little is padded.
         batch_size: rows of one process in a forward pass.
@@ -38,7 +38,7 @@ def reference_log_probs(
         # A rank without rows in the last chunk computes one more and discards the result.
         mine = chunk[ranks.rank :: ranks.world]
         batch = trainer.data_collator([dataset[int(place)] for place in (mine if len(mine) else chunk[:1])])
-        batch = {name: value.to(trainer.accelerator.device) for name, value in batch.items()}
+        batch = trainer._prepare_inputs(batch)
         computed = trainer.compute_ref_log_probs(model, batch)
         if len(mine):
             found[:, mine] = torch.stack(computed[:number]).to(found.dtype)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from components.train.batches.build_dataset import Template
     from components.train.batches.examples import Examples, Kept
     from components.train.batches.token_files import TokenFiles
+    from components.train.objectives.objective import Objective
 
 IGNORED = -100
 """torch's `ignore_index` of cross-entropy: tokens without a loss."""
@@ -28,7 +29,7 @@ class SftSettings(TrainSettings):
 
 
 class SftMethod(TrainingMethod[SftSettings]):
-    """trl's SFTTrainer on labels that are made here.
+    """Cross-entropy on labels that are made here; on padded rows by trl's SFTTrainer.
 
     The loss is summed over the response tokens of all ranks and micro-batches of a step and divided by their number,
     so neither the ranks nor the micro-batch change it.
@@ -67,6 +68,12 @@ class SftMethod(TrainingMethod[SftSettings]):
     def decides_tokens(self, settings: SftSettings) -> Mapping[str, Any]:
         """What becomes of long rows."""
         return settings.truncation
+
+    def objective(self, settings: SftSettings, data: TrainingData) -> "Objective[Any]":
+        """The summed cross-entropy of labels."""
+        from components.train.objectives.sft import SftObjective
+
+        return SftObjective(IGNORED)
 
     def arguments(self, common: dict[str, Any], settings: SftSettings, data: TrainingData) -> Any:
         """trl must not touch the rows: they are tokenized, labelled and truncated already."""

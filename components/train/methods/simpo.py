@@ -4,14 +4,19 @@ The loss of a pair (equation 6) is -log s(beta log p(y_w) / |y_w| - beta log p(y
 logistic function and |y| a response's tokens. The method needs pairs and no reference.
 """
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from components.shared.settings import Settings
+from components.train.methods.method import TrainingData
 from components.train.methods.pairs import PairMethod
 from components.train.methods.preference import PreferenceSettings
-from components.train.methods.reference_free import PairLogProbs, PairLoss, reference_free_trainer
+from components.train.methods.reference_free import reference_free_trainer
+from components.train.objectives.pair_log_probs import PairLogProbs, PairLoss
+
+if TYPE_CHECKING:
+    from components.train.objectives.objective import Objective
 
 
 class SimpoOptions(Settings):
@@ -45,6 +50,15 @@ class SimpoMethod(PairMethod[SimpoSettings]):
     does = "widens the gap by token, to a target margin"
     source = "Meng, Xia and Chen, arXiv 2405.14734"
     settings = SimpoSettings
+
+    def objective(self, settings: SimpoSettings, data: TrainingData) -> "Objective[Any]":
+        """The loss, without a reference."""
+        from components.train.objectives.reference_free import ReferenceFreeObjective
+
+        beta = settings.simpo.beta
+        return ReferenceFreeObjective(
+            simpo_loss(beta, settings.simpo.gamma_beta_ratio * beta), beta, scores_prompts=False
+        )
 
     def loss_arguments(self, settings: SimpoSettings) -> dict[str, Any]:
         """The loss is the trainer's own."""

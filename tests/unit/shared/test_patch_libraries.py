@@ -47,6 +47,11 @@ PATCHED = {
         "transformers.trainer:Trainer._get_train_sampler": "1580d7493244e637",
         "transformers.trainer:Trainer._save_checkpoint": "a9111e30faa99339",
     },
+    "PackedTrainer (engine/packed_trainer.py)": {
+        "transformers.trainer:Trainer.training_step": "e9760c8ee10308d5",
+        "transformers.trainer:Trainer._prepare_inputs": "8f8c4e430d2f96d6",
+        "transformers.trainer:Trainer._get_num_items_in_batch": "a31fa106f70db1b9",
+    },
     "ReadyKtoTrainer (methods/kto.py)": {
         "trl.trainer.kto_trainer:KTOTrainer._prepare_dataset": "d22cf45470e637d6",
         "trl.trainer.kto_trainer:KTOTrainer._precompute_ref_logps": "bb13017be7eeb8f2",

@@ -1,17 +1,22 @@
-"""Losses and gradients of our trainers are those of TRL's own, from the same rows, through TRL's own preparation."""
+"""Losses and gradients of our trainers are those of TRL's own, from the same rows, through TRL's own preparation.
+
+Ours are the packed trainer, and TRL's on padded rows, which trains models that cannot read packed ones.
+"""
 
 from collections.abc import Callable
 from copy import deepcopy
 from math import exp, log1p
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pytest
 import torch
+from transformers import TrainingArguments
 
-from components.shared.rows import KtoRow, Message, Pair, Scores
+from components.shared.rows import KtoRow, Message, Pair, Scores, SftRow
 from components.train.batches.build_dataset import Template
 from components.train.batches.split import split_batch
+from components.train.engine.packed_trainer import PackedTrainer
 from components.train.methods.registry import method_of, parse_train_settings
 
 TEMPLATE = (
@@ -48,6 +53,10 @@ JUDGED = [
     )
     for row, good in zip(PAIRS, (True, False, True, True), strict=True)
 ]
+DEMONSTRATIONS = [
+    SftRow(id=row.id, prompt=row.prompt, completion=row.chosen, origin="teacher", scores=Scores()) for row in PAIRS
+]
+ROWS_OF = {"kto": JUDGED, "sft": DEMONSTRATIONS}
 
 
 @pytest.fixture(scope="module")
@@ -90,23 +99,44 @@ def common(folder: Path) -> dict[str, Any]:
     }
 
 
-def ours(start: Any, tokenizer: Any, folder: Path, rows: list[Any] | None = None, **values: Any) -> Any:
+Kind = Literal["packed", "padded"]
+KINDS = get_args(Kind)
+
+
+def ours(
+    start: Any, tokenizer: Any, folder: Path, rows: list[Any] | None = None, kind: Kind = "packed", **values: Any
+) -> Any:
     """Our trainer, its reference log-probs computed, with the trained model; and the rows in its order."""
     from datasets import Dataset
 
     settings = parse_train_settings({"global_batch": len(PAIRS), "max_length": 128, "precision": "fp32", **values})
     method = method_of(settings)
-    given = rows or (JUDGED if settings.method == "kto" else PAIRS)
-    data = method.prepare(given, Template(tokenizer), settings, split_batch(settings, ranks=1))
-    kind = type("Named", (method.trainer_type(settings),), {"task": "test"})
-    trainer = kind(
-        model=deepcopy(start),
-        args=method.arguments(common(folder), settings, data),
-        train_dataset=Dataset.from_dict(data.columns),
-        processing_class=tokenizer,
-    )
+    chosen = rows or ROWS_OF.get(settings.method, PAIRS)
+    data = method.prepare(chosen, Template(tokenizer), settings, split_batch(settings, ranks=1))
+    given = {
+        "model": deepcopy(start),
+        "train_dataset": Dataset.from_dict(data.columns),
+        "processing_class": tokenizer,
+    }
+    if kind == "packed":
+        arguments = TrainingArguments(**common(folder), remove_unused_columns=False)
+        objective = method.objective(settings, data)
+        trainer = type("Named", (PackedTrainer,), {"task": "test"})(args=arguments, objective=objective, **given)
+        trainer.begin_packing()
+        trainer.add_reference()
+    else:
+        arguments = method.arguments(common(folder), settings, data)
+        trainer = type("Named", (method.trainer_type(settings),), {"task": "test"})(args=arguments, **given)
     move(trainer, start)
     return trainer
+
+
+def metrics(trainer: Any) -> dict[str, float]:
+    """The means of what a trainer would log of the forward passes since it was made."""
+    if isinstance(trainer, PackedTrainer):
+        return trainer.metrics()
+    mode = "train" if trainer.model.training else "eval"
+    return {name: sum(values) / len(values) for name, values in trainer._metrics[mode].items()}
 
 
 def loss_and_gradient(trainer: Any, batch: int) -> tuple[float, float]:
@@ -179,45 +209,53 @@ CASES: dict[str, tuple[dict[str, Any], Make, dict[str, Any], int]] = {
 """By the loss: our options, TRL's trainer, its arguments, and the rows of its forward passes."""
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", CASES)
-def test_a_loss_on_pairs_is_trls(start: Any, tokenizer: Any, tmp_path: Path, case: str) -> None:
+def test_a_loss_on_pairs_is_trls(start: Any, tokenizer: Any, tmp_path: Path, case: str, kind: Kind) -> None:
     tokenizer.chat_template = TEMPLATE
     options, make, arguments, batch = CASES[case]
     method = case if case in ("orpo", "simpo") else "dpo"
     chosen = options if method != "dpo" or case == "rpo_alpha" else {**options, "loss": case}
     theirs = loss_and_gradient(make(start, tokenizer, tmp_path, **arguments), batch)
-    mine = loss_and_gradient(ours(start, tokenizer, tmp_path, method=method, **{method: chosen}), batch=4)
+    mine = loss_and_gradient(ours(start, tokenizer, tmp_path, kind=kind, method=method, **{method: chosen}), batch=4)
     assert mine == pytest.approx(theirs, rel=1e-5)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", ["dpo", "orpo", "simpo"])
-def test_the_split_of_a_step_does_not_change_it(start: Any, tokenizer: Any, tmp_path: Path, method: str) -> None:
+def test_the_split_of_a_step_does_not_change_it(
+    start: Any, tokenizer: Any, tmp_path: Path, method: str, kind: Kind
+) -> None:
     tokenizer.chat_template = TEMPLATE
     options = {"dpo": {"rpo_alpha": 0.5}} if method == "dpo" else {}
     results = [
-        loss_and_gradient(ours(start, tokenizer, tmp_path, method=method, **options), batch) for batch in (1, 2, 4)
+        loss_and_gradient(ours(start, tokenizer, tmp_path, kind=kind, method=method, **options), batch)
+        for batch in (1, 2, 4)
     ]
     assert results[0] == pytest.approx(results[2], rel=1e-5)
     assert results[1] == pytest.approx(results[2], rel=1e-5)
 
 
-def test_smoothed_labels_are_conservative_dpo(start: Any, tokenizer: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_smoothed_labels_are_conservative_dpo(start: Any, tokenizer: Any, tmp_path: Path, kind: Kind) -> None:
     """(1 - e) of the loss, and e of the loss with the responses exchanged: trl's sigmoid alone ignores e."""
     tokenizer.chat_template = TEMPLATE
-    trainer = ours(start, tokenizer, tmp_path, rows=PAIRS[:1], method="dpo", dpo={"label_smoothing": 0.2})
+    options = {"label_smoothing": 0.2}
+    trainer = ours(start, tokenizer, tmp_path, rows=PAIRS[:1], kind=kind, method="dpo", dpo=options)
     loss, _ = loss_and_gradient(trainer, batch=1)
-    margin = trainer._metrics["train"]["rewards/margins"][0]
+    margin = metrics(trainer)["rewards/margins"]
     assert loss == pytest.approx(0.8 * log1p(exp(-margin)) + 0.2 * log1p(exp(margin)), rel=1e-5)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("loss", ["kto", "apo_zero_unpaired"])
-def test_a_loss_on_judged_rows_is_trls(start: Any, tokenizer: Any, tmp_path: Path, loss: str) -> None:
+def test_a_loss_on_judged_rows_is_trls(start: Any, tokenizer: Any, tmp_path: Path, loss: str, kind: Kind) -> None:
     from datasets import Dataset
     from trl import KTOConfig, KTOTrainer
 
     tokenizer.chat_template = TEMPLATE
     options = {"loss": loss, "kl_batch": 4, "balance": False, "undesirable_weight": 1.5}
-    mine = ours(start, tokenizer, tmp_path, method="kto", kto=options)
+    mine = ours(start, tokenizer, tmp_path, kind=kind, method="kto", kto=options)
     prompts = [tokenizer.decode(ids) for ids in mine.train_dataset["prompt_ids"]]
     by_prompt = {f"<|user|>{row.prompt[0].content}<|end|><|assistant|>": row for row in JUDGED}
     rows = [by_prompt[prompt] for prompt in prompts]
@@ -235,3 +273,48 @@ def test_a_loss_on_judged_rows_is_trls(start: Any, tokenizer: Any, tmp_path: Pat
         processing_class=tokenizer,
     )
     assert loss_and_gradient(mine, batch=4) == pytest.approx(loss_and_gradient(theirs, batch=4), rel=1e-5)
+    if loss == "kto":
+        assert metrics(mine)["kl"] == pytest.approx(metrics(theirs)["kl"], rel=1e-5)
+
+
+def test_the_loss_on_demonstrations_is_trls(start: Any, tokenizer: Any, tmp_path: Path) -> None:
+    """The mean over the labels of all rows, which TRL's trainer finds where a forward pass holds them all."""
+    tokenizer.chat_template = TEMPLATE
+    both = [ours(start, tokenizer, tmp_path, kind=kind, method="sft") for kind in KINDS]
+    mine, theirs = (loss_and_gradient(trainer, batch=4) for trainer in both)
+    assert mine == pytest.approx(theirs, rel=1e-5)
+
+
+METHODS: dict[str, dict[str, Any]] = {
+    "sft": {},
+    "kto": {"kl_batch": 4},
+    "dpo": {"rpo_alpha": 0.5},
+    "orpo": {},
+    "simpo": {},
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_metrics_of_packed_rows_are_those_of_padded_ones(
+    start: Any, tokenizer: Any, tmp_path: Path, method: str
+) -> None:
+    """All that go into losses.jsonl."""
+    tokenizer.chat_template = TEMPLATE
+    options = {method: METHODS[method]} if METHODS[method] else {}
+    both = [ours(start, tokenizer, tmp_path, kind=kind, method=method, **options) for kind in KINDS]
+    for trainer in both:
+        loss_and_gradient(trainer, batch=4)
+    packed, padded = map(metrics, both)
+    recorded = method_of(parse_train_settings({"method": method})).metrics.keys() & padded.keys()
+    assert {name: packed[name] for name in recorded} == pytest.approx({name: padded[name] for name in recorded}, 1e-5)
+    assert recorded
+
+
+def test_the_last_mismatched_pair_is_truncated_as_trls(start: Any, tokenizer: Any, tmp_path: Path) -> None:
+    """A prompt with another row's response may exceed max_length."""
+    tokenizer.chat_template = TEMPLATE
+    long = [row.model_copy(update={"completion": row.completion * (1 + 6 * (n == 0))}) for n, row in enumerate(JUDGED)]
+    options = {"method": "kto", "kto": {"kl_batch": 4}, "max_length": 128}
+    both = [ours(start, tokenizer, tmp_path, rows=long, kind=kind, **options) for kind in KINDS]
+    mine, theirs = (loss_and_gradient(trainer, batch=4) for trainer in both)
+    assert mine == pytest.approx(theirs, rel=1e-5)

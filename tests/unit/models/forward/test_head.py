@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, mm_flop, register_flop_formula
 
 from components.models.forward.chunks import HeadMemory
-from components.models.forward.cross_entropy import summed_cross_entropy
+from components.models.forward.cross_entropy import cross_entropy_and_hits, summed_cross_entropy
 from components.models.forward.head import LogitTransform
 from components.models.forward.label_log_probs import label_log_probs
 from components.models.forward.pack import pack
@@ -68,6 +68,17 @@ def test_summed_cross_entropy_and_gradients_are_torchs(
     found = summed_cross_entropy(states, head, labels, transform, memory)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(gradients(found / 7, head, states), gradients(expected / 7, head, states))
+
+
+@pytest.mark.parametrize("memory", MEMORY, ids=["one row", "chunks", "kept", "one chunk"])
+def test_labels_that_are_ranked_first_are_counted(memory: HeadMemory) -> None:
+    head, states, labels = head_and_states(True)
+    first = head(states).argmax(1)
+    labels = torch.where(torch.arange(LABELS) % 3 == 0, first, labels)
+    loss, hits = cross_entropy_and_hits(states, head, labels, LogitTransform(), memory)
+    torch.testing.assert_close(loss, summed_cross_entropy(states, head, labels, LogitTransform(), memory))
+    assert hits.item() == (first == labels).sum().item() >= LABELS // 3
+    assert not hits.requires_grad
 
 
 @pytest.mark.parametrize("function", [label_log_probs, summed_cross_entropy])

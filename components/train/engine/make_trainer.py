@@ -1,0 +1,132 @@
+"""Makes a training's trainer: on packed rows, or TRL's on padded ones where the model cannot read packed rows."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from components.shared.errors import ModelError
+from components.shared.log import say
+from components.train.engine.load_model import adapter_config
+from components.train.engine.record_steps import recorded
+from components.train.engine.reference_output import ReferenceOutput
+from components.train.methods.method import TrainingData, TrainingMethod
+from components.train.ranks import Ranks
+from components.train.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class TrainerParts:
+    """What a trainer is made of.
+
+    Attributes:
+        method: the training method.
+        settings: its settings.
+        task: the step's name in the log.
+        common: the arguments that all trainers share.
+        data: the rows, whose columns a data set holds now.
+        dataset: that data set.
+        reference: where a method with a reference finds its log-probs.
+        tokenizer: the start's.
+        load: loads the start; the trainer's arguments exist by then, so that under ZeRO-3 it is loaded in shards.
+    """
+
+    method: TrainingMethod[Any]
+    settings: TrainSettings
+    task: str
+    common: dict[str, Any]
+    data: TrainingData
+    dataset: Any
+    reference: ReferenceOutput
+    tokenizer: Any
+    load: Callable[[], Any]
+
+
+def import_trainer() -> None:
+    """Import what the trainers need. Nothing of it touches a GPU."""
+    for name in ("components.train.engine.packed_trainer", "trl.models"):
+        importlib.import_module(name)
+
+
+def make_trainer(parts: TrainerParts) -> Any:
+    """The trainer, ready but for its record of steps.
+
+    Every process decides alike: the objective, the model's configuration and the check on a few tokens are the same.
+    """
+    objective = parts.method.objective(parts.settings, parts.data)
+    trainer = None if objective is None else _packed(parts, objective)
+    return _padded(parts) if trainer is None else trainer
+
+
+def _packed(parts: TrainerParts, objective: Any) -> Any:
+    """The packed trainer with the reference's log-probs; None, with a line in the log, for a model that cannot pack."""
+    from transformers import TrainingArguments
+
+    from components.train.engine.packed_trainer import PackedTrainer
+
+    arguments = TrainingArguments(**parts.common, remove_unused_columns=False)
+    model = parts.load()
+    trainer = recorded(PackedTrainer, parts.task, parts.reference)(
+        model=with_adapters(model, parts.settings, arguments),
+        args=arguments,
+        train_dataset=parts.dataset,
+        processing_class=parts.tokenizer,
+        objective=objective,
+    )
+    try:
+        require_no_router_loss(model)
+        trainer.begin_packing()
+    except ModelError as refusal:
+        if Ranks.from_environment().is_main:
+            say(parts.task, f"training on padded rows: {refusal.problem}")
+        return None
+    trainer.add_reference()
+    return trainer
+
+
+def _padded(parts: TrainerParts) -> Any:
+    # The arguments come before the model: under ZeRO-3 they make it load in shards.
+    arguments = parts.method.arguments(parts.common, parts.settings, parts.data)
+    model = parts.load()
+    return recorded(parts.method.trainer_type(parts.settings), parts.task, parts.reference)(
+        model=model,
+        args=arguments,
+        train_dataset=parts.dataset,
+        processing_class=parts.tokenizer,
+        peft_config=adapter_config(parts.settings.lora, model),
+    )
+
+
+def require_no_router_loss(model: Any) -> None:
+    """Raises ModelError for a mixture of experts whose configuration adds a loss that balances its router."""
+    config = model.config.get_text_config()
+    if hasattr(config, "output_router_logits") and getattr(config, "router_aux_loss_coef", 0.0):
+        raise ModelError(
+            f"{type(model).__name__} has a router whose balance is part of the loss",
+            rule="packed rows are trained on without a router's loss",
+            remedy="train this model with padded batches",
+        )
+
+
+def with_adapters(model: Any, settings: TrainSettings, arguments: Any) -> Any:
+    """The model with new adapters where the settings ask for them, else the model, as TRL's trainers prepare them.
+
+    Args:
+        model: the start.
+        settings: of the training.
+        arguments: the trainer's; ZeRO-3 with adapters needs checkpointing that is reentrant, which is set here.
+    """
+    if (config := adapter_config(settings.lora, model)) is None:
+        return model
+    from peft import get_peft_model
+    from transformers import set_seed
+
+    set_seed(settings.seed)
+    shards_weights = arguments.deepspeed_plugin is not None and arguments.deepspeed_plugin.zero_stage == 3
+    # ZeRO-3 gathers parameters of one type alone, so adapters keep the model's.
+    adapted = get_peft_model(model, config, autocast_adapter_dtype=not shards_weights)
+    if arguments.activation_checkpointing:
+        if shards_weights:
+            arguments.activation_checkpointing_kwargs = {"use_reentrant": True}
+        adapted.enable_input_require_grads()
+    return adapted

@@ -1,0 +1,136 @@
+"""transformers' trainer on packed batches: one graded forward pass over the real tokens of a micro-batch."""
+
+# ruff: noqa: TID253 - imported by the job's own program only
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+import torch.distributed
+from transformers import Trainer
+
+from components.models.forward.check_packed import packed_model
+from components.models.forward.packed_model import PackedModel
+from components.train.methods.reference_log_probs import with_reference
+from components.train.objectives.objective import Objective, Sums
+
+
+class PackedTrainer(Trainer):
+    """Trains by an objective. `begin_packing` must be called before anything is computed.
+
+    The loss that goes backward is the micro-batch's sum over the mean of the ranks' units in a step: DeepSpeed averages
+    gradients over ranks, so the step's gradient is that of the mean over all its units, however they are spread.
+
+    Args:
+        objective: the loss, whose rows are the data set's.
+        given: arguments of transformers' trainer.
+    """
+
+    loss_is_scaled_for_ga = True
+    packed: PackedModel
+
+    def __init__(self, *, objective: Objective[Any], **given: Any) -> None:
+        super().__init__(data_collator=objective.collate, **given)
+        self.objective = objective
+        self._sums: dict[str, torch.Tensor] = {}
+        if not objective.uses_dropout:
+            _disable_dropout(self.model)
+
+    def begin_packing(self) -> None:
+        """Check that the model computes the same on packed rows. Raises ModelError when it does not."""
+        with _weights_in_place(self):
+            self.packed = packed_model(self.model)
+
+    def add_reference(self) -> None:
+        """Compute the reference's log-probs, which the objective's rows need, as columns of the data set."""
+        if names := self.objective.reference_columns:
+            self.train_dataset = with_reference(self, self.train_dataset, self.objective.reference_batch, names)
+
+    def compute_ref_log_probs(self, model: Any, batch: Any) -> list[torch.Tensor]:
+        """Log-probs of a batch under the reference, the model without adapters: [rows] for each column.
+
+        Args:
+            model: the trainer's model, or DeepSpeed's engine around it.
+            batch: by the objective's `collate`.
+        """
+        self.model.eval()
+        with torch.no_grad(), getattr(self.model, "disable_adapter", nullcontext)():
+            found = self.packed.run(model, lambda: tuple(self.objective.reference(self.packed, batch)))
+        return list(found)
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """The micro-batch's part of the step's loss; of its own mean where the step's units are not given."""
+        assert not return_outputs, "only evaluation during training asks for outputs, and there is none"
+        found: list[Sums] = []
+
+        def forward() -> torch.Tensor:
+            graded = self.objective.grade(self.packed, inputs)
+            found.append(graded.sums)
+            return graded.loss
+
+        # Hooks may return another tensor than the forward pass did.
+        loss: torch.Tensor = self.packed.run(model, forward)
+        self._add(found[0])
+        if num_items_in_batch is None:
+            return loss / self.objective.units(inputs)
+        return loss * (self.args.world_size / num_items_in_batch)
+
+    def metrics(self) -> dict[str, float]:
+        """The means of the metrics over all micro-batches since the last call, of all ranks. Every rank calls it."""
+        if not self._sums:
+            return {}
+        sums = torch.stack(list(self._sums.values()))
+        if self.args.world_size > 1:
+            torch.distributed.all_reduce(sums)
+        means = {name: total / count for name, (total, count) in zip(self._sums, sums.tolist(), strict=True) if count}
+        self._sums = {}
+        return self.objective.complete(means)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the metrics to a step's log."""
+        if "loss" in logs:
+            logs.update(self.metrics())
+        super().log(logs, start_time)
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Not counted: transformers' estimate is of padded positions, and nothing here reads it."""
+        return 0
+
+    def _add(self, sums: Sums) -> None:
+        for name, (total, count) in sums.items():
+            value = torch.stack([total.detach().double(), torch.as_tensor(count, device=total.device).double()])
+            self._sums[name] = value + self._sums[name] if name in self._sums else value
+
+    def _prepare_inputs(self, inputs: Any) -> Any:
+        return inputs.to(self.accelerator.device)
+
+    def _get_num_items_in_batch(self, batch_samples: Sequence[Any], device: torch.device) -> torch.Tensor:
+        """The units of a step, over all ranks."""
+        units = torch.tensor(sum(self.objective.units(batch) for batch in batch_samples), device=device)
+        if self.args.world_size > 1:
+            torch.distributed.all_reduce(units)
+        return units
+
+
+@contextmanager
+def _weights_in_place(trainer: PackedTrainer) -> Iterator[None]:
+    """Let DeepSpeed gather each layer's weights under ZeRO-3, where every process holds a share before training."""
+    if not trainer.is_deepspeed_enabled or trainer.accelerator.state.deepspeed_plugin.zero_stage != 3:
+        yield
+        return
+    from trl.models import prepare_deepspeed
+
+    engine = prepare_deepspeed(trainer.model, trainer.accelerator)
+    try:
+        yield
+    finally:
+        engine.destroy()
+
+
+def _disable_dropout(model: torch.nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0

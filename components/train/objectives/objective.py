@@ -1,0 +1,91 @@
+"""What a training method computes of a micro-batch of packed rows: its loss, its metrics and its reference."""
+
+# ruff: noqa: TID253 - imported by the job's own program only
+
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import torch
+import torch.distributed
+
+from components.models.forward.packed_model import PackedModel
+
+Row = Mapping[str, Any]
+"""A row of the data set by its columns."""
+
+Sums = dict[str, tuple[torch.Tensor, torch.Tensor | float]]
+"""For each metric its sum over a micro-batch, and the number of things summed."""
+
+SomeBatch = TypeVar("SomeBatch")
+
+
+@dataclass(frozen=True)
+class Graded:
+    """What the forward pass of a micro-batch found.
+
+    Attributes:
+        loss: the sum over the batch's units, a scalar with gradients.
+        sums: the metrics, the same ones in every micro-batch.
+    """
+
+    loss: torch.Tensor
+    sums: Sums = field(default_factory=dict)
+
+
+class Objective(ABC, Generic[SomeBatch]):
+    """A loss that is a mean over units (labels, rows or pairs) of an optimizer step, over all ranks.
+
+    Every micro-batch gives a sum, which the trainer divides by the step's units, so that neither the ranks nor the
+    size of micro-batches change what is computed. A batch has a method `to(device)`.
+    """
+
+    uses_dropout: ClassVar[bool] = False
+    """Whether dropout stays on; log-probs that are compared need it off."""
+
+    reference_columns: tuple[str, ...] = ()
+    """Columns of the data set that hold the reference's log-probs."""
+
+    reference_batch: int = 1
+    """Rows of one process in a forward pass of the reference."""
+
+    @abstractmethod
+    def collate(self, rows: Sequence[Row]) -> SomeBatch:
+        """Pack the rows of a micro-batch."""
+
+    @abstractmethod
+    def units(self, batch: SomeBatch) -> int:
+        """Units of a micro-batch."""
+
+    @abstractmethod
+    def grade(self, model: PackedModel, batch: SomeBatch) -> Graded:
+        """The loss and the metrics of a micro-batch; every rank makes the same number of forward passes."""
+
+    def reference(self, model: PackedModel, batch: SomeBatch) -> list[torch.Tensor]:
+        """Log-probs under the reference, called without gradients: [rows] for each of `reference_columns`, in nats."""
+        raise NotImplementedError(f"{type(self).__name__} has no reference")
+
+    def complete(self, means: dict[str, float]) -> dict[str, float]:
+        """The metrics of a step from their means over it; a metric that nothing was summed for is missing."""
+        return means
+
+
+def token_ids(values: Sequence[int]) -> "array[int]":
+    """A column's value as token ids."""
+    return array("i", np.asarray(values, dtype=np.int32).tobytes())
+
+
+def column(rows: Sequence[Row], name: str) -> torch.Tensor | None:
+    """A column of numbers, fp32 [rows]; None where the data set lacks it."""
+    return torch.tensor([float(row[name]) for row in rows]) if name in rows[0] else None
+
+
+def mean_over_ranks(values: torch.Tensor) -> torch.Tensor:
+    """The mean of the values of all ranks, a scalar in their type. Every rank calls it."""
+    sums = torch.stack([values.sum(), values.new_tensor(float(values.numel()))])
+    if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
+        torch.distributed.all_reduce(sums)
+    return sums[0] / sums[1]
