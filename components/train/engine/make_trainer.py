@@ -100,7 +100,7 @@ def _padded(parts: TrainerParts) -> Any:
 def require_no_router_loss(model: Any) -> None:
     """Raises ModelError for a mixture of experts whose configuration adds a loss that balances its router."""
     config = model.config.get_text_config()
-    if hasattr(config, "output_router_logits") and getattr(config, "router_aux_loss_coef", 0.0):
+    if hasattr(config, "output_router_logits") and getattr(config, "router_aux_loss_coef", None):
         raise ModelError(
             f"{type(model).__name__} has a router whose balance is part of the loss",
             rule="packed rows are trained on without a router's loss",

@@ -29,6 +29,7 @@ class PackedTrainer(Trainer):
 
     loss_is_scaled_for_ga = True
     packed: PackedModel
+    train_dataset: Any
 
     def __init__(self, *, objective: Objective[Any], **given: Any) -> None:
         super().__init__(data_collator=objective.collate, **given)

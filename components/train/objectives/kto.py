@@ -5,6 +5,7 @@
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -42,7 +43,8 @@ class JudgedBatch:
         """The same batch on a device."""
         names = ("packed", "desirable", "reference", "other_reference")
         given = {name: getattr(self, name) for name in names}
-        return replace(self, **{name: None if each is None else each.to(device) for name, each in given.items()})
+        moved: dict[str, Any] = {name: None if each is None else each.to(device) for name, each in given.items()}
+        return replace(self, **moved)
 
 
 class KtoObjective(Objective[JudgedBatch]):
