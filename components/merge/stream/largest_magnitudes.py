@@ -8,7 +8,7 @@ several times as fast as torch does on a CPU.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -63,14 +63,14 @@ class LargestMagnitudes:
 def largest_of(magnitudes: npt.NDArray[np.float32], wanted: int) -> LargestMagnitudes:
     """The largest of magnitudes that are in memory, shape (elements,)."""
     low, high = _bracket(magnitudes, wanted)
-    above = np.count_nonzero(magnitudes > high)
+    above = int(np.count_nonzero(magnitudes > high))
     near = magnitudes[(magnitudes >= low) & (magnitudes <= high)]
     if not above < wanted <= above + len(near):
         above, near = 0, magnitudes
     place = len(near) - (wanted - above)
     at = np.partition(near, place)[place]
-    larger = above + np.count_nonzero(near > at)
-    return LargestMagnitudes(int(at.view(np.int32)), wanted - larger, np.count_nonzero(near == at))
+    larger = above + int(np.count_nonzero(near > at))
+    return LargestMagnitudes(int(at.view(np.int32)), wanted - larger, int(np.count_nonzero(near == at)))
 
 
 def _bracket(magnitudes: npt.NDArray[np.float32], wanted: int) -> tuple[np.float32, np.float32]:
@@ -140,4 +140,4 @@ def _from_top(counts: Counts, wanted: int) -> tuple[int, int]:
 
 def _as_float(bits: int) -> float:
     """The float32 with these bits, exactly."""
-    return cast(float, np.array(bits, np.int32).view(np.float32).item())
+    return float(np.array(bits, np.int32).view(np.float32).item())
