@@ -79,9 +79,17 @@ def _packed(parts: TrainerParts, objective: Any) -> Any:
     except ModelError as refusal:
         if Ranks.from_environment().is_main:
             say(parts.task, f"training on padded rows: {refusal.problem}")
+        _release_accelerator()
         return None
     trainer.add_reference()
     return trainer
+
+
+def _release_accelerator() -> None:
+    """Let another trainer configure DeepSpeed; the process group stays. transformers' own retries do the same."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state()
 
 
 def _padded(parts: TrainerParts) -> Any:
