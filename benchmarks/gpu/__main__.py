@@ -67,7 +67,8 @@ def measure(scale: Scale, peak: float | None, compiled: bool = True) -> dict[str
     with tempfile.TemporaryDirectory() as work:
         start = save_model(Path(work, "start"), scale)
         # Compiling is not part of an output's address, so each training has a store of its own.
-        ways = {"sft": {}, **({"sft_compiled": {"compile": True}} if compiled else {}), "kto": {"method": "kto"}}
+        ways: dict[str, dict[str, Any]] = {"sft": {}, "kto": {"method": "kto"}}
+        ways |= {"sft_compiled": {"compile": True}} if compiled else {}
         ours = {name: _train(Path(work, name), start, scale, chosen) for name, chosen in ways.items()}
         root = str(Path(work, "trl", "store"))
         trl = train_with_trl(write_rows(root, scale), root, start, scale, Path(work, "trl"))

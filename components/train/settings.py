@@ -103,8 +103,8 @@ class TrainSettings(Settings):
     )
     compile: bool = Field(
         False,
-        description="compile the model's layers (torch.compile), which needs a C++ compiler. Off: not measured on a "
-        "GPU yet, and no gain on a CPU",
+        description="compile the model's layers (torch.compile), which needs a C++ compiler. Off: what it gains is "
+        "not measured on a GPU yet",
     )
     lora: LoraSettings | None = Field(None, description="train adapters; left out: all weights")
     deepspeed: ZeroSettings = Field(ZeroSettings(), description="ZeRO, when deepspeed_config is left out")
