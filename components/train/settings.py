@@ -133,10 +133,12 @@ class TrainSettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _master_weights_exist(self) -> Self:
-        rounded = self.precision == "bf16" and self.saved_weights == "fp32"
-        if rounded and self.deepspeed_config is None and self.deepspeed.stage == 0:
-            raise ValueError("saved_weights fp32 needs deepspeed.stage 1, 2 or 3: master weights are read from ZeRO")
+    def _stage_fits_precision(self) -> Self:
+        if self.precision == "bf16" and self.deepspeed_config is None and self.deepspeed.stage == 0:
+            raise ValueError(
+                "precision bf16 needs deepspeed.stage 1, 2 or 3: at stage 0 DeepSpeed has another optimizer for bf16, "
+                "whose losses differ by more than rounding"
+            )
         return self
 
     @property

@@ -30,7 +30,7 @@ def settings(**values: object) -> TrainSettings:
         ({"method": "kto", "kto": {"kl_batch": 4}, "launch": {"processes_per_node": 4}}, "at least 2 rows for each"),
         ({"deepspeed": {"stage": 2, "offload": "optimizer+parameters"}}, "needs stage 3"),
         ({"deepspeed": {"stage": 0, "offload": "optimizer"}}, "needs stage 1, 2 or 3"),
-        ({"deepspeed": {"stage": 0}, "saved_weights": "fp32"}, "needs deepspeed.stage 1, 2 or 3"),
+        ({"deepspeed": {"stage": 0}}, "precision bf16 needs deepspeed.stage 1, 2 or 3"),
         ({"deepspeed": {"stage": 4}}, "Input should be 'auto', 0, 1, 2 or 3"),
         ({"batch_size": 3}, "has no such key; allowed: .*global_batch"),
     ],
