@@ -55,7 +55,6 @@ class TrainSettings(Settings):
         {
             "micro_batch",
             "gradient_checkpointing",
-            "compile",
             "checkpoint_steps",
             "checkpoints_kept",
             "allow_remote_code",
@@ -100,11 +99,6 @@ class TrainSettings(Settings):
         "auto",
         description="recompute activations in the backward pass: less memory, about 20 % slower. auto: where an "
         "estimate of memory, which the job logs, says that they do not fit",
-    )
-    compile: bool = Field(
-        False,
-        description="compile the model's layers (torch.compile), which needs a C++ compiler. Off: what it gains is "
-        "not measured on a GPU yet",
     )
     lora: LoraSettings | None = Field(None, description="train adapters; left out: all weights")
     deepspeed: ZeroSettings = Field(ZeroSettings(), description="ZeRO, when deepspeed_config is left out")
