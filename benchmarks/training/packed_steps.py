@@ -29,7 +29,7 @@ def sft_step(rows: list[TextRow]) -> Counts:
 
 def kto_step(rows: list[TextRow]) -> Counts:
     """KTO with reference log-probs that are computed before; each response is paired with the next row's prompt."""
-    return _counted(kto_passes, rows)
+    return _counted(_kto, rows)
 
 
 def dpo_step(rows: list[TextRow]) -> Counts:
@@ -52,8 +52,7 @@ def _sft(packed: PackedModel, rows: Sequence[Example]) -> None:
         (packed.summed_loss(batch, packed.hidden(batch)) / labels).backward()
 
 
-def kto_passes(packed: PackedModel, rows: Sequence[Example]) -> None:
-    """KTO's forward and backward passes over groups of rows."""
+def _kto(packed: PackedModel, rows: Sequence[Example]) -> None:
     for start in range(0, len(rows), KL_GROUP):
         group = rows[start : start + KL_GROUP]
         batch, captured = pack(group), CapturedKeys()

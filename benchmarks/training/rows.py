@@ -2,7 +2,6 @@
 
 from array import array
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +14,8 @@ SEQUENCES, SEED = 64, 0
 PROMPT_MEDIAN, COMPLETION_MEDIAN, SIGMA = 80, 120, 0.7
 SHORTEST, LONGEST = 4, 500
 """Tokens of a prompt or a completion; together they stay below TRL's max_length of 1,024, so nothing is truncated."""
-WORDS = 8192
-SHAPE: dict[str, Any] = {
-    "vocab_size": WORDS,
+SHAPE = {
+    "vocab_size": 8192,
     "hidden_size": 256,
     "intermediate_size": 1024,
     "num_hidden_layers": 4,
@@ -43,11 +41,11 @@ class TextRow:
         return Example(array("i", prompt), array("i", [*completion, tokenizer.eos_token_id]))
 
 
-def make_model(vocabulary: int = WORDS) -> LlamaForCausalLM:
-    """A random Llama of 4 layers, 256 wide; the same weights each time."""
+def make_model() -> LlamaForCausalLM:
+    """A random Llama of 4 layers, 256 wide, with 8,192 words; the same weights each time."""
     torch.manual_seed(SEED)
     tokens = {"pad_token_id": 0, "bos_token_id": None, "eos_token_id": 4}
-    return LlamaForCausalLM(LlamaConfig(**SHAPE | {"vocab_size": vocabulary}, **tokens))
+    return LlamaForCausalLM(LlamaConfig(**SHAPE, **tokens))
 
 
 def make_rows(shared: bool) -> list[TextRow]:

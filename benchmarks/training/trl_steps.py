@@ -1,13 +1,11 @@
 """One optimizer step of TRL's trainers over the rows, counted: as they come, and as well configured as they can be."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from benchmarks.training.counting import Counts, counting
-from benchmarks.training.rows import SEQUENCES, WORDS, TextRow, make_model
+from benchmarks.training.rows import SEQUENCES, TextRow, make_model
 from demo.make_tokenizer import make_tokenizer
 
 MICRO_BATCH = 8
@@ -28,18 +26,10 @@ def sft_step(rows: list[TextRow], peer: Peer) -> Counts:
 
 def kto_step(rows: list[TextRow], peer: Peer) -> Counts:
     """Options: reference log-probs computed once before."""
-    with kto_trainer(rows, peer) as trainer:
-        return _count(trainer)
-
-
-@contextmanager
-def kto_trainer(rows: list[TextRow], peer: Peer, vocabulary: int = WORDS) -> Iterator[Any]:
-    """A trainer for one optimizer step of KTO."""
     from trl import KTOConfig, KTOTrainer
 
     data = [{"prompt": row.prompt, "completion": row.completion, "label": row.desirable} for row in rows]
-    with _trainer(KTOTrainer, KTOConfig, _ordered(data, peer), _reference(peer), vocabulary) as trainer:
-        yield trainer
+    return _step(KTOTrainer, KTOConfig, _ordered(data, peer), _reference(peer))
 
 
 def dpo_step(rows: list[TextRow], peer: Peer) -> Counts:
@@ -63,20 +53,12 @@ def _ordered(data: list[dict[str, Any]], peer: Peer) -> list[dict[str, Any]]:
 
 
 def _step(trainer_type: Any, config_type: Any, data: list[dict[str, Any]], options: dict[str, Any]) -> Counts:
-    with _trainer(trainer_type, config_type, data, options) as trainer:
-        return _count(trainer)
-
-
-@contextmanager
-def _trainer(
-    trainer_type: Any, config_type: Any, data: list[dict[str, Any]], options: dict[str, Any], vocabulary: int = WORDS
-) -> Iterator[Any]:
-    """A trainer for one optimizer step over all rows. Gradient checkpointing, TRL's default, is off for everyone."""
+    """One optimizer step over all rows. Gradient checkpointing, TRL's default, is off for everyone."""
     from datasets import Dataset
 
     with TemporaryDirectory() as folder:
         # The trainers load the reference from where the model came from.
-        make_model(vocabulary).save_pretrained(folder)
+        make_model().save_pretrained(folder)
         arguments = config_type(
             output_dir=str(Path(folder)),
             use_cpu=True,
@@ -90,9 +72,10 @@ def _trainer(
             num_train_epochs=1,
             **options,
         )
-        yield trainer_type(
+        trainer = trainer_type(
             model=folder, args=arguments, train_dataset=Dataset.from_list(data), processing_class=make_tokenizer()
         )
+        return _count(trainer)
 
 
 def _count(trainer: Any) -> Counts:
