@@ -1,6 +1,6 @@
 """What a GPU reaches: `python -m benchmarks.gpu`, at most 8 minutes on one card. Without one it exits with code 2.
 
-Measures SFT's model FLOPs utilisation with and without compiled layers, KTO beside TRL's trainer with its defaults, and
+Measures SFT's model FLOPs utilisation, KTO beside TRL's trainer with its defaults, and
 attention by torch's variable-length kernel beside sdpa, with a random model of the size of Qwen2-0.5B in bf16.
 Trainings are the train step's own, so they include DeepSpeed and the record of steps. `--toy` runs the same at a toy's
 size on a CPU: its numbers mean nothing.
@@ -30,7 +30,6 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def main(
     toy: Annotated[bool, typer.Option("--toy", help="a toy's size, on a CPU too: shows that everything runs")] = False,
-    compiled: Annotated[bool, typer.Option(help="also train with compiled layers")] = True,
     peak_tflops: Annotated[float, typer.Option(help="the card's bf16 TFLOP/s, where it is not in the table")] = 0.0,
     result: Annotated[Path, typer.Option(help="where the numbers go")] = RESULT,
 ) -> None:
@@ -43,7 +42,7 @@ def main(
         result = Path(tempfile.mkdtemp()) / "gpu-toy.json"
     peak = peak_tflops * 1e12 or peak_operations(device or "")
     found = {"machine": describe_machine(), "device": device or "none", "toy": toy}
-    found |= measure(SMALL if toy else CARD, peak, compiled)
+    found |= measure(SMALL if toy else CARD, peak)
     result.write_text(json.dumps(found, indent=2) + "\n")
     print(table(found))
     print(f"written to {result}")
@@ -56,32 +55,30 @@ def card_name() -> str | None:
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
 
 
-def measure(scale: Scale, peak: float | None, compiled: bool = True) -> dict[str, Any]:
+def measure(scale: Scale, peak: float | None) -> dict[str, Any]:
     """All measurements. Each training of Tutelage's is a process of its own, which leaves the card to the next one.
 
     Args:
         scale: the size of everything.
         peak: the card's operations a second; None: utilisation is left out.
-        compiled: whether SFT also runs with compiled layers.
     """
     with tempfile.TemporaryDirectory() as work:
         start = save_model(Path(work, "start"), scale)
-        # Compiling is not part of an output's address, so each training has a store of its own.
-        ways = {"sft": {}, **({"sft_compiled": {"compile": True}} if compiled else {}), "kto": {"method": "kto"}}
-        ours = {name: _train(Path(work, name), start, scale, chosen) for name, chosen in ways.items()}
+        sft = _train(Path(work, "sft"), start, scale, "sft")
+        ours = _train(Path(work, "kto"), start, scale, "kto")
         root = str(Path(work, "trl", "store"))
         trl = train_with_trl(write_rows(root, scale), root, start, scale, Path(work, "trl"))
-    found: dict[str, Any] = {name: numbers for name, numbers in ours.items() if name != "kto"}
-    for numbers in found.values():
-        numbers["utilisation"] = utilisation(scale, numbers["step_seconds"], peak)
-    speeds = {name: round(trl[name] / ours["kto"][name], 3) for name in ("timed_seconds", "seconds_train")}
-    found["kto"] = {"tutelage": ours["kto"], "trl": trl, "times_as_fast": speeds}
-    return found | {"attention": measure_attention(scale)}
+    speeds = {name: round(trl[name] / ours[name], 3) for name in ("timed_seconds", "seconds_train")}
+    return {
+        "sft": sft | {"utilisation": utilisation(scale, sft["step_seconds"], peak)},
+        "kto": {"tutelage": ours, "trl": trl, "times_as_fast": speeds},
+        "attention": measure_attention(scale),
+    }
 
 
-def _train(folder: Path, start: Path, scale: Scale, chosen: dict[str, Any]) -> dict[str, Any]:
+def _train(folder: Path, start: Path, scale: Scale, method: str) -> dict[str, float]:
     root = str(folder)
-    return train_here(root, write_rows(root, scale), start, scale, **chosen)
+    return train_here(root, write_rows(root, scale), start, scale, method=method)
 
 
 def utilisation(scale: Scale, step_seconds: float, peak: float | None) -> float | None:
@@ -95,11 +92,9 @@ def table(found: dict[str, Any]) -> str:
     """The numbers as a table in Markdown."""
     attention, kto = found["attention"], found["kto"]
     lines = [f"| {found['device']} | measured | aim |", "|---|---|---|"]
-    for name in ("sft", "sft_compiled"):
-        if name in found:
-            share = found[name]["utilisation"]
-            shown = "the card's peak is not known: --peak-tflops" if share is None else f"{share:.1%}"
-            lines.append(f"| {name}: model FLOPs utilisation | {shown} | {SFT_AIM:.0%} |")
+    share = found["sft"]["utilisation"]
+    shown = "the card's peak is not known: --peak-tflops" if share is None else f"{share:.1%}"
+    lines.append(f"| SFT, model FLOPs utilisation | {shown} | {SFT_AIM:.0%} |")
     speeds = kto["times_as_fast"]
     lines.append(f"| KTO's steps, times as fast as TRL's defaults | {speeds['timed_seconds']:.2f} | {KTO_AIM} |")
     lines.append(f"| KTO's training with the reference, likewise | {speeds['seconds_train']:.2f} | |")

@@ -1,6 +1,7 @@
 """The model and the rows that everyone trains on, made from a seed: one token for each letter."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def write_rows(root: str, scale: Scale) -> Manifest:
     draw = np.random.default_rng(0)
     for number in range(scale.batch * scale.steps):
         prompt = (Message(role="user", content=f"{number:06d}"),)
-        same = {"id": str(number), "origin": "teacher", "scores": Scores()}
+        same: dict[str, Any] = {"id": str(number), "origin": "teacher", "scores": Scores()}
         sft.add(SftRow(prompt=prompt, completion=_letters(draw, scale.sft_tokens), **same))
         asked, answer = kto_texts(draw, scale)
         kto.add(KtoRow(prompt=(Message(role="user", content=asked),), completion=answer, label=number % 2 == 0, **same))

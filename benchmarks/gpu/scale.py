@@ -16,7 +16,8 @@ QWEN2_HALF_BILLION: Mapping[str, Any] = {
 }
 """Qwen2-0.5B's config.json, as far as its cost depends on it."""
 
-TOY: Mapping[str, Any] = QWEN2_HALF_BILLION | {
+TOY: Mapping[str, Any] = {
+    **QWEN2_HALF_BILLION,
     "vocab_size": 261,
     "hidden_size": 32,
     "intermediate_size": 64,

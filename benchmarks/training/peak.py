@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 import transformers
@@ -23,8 +23,9 @@ from components.models.forward.check_packed import packed_model
 
 RESULTS = Path(__file__).parents[1] / "results" / "training_peak.json"
 VOCABULARY = 65_536
-ROWS = packed_steps.KL_GROUP
-"""One group of KTO on packed batches, two of TRL's micro-batches."""
+ROWS = trl_steps.MICRO_BATCH
+"""Sequences of a forward and a backward pass on both sides: one of TRL's micro-batches, one pack."""
+PEERS: tuple[trl_steps.Peer, ...] = ("default", "options")
 
 
 @dataclass
@@ -75,7 +76,8 @@ def packed_peak(vocabulary: int, rows: int) -> int:
 def trl_peak(peer: trl_steps.Peer, vocabulary: int, rows: int) -> int:
     """The largest peak of any micro-batch of TRL's KTO trainer, with the reference model where it holds one."""
     with trl_steps.kto_trainer(make_rows(shared=False)[:rows], peer, vocabulary) as trainer:
-        step, peaks = trainer.training_step, []
+        step = trainer.training_step
+        peaks: list[int] = []
         models = [model for model in (trainer.model, getattr(trainer, "ref_model", None)) if model is not None]
         trainer.training_step = lambda *given, **named: _record(peaks, lambda: step(*given, **named), models)
         trainer.train()
@@ -90,7 +92,7 @@ def _record(peaks: list[int], action: Callable[[], Any], models: list[Any]) -> A
 
 def measure(vocabulary: int = VOCABULARY, rows: int = ROWS) -> dict[str, int]:
     """Peak bytes by who trains."""
-    peers = {f"trl_{peer}": trl_peak(peer, vocabulary, rows) for peer in get_args(trl_steps.Peer)}
+    peers = {f"trl_{peer}": trl_peak(peer, vocabulary, rows) for peer in PEERS}
     return {"packed": packed_peak(vocabulary, rows)} | peers
 
 

@@ -154,7 +154,7 @@ def stages_to_try(need: Need, stage: int | Literal["auto"]) -> tuple[int, ...]:
 
     Stage 0 is not among those of `auto`: on one rank stage 1 is as fast, and on more it needs less memory.
     """
-    if stage != "auto":
+    if isinstance(stage, int):
         return (stage,)
     if need.offload == "optimizer+parameters":
         return (3,)
@@ -172,7 +172,7 @@ def make_plan(
         stage: ZeRO's, where it is set explicitly.
         recomputed: whether activations are recomputed, where that is set explicitly.
     """
-    again = (False, True) if recomputed == "auto" else (recomputed,)
+    again = (recomputed,) if isinstance(recomputed, bool) else (False, True)
     tried = [(one, way) for one in stages_to_try(need, stage) for way in again]
     estimates = {choice: need.estimate(*choice) for choice in tried}
     fitting = next((choice for choice in tried if estimates[choice].total <= USABLE * free), None)

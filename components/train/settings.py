@@ -55,7 +55,6 @@ class TrainSettings(Settings):
         {
             "micro_batch",
             "gradient_checkpointing",
-            "compile",
             "checkpoint_steps",
             "checkpoints_kept",
             "allow_remote_code",
@@ -101,11 +100,6 @@ class TrainSettings(Settings):
         description="recompute activations in the backward pass: less memory, about 20 % slower. auto: where an "
         "estimate of memory, which the job logs, says that they do not fit",
     )
-    compile: bool = Field(
-        False,
-        description="compile the model's layers (torch.compile), which needs a C++ compiler. Off: not measured on a "
-        "GPU yet, and no gain on a CPU",
-    )
     lora: LoraSettings | None = Field(None, description="train adapters; left out: all weights")
     deepspeed: ZeroSettings = Field(ZeroSettings(), description="ZeRO, when deepspeed_config is left out")
     deepspeed_config: str | dict[str, Any] | None = Field(
@@ -138,10 +132,12 @@ class TrainSettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _master_weights_exist(self) -> Self:
-        rounded = self.precision == "bf16" and self.saved_weights == "fp32"
-        if rounded and self.deepspeed_config is None and self.deepspeed.stage == 0:
-            raise ValueError("saved_weights fp32 needs deepspeed.stage 1, 2 or 3: master weights are read from ZeRO")
+    def _stage_fits_precision(self) -> Self:
+        if self.precision == "bf16" and self.deepspeed_config is None and self.deepspeed.stage == 0:
+            raise ValueError(
+                "precision bf16 needs deepspeed.stage 1, 2 or 3: at stage 0 DeepSpeed has another optimizer for bf16, "
+                "whose losses differ by more than rounding"
+            )
         return self
 
     @property

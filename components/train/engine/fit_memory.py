@@ -110,8 +110,8 @@ def _offload(settings: TrainSettings) -> str:
 
 
 def _without_estimate(settings: TrainSettings, stage: int | Literal["auto"], task: str) -> TrainSettings:
-    stage = UNKNOWN_STAGE if stage == "auto" else stage
-    recomputed = settings.gradient_checkpointing if settings.gradient_checkpointing != "auto" else True
+    stage = stage if isinstance(stage, int) else UNKNOWN_STAGE
+    recomputed = settings.gradient_checkpointing if isinstance(settings.gradient_checkpointing, bool) else True
     if task:
         layers = "recomputed (gradient checkpointing)" if recomputed else "kept"
         say(

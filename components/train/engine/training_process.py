@@ -24,7 +24,6 @@ from components.train.check_start import check_start_here, check_tokens
 from components.train.checkpoints.checkpoint import Fetched, fetch, fetch_newest
 from components.train.checkpoints.convert_checkpoint import convert
 from components.train.checkpoints.mirror import Mirror
-from components.train.engine.compile_layers import compile_layers
 from components.train.engine.deepspeed_config import engine_config
 from components.train.engine.fit_memory import fit_memory
 from components.train.engine.join_ranks import barrier, cpu_has_bf16, join_ranks, leave_ranks, prepare_environment
@@ -77,7 +76,6 @@ class TrainingProcess:
             universal = found is not None and found.needs_conversion(self.ranks.world)
             config = engine_config(self.settings, on_cpu, universal)
             trainer = self._make_trainer(config, start, tokenizer, data)
-            compile_layers(trainer.model, self.settings, self.job.task)
         with self._phase("train"):
             if universal:
                 trainer.add_callback(separate_counts(trainer))

@@ -57,7 +57,7 @@ def test_without_a_gpu_it_exits_with_2() -> None:
 @needs_no_gpu
 @pytest.mark.timeout(1500)
 def test_all_of_it_runs_at_a_toys_size(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["--toy", "--no-compiled", "--result", str(tmp_path / "gpu.json")])
+    done = CliRunner().invoke(app, ["--toy", "--result", str(tmp_path / "gpu.json")])
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "gpu.json").read_text())
     assert found["toy"] and found["kto"]["times_as_fast"]["timed_seconds"] > 0
