@@ -17,7 +17,7 @@ from components.models.reference import as_parent
 from components.shared.log import say
 from components.shared.outputs.digest import Digester, canonical
 from components.shared.outputs.library import Library
-from components.shared.outputs.manifest import Manifest
+from components.shared.outputs.manifest import Manifest, Parent
 from components.shared.outputs.output import Output, address_of
 from components.shared.settings import Settings
 from components.shared.text.counted import counted
@@ -103,7 +103,7 @@ class ReferenceOutput:
             precision=self._job.settings.precision,
         )
         start = as_parent(self._job.start, self._job.settings.allow_pickled_weights)
-        parents = {"dataset": self._library.load(self._job.dataset), "start": start}
+        parents: dict[str, Manifest | Parent] = {"dataset": self._library.load(self._job.dataset), "start": start}
         # The dataset is a parent and not in the key: the same tokens may come from another one.
         return Output(self._library, REFERENCE, settings, parents, address_of(REFERENCE, settings, {"start": start}))
 
