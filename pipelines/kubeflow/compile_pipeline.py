@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from components.shared.errors import SettingsError
+from components.shared.patch_libraries import quick_task_settings
 from pipelines.pipeline import Recipe
 from pipelines.recipe.move_jobs import move_jobs
 from pipelines.registry import pipeline_of
@@ -23,5 +24,6 @@ def compile_pipeline(recipe: Recipe, path: Path) -> None:
             rule="a .yaml file in an existing folder",
             remedy="give another --output",
         )
-    built = pipeline_of(recipe).build(move_jobs(recipe), recipe.placement)
+    with quick_task_settings():
+        built = pipeline_of(recipe).build(move_jobs(recipe), recipe.placement)
     compiler.Compiler().compile(built, str(path))

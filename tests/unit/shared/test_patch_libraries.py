@@ -43,6 +43,9 @@ PATCHED = {
         "transformers.integrations.deepspeed:is_deepspeed_zero3_enabled": "3e3f9ededb3d709a",
     },
     "used_conversions": {"transformers.core_model_loading:revert_weight_conversion": "fc94e3462e0162cd"},
+    "quick_task_settings": {
+        "kfp.dsl.pipeline_task:PipelineTask._ensure_container_spec_exists": "202a7741493c3f7f",
+    },
     "RecordedSteps (engine/record_steps.py)": {
         "transformers.trainer:Trainer._get_train_sampler": "1580d7493244e637",
         "transformers.trainer:Trainer._save_checkpoint": "a9111e30faa99339",
@@ -166,3 +169,22 @@ def test_conversions_that_met_no_tensor_are_dropped() -> None:
     model = SimpleNamespace(_weight_conversions=[used, unused])
     assert patch_libraries.used_conversions(model) == [used] == model._weight_conversions
     assert patch_libraries.used_conversions(SimpleNamespace()) == []
+
+
+def test_kfp_sets_options_without_reading_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kfp import dsl
+    from kfp.dsl import pipeline_task
+
+    @dsl.container_component
+    def say() -> dsl.ContainerSpec:
+        return dsl.ContainerSpec(image="image", command=["true"])
+
+    @dsl.pipeline
+    def nested() -> None:
+        say()
+
+    with monkeypatch.context() as patched, patch_libraries.quick_task_settings():
+        patched.setattr(pipeline_task.inspect, "stack", lambda: pytest.fail("kfp reads sources"))
+        assert say().set_cpu_request("1").container_spec.resources.resource_cpu_request == "1"
+    with patch_libraries.quick_task_settings(), pytest.raises(ValueError, match="can only be used on single-step"):
+        nested().set_cpu_request("1")
