@@ -27,8 +27,8 @@ class ModelScorer(Scorer):
     model: str = Field(description="reference of a local chat model: folder, package:FOLDER, store URI or hub id")
     precision: Precision = Field(
         "auto",
-        description="type of weights and activations; auto: that of the model's files. bfloat16 takes half the time "
-        "or less on GPUs and on CPUs with AVX512-BF16 or AMX, and changes log-probabilities by about 0.01 nats a token",
+        description="type of weights and activations; auto: that of the model's files. bfloat16 is for GPUs and for "
+        "CPUs with AVX512-BF16 or AMX; it changes log-probabilities by its rounding",
     )
     batch_tokens: int | None = Field(
         None, ge=1, description="tokens of one forward pass, none of them padding; none: chosen for the device"
