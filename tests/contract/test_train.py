@@ -204,7 +204,7 @@ def test_no_rows_are_an_error(bench: Bench, capsys: pytest.CaptureFixture[str]) 
     [
         ({"learning_rate": -1}, "learning_rate = -1"),
         ({"epoch": 3}, "epoch = 3"),
-        ({"deepspeed_config": {"zero_optimization": {"stage": 1}}}, "ZeRO stage 1"),
+        ({"deepspeed_config": {"zero_optimization": {"stage": 4}}}, "ZeRO stage 4"),
         (
             {"deepspeed_config": {"zero_optimization": {"stage": 2}, "gradient_clipping": 0.1}},
             "gradient_clipping is 0.1, but max_grad_norm makes it 1.0",

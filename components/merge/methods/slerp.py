@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from components.merge.methods.method import Combine, MergeMethod
 from components.merge.methods.options import MergeOptions
-from components.merge.stream.source_files import SLICE_ELEMENTS
 
 if TYPE_CHECKING:
     import torch
@@ -89,6 +88,8 @@ def _products(
 
     elements = ours.shape[1]
     result, divided = (part[None, :elements] for part in space)
+    from components.merge.stream.source_files import SLICE_ELEMENTS
+
     for start in range(0, elements, SLICE_ELEMENTS):
         piece = slice(start, start + SLICE_ELEMENTS)
         torch.div(ours[:, piece], one, out=result[:, piece])

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from components.merge.methods.method import Combine, MergeMethod, ingredients
 from components.merge.methods.options import MergeOptions
-from components.merge.stream.largest_magnitudes import Deltas, LargestMagnitudes, find_largest, largest_of
 
 if TYPE_CHECKING:
     import torch
 
+    from components.merge.stream.largest_magnitudes import Deltas, LargestMagnitudes
     from components.merge.stream.source_files import SlicedTensor, Slices
 
 
@@ -86,23 +86,24 @@ def _elected_mean(deltas: "torch.Tensor", weights: "torch.Tensor", normalize: bo
     return total.div_(divisor.add_(torch.eq(divisor, 0, out=sign)))
 
 
-def _largest(options: MergeOptions, tensor: "SlicedTensor") -> dict[str, LargestMagnitudes]:
+def _largest(options: MergeOptions, tensor: "SlicedTensor") -> "dict[str, LargestMagnitudes]":
     """Which differences are kept, by the model; models that keep all are left out."""
     import torch
+
+    from components.merge.stream.largest_magnitudes import find_largest
 
     wanted = {
         model.name: max(1, int(model.density * tensor.elements))
         for model in options.models
         if model.name != options.base and model.density < 1
     }
-
     if not wanted:
         return {}
     space = torch.empty(tensor.elements if tensor.is_one_chunk else tensor.longest_slice)
     if tensor.is_one_chunk:
         return {name: _largest_in_memory(tensor, options.base, name, wanted[name], space) for name in wanted}
 
-    def deltas() -> Deltas:
+    def deltas() -> "Deltas":
         for chunk in tensor.chunks([options.base, *wanted]):
             # In pieces that a core's cache holds.
             pieces = {name: torch.split(values, tensor.longest_slice) for name, values in chunk.items()}
@@ -115,8 +116,10 @@ def _largest(options: MergeOptions, tensor: "SlicedTensor") -> dict[str, Largest
 
 def _largest_in_memory(
     tensor: "SlicedTensor", base: str, model: str, wanted: int, space: "torch.Tensor"
-) -> LargestMagnitudes:
+) -> "LargestMagnitudes":
     import torch
+
+    from components.merge.stream.largest_magnitudes import largest_of
 
     (chunk,) = tensor.chunks([base, model])
     return largest_of(torch.sub(chunk[model], chunk[base], out=space).abs_().numpy(), wanted)

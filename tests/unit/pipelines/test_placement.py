@@ -94,7 +94,7 @@ def test_steps_and_jobs_run_in_the_images_that_ship_unless_others_are_named(tmp_
 
 def test_tasks_are_retried_after_hours_and_never_cached_by_kubeflow(tmp_path: Path) -> None:
     tasks = compiled(tmp_path, Placement())["root"]["dag"]["tasks"]
-    assert len(tasks) == 19
+    assert {"collect", "train", "publish"} < tasks.keys()
     for task in tasks.values():
         assert task["cachingOptions"] == {} or not task["cachingOptions"].get("enableCache")
         assert task["retryPolicy"]["backoffMaxDuration"] == f"{7 * 24 * 3600}s"

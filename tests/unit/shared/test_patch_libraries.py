@@ -180,11 +180,15 @@ def test_kfp_sets_options_without_reading_sources(monkeypatch: pytest.MonkeyPatc
         return dsl.ContainerSpec(image="image", command=["true"])
 
     @dsl.pipeline
-    def nested() -> None:
-        say()
+    def inner() -> None:
+        task = say().set_cpu_request("1")
+        assert task.container_spec.resources.cpu_request == "1"
+
+    def outer() -> None:
+        inner().set_cpu_request("1")
 
     with monkeypatch.context() as patched, patch_libraries.quick_task_settings():
         patched.setattr(pipeline_task.inspect, "stack", lambda: pytest.fail("kfp reads sources"))
-        assert say().set_cpu_request("1").container_spec.resources.resource_cpu_request == "1"
+        dsl.pipeline(inner.pipeline_func)
     with patch_libraries.quick_task_settings(), pytest.raises(ValueError, match="can only be used on single-step"):
-        nested().set_cpu_request("1")
+        dsl.pipeline(outer)
