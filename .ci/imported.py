@@ -17,7 +17,8 @@ def files_of(folder: str) -> tuple[frozenset[str], frozenset[str]]:
     """What the tests of a folder depend on: modules' files, and files and folders of the repository's top level.
 
     A module is imported (inside functions too) or named in a text, as where it is started as a program. A test that
-    reads `ROOT / "charts"` or "charts/teacher" depends on all of charts.
+    reads `ROOT / "charts"` or "charts/teacher" depends on all of charts; one with a recipe's `"benchmarks": […]` not on
+    the folder of that name.
     """
     tests = [path for path in (ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts]
     modules = _with_imports(str(path.relative_to(ROOT)) for path in tests)
@@ -29,18 +30,37 @@ class _Read:
     """What one file imports and names."""
 
     def __init__(self, file: str) -> None:
+        nodes = [*ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8")))]
         modules: set[str] = set()
-        texts: set[str] = set()
-        for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+        for node in nodes:
             if isinstance(node, ast.ImportFrom) and node.module:
                 modules |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
             elif isinstance(node, ast.Import):
                 modules |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                texts.add(node.value)
-        named = modules.union(*(_MODULE.findall(text) for text in texts))
+        texts = [node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        words = {word for node in nodes for word in _words(node)}
+        named = modules.union(*(_MODULE.findall(text.value) for text in texts))
         self.files = frozenset(found for module in named for found in _files(module))
-        self.places = frozenset(place for text in texts if (place := _top(text)))
+        places = {_top(text.value) for text in texts if text not in words or "/" in text.value}
+        self.places = frozenset(place for place in places if place)
+
+
+def _words(node: ast.AST) -> list[ast.expr]:
+    """Parts of an expression that are keys or values, whatever they are called: a path would be joined or passed on.
+
+    Of the elements of a list, that is so unless all of them are at the top level, as `("components", "pipelines")`.
+    """
+    match node:
+        case ast.Dict(keys=keys):
+            return [key for key in keys if key]
+        case ast.Subscript(slice=key):
+            return [key]
+        case ast.Compare(left=left, comparators=others):
+            return [left, *others]
+        case ast.List(elts=parts) | ast.Set(elts=parts) | ast.Tuple(elts=parts):
+            texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+            return [] if all(_top(text) for text in texts) else parts
+    return []
 
 
 @cache

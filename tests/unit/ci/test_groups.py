@@ -153,6 +153,30 @@ def test_a_folder_runs_when_something_changed_that_its_tests_import_or_name(
     assert folders_to_run() == run
 
 
+@pytest.mark.parametrize(
+    ("code", "reads"),
+    [
+        ("ROOT / 'charts'", True),
+        ("copytree('charts', folder)", True),
+        ("{'values': 'charts/values.yaml'}", True),
+        ("{'charts/values.yaml': 1}", True),
+        ("[ROOT / name for name in ('charts', 'docs')]", True),
+        ("{'charts': []}", False),
+        ("recipe['charts']", False),
+        ("'charts' in recipe", False),
+        ("[make(step) for step in ('collect', 'charts')]", False),
+    ],
+)
+def test_a_key_that_is_called_like_a_folder_does_not_name_it(
+    checkout: Path, ask: Ask, folders_to_run: Callable[[], list[str]], code: str, reads: bool
+) -> None:
+    (checkout / "tests/unit/first/test_a.py").write_text(f"FOUND = {code}\n")
+    commit(checkout)
+    assert ask("passed", *UNITS) == 0
+    commit(checkout, "charts/values.yaml")
+    assert ("tests/unit/first" in folders_to_run()) == reads
+
+
 def test_folders_whose_tests_read_the_entire_tree_always_run(
     checkout: Path, ask: Ask, folders_to_run: Callable[[], list[str]]
 ) -> None:
@@ -186,6 +210,12 @@ def test_groups_name_what_is_in_the_repository(groups: ModuleType) -> None:
 )
 def test_programs_that_tests_start_are_found(groups: ModuleType, folder: str, file: str) -> None:
     assert groups.depends_on_imports(folder, *groups.files_of(folder), file)
+
+
+@pytest.mark.parametrize("folder", ["curate", "evaluate", "pipeline", "publish"])
+def test_a_recipes_benchmarks_are_not_the_folder(groups: ModuleType, folder: str) -> None:
+    found = groups.files_of(f"tests/integration/{folder}")
+    assert not groups.depends_on_imports(f"tests/integration/{folder}", *found, "benchmarks/results/demo_study.json")
 
 
 def test_what_runs_jobs_or_stops_parts_of_the_cluster_uses_only_what_its_group_depends_on(groups: ModuleType) -> None:
