@@ -1,12 +1,12 @@
 """The demo's recipe compiled for the tests' cluster: the product's small placement, with this cluster's S3."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from pipelines.kubeflow.compile_pipeline import compile_pipeline
+from pipelines.recipe.read_recipe import read_recipe
 from tests.cluster.access import AUTHORITY_CONFIG_MAP, S3_SECRET, Namespace
 from tests.cluster.images import image
 from tests.cluster.storage import Storage
@@ -41,12 +41,14 @@ def placement_for(storage: Storage, folder: Path, train: dict[str, Any] | None =
 
 
 def compile_demo(namespace: Namespace, placement: Path, folder: Path, changes: dict[str, Any] | None = None) -> Path:
-    """Compile the recipe, with top-level parts of it changed, as a user does."""
+    """Compile the recipe, with top-level parts of it changed, as `tutelage compile` does.
+
+    In this process, since a new one would take some seconds for its imports alone.
+    """
     recipe = yaml.safe_load(RECIPE.read_text()) | (changes or {})
     changed, compiled = folder / "recipe.yaml", folder / "compiled.yaml"
     changed.write_text(yaml.safe_dump(recipe))
-    where = ["--placement", str(placement), "--store", f"{namespace.store}/demo", "--output", str(compiled)]
-    command = [sys.executable, "-m", "pipelines.cli.main", "compile", str(changed), *where]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
+    store = f"{namespace.store}/demo"
+    read = read_recipe(changed, {}, check_files=False, store=store, placement=placement, for_cluster=None)
+    compile_pipeline(read, compiled)
     return compiled

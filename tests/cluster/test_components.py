@@ -1,4 +1,7 @@
-"""What Kubeflow does to a step's pod while its job runs: lost pods, retries, cancelled runs, deleted runs."""
+"""What Kubeflow does to a step's pod while its job runs: lost pods, retries, cancelled runs, deleted runs.
+
+Jobs have one node where their number is not the point: the second one would take as long to import its libraries.
+"""
 
 import pytest
 
@@ -9,7 +12,7 @@ from tests.cluster.training import TrainRun, continued_from
 
 
 def test_killed_component_pod_is_retried_and_finds_its_job(training: TrainRun) -> None:
-    run = training.begin().run
+    run = training.begin(nodes=1).run
     first = training.start_and_wait_for_checkpoint()
     (job,) = training.jobs()
     run.core.delete_namespaced_pod(first, run.namespace, grace_period_seconds=5)
@@ -44,7 +47,7 @@ def test_step_whose_store_is_down_retries_within_its_pod(training: TrainRun, s3_
 
 
 def test_component_that_starts_twice_makes_one_job(training: TrainRun) -> None:
-    run = training.begin().run
+    run = training.begin(nodes=1).run
     first, second = training.start(), training.start(1)
     assert [run.wait(first), run.wait(second)] == ["Succeeded", "Succeeded"], run.log(first) + run.log(second)
     assert len(training.jobs()) == 1
@@ -52,7 +55,7 @@ def test_component_that_starts_twice_makes_one_job(training: TrainRun) -> None:
 
 @pytest.mark.parametrize("seconds_left", ["many", "half"])
 def test_cancelled_run_ends_its_job(training: TrainRun, seconds_left: str) -> None:
-    run = training.begin().run
+    run = training.begin(nodes=1).run
     pod = training.start_and_wait_for_checkpoint()
     run.cancel(heeds_annotation=seconds_left == "many")
     assert run.wait(pod, 60) == "Failed"
@@ -62,7 +65,7 @@ def test_cancelled_run_ends_its_job(training: TrainRun, seconds_left: str) -> No
 
 
 def test_exit_handler_ends_the_job_of_a_step_that_could_not(training: TrainRun) -> None:
-    run = training.begin().run
+    run = training.begin(nodes=1).run
     pod = training.start_and_wait_for_checkpoint()
     # The node that the step ran on is gone: no signal, no time to clean up.
     run.core.delete_namespaced_pod(pod, run.namespace, grace_period_seconds=0)
@@ -74,7 +77,7 @@ def test_exit_handler_ends_the_job_of_a_step_that_could_not(training: TrainRun) 
 
 
 def test_deleting_a_run_deletes_its_job(training: TrainRun) -> None:
-    run = training.begin().run
+    run = training.begin(nodes=1).run
     training.start_and_wait_for_checkpoint()
     run.delete()
     training.wait_until_nothing_is_left()

@@ -53,9 +53,9 @@ def test_pytorchjob(training: TrainRun) -> None:
 
 @pytest.mark.parametrize("fault", ["unavailable", "cutting"])
 def test_store_that_fails_for_a_minute(own_node: Cluster, training: TrainRun, s3_proxy: FaultProxy, fault: str) -> None:
-    pod = training.begin(endpoint=s3_proxy.endpoint, epochs=30).start_and_wait_for_checkpoint()
+    pod = training.begin(endpoint=s3_proxy.endpoint, epochs=15).start_and_wait_for_checkpoint()
     with getattr(s3_proxy, fault)():
         time.sleep(FAULT_SECONDS)
     assert s3_proxy.requests_refused > 0
     assert training.run.wait(pod) == "Succeeded", training.run.log(pod)
-    assert training.model(pod)["steps"] == 10 * STEPS
+    assert training.model(pod)["steps"] == 5 * STEPS

@@ -79,10 +79,16 @@ def _tasks(pipeline: dict[str, Any], dag: dict[str, Any], platforms: dict[str, A
         yield Task(name, label, spec, component, executor, platforms.get(label, {}), after)
 
 
+def in_order(tasks: list[Task]) -> TopologicalSorter[str]:
+    """The tasks' names by what each waits for; a task that is not among them is taken as done."""
+    names = {task.name for task in tasks}
+    return TopologicalSorter({task.name: [name for name in task.after if name in names] for task in tasks})
+
+
 def _ordered(tasks: list[Task]) -> list[Task]:
     plain = {task.name: task for task in tasks if not task.always}
-    order = TopologicalSorter({name: [a for a in task.after if a in plain] for name, task in plain.items()})
-    return [*(plain[name] for name in order.static_order()), *(task for task in tasks if task.always)]
+    order = in_order([*plain.values()]).static_order()
+    return [*(plain[name] for name in order), *(task for task in tasks if task.always)]
 
 
 def _value(source: dict[str, Any], given: Mapping[str, Any], made: Made) -> Any:

@@ -15,7 +15,7 @@ loss and the deletion of a run are handled as observed of KFP 2.17.0 with its de
 
 It differs from the real one:
 
-- Tasks run one after the other, and there are no drivers: nothing is cached, and no condition or loop is evaluated.
+- Two tasks run at once at most, and there are no drivers: nothing is cached, and no condition or loop is evaluated.
 - No Argo: a ConfigMap replaces the Workflow, and `pod_program.py` Kubeflow's launcher and Argo's emissary, in one
   container without the sidecar `wait`. An eviction or OOM kill of the entire pod is a failure, as it is in Argo.
 - A retry waits a second, not the strategy's backoff, and no maximum duration applies.
@@ -31,6 +31,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from concurrent import futures
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,12 +40,14 @@ from kubernetes.client.rest import ApiException
 from kubernetes.stream import stream
 
 from tests.cluster.access import STEP_ACCOUNT
-from tests.cluster.kubeflow.compiled import Task, TaskOutputs, read_compiled
+from tests.cluster.kubeflow.compiled import Task, TaskOutputs, in_order, read_compiled
 from tests.cluster.kubeflow.task_pod import Place, executor_input, task_pod
 
 DONE = "KUBEFLOW-DONE "
 KILL_COMMAND = "workflows.argoproj.io/kill-cmd-main"
 POLL_SECONDS = 0.5
+AT_ONCE = 2
+"""Tasks that run at once at most: other tests' pods share the processors."""
 BACKOFF_SECONDS = 1.0
 Policy = Literal["OnError", "OnFailure", "Always"]
 RETRIED: dict[Policy, set[str]] = {"OnError": {"Gone"}, "OnFailure": {"Failed"}, "Always": {"Gone", "Failed"}}
@@ -91,15 +94,29 @@ class Run:
     def execute(self, *, only: Callable[[Task], bool] = lambda task: True) -> dict[str, TaskOutputs]:
         """Run all tasks, exit handlers always. Raises TaskFailedError."""
         try:
-            for task in self.tasks:
-                if not task.always and only(task):
-                    self._require_running(task)
-                    self.made[task.name] = self.run_task(task)
+            self._run_in_order([task for task in self.tasks if not task.always and only(task)])
         finally:
             for task in self.tasks:
                 if task.always:
                     self.run_task(task)
         return self.made
+
+    def _run_in_order(self, tasks: list[Task]) -> None:
+        """Run each task once those that it depends on have succeeded; after a failure begin no other."""
+        named, order = {task.name: task for task in tasks}, in_order(tasks)
+        order.prepare()
+        running: dict[futures.Future[TaskOutputs], str] = {}
+        with futures.ThreadPoolExecutor(AT_ONCE) as threads:
+            try:
+                while order.is_active():
+                    for name in order.get_ready():
+                        running[threads.submit(self._run_if_not_cancelled, named[name])] = name
+                    for ended in futures.wait(running, return_when=futures.FIRST_COMPLETED).done:
+                        name = running.pop(ended)
+                        self.made[name] = ended.result()
+                        order.done(name)
+            finally:
+                threads.shutdown(cancel_futures=True)
 
     def run_task(self, task: Task) -> TaskOutputs:
         """Run one task with its retries. Raises TaskFailedError."""
@@ -192,9 +209,10 @@ class Run:
         parameters = task.parameters(self.parameters, self.made)
         return executor_input(task, self.place, parameters, task.artifacts(self.made))
 
-    def _require_running(self, task: Task) -> None:
+    def _run_if_not_cancelled(self, task: Task) -> TaskOutputs:
         if self.cancelled.is_set():
             raise TaskFailedError(task.name, "the run was cancelled")
+        return self.run_task(task)
 
     def _make_workflow(self) -> dict[str, Any]:
         """A ConfigMap in place of Argo's Workflow: the garbage collector treats all owners alike."""
