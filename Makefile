@@ -46,7 +46,7 @@ test-quick: install ## of those, the ones that take seconds each
 	$(RUN)/pytest $(or $(FOLDERS),tests/unit) tests/contract tests/golden tests/charts tests/manifests -n 2
 
 test-integration: install ## of those, the ones with real Ray, torchrun, S3, browser, and data (TUTELAGE_TEST_DATA)
-	$(RUN)/pytest $(or $(FOLDERS),tests/integration) -n 2
+	$(RUN)/pytest $(or $(FOLDERS),tests/integration) -n 2 --dist loadfile --no-loadscope-reorder
 
 test-serving: install ## real vLLM on CPUs, in an environment of its own (6 GB, fetched once)
 	$(RUN)/pytest tests/serving

@@ -15,10 +15,13 @@ import resource, sys
 from components.shared.outputs.library import Library
 from components.collect.sources.read_sources import read_sources
 from components.collect.settings import DatasetSettings
-settings = DatasetSettings.model_validate({"sources": [{"name": "a", "uri": sys.argv[1]}]})
-manifest = read_sources(Library(sys.argv[2]), settings)
-print(int(manifest.counts["rows"]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+store, *files = sys.argv[1:]
+for file in files:
+    settings = DatasetSettings.model_validate({"sources": [{"name": "a", "uri": file}]})
+    manifest = read_sources(Library(store), settings)
+    print(int(manifest.counts["rows"]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
+"""Reads the files one after the other; after each, prints its rows and the peak of memory so far."""
 SMALL, LARGE = 12_000, 36_000
 
 
@@ -84,14 +87,13 @@ WRITERS: dict[str, Callable[[Path, int], None]] = {
 
 @pytest.mark.parametrize("kind", WRITERS)
 def test_three_times_the_rows_take_the_same_memory(kind: str, tmp_path: Path) -> None:
-    peaks = []
-    for count in (SMALL, LARGE):
-        path = tmp_path / f"{count}.{kind}"
-        WRITERS[kind](path, count)
-        command = [sys.executable, "-c", PROGRAM, str(path), str(tmp_path / "store")]
-        ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3], timeout=600)
-        assert ended.returncode == 0, ended.stderr
-        collected, peak = map(int, ended.stdout.split())
-        assert collected == count
-        peaks.append(peak)
+    counts = (SMALL, LARGE)
+    files = [tmp_path / f"{count}.{kind}" for count in counts]
+    for file, count in zip(files, counts, strict=True):
+        WRITERS[kind](file, count)
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "store"), *map(str, files)]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3], timeout=600)
+    assert ended.returncode == 0, ended.stderr
+    collected, peaks = zip(*(map(int, line.split()) for line in ended.stdout.splitlines()), strict=True)
+    assert collected == counts
     assert peaks[1] - peaks[0] < 25, f"MB for {SMALL} and {LARGE} rows: {peaks}"

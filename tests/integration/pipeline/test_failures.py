@@ -74,16 +74,10 @@ def test_a_key_that_is_wrong(command_line: CommandLine, s3_server: S3Server, mon
     assert "AWS_SECRET_ACCESS_KEY" in text and "wrong-secret-value" not in text + command_line.log
 
 
-def test_nothing_left_after_curation(command_line: CommandLine) -> None:
-    def drop_all(recipe: dict[str, Any]) -> None:
-        recipe["curate"]["rare_below"] = 100_000
-
-    assert "rare" in failure(command_line, drop_all)
-
-
-def test_a_truncated_shard(command_line: CommandLine) -> None:
+def test_nothing_left_after_curation_and_then_a_truncated_shard(command_line: CommandLine) -> None:
+    """The second run reads what the first one has kept."""
     store = command_line.folder / "store"
-    failure(command_line, lambda recipe: recipe["curate"].update(rare_below=100_000))
+    assert "rare" in failure(command_line, lambda recipe: recipe["curate"].update(rare_below=100_000))
     shards = list((store / "collect").rglob("rows/*.jsonl.gz"))
     assert shards
     for shard in shards:
