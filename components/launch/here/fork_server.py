@@ -25,7 +25,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle, send_handle
 from typing import IO, NoReturn
 
-from components.launch.here.follow_parent import die_with_parent
+from components.launch.here.follow_parent import die_with_parent, parent_variable
 from components.shared.log import say
 
 IMPORT_ENVIRONMENT = {
@@ -91,15 +91,19 @@ class ForkedProcess:
 
 
 class ForkServer:
-    """Forks programs, one at a time, from a copy of the process that creates it.
+    """Forks programs, one at a time, from a copy of the process that creates it or from a new interpreter.
 
     Args:
         libraries: packages whose modules it imports once a program has loaded them.
+        new_interpreter: for a process that has threads already, so that a copy of it could not be forked safely.
     """
 
-    def __init__(self, libraries: Sequence[str] = ()) -> None:
+    def __init__(self, libraries: Sequence[str] = (), *, new_interpreter: bool = False) -> None:
         self._connection, theirs = Pipe()
-        self.pid = _fork(partial(self._serve, os.getpid(), theirs, libraries))
+        if new_interpreter:
+            self.pid = _start_interpreter(theirs, libraries)
+        else:
+            self.pid = _fork(partial(self._serve_copy, os.getpid(), theirs, libraries))
         theirs.close()
 
     def start(self, program: ForkedProgram) -> ForkedProcess:
@@ -121,25 +125,47 @@ class ForkServer:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
 
-    def _serve(self, owner: int, connection: "Connection[int, ForkedProgram]", libraries: Sequence[str]) -> None:
+    def _serve_copy(self, owner: int, connection: "Connection[int, ForkedProgram]", libraries: Sequence[str]) -> None:
         self._connection.close()
         die_with_parent(parent=owner)
-        # A signal to the process group is for the programs: they clean up, and their end is reported.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
-        loaded = _LoadedModules(libraries) if libraries else None
-        while True:
-            try:
-                program = connection.recv()
-            except EOFError:
-                return
-            output = recv_handle(connection)
-            pid = _fork(partial(_become, os.getpid(), program, output, connection))
-            os.close(output)
-            connection.send(pid)
-            connection.send(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-            if loaded:
-                loaded.import_reported()
+        serve(connection, libraries)
+
+
+def serve(connection: "Connection[int, ForkedProgram]", libraries: Sequence[str]) -> None:
+    """Fork the programs that arrive, one after the other, until the other end of the connection is closed."""
+    # A signal to the process group is for the programs: they clean up, and their end is reported.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    loaded = _LoadedModules(libraries) if libraries else None
+    while True:
+        try:
+            program = connection.recv()
+        except EOFError:
+            return
+        output = recv_handle(connection)
+        pid = _fork(partial(_become, os.getpid(), program, output, connection))
+        os.close(output)
+        connection.send(pid)
+        connection.send(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        if loaded:
+            loaded.import_reported()
+
+
+_SERVE = """
+import sys
+from multiprocessing.connection import Connection
+from components.launch.here.follow_parent import die_with_parent
+from components.launch.here.fork_server import serve
+die_with_parent()
+serve(Connection(int(sys.argv[1])), sys.argv[2:])
+"""
+
+
+def _start_interpreter(connection: "Connection[int, ForkedProgram]", libraries: Sequence[str]) -> int:
+    """A new interpreter that serves; returns its number."""
+    os.set_inheritable(connection.fileno(), True)
+    command = [sys.executable, "-c", _SERVE, str(connection.fileno()), *libraries]
+    return os.posix_spawn(sys.executable, command, {**os.environ, **parent_variable()})
 
 
 class _LoadedModules:
@@ -269,14 +295,20 @@ _server: ForkServer | None = None
 
 
 @contextlib.contextmanager
-def forking_jobs() -> Iterator[None]:
-    """Fork the jobs of this process from how it is now: before it starts threads or initialises CUDA."""
+def forking_jobs(server: ForkServer | None = None) -> Iterator[None]:
+    """Fork the jobs of this process while the block lasts.
+
+    Args:
+        server: forks them, and is left open. By default a copy of this process as it is now: before it starts threads
+            or initialises CUDA.
+    """
     global _server  # noqa: PLW0603 - what runs a job is far from what knows that libraries are loaded
-    _server = ForkServer()
+    _server = server or ForkServer()
     try:
         yield
     finally:
-        _server.close()
+        if server is None:
+            _server.close()
         _server = None
 
 

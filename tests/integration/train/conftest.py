@@ -2,12 +2,14 @@
 
 import json
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.launch.here.fork_server import ForkServer, forking_jobs
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output, RowWriter
@@ -17,6 +19,7 @@ from components.shared.step import Product
 from components.train.methods.registry import parse_train_settings
 from components.train.settings import TrainSettings
 from components.train.train import train_model
+from pipelines.local.fork_steps import LIBRARIES
 
 MARKS = ["<|pad|>", "<|user|>", "<|assistant|>", "<|end|>"]
 TEMPLATE = (
@@ -96,11 +99,24 @@ class Bench:
         return [{name: value for name, value in json.loads(line).items() if name not in times} for line in lines]
 
 
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """A process that keeps the libraries of trainings loaded, as that of a local run does."""
+    server = ForkServer(LIBRARIES, new_interpreter=True)
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def bench(tmp_path: Path, student: Path) -> Bench:
-    """96 demonstrations, as many rows of which every third is undesirable, and as many pairs."""
+def bench(tmp_path: Path, student: Path, fork_server: ForkServer) -> Iterator[Bench]:
+    """96 demonstrations, as many rows of which every third is undesirable, and as many pairs.
+
+    Trainings are forked, as the steps of a local run are. One with an environment of its own starts from scratch, and
+    so does what a test starts as a process: the trainings that are killed, and those of two machines.
+    """
     root = str(tmp_path / "store")
-    return Bench(root, write_selected(root), student)
+    with forking_jobs(fork_server):
+        yield Bench(root, write_selected(root), student)
 
 
 def write_selected(root: str) -> Manifest:

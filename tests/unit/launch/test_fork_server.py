@@ -11,22 +11,34 @@ from pathlib import Path
 
 import pytest
 
-from components.launch.here.fork_server import ForkedProcess, ForkedProgram, ForkServer
+from components.launch.here.fork_server import ForkedProcess, ForkedProgram, ForkServer, forking_jobs, job_server
+from components.launch.here.local import run_locally
+from components.launch.job import Job, Launch
 from tests.deadlines import ended, next_line
 
 SECONDS = 60.0
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for modules, which are imported by their names."""
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
     return tmp_path
 
 
 @pytest.fixture
 def server(folder: Path) -> Iterator[ForkServer]:
     forks = ForkServer(libraries=("slow_library",))
+    yield forks
+    forks.close()
+
+
+@pytest.fixture
+def apart(folder: Path) -> Iterator[ForkServer]:
+    """A server in a new interpreter."""
+    forks = ForkServer(libraries=("slow_library",), new_interpreter=True)
     yield forks
     forks.close()
 
@@ -93,6 +105,25 @@ def test_a_library_that_a_program_has_loaded_is_imported_once_more_and_then_shar
     assert [text.count("imported by") for text in outputs] == [1, 1], "only the named libraries are kept"
 
 
+def test_a_new_interpreter_shares_nothing_but_the_libraries_of_its_programs(apart: ForkServer, folder: Path) -> None:
+    (folder / "slow_library.py").write_text("import os; print('imported by', os.getpid(), flush=True)")
+    code = "import os, sys, slow_library; print('pytest' in sys.modules, os.getppid())"
+    outputs = [printed(start(apart, folder, code)) for _ in range(2)]
+    assert [text.count("imported by") for text in outputs] == [1, 0]
+    assert {text.splitlines()[-1] for text in outputs} == {f"False {apart.pid}"}
+
+
+def test_jobs_are_forked_by_a_server_that_stays_open(
+    apart: ForkServer, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "made_up.py").write_text("import os; print('parent', os.getppid())")
+    for _ in range(2):
+        with forking_jobs(apart):
+            run_locally(Job(name="synthesize-1", program="ray", module="made_up", launch=Launch()))
+        assert capsys.readouterr().err == f"parent {apart.pid}\n"
+    assert job_server() is None
+
+
 def test_a_program_can_be_terminated(server: ForkServer, folder: Path) -> None:
     process = start(server, folder, "import time; print('started', flush=True); time.sleep(600)")
     assert next_line(process.stdout) == "started\n"
@@ -111,17 +142,18 @@ def runs(process: Path) -> bool:
         return False
 
 
-def test_no_program_outlives_the_process_that_started_its_server(folder: Path) -> None:
+@pytest.mark.parametrize("new_interpreter", [False, True])
+def test_no_program_outlives_the_process_that_started_its_server(folder: Path, new_interpreter: bool) -> None:
     (folder / "made_up.py").write_text("import time; time.sleep(600)")
     code = (
         "import os, sys, time\n"
         "from components.launch.here.fork_server import ForkServer, ForkedProgram\n"
-        "process = ForkServer().start(ForkedProgram('made_up', (), dict(os.environ), own_session=True))\n"
+        f"server = ForkServer(new_interpreter={new_interpreter})\n"
+        "process = server.start(ForkedProgram('made_up', (), dict(os.environ), own_session=True))\n"
         "print(process.pid, flush=True)\n"
         "time.sleep(600)"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(Path(__file__).parents[3])])}
-    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     program = Path("/proc") / next_line(owner.stdout).strip()
     assert program.exists()
     owner.kill()
