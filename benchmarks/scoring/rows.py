@@ -44,4 +44,4 @@ KINDS: dict[str, Callable[[], list[Example]]] = {
     "endings": Draw(prompts=32, prompt_median=80, completions=4, completion_median=30).rows,
     "letters": Draw(prompts=32, prompt_median=120, completions=4, completion_median=1).rows,
 }
-"""A response to each prompt, as select's perplexity has it; four endings of each, as HellaSwag; four letters, as MMLU."""
+"""A response to each prompt, as select scores them; four endings of each, as in HellaSwag; four letters, as in MMLU."""

@@ -76,11 +76,12 @@ def start(  # noqa: PLR0917 - options of the command line
     with nullcontext(work) if work else TemporaryDirectory() as folder:
         few, many = (Rows.write(f"{folder}/{count}", method, count, tokens) for count in (FEW, rows))
         for number in ranks or [1]:
-            found = {"few rows": few.start(number)}
-            if not many.are_tokenized:
-                found["first start"] = many.start(number)
-            found["second start"] = many.start(number)
-            record(result, f"{method}, {rows} rows of {tokens} tokens, ranks {number}", found)
+            starts = {"few rows": few, "first start": many, "second start": many}
+            if many.are_tokenized:
+                del starts["first start"]
+            for name, started in starts.items():
+                entry = f"{method}, {rows} rows of {tokens} tokens, ranks {number}"
+                record(result, entry, {name: started.start(number)})
 
 
 @app.command()

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.processes import family_of, memory_of, processor_seconds_of
 from components.shared.outputs.manifest import Manifest
 
-PAUSE_SECONDS = 0.2
+PAUSE_SECONDS = 0.5
 STEP = """
 import json, sys
 from components.shared.outputs.library import Library
