@@ -1,7 +1,6 @@
 """Rows to score: random token ids of log-normal lengths, as responses, endings and letters have them."""
 
 from array import array
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,9 +38,9 @@ def _ids(draw: np.random.Generator, median: int) -> "array[int]":
     return array("i", draw.integers(FIRST_WORD, WORDS, length).astype(np.int32).tobytes())
 
 
-KINDS: dict[str, Callable[[], list[Example]]] = {
-    "responses": Draw(prompts=64, prompt_median=80, completions=1, completion_median=120).rows,
-    "endings": Draw(prompts=32, prompt_median=80, completions=4, completion_median=30).rows,
-    "letters": Draw(prompts=32, prompt_median=120, completions=4, completion_median=1).rows,
+KINDS = {
+    "responses": Draw(prompts=16, prompt_median=80, completions=1, completion_median=120),
+    "endings": Draw(prompts=8, prompt_median=80, completions=4, completion_median=30),
+    "letters": Draw(prompts=8, prompt_median=120, completions=4, completion_median=1),
 }
 """A response to each prompt, as select scores them; four endings of each, as in HellaSwag; four letters, as in MMLU."""

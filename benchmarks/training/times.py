@@ -33,9 +33,11 @@ def main(
     """Time every step, print the table and write the results."""
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(threads)
-    found = json.loads(RESULTS.read_text())["steps"] if RESULTS.exists() else {}
+    found: dict[str, Any] = {}
     for name in steps or STEPS:
-        found[name] = {"sequences": sequences, "rounds": rounds, "threads": threads} | _compare(name, sequences, rounds)
+        measured = {"sequences": sequences, "rounds": rounds, "threads": threads} | _compare(name, sequences, rounds)
+        before = json.loads(RESULTS.read_text())["steps"] if RESULTS.exists() else {}
+        found = before | {name: measured}
         RESULTS.write_text(json.dumps({"machine": describe_machine(), "steps": found}, indent=2) + "\n")
     print(_table(found))
 
