@@ -42,7 +42,7 @@ def test_positions_of_supervised_fine_tuning() -> None:
     assert step.count(step.rows()).positions <= 1.02 * sum(len(row.example()) for row in step.rows())
 
 
-@pytest.mark.parametrize("name", ["sft", "kto", "dpo"])
+@pytest.mark.parametrize("name", ["sft", "kto"])
 def test_a_step_that_is_timed_is_the_step_that_is_counted(name: str) -> None:
     transformers.logging.set_verbosity_error()
     step = STEPS[name]
