@@ -13,18 +13,12 @@ import torch
 import transformers
 
 from benchmarks.machine import describe_machine
-from benchmarks.training import packed_steps, trl_steps
+from benchmarks.training.compared_steps import STEPS, ComparedStep
 from benchmarks.training.counting import Counts
-from benchmarks.training.rows import TextRow, make_rows
+from benchmarks.training.rows import TextRow
+from benchmarks.training.trl_steps import Peer
 
 RESULTS = Path(__file__).parents[1] / "results" / "training.json"
-STEPS: dict[str, tuple[Any, Any, bool]] = {
-    "sft": (packed_steps.sft_step, trl_steps.sft_step, False),
-    "kto": (packed_steps.kto_step, trl_steps.kto_step, False),
-    "kto-pairs": (packed_steps.kto_step, trl_steps.kto_step, True),
-    "dpo": (packed_steps.dpo_step, trl_steps.dpo_step, True),
-}
-"""Our step, TRL's, and whether rows share prompts."""
 
 
 def main() -> None:
@@ -32,15 +26,15 @@ def main() -> None:
     transformers.logging.set_verbosity_error()
     torch.manual_seed(0)
     before = json.loads(RESULTS.read_text())["steps"] if RESULTS.exists() else {}
-    counted = {name: _compare(*STEPS[name]) for name in sys.argv[1:] or STEPS}
+    counted = {name: _compare(STEPS[name]) for name in sys.argv[1:] or STEPS}
     found = {name: counted.get(name) or before[name] for name in STEPS if name in counted or name in before}
     RESULTS.write_text(json.dumps({"machine": describe_machine(), "steps": found}, indent=2) + "\n")
     print(_table(found))
 
 
-def _compare(ours: Any, peer: Any, shared: bool) -> dict[str, Any]:
-    rows = make_rows(shared)
-    counts = {"packed": ours(rows)} | {f"trl_{kind}": peer(rows, kind) for kind in get_args(trl_steps.Peer)}
+def _compare(step: ComparedStep) -> dict[str, Any]:
+    rows = step.rows()
+    counts = {"packed": step.count(rows)} | {f"trl_{peer}": step.count_peer(rows, peer) for peer in get_args(Peer)}
     return {"tokens": _tokens(rows)} | {
         name: vars(each) | _ratios(counts["packed"], each) for name, each in counts.items()
     }

@@ -1,4 +1,4 @@
-"""The same optimizer steps on packed batches, counted."""
+"""The same optimizer steps on packed batches: counted, or to be repeated."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,33 +19,33 @@ KL_GROUP = 16
 TOKENS = 4096
 BETA = 0.1
 
-Step = Callable[[PackedModel, Sequence[Example]], None]
+Passes = Callable[[PackedModel, Sequence[Example]], None]
+"""Forward and backward passes of one optimizer step over rows."""
 
 
-def sft_step(rows: list[TextRow]) -> Counts:
-    """Supervised fine-tuning on micro-batches of a token budget."""
-    return _counted(_sft, rows)
-
-
-def kto_step(rows: list[TextRow]) -> Counts:
-    """KTO with reference log-probs that are computed before; each response is paired with the next row's prompt."""
-    return _counted(kto_passes, rows)
-
-
-def dpo_step(rows: list[TextRow]) -> Counts:
-    """DPO with reference log-probs that are computed before."""
-    return _counted(_dpo, rows)
-
-
-def _counted(step: Step, rows: list[TextRow]) -> Counts:
+def counted(passes: Passes, rows: list[TextRow]) -> Counts:
+    """What the passes cost."""
     model, examples = make_model(), [row.example() for row in rows]
     packed = packed_model(model)
     with counting(model) as counts:
-        step(packed, examples)
+        passes(packed, examples)
     return counts
 
 
-def _sft(packed: PackedModel, rows: Sequence[Example]) -> None:
+def repeatable(passes: Passes, rows: list[TextRow]) -> Callable[[], None]:
+    """A function that makes the passes each time that it is called."""
+    model, examples = make_model(), [row.example() for row in rows]
+    packed = packed_model(model)
+
+    def repeat() -> None:
+        model.zero_grad()
+        passes(packed, examples)
+
+    return repeat
+
+
+def sft_passes(packed: PackedModel, rows: Sequence[Example]) -> None:
+    """Supervised fine-tuning on micro-batches of a token budget."""
     labels = sum(len(row.completion) for row in rows)
     for numbers in best_fit([len(row) for row in rows], TOKENS):
         batch = pack([rows[number] for number in numbers])
@@ -53,7 +53,7 @@ def _sft(packed: PackedModel, rows: Sequence[Example]) -> None:
 
 
 def kto_passes(packed: PackedModel, rows: Sequence[Example]) -> None:
-    """KTO's forward and backward passes over groups of rows."""
+    """KTO with reference log-probs that are computed before; each response is paired with the next row's prompt."""
     for start in range(0, len(rows), KL_GROUP):
         group = rows[start : start + KL_GROUP]
         batch, captured = pack(group), CapturedKeys()
@@ -69,7 +69,8 @@ def kto_passes(packed: PackedModel, rows: Sequence[Example]) -> None:
         ((1 - torch.sigmoid(BETA * signs * (ratios - kl))).sum() / len(rows)).backward()
 
 
-def _dpo(packed: PackedModel, rows: Sequence[Example]) -> None:
+def dpo_passes(packed: PackedModel, rows: Sequence[Example]) -> None:
+    """DPO with reference log-probs that are computed before; a pair is two rows."""
     for start in range(0, len(rows), KL_GROUP):
         group = rows[start : start + KL_GROUP]
         batch = pack(group)

@@ -1,10 +1,15 @@
-"""One optimizer step of TRL's trainers over the rows, counted: as they come, and as well configured as they can be."""
+"""One optimizer step of TRL's trainers over the rows, as they come and as well configured as they can be.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+It is counted, or to be repeated.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
+
+import torch
 
 from benchmarks.training.counting import Counts, counting
 from benchmarks.training.rows import SEQUENCES, WORDS, TextRow, make_model
@@ -17,24 +22,23 @@ MICRO_BATCH = 8
 Peer = Literal["default", "options", "sorted"]
 """TRL as it comes; with every option that saves work; and with rows of similar length put together by hand as well."""
 
+MakeTrainer = Callable[[list[TextRow], Peer], AbstractContextManager[Any]]
+"""A trainer for one optimizer step over rows."""
 
-def sft_step(rows: list[TextRow], peer: Peer) -> Counts:
-    """Options: packed by best fit, which TRL does without padding."""
+
+@contextmanager
+def sft_trainer(rows: list[TextRow], peer: Peer, vocabulary: int = WORDS) -> Iterator[Any]:
+    """A trainer for one optimizer step. Options: packed by best fit, which TRL does without padding."""
     from trl import SFTConfig, SFTTrainer
 
     data = [{"prompt": row.prompt, "completion": row.completion} for row in rows]
-    return _step(SFTTrainer, SFTConfig, data, {"packing": peer != "default"})
-
-
-def kto_step(rows: list[TextRow], peer: Peer) -> Counts:
-    """Options: reference log-probs computed once before."""
-    with kto_trainer(rows, peer) as trainer:
-        return _count(trainer)
+    with _trainer(SFTTrainer, SFTConfig, data, {"packing": peer != "default"}, vocabulary) as trainer:
+        yield trainer
 
 
 @contextmanager
 def kto_trainer(rows: list[TextRow], peer: Peer, vocabulary: int = WORDS) -> Iterator[Any]:
-    """A trainer for one optimizer step of KTO."""
+    """A trainer for one optimizer step. Options: reference log-probs computed once before."""
     from trl import KTOConfig, KTOTrainer
 
     data = [{"prompt": row.prompt, "completion": row.completion, "label": row.desirable} for row in rows]
@@ -42,13 +46,15 @@ def kto_trainer(rows: list[TextRow], peer: Peer, vocabulary: int = WORDS) -> Ite
         yield trainer
 
 
-def dpo_step(rows: list[TextRow], peer: Peer) -> Counts:
-    """Options: as of KTO. A pair is two sequences."""
+@contextmanager
+def dpo_trainer(rows: list[TextRow], peer: Peer, vocabulary: int = WORDS) -> Iterator[Any]:
+    """A trainer for one optimizer step. Options: as of KTO. A pair is two sequences."""
     from trl import DPOConfig, DPOTrainer
 
     pairs = zip(rows[::2], rows[1::2], strict=True)
     data = [{"prompt": one.prompt, "chosen": one.completion, "rejected": other.completion} for one, other in pairs]
-    return _step(DPOTrainer, DPOConfig, _ordered(data, peer), _reference(peer))
+    with _trainer(DPOTrainer, DPOConfig, _ordered(data, peer), _reference(peer), vocabulary) as trainer:
+        yield trainer
 
 
 def _reference(peer: Peer) -> dict[str, Any]:
@@ -62,14 +68,9 @@ def _ordered(data: list[dict[str, Any]], peer: Peer) -> list[dict[str, Any]]:
     return sorted(data, key=lambda row: sum(len(text) for text in row.values() if isinstance(text, str)))
 
 
-def _step(trainer_type: Any, config_type: Any, data: list[dict[str, Any]], options: dict[str, Any]) -> Counts:
-    with _trainer(trainer_type, config_type, data, options) as trainer:
-        return _count(trainer)
-
-
 @contextmanager
 def _trainer(
-    trainer_type: Any, config_type: Any, data: list[dict[str, Any]], options: dict[str, Any], vocabulary: int = WORDS
+    trainer_type: Any, config_type: Any, data: list[dict[str, Any]], options: dict[str, Any], vocabulary: int
 ) -> Iterator[Any]:
     """A trainer for one optimizer step over all rows. Gradient checkpointing, TRL's default, is off for everyone."""
     from datasets import Dataset
@@ -95,13 +96,13 @@ def _trainer(
         )
 
 
-def _count(trainer: Any) -> Counts:
+def counted(trainer: Any) -> Counts:
     """Counts of the forward and backward passes; what happens before training is left out."""
     total = Counts()
     step = trainer.training_step
     models = [model for model in (trainer.model, getattr(trainer, "ref_model", None)) if model is not None]
 
-    def counted(*given: Any, **named: Any) -> Any:
+    def count(*given: Any, **named: Any) -> Any:
         with counting(*models) as counts:
             loss = step(*given, **named)
         total.flops += counts.flops
@@ -109,6 +110,27 @@ def _count(trainer: Any) -> Counts:
         total.passes += counts.passes
         return loss
 
-    trainer.training_step = counted
+    trainer.training_step = count
     trainer.train()
     return total
+
+
+def repeatable(trainer: Any) -> Callable[[], None]:
+    """A function that makes the step's forward and backward passes each time that it is called."""
+    step = trainer.training_step
+    micro_batches: list[tuple[Any, ...]] = []
+
+    def keep(_: Any, inputs: Any, *others: Any) -> torch.Tensor:
+        micro_batches.append((inputs, *others))
+        return torch.zeros(())
+
+    trainer.training_step = keep
+    trainer.train()
+
+    def repeat() -> None:
+        trainer.model.zero_grad()
+        for inputs, *others in micro_batches:
+            # A trainer may change what it is given.
+            step(trainer.model, dict(inputs), *others)
+
+    return repeat

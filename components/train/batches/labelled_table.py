@@ -1,6 +1,7 @@
 """Rows for supervised training: the labels are made when a row is read, since stored ones would double the table."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,10 +45,13 @@ class LabelledTable(Table):
 
     def dataset(self) -> Any:
         """The rows as a `datasets.Dataset`."""
-        # The trainer looks for a column of this name; the transformation replaces its values.
-        return self._table.dataset().rename_column(PROMPT_TOKENS, "labels").with_transform(self._labelled)
+        # The trainer looks for a column of this name; the transformation replaces its values. It must not refer to the
+        # table: `datasets` pickles a transformation to hash it.
+        rows = self._table.dataset().rename_column(PROMPT_TOKENS, "labels")
+        return rows.with_transform(partial(_labelled, ignored=self._ignored))
 
-    def _labelled(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        ids = batch["input_ids"]
-        labels = [[self._ignored] * n + row[n:] for row, n in zip(ids, batch["labels"], strict=True)]
-        return {"input_ids": ids, "labels": labels}
+
+def _labelled(batch: Mapping[str, Any], ignored: int) -> dict[str, Any]:
+    ids = batch["input_ids"]
+    labels = [[ignored] * n + row[n:] for row, n in zip(ids, batch["labels"], strict=True)]
+    return {"input_ids": ids, "labels": labels}

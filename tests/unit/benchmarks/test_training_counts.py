@@ -1,15 +1,13 @@
 """What a training step costs beside TRL's, by counts on the same rows."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 import torch
 import transformers
 
-from benchmarks.training import packed_steps, trl_steps
-from benchmarks.training.counting import Counts, counting
+from benchmarks.training.compared_steps import STEPS
+from benchmarks.training.counting import counting
 from benchmarks.training.rows import make_model, make_rows
+from benchmarks.training.trl_steps import MICRO_BATCH, repeatable
 from components.models.forward.check_packed import packed_model
 from components.models.forward.pack import pack
 
@@ -29,25 +27,31 @@ def test_counts_need_no_values() -> None:
     assert found[0].flops > 6 * (weights * batch.tokens + head)
 
 
-Ours = Callable[[Any], Counts]
-
-
-@pytest.mark.parametrize(
-    ("ours", "peer", "shared", "most"),
-    [
-        (packed_steps.kto_step, trl_steps.kto_step, False, 0.30),
-        (packed_steps.dpo_step, trl_steps.dpo_step, True, 0.55),
-    ],
-    ids=["kto", "dpo"],
-)
-def test_operations_of_a_preference_step(ours: Ours, peer: Any, shared: bool, most: float) -> None:
+@pytest.mark.parametrize(("name", "most"), [("kto", 0.30), ("dpo", 0.55)])
+def test_operations_of_a_preference_step(name: str, most: float) -> None:
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     # A quarter of the benchmark's rows: two of TRL's micro-batches.
-    rows = make_rows(shared)[: 2 * trl_steps.MICRO_BATCH]
-    assert ours(rows).flops <= most * peer(rows, "default").flops
+    step = STEPS[name]
+    rows = step.rows(2 * MICRO_BATCH)
+    assert step.count(rows).flops <= most * step.count_peer(rows, "default").flops
 
 
 def test_positions_of_supervised_fine_tuning() -> None:
-    rows = make_rows(shared=False)
-    assert packed_steps.sft_step(rows).positions <= 1.02 * sum(len(row.example()) for row in rows)
+    step = STEPS["sft"]
+    assert step.count(step.rows()).positions <= 1.02 * sum(len(row.example()) for row in step.rows())
+
+
+@pytest.mark.parametrize("name", ["sft", "kto"])
+def test_a_step_that_is_timed_is_the_step_that_is_counted(name: str) -> None:
+    transformers.logging.set_verbosity_error()
+    step = STEPS[name]
+    rows = step.rows(MICRO_BATCH)
+    with step.trainer(rows, "options") as trainer:
+        repeat = repeatable(trainer)
+        found = []
+        for _ in range(2):
+            with counting(trainer.model) as counts:
+                repeat()
+            found.append(counts)
+    assert found[0] == found[1] == step.count_peer(rows, "options")

@@ -2,6 +2,7 @@
 
 import os
 import time
+import tracemalloc
 from array import array
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,23 @@ def test_labels_that_are_made_when_a_row_is_read_are_those_that_would_be_stored(
         assert [ids.tolist() for ids in table[name]] == [ids.tolist() for ids in column]
         assert [row[name] for row in dataset] == [ids.tolist() for ids in column]
     assert dataset[3] == {name: column[3].tolist() for name, column in stored.items()}
+
+
+def test_a_data_set_with_labels_takes_no_memory_for_its_rows(tmp_path: Path) -> None:
+    def build(kept: Kept[Example]) -> Examples[Example]:
+        for _ in range(ROWS_PER_BATCH):
+            kept.append(Example(array("i", range(100)), array("i", range(1000))))
+        return Examples(kept)
+
+    table = LabelledTable(shared(tmp_path).tokens(stored_columns, build).columns, IGNORED)
+    table.dataset()  # imports what it needs
+    tracemalloc.start()
+    try:
+        table.dataset()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.1 * table["input_ids"].lengths.sum() * 4
 
 
 def selected(root: Path, answer: str) -> Manifest:
