@@ -1,0 +1,161 @@
+"""Choose a learning rate by the scores of its models on the validation part."""
+
+from collections.abc import Mapping
+from statistics import fmean
+
+from components.choose.document import Choice, TriedRate
+from components.choose.settings import ChooseSettings, key_of
+from components.choose.step import CHOICE
+from components.shared.errors import InputError
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest, Parent
+from components.shared.outputs.output import Output
+from components.shared.parse_json import parse_json
+from components.shared.rows import EVALUATION, EvaluationFacts, Score
+
+DOCUMENT = "choice.json"
+FACTS, SCORES = "evaluation.json", "scores.json"
+MODEL = "model"
+"""The input of an evaluation that is the model."""
+PART = "validation"
+WAIT_SECONDS = 600.0
+"""Longest wait for the task of another seed, which makes the same choice at the same time."""
+
+
+def choose_rate(library: Library, settings: ChooseSettings, evaluations: Mapping[str, Manifest]) -> Manifest:
+    """Choose the learning rate with the best mean score over the seeds; of equal ones the smallest.
+
+    Args:
+        library: where outputs are stored.
+        settings: the benchmark, and which rates and seeds there are.
+        evaluations: on the part validation, by `RATE/SEED`.
+
+    Returns:
+        The manifest of `choice.json`; its parents are the evaluations and their models.
+
+    Raises:
+        InputError: an evaluation is missing or there is one too many, it is not an evaluation on the part validation,
+            or it lacks the benchmark.
+    """
+    _require_all(settings, evaluations)
+    # Two models may give the same answers, so evaluations alone do not tell whose they are.
+    models = {f"{MODEL}/{key}": evaluation.parents[MODEL] for key, evaluation in evaluations.items()}
+    inputs: dict[str, Manifest | Parent] = {**evaluations, **models}
+    output = Output(library, CHOICE, settings, inputs)
+
+    def work() -> Manifest:
+        scores = {key: _score(library, settings, key, evaluations[key]) for key in settings.keys}
+        choice = _choice(settings, scores, evaluations)
+        output.write_json(DOCUMENT, choice)
+        return output.finish({"rate": choice.rate, "rates": len(choice.tried), "at_edge": int(choice.at_edge)})
+
+    return output.made(work, wait_seconds=WAIT_SECONDS)
+
+
+def read_choice(library: Library, manifest: Manifest) -> Choice:
+    """The document of a choice. Raises DamagedError."""
+    data = library.read_bytes(manifest, DOCUMENT)
+    return parse_json(data, Choice, f"{manifest.address}/{DOCUMENT}", "run the choose step again")
+
+
+def model_of(library: Library, choice: Choice, seed: int) -> str:
+    """The reference of the chosen model of a seed. Raises InputError."""
+    if str(seed) not in choice.models:
+        raise InputError(
+            f"there is no model with seed {seed}",
+            rule="a choice is made over all seeds, and each of them has a model",
+            allowed=list(choice.models),
+            remedy="add the seed to the settings, and its evaluations to the inputs",
+        )
+    return library.uri(choice.models[str(seed)])
+
+
+def _choice(settings: ChooseSettings, scores: Mapping[str, Score], evaluations: Mapping[str, Manifest]) -> Choice:
+    tried = tuple(_tried(settings, rate, scores) for rate in sorted(settings.rates))
+    best = max(tried, key=lambda one: (one.mean, -one.rate))
+    models = {str(seed): evaluations[key_of(best.rate, seed)].parents[MODEL].address for seed in settings.seeds}
+    first = next(iter(scores.values()))
+    return Choice(
+        benchmark=first.benchmark,
+        metric=first.metric,
+        rate=best.rate,
+        tried=tried,
+        models=models,
+        at_edge=best.rate in (tried[0].rate, tried[-1].rate),
+    )
+
+
+def _tried(settings: ChooseSettings, rate: float, scores: Mapping[str, Score]) -> TriedRate:
+    by_seed = {str(seed): scores[key_of(rate, seed)].value for seed in settings.seeds}
+    return TriedRate(rate=rate, mean=fmean(by_seed.values()), by_seed=by_seed)
+
+
+def _score(library: Library, settings: ChooseSettings, key: str, evaluation: Manifest) -> Score:
+    """The score on the benchmark that decides, by its metric."""
+    where, remedy = evaluation.address, "run the evaluation again"
+    facts = parse_json(library.read_bytes(evaluation, FACTS), EvaluationFacts, f"{where}/{FACTS}", remedy)
+    if facts.part != PART:
+        raise InputError(
+            f"{key}: {where} is an evaluation on the part {facts.part!r}",
+            rule="what is judged on the part test must not be chosen by it",
+            allowed=[PART],
+            remedy=f"evaluate with part: {PART}",
+        )
+    metrics = {benchmark.name: benchmark.metric for benchmark in facts.benchmarks}
+    scores = parse_json(library.read_bytes(evaluation, SCORES), list[Score], f"{where}/{SCORES}", remedy)
+    for score in scores:
+        if score.benchmark == settings.benchmark and score.metric == metrics[settings.benchmark]:
+            return score
+    raise InputError(
+        f"{key}: {where} has no score on {settings.benchmark!r}",
+        rule="a rate is chosen by its score on one of the benchmarks that were asked",
+        allowed=list(metrics),
+        remedy="correct the benchmark, or ask it on the part validation",
+    )
+
+
+def _require_all(settings: ChooseSettings, evaluations: Mapping[str, Manifest]) -> None:
+    missing, more = sorted(settings.keys.keys() - evaluations), sorted(evaluations.keys() - settings.keys.keys())
+    if missing or more:
+        what = f"no evaluation {missing[0]!r}" if missing else f"an evaluation {more[0]!r} too many"
+        raise InputError(
+            f"there is {what}",
+            rule="a rate is chosen from a complete sweep: means over different seeds cannot be compared",
+            allowed=list(settings.keys),
+            remedy="pass the evaluation of every rate and seed as RATE/SEED",
+        )
+    for key, evaluation in evaluations.items():
+        if evaluation.content != EVALUATION:
+            raise InputError(
+                f"{key}: {evaluation.address} holds {evaluation.content}",
+                rule="choose takes evaluations of models",
+                allowed=[EVALUATION],
+                remedy="pass the outputs of the evaluate step",
+            )
+
+
+def summarise(library: Library, manifest: Manifest) -> str:
+    """The curve of the sweep, as Markdown."""
+    choice = read_choice(library, manifest)
+    rows = [
+        f"| {one.rate:g}{' ★' if one.rate == choice.rate else ''} | {100 * one.mean:.1f} | "
+        f"{', '.join(f'{100 * value:.1f}' for value in one.by_seed.values())} |"
+        for one in choice.tried
+    ]
+    edge = [
+        "",
+        "The chosen rate is the smallest or the largest one tried: a better one may lie outside the sweep.",
+    ]
+    return "\n".join(
+        [
+            f"# Learning rate {choice.rate:g}",
+            "",
+            f"By the mean over the seeds of {choice.metric} on {choice.benchmark}, part {PART}, in percent.",
+            "",
+            f"| rate | mean | seeds {', '.join(choice.models)} |",
+            "|---|---|---|",
+            *rows,
+            *(edge if choice.at_edge else []),
+            "",
+        ]
+    )
