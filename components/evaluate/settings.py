@@ -112,7 +112,8 @@ class EvaluationSettings(Settings):
     part: Part = Field(
         "all",
         description="which questions of each benchmark are asked: all, or one of two parts that a fixed hash of "
-        "benchmark and question decides, so that what is chosen on the one is judged on the other; `limit` applies to the part",
+        "benchmark and question decides, so that what is chosen on the one is judged on the other; `limit` applies "
+        "to the part",
     )
     validation_share: float = Field(
         0.5, ge=0.05, le=0.95, description="share of the questions in the part validation; the others are in test"

@@ -150,7 +150,7 @@ class TrainSettings(Settings):
     def _ends_early(self) -> Self:
         if self.stop_after_epochs is not None and self.stop_after_epochs >= self.epochs:
             raise ValueError(
-                f"stop_after_epochs {self.stop_after_epochs} is not before the end of {self.epochs} epochs: leave it out"
+                f"stop_after_epochs {self.stop_after_epochs} is not before the end, epoch {self.epochs}: leave it out"
             )
         return self
 

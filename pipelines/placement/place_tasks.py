@@ -1,6 +1,6 @@
 """Puts placements on kfp tasks: the one place that sets resources, secrets, retries and the like."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -47,17 +47,44 @@ class Placer:
         name = name or kfp_task.component_spec.name
         return self._placed(kfp_task, self._tasks[name])
 
-    def cleaned_up(self) -> AbstractContextManager[Any]:
-        """A context for the tasks: if jobs run on a cluster, an exit handler deletes those left, in any case."""
-        if self._placement is None or not any(task.starts_on_cluster for task in self._tasks.values()):
-            return nullcontext()
+    def cleaned_up(self, last: Callable[[Any], None] | None = None, root: Any = "") -> AbstractContextManager[Any]:
+        """A context for the tasks: when they have ended, whether or not they succeeded, an exit handler runs the rest.
+
+        If jobs run on a cluster, it deletes those left. KFP takes one exit handler, and none inside another, so with
+        `last` it is a small pipeline of both.
+
+        Args:
+            last: adds further tasks for the end, given the pipeline's root; they cannot take outputs of other tasks.
+            root: the pipeline's parameter with the store's root, for `last`.
+        """
+        if last is None:
+            return self._exit_handler(self._clean_up(), "clean-up") if self._starts_jobs else nullcontext()
         from kfp import dsl
 
+        @dsl.pipeline(name="ending", description="What runs when the other tasks have ended.")
+        def ending(root: str) -> None:
+            if self._starts_jobs:
+                self._clean_up()
+            last(root)
+
+        return self._exit_handler(ending(root=root).set_display_name("ending"), "ending")
+
+    @property
+    def _starts_jobs(self) -> bool:
+        """Whether jobs run on a cluster, and may be left there."""
+        return self._placement is not None and any(task.starts_on_cluster for task in self._tasks.values())
+
+    def _clean_up(self) -> Any:
+        assert self._placement is not None
         step = next(step for step in STEPS.values() if step.ends_run)
         # Versions of Kubeflow differ in how they treat omitted inputs.
-        last = step.load_component()(namespace=self._placement.pods.namespace)
-        handler = self._placed(last, Task(step.task_name, step))
-        return dsl.ExitHandler(handler, name=f"with {step.task_name}")
+        task = step.load_component()(namespace=self._placement.pods.namespace)
+        return self._placed(task, Task(step.task_name, step))
+
+    def _exit_handler(self, task: Any, name: str) -> AbstractContextManager[Any]:
+        from kfp import dsl
+
+        return dsl.ExitHandler(task, name=f"with {name}")
 
     def _placed(self, kfp_task: Any, task: Task) -> Any:
         if self._placement is not None:

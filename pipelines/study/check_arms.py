@@ -102,9 +102,10 @@ def _matched(recipe: StudyRecipe) -> Iterator[Fault]:
         if abs(deviation) > compute.tolerance:
             yield Fault(
                 named.location,
-                f"{named.point.chain} takes {100 * deviation:+.0f} % against the {compute.match} of {compute.arm}\n    rule: "
-                f"at most {100 * compute.tolerance:.0f} % more or less (compute.tolerance)\n    remedy: {_nearest(recipe, named, budget)}"
-                ", raise compute.tolerance, or set compute.match to none: every measure is shown in any case",
+                f"{named.point.chain} takes {100 * deviation:+.0f} % against the {compute.match} of {compute.arm}"
+                f"\n    rule: at most {100 * compute.tolerance:.0f} % more or less (compute.tolerance)"
+                f"\n    remedy: {_nearest(recipe, named, budget)}, raise compute.tolerance, or set compute.match to "
+                "none: every measure is shown in any case",
             )
 
 
@@ -134,7 +135,7 @@ def _names(recipe: StudyRecipe) -> Iterator[Fault]:
             yield Fault(
                 ("arms",),
                 f"{swept.name!r} would name two things: {_words(other)} and {_words(swept.point)}\n    remedy: give "
-                "arms a `name`, and adapters of one rank that differ in something else one too: {name: wide, lora: {…}}",
+                "arms a `name`, and so adapters of one rank that differ in something else: {name: wide, lora: {…}}",
             )
 
 

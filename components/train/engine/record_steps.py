@@ -30,7 +30,7 @@ class RowOrder:
 
 
 class RecordedSteps:
-    """A mixin that precedes trl's class. `book`, `earlier` and, in the first process, `stream` are set before training."""
+    """A mixin that precedes trl's class. `book`, `earlier` and, in the first process, `stream` are set before use."""
 
     task: str
     reference: ReferenceOutput

@@ -208,7 +208,7 @@ def test_references_count_as_operations(tmp_path: Path) -> None:
     ("chain", "compute", "told"),
     [
         ("dpo@1", MATCHED, ["dpo@1 takes -67 % against the tokens of sft6-all", "write dpo@3", "compute.tolerance"]),
-        ("sft@5 -> dpo", MATCHED, ["takes +17 %", "change an earlier stage"]),
+        ("sft@5 -> dpo", MATCHED, ["takes +17 %", "change an earlier one"]),
         ("dpo@3", {**MATCHED, "arm": "x"}, ["'x' is not an arm with epochs", "allowed: sft6-all, dpo3-all"]),
         ("dpo@3", {**MATCHED, "tokens_per_epoch": {"sft": 1}}, ["tokens of an epoch of 'dpo' are missing"]),
     ],
