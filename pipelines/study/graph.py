@@ -3,6 +3,17 @@
 The plan (`plan.py`) says what there is; here each planned work becomes a task whose inputs are outputs of others. A
 training of fewer epochs follows the one that makes its model on the way, and finds it. A choice needs the complete
 sweep of its arm, and the next stage starts from the chosen model with the same seed.
+
+**A failed task** stays red, and everything that does not depend on it runs: Argo goes on with a DAG's other branches,
+and kfp.local is made to (`local/task_order.py`). What comes after all of them, such as the analysis, cannot be a task
+with `ignore_upstream_failure`: Kubeflow's compiler makes such a task an exit hook of each task that it depends on, so it
+would run once for every evaluation, and not after those that were left out. An exit handler runs once, after its group
+of tasks has ended in any way, but takes no outputs of theirs; so it finds the evaluations that are there by the run's
+record in the store (`shared/outputs/run_pointer.py`).
+
+**Trainings side by side** are limited by slots (`launch/slots.py`). Kubeflow has no limit for the tasks of one run:
+`parallelism` belongs to loops over equal tasks, `semaphore` to whole runs, and in chains of `.after` the first failure
+would end the chain.
 """
 
 from typing import Any

@@ -26,5 +26,5 @@ PIPELINE = Pipeline(
     find_faults=find_faults,
     external_inputs=external_inputs,
     examine=examine,
-    records_outputs=True,
+    outlives_failures=True,
 )

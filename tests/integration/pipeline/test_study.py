@@ -80,3 +80,20 @@ def _check_choice(store: Path, done: dict[str, str], arm: str, seeds: list[int])
         assert asked["parents"]["model"]["address"] == choice["models"][str(seed)]
         validated = json.loads((store / done[f"evaluate-{arm}-r{number}-s{seed}"] / "manifest.json").read_text())
         assert asked["counts"]["questions"] + validated["counts"]["questions"] == 40, "each question is in one part"
+
+
+def test_a_failed_arm_leaves_the_others_standing(command_line: CommandLine) -> None:
+    """The adapters of one arm name a layer that the model lacks."""
+    store = command_line.folder / "store"
+    lora = {"lora": {"rank": 4, "target_modules": ["no_such_layer"]}}
+    arms: list[dict[str, Any]] = [{"chain": "sft@1", "weights": lora}, {"chain": "sft@1"}]
+    recipe = small_study(command_line.folder, str(store), arms=arms, seeds=[0])
+    run = command_line.run("run", recipe)
+    assert run.returncode != 0 and "Traceback" not in run.stderr
+    assert "train-sft1-lora4-r1-s0" in run.stderr and "no_such_layer" in run.stderr
+    assert "also failed: train-sft1-lora4-r2-s0" in run.stderr
+    done = done_tasks(run.stderr)
+    assert set(done) >= {*DATA, *sweep("sft1-all", [0])}
+    assert not any("lora4" in task for task in done)
+    status = command_line.run("status")
+    assert status.returncode == 1 and "no_such_layer" in status.stdout

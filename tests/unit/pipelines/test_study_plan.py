@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
+from components.launch.slots import JobSlots
 from components.shared.errors import SettingsError
 from components.train.settings import TrainSettings
+from pipelines.recipe.move_jobs import move_jobs
 from pipelines.recipe.read_recipe import read_recipe
 from pipelines.registry import task_names
 from pipelines.study.chains import ChainStage, parse_chain
@@ -225,3 +227,16 @@ def test_the_tasks_are_the_plans(tmp_path: Path) -> None:
     names = [work.name for work in plan_study(recipe).works]
     assert task_names(recipe) == ["collect", "curate", "synthesize", "select", *names]
     assert len(set(names)) == len(names) and max(map(len, names)) <= 46
+
+
+def test_the_placements_job_reaches_every_training_with_its_own_rate_and_seed(tmp_path: Path) -> None:
+    placement = {"jobs": {"train": {"launcher": "TrainJob", "processes_per_node": 2}}}
+    recipe = read(tmp_path, arms=[{"chain": "sft@2"}, {"chain": "sft@1"}], placement=placement, parallel_trainings=3)
+    before, after = (trainings(plan_study(one)) for one in (recipe, move_jobs(recipe)))
+    assert before.keys() == after.keys()
+    for name, one in after.items():
+        launch = one.settings.launch
+        assert (launch.launcher, launch.processes_per_node) == ("TrainJob", 2)
+        assert launch.slots == JobSlots(group="study-demo", count=3)
+        assert one.settings.key_material() == before[name].settings.key_material()
+        assert before[name].settings.launch.slots is None, "on one machine trainings run one by one"
