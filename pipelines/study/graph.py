@@ -4,11 +4,11 @@ The plan (`plan.py`) says what there is; here each planned work becomes a task w
 training of fewer epochs follows the one that makes its model on the way, and finds it. A choice needs the complete
 sweep of its arm, and the next stage starts from the chosen model with the same seed.
 
-**A failed task** stays red, and everything that does not depend on it runs: Argo goes on with a DAG's other branches,
-and kfp.local is made to (`local/task_order.py`). What comes after all of them, such as the analysis, cannot be a task
-with `ignore_upstream_failure`: Kubeflow's compiler makes such a task an exit hook of each task that it depends on, so it
-would run once for every evaluation, and not after those that were left out. An exit handler runs once, after its group
-of tasks has ended in any way, but takes no outputs of theirs; so it finds the evaluations that are there by the run's
+**A failed task** stays red, and what does not depend on it runs: Argo goes on with a DAG's other branches, and so does
+kfp.local (`local/task_order.py`). What comes after all of them, such as the analysis, cannot be a task with
+`ignore_upstream_failure`: Kubeflow compiles such a task to an exit hook of each task that it depends on, so it would
+run once for every evaluation, and not after those that were left out. An exit handler runs once, after its group of
+tasks has ended in any way, but takes no outputs of theirs; so it finds the evaluations that are there by the run's
 record in the store (`shared/outputs/run_pointer.py`).
 
 **Trainings side by side** are limited by slots (`launch/slots.py`). Kubeflow has no limit for the tasks of one run:

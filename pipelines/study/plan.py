@@ -20,10 +20,8 @@ from pipelines.study.points import SweptPoint, swept_points
 from pipelines.study.recipe import StudyRecipe
 
 BASE = "base"
-NO_RATE, NO_SEED = "-", "-"
-"""Rate and seed of the base in the keys of evaluations."""
-CHOSEN = "chosen"
-"""The rate in the keys of evaluations on the part test: it is known only when the study runs."""
+NONE = "-"
+"""In the keys of evaluations: the base has no rate and no seed, and the rate of a test is chosen when the study runs."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ class _Planner:
     def base(self) -> Iterator[PlannedEvaluation]:
         """The student itself, on both parts."""
         for part, settings in (("validation", self._validation), ("test", self._test)):
-            key = f"{BASE}/{NO_RATE}/{NO_SEED}/{part}"
+            key = f"{BASE}/{NONE}/{NONE}/{part}"
             yield PlannedEvaluation(f"evaluate-{BASE}-{part}", settings, key=key)
 
     def sweep(self, swept: SweptPoint) -> Iterator[PlannedWork]:
@@ -135,7 +133,7 @@ class _Planner:
         """The chosen models of every arm on the part test."""
         for swept in self._points:
             for seed in self._recipe.seeds if swept.is_arm else ():
-                key = f"{swept.name}/{CHOSEN}/{seed}/test"
+                key = f"{swept.name}/{NONE}/{seed}/test"
                 yield PlannedEvaluation(f"evaluate-{swept.name}-s{seed}-test", self._test, choice_of(swept, seed), key)
 
     def _training(self, swept: SweptPoint, number: int, seed: int) -> PlannedTraining:

@@ -6,6 +6,7 @@ those that are there by this record.
 """
 
 import os
+from collections.abc import Mapping
 
 from pydantic import BaseModel
 
@@ -16,6 +17,8 @@ from components.shared.parse_json import parse_json
 
 RUN_VARIABLE = "TUTELAGE_RUN"
 """Id of the pipeline run that a step is part of; unset: nothing is recorded."""
+OF_TASK = "task:"
+"""Before the name of a task, in place of the URI of its output."""
 
 
 class RunPointer(BaseModel):
@@ -85,6 +88,31 @@ def recorded_outputs(library: Library, run: str) -> dict[str, str]:
     remedy = "run the task again"
     records = [parse_json(store.read(key), TaskOutput, f"{library.root}/{key}", remedy) for key in keys]
     return {record.task: record.address for record in records}
+
+
+def found_in_run(library: Library, named: Mapping[str, str]) -> dict[str, str]:
+    """URIs by name, with the outputs of this run's tasks in place of `task:NAME`.
+
+    Those of tasks that have none, since they failed or did not run, are left out.
+
+    Raises:
+        InputError: a task is named outside a run.
+        DamagedError: a record is damaged.
+        StoreError: the store cannot be read.
+    """
+    tasks = {name: uri.removeprefix(OF_TASK) for name, uri in named.items() if uri.startswith(OF_TASK)}
+    if not tasks:
+        return dict(named)
+    run = os.environ.get(RUN_VARIABLE)
+    if not run:
+        raise InputError(
+            f"{next(iter(tasks))}: the output of task {next(iter(tasks.values()))!r} of a run, outside one",
+            rule=f"the run's id is in {RUN_VARIABLE}, and its record in the store",
+            remedy="pass the URI of the output",
+        )
+    outputs = recorded_outputs(library, run)
+    uris = {name: library.uri(outputs[task]) for name, task in tasks.items() if task in outputs}
+    return {name: uris.get(name, uri) for name, uri in named.items() if name in uris or name not in tasks}
 
 
 def _outputs(run: str) -> str:

@@ -37,7 +37,7 @@ class RecordedSteps:
     book: StepBook
     stream: LossStream | None = None
     mirror: Mirror
-    earlier: EarlierEpochs
+    earlier: EarlierEpochs | None = None
     args: Any
     state: Any
 
@@ -51,7 +51,7 @@ class RecordedSteps:
         super().log(logs, start_time)  # type: ignore[misc]  # the trainer's class comes after this one
         if self.stream is not None:
             self.stream.follow(self.state.log_history)
-        if "loss" in logs:
+        if "loss" in logs and self.earlier is not None:
             self.earlier.after_step(self)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:

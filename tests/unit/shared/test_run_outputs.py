@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from components.shared.errors import DamagedError
+from components.shared.errors import DamagedError, InputError
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Cost
-from components.shared.outputs.run_pointer import RUN_VARIABLE, recorded_outputs
+from components.shared.outputs.run_pointer import RUN_VARIABLE, found_in_run, recorded_outputs
 from components.shared.process.run_component import run_component
 
 
@@ -55,3 +55,15 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(DamagedError, match=r"train-sft\.json"):
         recorded_outputs(Library(str(tmp_path)), "it")
+
+
+def test_what_failed_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library(str(tmp_path))
+    monkeypatch.setenv(RUN_VARIABLE, "it")
+    run(tmp_path, "evaluate-a")
+    named = {"a": "task:evaluate-a", "b": "task:evaluate-b", "c": "s3://bucket/evaluate/1"}
+    assert found_in_run(library, named) == {"a": library.uri("train/0123"), "c": "s3://bucket/evaluate/1"}
+    monkeypatch.delenv(RUN_VARIABLE)
+    assert found_in_run(library, {"c": named["c"]}) == {"c": named["c"]}
+    with pytest.raises(InputError, match="'evaluate-a' of a run, outside one"):
+        found_in_run(library, named)
