@@ -21,7 +21,7 @@ from pipelines.study.recipe import StudyRecipe
 
 BASE = "base"
 NONE = "-"
-"""In the keys of evaluations: the base has no rate and no seed, and the rate of a test is chosen when the study runs."""
+"""In the keys of evaluations: the base has no rate and no seed, and a test none yet: it is chosen in the run."""
 
 
 @dataclass(frozen=True)
