@@ -47,27 +47,36 @@ class Placer:
         name = name or kfp_task.component_spec.name
         return self._placed(kfp_task, self._tasks[name])
 
-    def cleaned_up(self, last: Callable[[Any], None] | None = None, root: Any = "") -> AbstractContextManager[Any]:
-        """A context for the tasks: when they have ended, whether or not they succeeded, an exit handler runs the rest.
+    def ending(self, last: Callable[[Any], None]) -> Any:
+        """A small pipeline for the exit handler: what comes last, and the clean-up if jobs run on a cluster.
 
-        If jobs run on a cluster, it deletes those left. KFP takes one exit handler, and none inside another, so with
-        `last` it is a small pipeline of both.
+        KFP takes one exit handler, none inside another, and defines no pipeline within another: so define it before.
 
         Args:
-            last: adds further tasks for the end, given the pipeline's root; they cannot take outputs of other tasks.
-            root: the pipeline's parameter with the store's root, for `last`.
+            last: adds tasks, given the store's root; they cannot take outputs of the other tasks.
         """
-        if last is None:
-            return self._exit_handler(self._clean_up(), "clean-up") if self._starts_jobs else nullcontext()
         from kfp import dsl
 
-        @dsl.pipeline(name="ending", description="What runs when the other tasks have ended.")
+        @dsl.pipeline(name="ending", description="What runs when all other tasks have ended.")
         def ending(root: str) -> None:
             if self._starts_jobs:
                 self._clean_up()
             last(root)
 
-        return self._exit_handler(ending(root=root).set_display_name("ending"), "ending")
+        return ending
+
+    def cleaned_up(self, ending: Any = None, root: Any = "") -> AbstractContextManager[Any]:
+        """A context for the tasks: when they have ended, whether or not they succeeded, an exit handler runs the rest.
+
+        If jobs run on a cluster, it deletes those left.
+
+        Args:
+            ending: what else runs then, by `ending`; None: nothing.
+            root: the pipeline's parameter with the store's root.
+        """
+        if ending is not None:
+            return self._exit_handler(ending(root=root).set_display_name("ending"), "ending")
+        return self._exit_handler(self._clean_up(), "clean-up") if self._starts_jobs else nullcontext()
 
     @property
     def _starts_jobs(self) -> bool:
