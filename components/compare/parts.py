@@ -5,7 +5,7 @@ from typing import Literal
 
 from components.compare.settings import CompareSettings
 from components.compare.significance import compare_scores
-from components.shared.question_parts import is_in_first_part
+from components.shared.outputs.question_parts import is_in_first_part
 from components.shared.rows import AskedBenchmark, PartScores
 from components.shared.scores import score_values
 

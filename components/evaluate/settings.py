@@ -10,7 +10,7 @@ from components.evaluate.benchmarks.registry import BENCHMARKS, CHECKED
 from components.models.generators.generator import Ability
 from components.models.generators.registry import BACKENDS, AnyBackendSettings
 from components.models.generators.transformers import TransformersSettings
-from components.shared.question_parts import is_in_first_part
+from components.shared.outputs.question_parts import is_in_first_part
 from components.shared.rows import Question
 from components.shared.sandbox.run_python import SandboxLimits
 from components.shared.settings import Settings, known
