@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from statistics import fmean
 
-from components.choose.document import Choice, TriedRate
+from components.choose.document import RateChoice, TriedRate
 from components.choose.settings import ChooseSettings, key_of
 from components.choose.step import CHOICE
 from components.shared.errors import InputError
@@ -52,13 +52,13 @@ def choose_rate(library: Library, settings: ChooseSettings, evaluations: Mapping
     return output.made(work, wait_seconds=WAIT_SECONDS)
 
 
-def read_choice(library: Library, manifest: Manifest) -> Choice:
+def read_choice(library: Library, manifest: Manifest) -> RateChoice:
     """The document of a choice. Raises DamagedError."""
     data = library.read_bytes(manifest, DOCUMENT)
-    return parse_json(data, Choice, f"{manifest.address}/{DOCUMENT}", "run the choose step again")
+    return parse_json(data, RateChoice, f"{manifest.address}/{DOCUMENT}", "run the choose step again")
 
 
-def model_of(library: Library, choice: Choice, seed: int) -> str:
+def model_of(library: Library, choice: RateChoice, seed: int) -> str:
     """The reference of the chosen model of a seed. Raises InputError."""
     if str(seed) not in choice.models:
         raise InputError(
@@ -70,12 +70,12 @@ def model_of(library: Library, choice: Choice, seed: int) -> str:
     return library.uri(choice.models[str(seed)])
 
 
-def _choice(settings: ChooseSettings, scores: Mapping[str, Score], evaluations: Mapping[str, Manifest]) -> Choice:
+def _choice(settings: ChooseSettings, scores: Mapping[str, Score], evaluations: Mapping[str, Manifest]) -> RateChoice:
     tried = tuple(_tried(settings, rate, scores) for rate in sorted(settings.rates))
     best = max(tried, key=lambda one: (one.mean, -one.rate))
     models = {str(seed): evaluations[key_of(best.rate, seed)].parents[MODEL].address for seed in settings.seeds}
     first = next(iter(scores.values()))
-    return Choice(
+    return RateChoice(
         benchmark=first.benchmark,
         metric=first.metric,
         rate=best.rate,

@@ -13,7 +13,7 @@ class TriedRate(BaseModel):
     by_seed: dict[str, float] = Field(description="the score of each seed's model")
 
 
-class Choice(BaseModel):
+class RateChoice(BaseModel):
     """A chosen learning rate; content `choice/1`, file `choice.json`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

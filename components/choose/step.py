@@ -1,6 +1,6 @@
 """The declaration of the step choose."""
 
-from components.choose.document import Choice
+from components.choose.document import RateChoice
 from components.choose.settings import ChooseSettings
 from components.shared.rows import EVALUATION
 from components.shared.step import Product, Step
@@ -12,5 +12,5 @@ STEP = Step(
     settings=ChooseSettings,
     inputs={"evaluations": EVALUATION},
     outputs={"choice": CHOICE},
-    documents={CHOICE.content: Choice},
+    documents={CHOICE.content: RateChoice},
 )
