@@ -44,7 +44,7 @@ def choose_rate(library: Library, settings: ChooseSettings, evaluations: Mapping
     output = Output(library, CHOICE, settings, inputs)
 
     def work() -> Manifest:
-        scores = {key: _score(library, settings, key, evaluations[key]) for key in settings.keys}
+        scores = {key: _score(library, settings, key, evaluations[key]) for key in settings.sweep}
         choice = _choice(settings, scores, evaluations)
         output.write_json(DOCUMENT, choice)
         return output.finish({"rate": choice.rate, "rates": len(choice.tried), "at_edge": int(choice.at_edge)})
@@ -115,13 +115,13 @@ def _score(library: Library, settings: ChooseSettings, key: str, evaluation: Man
 
 
 def _require_all(settings: ChooseSettings, evaluations: Mapping[str, Manifest]) -> None:
-    missing, more = sorted(settings.keys.keys() - evaluations), sorted(evaluations.keys() - settings.keys.keys())
+    missing, more = sorted(settings.sweep.keys() - evaluations), sorted(evaluations.keys() - settings.sweep.keys())
     if missing or more:
         what = f"no evaluation {missing[0]!r}" if missing else f"an evaluation {more[0]!r} too many"
         raise InputError(
             f"there is {what}",
             rule="a rate is chosen from a complete sweep: means over different seeds cannot be compared",
-            allowed=list(settings.keys),
+            allowed=list(settings.sweep),
             remedy="pass the evaluation of every rate and seed as RATE/SEED",
         )
     for key, evaluation in evaluations.items():

@@ -15,15 +15,15 @@ class ChooseSettings(Settings):
     seeds: tuple[int, ...] = Field(min_length=1, description="the seeds that each was tried with")
 
     @property
-    def keys(self) -> dict[str, tuple[float, int]]:
+    def sweep(self) -> dict[str, tuple[float, int]]:
         """The evaluations that a choice needs, as `RATE/SEED`, with rate and seed."""
         return {key_of(rate, seed): (rate, seed) for rate in self.rates for seed in self.seeds}
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        for name in ("rates", "seeds"):
-            if len(set(getattr(self, name))) != len(getattr(self, name)):
-                raise ValueError(f"{name} {', '.join(map(str, getattr(self, name)))}: list each once")
+        if len(self.sweep) != len(self.rates) * len(self.seeds):
+            listed = ", ".join([*(f"{rate:g}" for rate in self.rates), *map(str, self.seeds)])
+            raise ValueError(f"rates and seeds {listed}: list each once; rates differ within six digits")
         return self
 
 

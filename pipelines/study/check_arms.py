@@ -159,10 +159,10 @@ def _rates(recipe: StudyRecipe) -> Iterator[Fault]:
     """Every arm, and every stage that arms start from, tries as many rates: more tries would be an advantage."""
     swept = swept_points(recipe)
     places = {named.point: named.location for named in named_arms(recipe)}
-    counts = Counter(len(set(one.rates)) for one in swept)
+    counts = Counter(len({f"{rate:g}" for rate in one.rates}) for one in swept)
     wanted = max(FEWEST_RATES, counts.most_common(1)[0][0])
     for one in swept:
-        tried, method = len(set(one.rates)), one.point.chain.last.method
+        tried, method = len({f"{rate:g}" for rate in one.rates}), one.point.chain.last.method
         where = places.get(one.point, ("methods", method, "learning_rates"))
         if len(one.rates) != tried:
             yield Fault(where, f"{one.name}: a learning rate is listed twice\n    remedy: list each once")
