@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 
 from components.publish.publish import publish_best, read_report
-from components.publish.report.render import signed, write_report
+from components.publish.report.render import write_report
 from components.publish.report_schema import Report
 from components.publish.settings import Gate, PublishSettings
 from components.shared.outputs.library import Library
+from components.shared.page.formats import signed
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None

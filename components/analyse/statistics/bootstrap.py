@@ -1,0 +1,42 @@
+"""The hierarchical bootstrap of a mean over seeds and questions: seeds are drawn, then questions, with replacement.
+
+Every seed was asked the same questions, so a resample has the same questions for all of its seeds (the pigeonhole
+bootstrap: Owen 2007, doi 10.1214/07-AOAS122). Its percentile interval assumes no distribution, and with three to five
+seeds it is too narrow where they differ: it is reported beside the interval of interval.py, not in its place.
+"""
+
+import numpy as np
+
+from components.analyse.statistics.interval import Interval
+from components.analyse.statistics.variance import Table
+
+BATCH = 1000
+"""Resamples in memory at a time: 500 questions take 4 MB."""
+
+
+def bootstrap_interval(table: Table, alpha: float, resamples: int, seed: int) -> Interval:
+    """The percentile interval of the mean.
+
+    Args:
+        table: shape (seeds, questions).
+        alpha: share outside the interval, half on each side.
+        resamples: how many are drawn.
+        seed: of the draws.
+    """
+    random = np.random.default_rng(seed)
+    means = np.concatenate([_draw(table, size, random) for size in _batches(resamples)])
+    low, high = np.quantile(means, (alpha / 2, 1 - alpha / 2))
+    return float(low), float(high)
+
+
+def _draw(table: Table, size: int, random: np.random.Generator) -> np.ndarray:
+    """Means of so many resamples: how often each seed and each question was drawn are their weights."""
+    seeds, questions = table.shape
+    of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=size) / seeds
+    of_questions = random.multinomial(questions, np.full(questions, 1 / questions), size=size) / questions
+    drawn: np.ndarray = np.einsum("bs,sq,bq->b", of_seeds, table, of_questions, optimize=True)
+    return drawn
+
+
+def _batches(resamples: int) -> list[int]:
+    return [min(BATCH, resamples - start) for start in range(0, resamples, BATCH)]
