@@ -17,7 +17,17 @@ from components.train.step import STEP as TRAIN
 STEPS: dict[str, Step] = {
     step.name: step
     for step in (
-        *(COLLECT, CURATE, SYNTHESIZE, SELECT, TRAIN, MERGE, EVALUATE),
-        *(COMPARE, PUBLISH, CHOOSE, ANALYSE, CLEAN_UP),
+        COLLECT,
+        CURATE,
+        SYNTHESIZE,
+        SELECT,
+        TRAIN,
+        MERGE,
+        EVALUATE,
+        COMPARE,
+        PUBLISH,
+        CHOOSE,
+        ANALYSE,
+        CLEAN_UP,
     )
 }

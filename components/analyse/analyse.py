@@ -13,6 +13,7 @@ from components.shared.outputs.compared_model import MODEL
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output
+from components.shared.outputs.run_pointer import found_in_run
 from components.shared.parse_json import parse_json
 
 STUDY_FILE = "study.json"
@@ -55,8 +56,12 @@ def analyse_study(library: Library, settings: AnalyseSettings, evaluations: Mapp
 
 
 def found_evaluations(library: Library, evaluations: Mapping[str, str]) -> dict[str, Manifest]:
-    """The evaluations that are complete, by their keys; an empty URI, or one without a manifest, is a failed run."""
-    found = {key: library.find(library.address_of(uri)) for key, uri in evaluations.items() if uri}
+    """The evaluations that are complete, by their keys.
+
+    An empty URI, one without a manifest, and a `task:NAME` without an output in this run are failed runs.
+    """
+    uris = found_in_run(library, evaluations)
+    found = {key: library.find(library.address_of(uri)) for key, uri in uris.items() if uri}
     return {key: manifest for key, manifest in found.items() if manifest is not None}
 
 

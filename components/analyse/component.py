@@ -24,6 +24,7 @@ def analyse(
         root: URI of the store's root.
         settings: the step's settings (AnalyseSettings); those left out have their defaults.
         evaluations: URIs of the evaluations in the store (evaluation/1), by ARM/RATE/SEED/PART; an empty one failed.
+            `task:NAME` is the output of this run's task of that name, if it has one.
 
     Returns:
         study: manifest of the study (study/1), which holds study.json and report.html.

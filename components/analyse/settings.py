@@ -47,7 +47,23 @@ class AnalysedArm(Settings):
         return len(self.stages) == 1
 
 
-class AnalyseSettings(Settings):
+class JudgingSettings(Settings):
+    """How a study is judged, whatever its arms."""
+
+    tested_against: tuple[Literal["base", "best-single-stage"], ...] = Field(
+        ("base", "best-single-stage"),
+        description="the tests of a family: every arm against the base, and every arm of several stages against the "
+        "single-stage arm that validation prefers",
+    )
+    alpha: float = Field(0.05, gt=0, lt=0.5, description="level of tests after Holm's correction; 1 - alpha: intervals")
+    power: float = Field(0.8, gt=0.5, lt=1, description="probability with which the smallest difference would be found")
+    resamples: int = Field(
+        10_000, ge=100, description="of the bootstrap, and of the exact test where scores have no common fraction"
+    )
+    seed: int = Field(0, ge=0, description="seed of these draws")
+
+
+class AnalyseSettings(JudgingSettings):
     """What determines the analysis of a study."""
 
     not_in_cache_key: ClassVar[frozenset[str]] = frozenset({"run_name", "recipe_digest"})
@@ -60,18 +76,7 @@ class AnalyseSettings(Settings):
     forgetting: tuple[str, ...] = Field(
         (), description="benchmarks of what the arms were not trained for; shown with intervals, never tested"
     )
-    tested_against: tuple[Literal["base", "best-single-stage"], ...] = Field(
-        ("base", "best-single-stage"),
-        description="the tests of a family: every arm against the base, and every arm of several stages against the "
-        "single-stage arm that validation prefers",
-    )
     matched: str = Field("nothing", description="what of the arms' compute was matched, for the report")
-    alpha: float = Field(0.05, gt=0, lt=0.5, description="level of tests after Holm's correction; 1 - alpha: intervals")
-    power: float = Field(0.8, gt=0.5, lt=1, description="probability with which the smallest difference would be found")
-    resamples: int = Field(
-        10_000, ge=100, description="of the bootstrap, and of the exact test where scores have no common fraction"
-    )
-    seed: int = Field(0, ge=0, description="seed of these draws")
     title: str = Field("", description="title of the report; empty: Study")
     run_name: str = Field("", description="name of the run, for the report")
     recipe_digest: str = Field("", description="SHA-256 of the recipe that started the run, for the report")

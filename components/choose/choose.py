@@ -7,16 +7,14 @@ from components.choose.document import RateChoice, TriedRate
 from components.choose.settings import ChooseSettings, key_of
 from components.choose.step import CHOICE
 from components.shared.errors import InputError
+from components.shared.outputs.compared_model import MODEL, ComparedModel, require_evaluation
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest, Parent
 from components.shared.outputs.output import Output
 from components.shared.parse_json import parse_json
-from components.shared.rows import EVALUATION, EvaluationFacts, Score
+from components.shared.rows import Score
 
 DOCUMENT = "choice.json"
-FACTS, SCORES = "evaluation.json", "scores.json"
-MODEL = "model"
-"""The input of an evaluation that is the model."""
 PART = "validation"
 WAIT_SECONDS = 600.0
 """Longest wait for the task of another seed, which makes the same choice at the same time."""
@@ -39,12 +37,13 @@ def choose_rate(library: Library, settings: ChooseSettings, evaluations: Mapping
     """
     _require_all(settings, evaluations)
     # Two models may give the same answers, so evaluations alone do not tell whose they are.
-    models = {f"{MODEL}/{key}": evaluation.parents[MODEL] for key, evaluation in evaluations.items()}
-    inputs: dict[str, Manifest | Parent] = {**evaluations, **models}
+    parents = {f"{MODEL}/{key}": evaluation.parents[MODEL] for key, evaluation in evaluations.items()}
+    inputs: dict[str, Manifest | Parent] = {**evaluations, **parents}
     output = Output(library, CHOICE, settings, inputs)
 
     def work() -> Manifest:
-        scores = {key: _score(library, settings, key, evaluations[key]) for key in settings.sweep}
+        models = {key: ComparedModel(library, key, evaluations[key]) for key in settings.sweep}
+        scores = {key: _score(settings, model) for key, model in models.items()}
         choice = _choice(settings, scores, evaluations)
         output.write_json(DOCUMENT, choice)
         return output.finish({"rate": choice.rate, "rates": len(choice.tried), "at_edge": int(choice.at_edge)})
@@ -90,24 +89,22 @@ def _tried(settings: ChooseSettings, rate: float, scores: Mapping[str, Score]) -
     return TriedRate(rate=rate, mean=fmean(by_seed.values()), by_seed=by_seed)
 
 
-def _score(library: Library, settings: ChooseSettings, key: str, evaluation: Manifest) -> Score:
+def _score(settings: ChooseSettings, model: ComparedModel) -> Score:
     """The score on the benchmark that decides, by its metric."""
-    where, remedy = evaluation.address, "run the evaluation again"
-    facts = parse_json(library.read_bytes(evaluation, FACTS), EvaluationFacts, f"{where}/{FACTS}", remedy)
+    where, facts = model.manifest.address, model.facts
     if facts.part != PART:
         raise InputError(
-            f"{key}: {where} is an evaluation on the part {facts.part!r}",
+            f"{model.name}: {where} is an evaluation on the part {facts.part!r}",
             rule="what is judged on the part test must not be chosen by it",
             allowed=[PART],
             remedy=f"evaluate with part: {PART}",
         )
     metrics = {benchmark.name: benchmark.metric for benchmark in facts.benchmarks}
-    scores = parse_json(library.read_bytes(evaluation, SCORES), list[Score], f"{where}/{SCORES}", remedy)
-    for score in scores:
-        if score.benchmark == settings.benchmark and score.metric == metrics[settings.benchmark]:
+    for score in model.scores:
+        if score.benchmark == settings.benchmark and score.metric == metrics.get(settings.benchmark):
             return score
     raise InputError(
-        f"{key}: {where} has no score on {settings.benchmark!r}",
+        f"{model.name}: {where} has no score on {settings.benchmark!r}",
         rule="a rate is chosen by its score on one of the benchmarks that were asked",
         allowed=list(metrics),
         remedy="correct the benchmark, or ask it on the part validation",
@@ -125,13 +122,7 @@ def _require_all(settings: ChooseSettings, evaluations: Mapping[str, Manifest]) 
             remedy="pass the evaluation of every rate and seed as RATE/SEED",
         )
     for key, evaluation in evaluations.items():
-        if evaluation.content != EVALUATION:
-            raise InputError(
-                f"{key}: {evaluation.address} holds {evaluation.content}",
-                rule="choose takes evaluations of models",
-                allowed=[EVALUATION],
-                remedy="pass the outputs of the evaluate step",
-            )
+        require_evaluation(key, evaluation)
 
 
 def summarise(library: Library, manifest: Manifest) -> str:

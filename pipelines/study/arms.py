@@ -11,6 +11,8 @@ from components.train.settings import LoraSettings
 from pipelines.study.chains import Chain, parse_chain
 
 ALL = "all"
+FAMILY = "study"
+"""Of the arms that name none."""
 LORA = "lora"
 Rate = Annotated[float, Field(gt=0, le=1)]
 
@@ -53,6 +55,11 @@ class Arm(Settings):
     weights: Weights = Field("all", description="what is trained in every stage: all, or {lora: {rank: 8, alpha: 16}}")
     learning_rates: tuple[Rate, ...] = Field(
         (), description="rates of the last stage that are tried; left out: those of its method"
+    )
+    family: str = Field(
+        FAMILY,
+        min_length=1,
+        description="arms of one family are tested together: p-values are corrected for the number of its tests",
     )
 
 

@@ -20,8 +20,10 @@ from typing import Any
 
 from kfp import dsl
 
+from components.analyse.component import analyse
 from components.choose.component import choose
 from components.evaluate.component import evaluate
+from components.shared.outputs.run_pointer import OF_TASK
 from components.train.component import train
 from pipelines.data.graph import PreparedData, prepare_data
 from pipelines.placement.place_tasks import Placer
@@ -45,9 +47,15 @@ def study(recipe: StudyRecipe, placement: Placement | None = None) -> Any:
     placed = Placer(tasks(recipe), placement)
     plan = plan_study(recipe)
 
+    def judge(root: Any) -> None:
+        evaluations = {key: f"{OF_TASK}{name}" for key, name in plan.evaluations.items()}
+        placed(analyse(root=root, settings=plain(plan.analysis), evaluations=evaluations))
+
+    ending = placed.ending(judge)
+
     @dsl.pipeline(name="study", description=recipe.title or f"Tutelage: {recipe.name}")
     def pipeline(root: str = recipe.store, student: str = recipe.student) -> None:
-        with placed.cleaned_up():
+        with placed.cleaned_up(ending, root):
             unrolled = _Unrolled(root, student, prepare_data(recipe, root, placed), placed)
             for work in plan.works:
                 unrolled.add(work)

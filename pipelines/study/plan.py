@@ -6,17 +6,19 @@ The graph and the list of tasks both walk the plan. It is pure: equal recipes ha
     plan.works     # in the order in which one machine does them
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from components.analyse.settings import AnalysedArm, AnalyseSettings
 from components.choose.settings import ChooseSettings, key_of
 from components.evaluate.settings import EvaluationSettings
 from components.launch.job import Launch
 from components.launch.slots import JobSlots
+from components.shared.outputs.digest import digest_value
 from components.shared.step import Location
 from components.train.settings import TrainSettings
 from pipelines.study.arms import Point
-from pipelines.study.points import SweptPoint, swept_points
+from pipelines.study.points import NamedArm, SweptPoint, named_arms, swept_points
 from pipelines.study.recipe import StudyRecipe
 
 BASE = "base"
@@ -77,15 +79,18 @@ class PlannedChoice:
     evaluations: dict[str, str]
 
 
+MATCHED = {"none": "nothing", "tokens": "tokens trained on", "flops": "floating-point operations"}
+"""What was matched, in the words of the report."""
 PlannedWork = PlannedTraining | PlannedEvaluation | PlannedChoice
 
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """Everything that a study runs after its data are made, each after what it needs."""
+    """Everything that a study runs after its data are made, each after what it needs, and what judges it at the end."""
 
     points: tuple[SweptPoint, ...]
     works: tuple[PlannedWork, ...] = field(repr=False)
+    analysis: AnalyseSettings = field(repr=False)
 
     @property
     def evaluations(self) -> dict[str, str]:
@@ -98,7 +103,37 @@ def plan_study(recipe: StudyRecipe) -> StudyPlan:
     points = swept_points(recipe)
     planner = _Planner(recipe, points)
     works = [*planner.base(), *(work for point in points for work in planner.sweep(point)), *planner.tests()]
-    return StudyPlan(tuple(points), tuple(works))
+    return StudyPlan(tuple(points), tuple(works), _analysis(recipe, points))
+
+
+def _analysis(recipe: StudyRecipe, points: Sequence[SweptPoint]) -> AnalyseSettings:
+    """What judges the arms, in the order of the recipe."""
+    by_point = {swept.point: swept for swept in points}
+    judging = {name: getattr(recipe.analyse, name) for name in recipe.analyse.model_fields_set}
+    return AnalyseSettings(
+        **judging,
+        arms=tuple(_analysed(named, by_point[named.point]) for named in named_arms(recipe)),
+        seeds=recipe.seeds,
+        benchmark=recipe.primary,
+        forgetting=tuple(name for name in recipe.judged if name != recipe.primary),
+        matched=MATCHED[recipe.compute.match],
+        title=recipe.title,
+        run_name=recipe.name,
+        recipe_digest=digest_value(recipe.key_material()),
+    )
+
+
+def _analysed(named: NamedArm, swept: SweptPoint) -> AnalysedArm:
+    point = named.point
+    adapters = "" if point.lora is None else f", LoRA of rank {point.lora.rank}"
+    return AnalysedArm(
+        name=named.name,
+        does=f"{point.chain}{adapters}",
+        stages=tuple(stage.method for stage in point.chain.stages),
+        lora_rank=None if point.lora is None else point.lora.rank,
+        rates=tuple(f"{rate:g}" for rate in swept.rates),
+        family=named.arm.family,
+    )
 
 
 class _Planner:

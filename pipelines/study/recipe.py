@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from components.analyse.settings import JudgingSettings
 from components.evaluate.settings import EvaluationSettings
 from components.shared.settings import Settings
 from components.shared.step import Location
@@ -71,6 +72,7 @@ class StudyRecipe(DataRecipe):
     validation: ValidationPart = ValidationPart()
     test: JudgedPart = JudgedPart()
     compute: Compute = Compute()
+    analyse: JudgingSettings = Field(JudgingSettings(), description="levels, tests and draws of the analysis")
     parallel_trainings: int = Field(
         4,
         ge=1,

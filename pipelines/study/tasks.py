@@ -17,8 +17,10 @@ def tasks(recipe: StudyRecipe) -> list[Task]:
 def _planned(recipe: StudyRecipe) -> Iterator[Task]:
     if any(find_arm_faults(recipe)):
         return
-    for work in plan_study(recipe).works:
+    plan = plan_study(recipe)
+    for work in plan.works:
         yield _task_of(recipe, work)
+    yield make_task("analyse", plan.analysis)
 
 
 def _task_of(recipe: StudyRecipe, work: PlannedWork) -> Task:

@@ -225,7 +225,7 @@ def test_compute_that_cannot_be_matched_is_refused(
 def test_the_tasks_are_the_plans(tmp_path: Path) -> None:
     recipe = read(tmp_path, arms=[{"chain": "sft@1"}])
     names = [work.name for work in plan_study(recipe).works]
-    assert task_names(recipe) == ["collect", "curate", "synthesize", "select", *names]
+    assert task_names(recipe) == ["collect", "curate", "synthesize", "select", *names, "analyse"]
     assert len(set(names)) == len(names) and max(map(len, names)) <= 46
 
 
