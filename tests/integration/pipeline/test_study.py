@@ -1,4 +1,4 @@
-"""A study from the recipe to its tests: two arms, three rates, two seeds, on the demo's world."""
+"""A study from the recipe to its report: two arms, three rates, two seeds, on the demo's world."""
 
 import json
 import time
@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
+from components.analyse.study_schema import Study
 from tests.integration.pipeline.conftest import ROOT, CommandLine
 from tests.integration.pipeline.test_run import done_tasks, left_processes, written_files
 
 pytestmark = pytest.mark.timeout(1800)
 STUDY = ROOT / "pipelines" / "recipes" / "study-demo.yaml"
 RATES = [3e-4, 1e-3, 3e-3]
-DATA = ["collect", "curate", "synthesize", "select", "evaluate-base-validation", "evaluate-base-test"]
+DATA = ["collect", "curate", "synthesize", "select", "evaluate-base-validation", "evaluate-base-test", "analyse"]
 
 
 def small_study(folder: Path, store: str, **changes: Any) -> str:
@@ -25,7 +26,10 @@ def small_study(folder: Path, store: str, **changes: Any) -> str:
         source["limit"] = 30
     recipe["collect"]["max_rejected_share"] = 0.5
     recipe["collect"]["benchmarks"][0]["limit"] = 40
-    recipe["curate"]["rare_below"] = 1
+    # The rows' own responses: no model labels, answers or scores them.
+    recipe["curate"] = {"labeller": "rules", "rare_below": 1}
+    recipe["synthesize"] = {"origins": ["original"]}
+    recipe["select"] = {"perplexity": {"scorer": "none"}, "quality": {"scorer": "none"}}
     for method in recipe["methods"].values():
         method["settings"].update(launch={"processes_per_node": 1})
         method["learning_rates"] = {"all": RATES, "lora": RATES}
@@ -64,6 +68,12 @@ def test_a_study_killed_in_the_middle_continues(command_line: CommandLine) -> No
     trainings = {done[task] for task in wanted if task.startswith("train-")}
     assert len(trainings) == 12 and len(list((store / "train").glob("*/manifest.json"))) == 12
     _check_choice(store, done, "sft1-all", [0, 1])
+    folder = command_line.folder / ".tutelage" / "runs" / "study-demo"
+    study = Study.model_validate_json((folder / "study.json").read_bytes())
+    assert [(arm.name, arm.status) for arm in study.arms] == [("sft1-all", "complete"), ("sft2-all", "complete")]
+    assert study.missing == () and study.total.trainings == 6, "the first epoch is part of the second's training"
+    assert "sft2-all" in again.stdout and "report: " in again.stdout
+    assert (folder / "report.html").read_text().startswith("<!DOCTYPE html>")
     assert "Traceback" not in again.stderr + (command_line.folder / ".tutelage/runs/study-demo/log.txt").read_text()
 
 
@@ -95,5 +105,8 @@ def test_a_failed_arm_leaves_the_others_standing(command_line: CommandLine) -> N
     done = done_tasks(run.stderr)
     assert set(done) >= {*DATA, *sweep("sft1-all", [0])}
     assert not any("lora4" in task for task in done)
+    study = Study.model_validate_json((command_line.folder / ".tutelage/runs/study-demo/study.json").read_bytes())
+    assert [(arm.name, arm.status) for arm in study.arms] == [("sft1-lora4", "failed"), ("sft1-all", "complete")]
+    assert "sft1-lora4/-/0/test" in study.missing and "failed" in run.stdout, "the table names it"
     status = command_line.run("status")
     assert status.returncode == 1 and "no_such_layer" in status.stdout
