@@ -16,8 +16,7 @@ from benchmarks.study_simulation.simulate import (
 )
 from components.analyse.statistics.beta import FEW_QUESTIONS, beta_interval
 from components.analyse.statistics.bootstrap import bootstrap_interval
-from components.analyse.statistics.interval import Interval, interval, p_value
-from components.analyse.statistics.power import smallest_difference
+from components.analyse.statistics.interval import Interval, interval, p_value, smallest_difference
 from components.analyse.statistics.sign_flips import sign_flip_test
 from components.analyse.statistics.variance import Table, split_variance
 from components.shared.paired_tests import holm
