@@ -1,6 +1,5 @@
 """What the step analyse's intervals and tests make of simulated studies: coverage, false positives, power."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -17,8 +16,7 @@ from benchmarks.study_simulation.simulate import (
 )
 from components.analyse.statistics.beta import FEW_QUESTIONS, beta_interval
 from components.analyse.statistics.bootstrap import bootstrap_interval
-from components.analyse.statistics.interval import Interval, interval, p_value
-from components.analyse.statistics.power import smallest_difference
+from components.analyse.statistics.interval import Interval, interval, p_value, smallest_difference
 from components.analyse.statistics.sign_flips import sign_flip_test
 from components.analyse.statistics.variance import Table, split_variance
 from components.shared.paired_tests import holm
@@ -30,8 +28,8 @@ ALPHA, POWER = 0.05, 0.8
 class Tally:
     """Counts over studies: intervals that hold the truth by kind, false and true discoveries."""
 
-    held: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
-    false: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
+    held: dict[str, list[bool]] = field(default_factory=dict)
+    false: dict[str, list[bool]] = field(default_factory=dict)
     found: list[bool] = field(default_factory=list)
     smallest: list[float] = field(default_factory=list)
 
@@ -73,14 +71,14 @@ def _judge(tally: Tally, base: Table, arms: Mapping[str, SimulatedArm], resample
     for arm in arms.values():
         found = split_variance(arm.test)
         made = beta_interval(found, ALPHA) if arm.test.shape[1] < FEW_QUESTIONS else interval(found, ALPHA)
-        tally.held["arm"].append(_holds(made, arm.truth))
+        tally.held.setdefault("arm", []).append(_holds(made, arm.truth))
     against_base, against_best = list(_to_base(base, arms)), list(_to_best(arms))
     for kind, pairs in (("to base", against_base), ("to best", against_best)):
         for pair in pairs:
-            tally.held[kind].append(_holds(interval(split_variance(pair.table), ALPHA), pair.truth))
-            if resamples:
+            tally.held.setdefault(kind, []).append(_holds(interval(split_variance(pair.table), ALPHA), pair.truth))
+            if resamples and kind == "to best":
                 drawn = bootstrap_interval(pair.table, ALPHA, resamples, seed=0)
-                tally.held["bootstrap"].append(_holds(drawn, pair.truth))
+                tally.held.setdefault("bootstrap", []).append(_holds(drawn, pair.truth))
     _discover(tally, [*against_base, *against_best])
 
 
@@ -90,7 +88,7 @@ def _discover(tally: Tally, family: list[Pair]) -> None:
     judged = {pair.name: max(exact[pair.name], p_value(split_variance(pair.table))) for pair in family}
     corrected = {"family": holm(judged), "exact alone": holm(exact), "uncorrected": judged}
     for kind, values in corrected.items():
-        tally.false[kind].append(any(_is_false(pair) for pair in family if values[pair.name] < ALPHA))
+        tally.false.setdefault(kind, []).append(any(_is_false(pair) for pair in family if values[pair.name] < ALPHA))
     better = next(pair for pair in family if pair.name == f"{BETTER} to best")
     tally.found.append(judged[better.name] < ALPHA)
     tally.smallest.append(100 * smallest_difference(split_variance(better.table), ALPHA, POWER))

@@ -9,6 +9,7 @@ all normal, the noise with variance 1. So an arm's share of right answers over a
 Phi(bias / sqrt(1 + the other variances)), and the bias is chosen for a wanted share.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -89,13 +90,14 @@ def _answers(
     share: float, seeds: int, difficulty: np.ndarray, random: np.random.Generator, *, luck: float, own: float
 ) -> Table:
     """0/1 scores, shape (seeds, questions), with a mean of `share` over seeds and questions."""
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
-    middle = float(norm.ppf(share))
+    middle = float(ndtri(share))
     others = SHARED_DIFFICULTY**2 + own**2
     # Points of a share to units of the latent scale, where the share is a normal probability.
-    of_seed = luck / 100 / float(norm.pdf(middle)) * float(np.sqrt(1 + others))
-    bias = middle * float(np.sqrt(1 + others + of_seed**2))
+    density = math.exp(-(middle**2) / 2) / math.sqrt(2 * math.pi)
+    of_seed = luck / 100 / density * math.sqrt(1 + others)
+    bias = middle * math.sqrt(1 + others + of_seed**2)
     latent = bias + difficulty + random.normal(0, of_seed, (seeds, 1)) + random.normal(0, 1, (seeds, difficulty.size))
     right: Table = (latent > 0).astype(float)
     return right

@@ -133,6 +133,7 @@ class Study(StudyPart):
     power: float
     seeds: tuple[int, ...]
     base: MeanFacts
+    base_validation: float | None = Field(description="the base's mean on the primary benchmark's validation part")
     base_forgetting: tuple[MeanFacts, ...]
     best_single_stage: str | None = Field(description="the single-stage arm that validation prefers")
     arms: tuple[ArmFacts, ...]

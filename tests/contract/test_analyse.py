@@ -151,7 +151,8 @@ def test_one_sentence_for_each_chain_says_whether_its_gain_exceeds_the_noise(stu
     )
     assert re.fullmatch(
         r"sft@9-dpo@6 exceeds sft@9, the best single-stage arm, by [\d.]+ points, which is more than the noise "
-        r"\(95 % interval \+[\d.]+ to \+[\d.]+; p (< 0.001|= 0.0\d\d) after Holm's correction; 3 seeds, 400 questions\)\.",
+        r"\(95 % interval \+[\d.]+ to \+[\d.]+; p (< 0.001|= 0.0\d\d) after Holm's correction; 3 seeds, "
+        r"400 questions\)\.",
         second,
     )
 

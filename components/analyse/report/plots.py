@@ -38,7 +38,11 @@ def draw_study(study: Study) -> StudyPlots:
             against_base=_forest(study, "Against the base", "forest-base", lambda arm: arm.against_base),
             against_best=_forest(study, best, "forest-best", lambda arm: arm.against_best),
             compute=_compute_plot(study),
-            sweeps=tuple(_sweep_plot(study, arm) for arm in study.arms if any(p.mean is not None for p in arm.sweep)),
+            sweeps=tuple(
+                _sweep_plot(study, arm, f"sweep-{number}")
+                for number, arm in enumerate(study.arms)
+                if any(point.mean is not None for point in arm.sweep)
+            ),
         )
 
 
@@ -65,7 +69,7 @@ def _forest(study: Study, title: str, name: str, choose: Callable[[ArmFacts], Di
     return Plot(title, words, as_svg(figure, name))
 
 
-def _sweep_plot(study: Study, arm: ArmFacts) -> Plot:
+def _sweep_plot(study: Study, arm: ArmFacts, name: str) -> Plot:
     """The mean on validation by learning rate, every seed as a point, and the chosen rate."""
     figure, axes = panel(SWEEP_INCHES)
     _turn_grid(axes)
@@ -77,13 +81,16 @@ def _sweep_plot(study: Study, arm: ArmFacts) -> Plot:
     for (rate, point), mean in zip(tried, means, strict=True):
         if point.chosen:
             axes.plot([rate], [mean], "o", color=INKS["accent"], markersize=10, fillstyle="none")
+    if study.base_validation is not None:
+        level = 100 * study.base_validation
+        axes.axhline(level, color=INKS["soft"], linewidth=1, linestyle=(0, (3, 3)), zorder=0)
     axes.set_xscale("log")
     axes.minorticks_off()
     axes.set_xticks([rate for rate, _ in tried], [point.rate for _, point in tried])
     axes.margins(x=0.1, y=0.15)
     axes.set_xlabel("learning rate; ring: chosen")
     words = "; ".join(f"{point.rate}: {100 * (point.mean or 0.0):.1f} %" for _, point in tried)
-    return Plot(arm.name, f"{words}; chosen {arm.rate}", as_svg(figure, f"sweep-{arm.name}"))
+    return Plot(arm.name, f"{words}; chosen {arm.rate}", as_svg(figure, name))
 
 
 def _compute_plot(study: Study) -> Plot | None:

@@ -1,7 +1,6 @@
 """A study as one self-contained HTML page: styles and drawings are inline; no script, no request."""
 
 from pathlib import Path
-from typing import Any
 
 from components.analyse.report.plots import draw_study
 from components.analyse.statistics.beta import FEW_QUESTIONS
@@ -65,5 +64,5 @@ def _chains(study: Study) -> list[ArmFacts]:
     return [arm for arm in study.arms if len(arm.stages) > 1]
 
 
-def _mean(arm: ArmFacts) -> Any:
+def _mean(arm: ArmFacts) -> float:
     return arm.score.mean if arm.score else 0.0

@@ -30,12 +30,12 @@ def bootstrap_interval(table: Table, alpha: float, resamples: int, seed: int) ->
 
 
 def _draw(table: Table, size: int, random: np.random.Generator) -> np.ndarray:
-    """Means of so many resamples: how often each seed and each question was drawn are their weights."""
+    """Means of so many resamples."""
     seeds, questions = table.shape
-    of_seeds = random.multinomial(seeds, np.full(seeds, 1 / seeds), size=size) / seeds
-    of_questions = random.multinomial(questions, np.full(questions, 1 / questions), size=size) / questions
-    drawn: np.ndarray = np.einsum("bs,sq,bq->b", of_seeds, table, of_questions, optimize=True)
-    return drawn
+    drawn = random.integers(questions, size=(size, questions))
+    by_seed = np.stack([row[drawn].mean(axis=1) for row in table], axis=1)
+    means: np.ndarray = np.take_along_axis(by_seed, random.integers(seeds, size=(size, seeds)), axis=1).mean(axis=1)
+    return means
 
 
 def _batches(resamples: int) -> list[int]:

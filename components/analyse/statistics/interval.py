@@ -1,4 +1,4 @@
-"""The interval of a mean over seeds and questions, and the p-value that belongs to it.
+"""The interval of a mean over seeds and questions, the p-value that belongs to it, and the power of both.
 
 A percentile bootstrap over three seeds is too narrow: three values hold too little of their spread, and the quantiles
 of 27 ways to draw them know nothing of a t distribution. So the reported interval is analytic, from the parts of the
@@ -52,6 +52,24 @@ def p_value(found: MeanVariance) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if half_width(found, math.exp(middle)) > distance else (low, middle)
     return math.exp(high)
+
+
+def smallest_difference(found: MeanVariance, alpha: float, power: float) -> float:
+    """The smallest true difference that a test at level alpha finds with a probability of `power`.
+
+    Of a t test with the standard error and degrees of freedom that were found (Cohen, *Statistical Power Analysis*,
+    1988, chapter 2): it depends on the variance of the difference, never on the difference that was found.
+
+    Args:
+        found: the variance of the mean difference.
+        alpha: level of the two-sided test; divided by the size of a family for Holm's first step.
+        power: such as 0.8.
+
+    Returns:
+        In the unit of the scores; 0 where the differences do not vary.
+    """
+    # Beyond the half-width that the difference must exceed, the estimate falls short with probability 1 - power.
+    return half_width(found, alpha) + _quantile(2 * (1 - power), found.degrees) * found.standard_error
 
 
 def _satterthwaite(found: MeanVariance, alpha: float) -> float:

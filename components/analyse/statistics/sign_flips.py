@@ -56,14 +56,22 @@ def exact_p_value(steps: NDArray[np.int64]) -> float:
     The distribution of the signed sum is the convolution of those of single values, and c equal values v have a
     binomial one on -cv, -cv + 2v, …, cv: for the few values that scores have, all 2^Q patterns are few convolutions.
     """
-    from scipy.stats import binom
-
     probabilities = np.ones(1)
     for value, count in zip(*np.unique(np.abs(steps[steps != 0]), return_counts=True), strict=True):
         # In steps of 2 v from the lowest sum, which is -c v.
         spread = np.zeros(int(value) * int(count) + 1)
-        spread[:: int(value)] = binom.pmf(np.arange(count + 1), count, 0.5)
+        spread[:: int(value)] = _binomial(int(count))
         probabilities = np.convolve(probabilities, spread)
     reach = len(probabilities) - 1
     sums = 2 * np.arange(len(probabilities)) - reach
     return float(min(1.0, probabilities[np.abs(sums) >= abs(int(steps.sum()))].sum()))
+
+
+def _binomial(count: int) -> np.ndarray:
+    """Probabilities of 0 to `count` heads in as many tosses."""
+    from scipy.special import gammaln
+
+    heads = np.arange(count + 1)
+    ways = gammaln(count + 1) - gammaln(heads + 1) - gammaln(count - heads + 1)
+    probabilities: np.ndarray = np.exp(ways - count * np.log(2))
+    return probabilities

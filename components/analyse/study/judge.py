@@ -14,7 +14,7 @@ from components.analyse.study.means import (
     pair_with_arm,
     pair_with_base,
 )
-from components.analyse.study.rates import chosen_rate, describe_sweep, validation_mean
+from components.analyse.study.rates import base_validation_mean, chosen_rate, describe_sweep, validation_mean
 from components.analyse.study.runs import Runs
 from components.analyse.study.sentences import say_gain
 from components.analyse.study.warn import warn
@@ -49,6 +49,7 @@ def judge_study(library: Library, runs: Runs) -> Study:
         power=settings.power,
         seeds=settings.seeds,
         base=describe_base(settings, runs.base, settings.benchmark),
+        base_validation=base_validation_mean(runs),
         base_forgetting=tuple(describe_base(settings, runs.base, name) for name in settings.forgetting),
         best_single_stage=best.name if best else None,
         arms=arms,

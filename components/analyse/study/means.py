@@ -9,8 +9,7 @@ import numpy as np
 from components.analyse.settings import BASE, AnalyseSettings
 from components.analyse.statistics.beta import FEW_QUESTIONS, beta_interval
 from components.analyse.statistics.bootstrap import bootstrap_interval
-from components.analyse.statistics.interval import interval, p_value
-from components.analyse.statistics.power import smallest_difference
+from components.analyse.statistics.interval import interval, p_value, smallest_difference
 from components.analyse.statistics.sign_flips import sign_flip_test
 from components.analyse.statistics.variance import Table, split_variance
 from components.analyse.study.runs import table_of

@@ -39,6 +39,12 @@ def validation_mean(runs: Runs, arm: AnalysedArm) -> float | None:
     return mean(list(scores.values())) if scores else None
 
 
+def base_validation_mean(runs: Runs) -> float | None:
+    """The base's mean on validation, if it was evaluated there."""
+    base = runs.base_validation
+    return mean([score for _, score in base.answers(runs.settings.benchmark)]) if base else None
+
+
 def _facts(runs: Runs, arm: AnalysedArm, rate: str, chosen: bool) -> SweepFacts:
     scores = _scores(runs, arm, rate)
     return SweepFacts(rate=rate, by_seed=scores, mean=mean(list(scores.values())) if scores else None, chosen=chosen)

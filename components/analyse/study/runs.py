@@ -148,9 +148,9 @@ class Runs:
                 remedy="evaluate the base on the test part; its failure is in the run's status",
             )
         for part in PARTS:
-            first, *others = [model for key, model in sorted(self._models.items()) if key.part == part] or [self.base]
-            for model in others:
-                require_same_questions(model, self.base if part == "test" else first)
+            models = [model for key, model in sorted(self._models.items()) if key.part == part]
+            for model in models:
+                require_same_questions(model, self.base if part == "test" else models[0])
         asked = {benchmark.name for benchmark in self.base.facts.benchmarks}
         if unasked := [name for name in (self.settings.benchmark, *self.settings.forgetting) if name not in asked]:
             raise InputError(

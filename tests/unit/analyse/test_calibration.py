@@ -21,4 +21,4 @@ def test_intervals_cover_and_false_positives_are_rare(design: Design) -> None:
 
 def test_a_design_is_repeatable() -> None:
     first, second = (measure(Design(3, 100, 1.0, validation=50), studies=2, seed=5, resamples=100) for _ in range(2))
-    assert first == second and len(first.held["bootstrap"]) == 18
+    assert first == second and len(first.held["bootstrap"]) == 6

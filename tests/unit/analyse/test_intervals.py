@@ -6,8 +6,7 @@ from scipy import stats
 
 from components.analyse.statistics.beta import beta_interval, effective_answers
 from components.analyse.statistics.bootstrap import bootstrap_interval
-from components.analyse.statistics.interval import half_width, p_value
-from components.analyse.statistics.power import smallest_difference
+from components.analyse.statistics.interval import half_width, p_value, smallest_difference
 from components.analyse.statistics.variance import MeanVariance, split_variance
 
 

@@ -1,4 +1,4 @@
-"""The parts of a mean's variance, its interval and p-value, compared with values by hand, by enumeration and by SciPy."""
+"""The parts of a mean's variance, its interval and p-value, compared with values by hand and with SciPy's."""
 
 import numpy as np
 import pytest
