@@ -9,17 +9,18 @@ import subprocess
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from benchmarks.machine import describe_machine
 from benchmarks.real_model.choose_tasks import MAX_WORDS, choose_tasks
 from benchmarks.real_model.fetch_model import ModelUnavailableError, fetch_model
-from benchmarks.real_model.rates import PRECISION, THREADS, measure_rates, measure_served, seconds_of_run
+from benchmarks.real_model.rates import THREADS, measure_rates, measure_served, seconds_of_run, sizes_within
 from benchmarks.vllm_cpu.environment import VllmUnavailableError
 from benchmarks.vllm_cpu.server import VllmServer, VllmStartError, serve
 from components.shared.process.signals import sigterm_raises
+from components.train.engine.join_ranks import cpu_has_bf16
 from pipelines.recipe.document import Document
 
 RECIPE = Path("pipelines/recipes/smollm2-135m.yaml")
@@ -54,11 +55,9 @@ def tasks(
 def rates(data: Data) -> None:
     """Measure how fast the model generates, reads and learns here, and compute what the recipe takes."""
     folder = fetch_model()
-    variables = Document.read(RECIPE).variables
-    found = measure_rates(folder, data)
     with serve_model(folder) as server:
-        found["served"] = measure_served(server, folder.name, int(variables["window"]), data)
-    sizes = {name: int(variables[name]) for name in SIZES}
+        found = _measure(folder, server, data)
+    sizes = _sizes_of_recipe()
     seconds = seconds_of_run(found, sizes)
     shown = {"machine": describe_machine(), "tokens a second": found, "sizes": sizes}
     print(json.dumps({**shown, "seconds": seconds, "sum": sum(seconds.values())}, indent=1))
@@ -69,15 +68,43 @@ def run(
     data: Data,
     store: Annotated[Path, typer.Option(help="the run's store; run again to continue")] = STORE,
     settings: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE for a variable of the recipe")] = None,
+    minutes: Annotated[
+        float, typer.Option(min=10, help="sizes are scaled down to what this machine does in them")
+    ] = 90,
 ) -> None:
     """Run the recipe, with the model behind a vLLM server of its own."""
     folder, chosen = fetch_model(), store / "data" / "tasks.jsonl"
     tasks(data, chosen)
     with serve_model(folder) as server:
         given = {"data": data, "tasks": chosen, "model": folder, "endpoint": server.url, "served": folder.name}
+        given |= _precisions() | _sizes(store, minutes, folder, server, data)
         pairs = [f"--set={name}={value}" for name, value in given.items()] + [f"--set={one}" for one in settings or []]
         command = [str(Path(sys.executable).with_name("tutelage")), "run", str(RECIPE), "--store", str(store), *pairs]
         raise typer.Exit(_run_to_its_end(command))
+
+
+def _sizes_of_recipe() -> dict[str, int]:
+    variables = Document.read(RECIPE).variables
+    return {name: int(variables[name]) for name in SIZES}
+
+
+def _measure(folder: Path, server: VllmServer, data: Path) -> dict[str, float]:
+    """Tokens a second of each kind of work here."""
+    window = int(Document.read(RECIPE).variables["window"])
+    rates = measure_rates(folder, data, _precisions()["read_in"])
+    return {**rates, "served": measure_served(server, folder.name, window, data)}
+
+
+def _sizes(store: Path, minutes: float, folder: Path, server: VllmServer, data: Path) -> dict[str, int]:
+    """The sizes of the run in a store: measured when it first starts, then kept, since other sizes are another run."""
+    kept = store / "sizes.json"
+    if not kept.exists():
+        sizes = sizes_within(_measure(folder, server, data), _sizes_of_recipe(), minutes * 60)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(sizes), encoding="utf-8")
+    sizes = json.loads(kept.read_text(encoding="utf-8"))
+    print(f"sizes ({kept}): {', '.join(f'{name} {size}' for name, size in sizes.items())}")
+    return dict(sizes)
 
 
 def _run_to_its_end(command: list[str]) -> int:
@@ -92,12 +119,19 @@ def _run_to_its_end(command: list[str]) -> int:
             process.wait()
 
 
+def _precisions() -> dict[str, Any]:
+    """The recipe's variables for the precision of its steps: bf16 where this CPU has instructions for it."""
+    if cpu_has_bf16():
+        return {"trained_in": "bf16", "read_in": "bfloat16"}
+    return {"trained_in": "fp32", "read_in": "float32"}
+
+
 def serve_model(folder: Path) -> AbstractContextManager[VllmServer]:
     """The model behind vLLM, in the precision of the recipe's other steps.
 
     Its name identifies the model to the steps that reach it by its endpoint: it holds the digest of the content.
     """
-    options = [f"--max-num-seqs={SEQUENCES}", "--enable-prefix-caching", f"--dtype={PRECISION}"]
+    options = [f"--max-num-seqs={SEQUENCES}", "--enable-prefix-caching", f"--dtype={_precisions()['read_in']}"]
     # All prompts fit into one step: vLLM 0.30 for CPUs ends when it reads the prompt of a request with a seed in parts.
     options.append(f"--max-num-batched-tokens={SEQUENCES * CONTEXT_TOKENS}")
     os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1")))

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.vllm_cpu.server import VllmServer
 from components.models.generators.generator import ChatRequest, Generator, GeneratorSettings, Sampling, open_generator
+from components.models.generators.local_model import Precision
 from components.models.generators.openai.settings import OpenAISettings
 from components.models.generators.transformers import TransformersSettings
 from components.shared.rows import Message
@@ -19,11 +20,11 @@ from components.shared.rows import Message
 PROMPTS, NEW_TOKENS = 64, 32
 TRAINED_ROWS, TRAINED_LENGTH = 4, 160
 READ_ROWS, READ_LENGTH = 8, 256
-PRECISION = "bfloat16"
-"""The recipe's, of training and evaluation; perplexities are read in that of the model's files."""
-
 PROMPT_TOKENS, TASK_TOKENS, GSM8K_TOKENS, ANSWER_TOKENS = 130, 8, 120, 60
 """Typical lengths in the recipe's data, in tokens: a prompt; answers to a task, to GSM8K, and over both."""
+
+SCALED = ("rows", "questions", "gsm8k_questions")
+"""The sizes to which a run's time is proportional."""
 
 MODELS = 7
 """The base, three trained variants and three merges."""
@@ -31,13 +32,16 @@ MODELS = 7
 THREADS = 2
 """Of each step, as many as the recipe gives a training."""
 
+USED_SHARE = 0.85
+"""Share of the time allowed that the computed steps may take: start-ups and the smaller steps are not computed."""
 
-def measure_rates(folder: Path, data: Path) -> dict[str, float]:
+
+def measure_rates(folder: Path, data: Path, precision: Precision) -> dict[str, float]:
     """Tokens for each processor second: generated (sampled, beyond the prompts), read, and learnt."""
     import torch
 
     torch.set_num_threads(1)
-    settings = TransformersSettings(model=str(folder), batch=PROMPTS, precision=PRECISION)
+    settings = TransformersSettings(model=str(folder), batch=PROMPTS, precision=precision)
     generator = settings.open()
     read, learnt = _read(generator.model), _learn(generator.model)
     began = time.process_time()
@@ -108,9 +112,9 @@ def seconds_of_run(rates: Mapping[str, float], sizes: Mapping[str, int]) -> dict
     rows, answers = sizes["rows"], sizes["samples"] + 1
     row_tokens = PROMPT_TOKENS + ANSWER_TOKENS
     sft = sizes["epochs"] * rows * row_tokens / rates["learnt"]
-    # A pair for each row at most; the reference's log-probabilities and the mismatched pairs are forward passes.
-    pairs = 2 * rows * row_tokens
-    kto = pairs / rates["learnt"] + 3 * pairs / rates["read"]
+    # A pair for each row at most. Read besides: the pairs by the reference, and mismatched responses by both models.
+    pairs, mismatched = 2 * rows * row_tokens, 2 * rows * ANSWER_TOKENS
+    kto = pairs / rates["learnt"] + (pairs + 2 * mismatched) / rates["read"]
     short = 2 * sizes["questions"] * (PROMPT_TOKENS / rates["read"] + TASK_TOKENS / rates["generated"])
     long = sizes["gsm8k_questions"] * (PROMPT_TOKENS / rates["read"] + GSM8K_TOKENS / rates["generated"])
     alone = {
@@ -123,3 +127,9 @@ def seconds_of_run(rates: Mapping[str, float], sizes: Mapping[str, int]) -> dict
     }
     served = {"synthesize": rows * answers * ANSWER_TOKENS / rates["served"]}
     return served | {name: seconds / THREADS for name, seconds in alone.items()}
+
+
+def sizes_within(rates: Mapping[str, float], sizes: Mapping[str, int], seconds: float) -> dict[str, int]:
+    """The sizes, with rows and questions scaled down together until a run takes at most these seconds."""
+    share = min(1.0, USED_SHARE * seconds / sum(seconds_of_run(rates, sizes).values()))
+    return {name: int(size * share) if name in SCALED else size for name, size in sizes.items()}

@@ -9,7 +9,7 @@ from transformers.modeling_gguf_pytorch_utils import LlamaTensorProcessor
 
 from benchmarks.real_model.choose_tasks import choose_tasks
 from benchmarks.real_model.convert import _name, _unpermuted
-from benchmarks.real_model.rates import seconds_of_run
+from benchmarks.real_model.rates import seconds_of_run, sizes_within
 
 
 def test_tasks_with_short_answers_are_chosen(tmp_path: Path) -> None:
@@ -45,3 +45,13 @@ def test_the_seconds_of_a_run_grow_with_its_sizes() -> None:
     once = seconds_of_run(rates, sizes)
     twice = seconds_of_run(rates, {**sizes, "rows": 400})
     assert twice["train sft"] == 2 * once["train sft"] and twice["evaluate"] == once["evaluate"]
+
+
+def test_sizes_are_scaled_down_to_the_time_there_is_and_never_up() -> None:
+    rates = {"generated": 40.0, "read": 350.0, "learnt": 100.0, "served": 200.0}
+    sizes = {"rows": 200, "samples": 4, "epochs": 1, "questions": 200, "gsm8k_questions": 100}
+    whole = sum(seconds_of_run(rates, sizes).values())
+    assert sizes_within(rates, sizes, 10 * whole) == sizes
+    smaller = sizes_within(rates, sizes, whole / 2)
+    assert sum(seconds_of_run(rates, smaller).values()) < whole / 2
+    assert smaller["rows"] < 100 and smaller["samples"] == 4 and smaller["epochs"] == 1
