@@ -59,7 +59,7 @@ def fetch_report(folder: RunFolder) -> BaseModel:
             rule=f"the task {state.name} writes it",
             remedy=f"tutelage status {folder.name} shows the progress of the run",
         )
-    return _copy_report(Library(recipe.store), state.address, folder)
+    return copy_report(Library(recipe.store), state.address, folder)
 
 
 def fetch_submitted_report(submission: Submission, folder: RunFolder) -> BaseModel:
@@ -71,10 +71,11 @@ def fetch_submitted_report(submission: Submission, folder: RunFolder) -> BaseMod
         DamagedError: the report does not match its manifest.
     """
     library = Library(submission.store)
-    return _copy_report(library, address_of_run(library, submission.run), folder)
+    return copy_report(library, address_of_run(library, submission.run), folder)
 
 
-def _copy_report(library: Library, address: str, folder: RunFolder) -> BaseModel:
+def copy_report(library: Library, address: str, folder: RunFolder) -> BaseModel:
+    """Copy document and page to the run's folder; returns the document. Raises DamagedError."""
     manifest = library.load(address)
     kind = REPORTS[manifest.content]
     folder.path.mkdir(parents=True, exist_ok=True)
