@@ -11,7 +11,7 @@ from components.analyse.study_schema import Study
 from components.shared.log import say
 from components.shared.outputs.compared_model import MODEL
 from components.shared.outputs.library import Library
-from components.shared.outputs.manifest import Manifest
+from components.shared.outputs.manifest import Manifest, Parent
 from components.shared.outputs.output import Output
 from components.shared.parse_json import parse_json
 
@@ -40,7 +40,8 @@ def analyse_study(library: Library, settings: AnalyseSettings, evaluations: Mapp
     runs = Runs(library, settings, evaluations)
     # Models that give the same answers have equal evaluations, and yet other trainings behind them.
     models = {f"{MODEL}/{key}": manifest.parents[MODEL] for key, manifest in evaluations.items()}
-    output = Output(library, STUDY, settings, {**evaluations, **models})
+    inputs: dict[str, Manifest | Parent] = {**evaluations, **models}
+    output = Output(library, STUDY, settings, inputs)
 
     def work() -> Manifest:
         study = judge_study(library, runs)

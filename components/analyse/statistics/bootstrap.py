@@ -27,8 +27,7 @@ def bootstrap_interval(table: Table, alpha: float, resamples: int, seed: int) ->
     """
     random = np.random.default_rng(seed)
     means = np.concatenate([_draw(table, size, random) for size in _batches(resamples)])
-    low, high = np.quantile(means, (alpha / 2, 1 - alpha / 2))
-    return float(low), float(high)
+    return float(np.quantile(means, alpha / 2)), float(np.quantile(means, 1 - alpha / 2))
 
 
 def _draw(table: Table, size: int, random: np.random.Generator) -> np.ndarray:
