@@ -20,7 +20,7 @@ from components.analyse.statistics.variance import MeanVariance
 
 Interval = tuple[float, float]
 LEAST = 1e-100
-"""The smallest p-value that is told apart from 0."""
+"""The smallest p-value: below it, all are reported as this one."""
 
 
 def half_width(found: MeanVariance, alpha: float) -> float:
