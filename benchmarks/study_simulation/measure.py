@@ -95,7 +95,7 @@ def _discover(tally: Tally, family: list[Pair]) -> None:
 
 
 def _is_false(pair: Pair) -> bool:
-    """Whether there is no difference, or one of the other sign than was found."""
+    """Whether the arms are equal, or differ the other way round."""
     return abs(pair.truth) < 1e-9 or pair.truth * float(pair.table.mean()) < 0
 
 

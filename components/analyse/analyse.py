@@ -6,12 +6,12 @@ from components.analyse.report.render import write_page
 from components.analyse.settings import AnalyseSettings
 from components.analyse.step import STEP, STUDY
 from components.analyse.study.judge import judge_study
-from components.analyse.study.runs import Runs
+from components.analyse.study.runs import StudyRuns
 from components.analyse.study_schema import Study
 from components.shared.log import say
 from components.shared.outputs.compared_model import MODEL
 from components.shared.outputs.library import Library
-from components.shared.outputs.manifest import Manifest
+from components.shared.outputs.manifest import Manifest, Parent
 from components.shared.outputs.output import Output
 from components.shared.outputs.run_pointer import found_in_run
 from components.shared.parse_json import parse_json
@@ -38,10 +38,11 @@ def analyse_study(library: Library, settings: AnalyseSettings, evaluations: Mapp
         DamagedError: a file of an evaluation is not what its manifest promises.
         SettingsError: matplotlib is not installed.
     """
-    runs = Runs(library, settings, evaluations)
+    runs = StudyRuns(library, settings, evaluations)
     # Models that give the same answers have equal evaluations, and yet other trainings behind them.
     models = {f"{MODEL}/{key}": manifest.parents[MODEL] for key, manifest in evaluations.items()}
-    output = Output(library, STUDY, settings, {**evaluations, **models})
+    inputs: dict[str, Manifest | Parent] = {**evaluations, **models}
+    output = Output(library, STUDY, settings, inputs)
 
     def work() -> Manifest:
         study = judge_study(library, runs)

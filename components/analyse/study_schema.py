@@ -37,8 +37,8 @@ class MeanFacts(StudyPart):
         "beta: a Beta posterior, for 0/1 scores of fewer than 300 questions"
     )
     bootstrap: Bounds = Field(
-        description="percentile interval of the hierarchical bootstrap (seeds, then questions), for comparison: with "
-        "three to five seeds it is too narrow"
+        description="percentile interval of the hierarchical bootstrap (seeds, then questions), for comparison: it is "
+        "too wide where single answers vary most, and too narrow where seeds do"
     )
     seed_share: float = Field(description="share of the mean's variance that comes from the seeds")
 

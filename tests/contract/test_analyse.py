@@ -146,9 +146,10 @@ def test_one_sentence_for_each_chain_says_whether_its_gain_exceeds_the_noise(stu
     assert first.startswith(
         "The study cannot tell sft@3-dpo@6 from sft@9, the best single-stage arm: the difference is"
     )
-    assert re.search(
-        r"with 3 seeds, 400 questions it would show [\d.]+ points or more with a probability of 80 %\.$", first
+    power = (
+        r"with 3 seeds, 400 questions it would show a difference of [\d.]+ points or more with a probability of 80 %\.$"
     )
+    assert re.search(power, first)
     assert re.fullmatch(
         r"sft@9-dpo@6 exceeds sft@9, the best single-stage arm, by [\d.]+ points, which is more than the noise "
         r"\(95 % interval \+[\d.]+ to \+[\d.]+; p (< 0.001|= 0.0\d\d) after Holm's correction; 3 seeds, "

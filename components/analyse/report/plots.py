@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from components.analyse.study_schema import ArmFacts, DifferenceFacts, Study
 from components.shared.page.drawings import INKS, Plot, as_svg, drawing, panel
-from components.shared.page.formats import reach, signed
+from components.shared.page.formats import power_of_ten, reach, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,22 +98,25 @@ def _compute_plot(study: Study) -> Plot | None:
     found = [(arm.name, arm.compute.flops, arm.against_base) for arm in study.arms if arm.compute and arm.against_base]
     if not found:
         return None
-    figure, axes = panel(2.9)
+    figure, axes = panel(0.9 + 0.3 * len(found))
     _turn_grid(axes)
-    for number, (name, flops, difference) in enumerate(found):
+    for _, flops, difference in found:
         ink = INKS[INK_OF[difference.verdict]]
-        low, high = _percents(difference.interval)
-        axes.plot([flops, flops], [low, high], color=ink, linewidth=1.2)
+        axes.plot([flops, flops], _percents(difference.interval), color=ink, linewidth=1.2)
         axes.plot([flops], [100 * difference.mean], "o", color=ink, markersize=5)
-        # Labels of neighbours on alternating sides.
-        side = 1 if number % 2 == 0 else -1
+    # Names in a column beside the plot, in the order of the gains, so that those of near points do not overlap.
+    for number, (name, flops, difference) in enumerate(sorted(found, key=lambda each: each[2].mean)):
         axes.annotate(
-            _short(name), (flops, 100 * difference.mean), xytext=(6 * side, 4), textcoords="offset points",
-            ha="left" if side > 0 else "right", color=INKS["ink"], fontsize=8,
+            _short(name), (flops, 100 * difference.mean), xytext=(1.06, (number + 0.5) / len(found)),
+            textcoords="axes fraction", va="center", fontsize=8, color=INKS["ink"],
+            arrowprops={"arrowstyle": "-", "color": INKS["quiet"], "linewidth": 0.5},
         )  # fmt: skip
     axes.axhline(0, color=INKS["soft"], linewidth=1, linestyle=(0, (3, 3)), zorder=0)
     axes.set_xscale("log")
-    axes.margins(x=0.25, y=0.1)
+    axes.minorticks_off()
+    least, most = min(each[1] for each in found), max(each[1] for each in found)
+    axes.set_xticks([least, most], [power_of_ten(least), power_of_ten(most)])
+    axes.margins(x=0.12, y=0.1)
     axes.set_xlabel("model FLOPs of one model, from the base on")
     axes.set_ylabel("gain over the base, points")
     words = "; ".join(f"{name} {flops:.3g} FLOPs, {signed(gain.mean)} points" for name, flops, gain in found)

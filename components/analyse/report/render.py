@@ -20,7 +20,7 @@ def write_page(study: Study) -> str:
         SettingsError: matplotlib is not installed.
     """
     environment = page_templates(FOLDER)
-    environment.filters |= FILTERS | {"score": score, "flops": flops, "bounds": bounds}
+    environment.filters |= FILTERS | {"score": score, "bounds": bounds}
     return environment.get_template(PAGE).render(
         study=study,
         styles=page_styles() + (FOLDER / STYLES).read_text(encoding="utf-8"),
@@ -49,14 +49,6 @@ def bounds(facts: MeanFacts) -> str:
     """The interval of a score in per cent."""
     low, high = facts.interval
     return f"{100 * low:.1f} to {100 * high:.1f}"
-
-
-def flops(value: float) -> str:
-    """A number of operations with three digits and a power of ten: 3.21·10¹⁵."""
-    if value <= 0:
-        return "0"
-    digits, _, exponent = f"{value:.2e}".partition("e")
-    return f"{digits}·10{str(int(exponent)).translate(str.maketrans('0123456789-', '⁰¹²³⁴⁵⁶⁷⁸⁹⁻'))}"
 
 
 def _chains(study: Study) -> list[ArmFacts]:

@@ -56,7 +56,7 @@ def exact_p_value(steps: NDArray[np.int64]) -> float:
     The distribution of the signed sum is the convolution of those of single values, and c equal values v have a
     binomial one on -cv, -cv + 2v, …, cv: for the few values that scores have, all 2^Q patterns are few convolutions.
     """
-    probabilities = np.ones(1)
+    probabilities: np.ndarray = np.ones(1)
     for value, count in zip(*np.unique(np.abs(steps[steps != 0]), return_counts=True), strict=True):
         # In steps of 2 v from the lowest sum, which is -c v.
         spread = np.zeros(int(value) * int(count) + 1)

@@ -15,14 +15,14 @@ from components.analyse.study.means import (
     pair_with_base,
 )
 from components.analyse.study.rates import base_validation_mean, chosen_rate, describe_sweep, validation_mean
-from components.analyse.study.runs import Runs
+from components.analyse.study.runs import StudyRuns
 from components.analyse.study.sentences import say_gain
 from components.analyse.study.warn import warn
 from components.analyse.study_schema import ArmFacts, DifferenceFacts, Study
 from components.shared.outputs.library import Library
 
 
-def judge_study(library: Library, runs: Runs) -> Study:
+def judge_study(library: Library, runs: StudyRuns) -> Study:
     """Everything that study.json holds.
 
     Raises:
@@ -61,7 +61,7 @@ def judge_study(library: Library, runs: Runs) -> Study:
     )
 
 
-def best_single_stage(runs: Runs) -> AnalysedArm | None:
+def best_single_stage(runs: StudyRuns) -> AnalysedArm | None:
     """The single-stage arm with the best mean on validation at its chosen rate, among those that were tested.
 
     Validation chooses it, so its score on other questions is not flattered by the choice.
@@ -74,7 +74,7 @@ def best_single_stage(runs: Runs) -> AnalysedArm | None:
     return max(means.values(), key=lambda found: found[0])[1] if means else None
 
 
-def _pairs(runs: Runs, best: AnalysedArm | None) -> dict[Test, PairTable]:
+def _pairs(runs: StudyRuns, best: AnalysedArm | None) -> dict[Test, PairTable]:
     """Every arm that was tested, against the base and against the best single-stage arm."""
     benchmark = runs.settings.benchmark
     pairs: dict[Test, PairTable] = {}
@@ -90,7 +90,7 @@ def _pairs(runs: Runs, best: AnalysedArm | None) -> dict[Test, PairTable]:
 
 def _arm(
     library: Library,
-    runs: Runs,
+    runs: StudyRuns,
     arm: AnalysedArm,
     best: AnalysedArm | None,
     judged: Mapping[Test, DifferenceFacts],
@@ -114,6 +114,6 @@ def _arm(
     )
 
 
-def _forgetting(runs: Runs, models: Models) -> tuple[DifferenceFacts, ...]:
+def _forgetting(runs: StudyRuns, models: Models) -> tuple[DifferenceFacts, ...]:
     names = runs.settings.forgetting if models else ()
     return tuple(describe_difference(runs.settings, pair_with_base(models, runs.base, name)) for name in names)

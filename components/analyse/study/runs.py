@@ -46,7 +46,7 @@ class RunKey:
         return f"{self.arm}/{self.rate}/{self.seed}/{self.part}"
 
 
-class Runs:
+class StudyRuns:
     """The evaluations that are there.
 
     Args:

@@ -44,8 +44,8 @@ def _evidence(settings: AnalyseSettings, difference: DifferenceFacts) -> str:
         return f"({level}; {tested}; {size})."
     smallest = difference.smallest_in_family or difference.smallest
     return (
-        f"({level}; {tested}); with {size} it would show {_points(smallest)} or more with a probability of "
-        f"{100 * settings.power:g} %."
+        f"({level}; {tested}); with {size} it would show a difference of {_points(smallest)} or more with a "
+        f"probability of {100 * settings.power:g} %."
     )
 
 

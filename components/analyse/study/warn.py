@@ -26,8 +26,8 @@ def _about_seeds(settings: AnalyseSettings, arms: Sequence[ArmFacts]) -> Iterato
     if len(settings.seeds) < FEW_SEEDS:
         known = "unknown" if len(settings.seeds) == 1 else "hardly known"
         yield (
-            f"{counted(len(settings.seeds), 'seed')}: the noise of training is {known}, and intervals are too narrow; "
-            f"use at least {FEW_SEEDS}"
+            f"{counted(len(settings.seeds), 'seed')}: the noise of training is {known}, and intervals may be too "
+            f"narrow; use at least {FEW_SEEDS}"
         )
     for arm in arms:
         if arm.status == "partial" and arm.score is not None:

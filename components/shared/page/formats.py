@@ -64,6 +64,14 @@ def compact(value: int) -> str:
     return str(value)
 
 
+def power_of_ten(value: float) -> str:
+    """A large number with three digits and a power of ten: 3.21·10¹⁵."""
+    if value <= 0:
+        return "0"
+    digits, _, exponent = f"{value:.2e}".partition("e")
+    return f"{digits}·10{str(int(exponent)).translate(str.maketrans('0123456789-', '⁰¹²³⁴⁵⁶⁷⁸⁹⁻'))}"
+
+
 def size(count: float) -> str:
     """Bytes in decimal units."""
     for unit in ("B", "kB", "MB", "GB"):
@@ -98,6 +106,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "counted": counted,
     "compact": compact,
+    "power_of_ten": power_of_ten,
     "size": size,
     "share": share,
     "plain": plain,

@@ -1,4 +1,4 @@
-"""The page of a study: its tables hold the numbers of study.json, it is drawn in a real browser, and requests nothing."""
+"""The page of a study: its tables hold the numbers of study.json, a real browser draws it, and it requests nothing."""
 
 import re
 import shutil
