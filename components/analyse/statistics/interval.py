@@ -11,7 +11,8 @@ where the other one is right:
 
 For normal scores the wider one covers 92.7 to 96.9 % with 3 seeds, whatever their share of the variance, and 94.3 to
 96.9 % with 5: most where seeds do not differ, since a negative estimate of their part counts as 0. With 2 seeds it is
-87 % at the worst. `benchmarks/study_simulation` computes that, and measures it on 0/1 scores. With one seed, both are the t interval over questions.
+87 % at the worst. `benchmarks/study_simulation` computes that, and measures it on 0/1 scores. With one seed, both are
+the t interval over questions.
 """
 
 import math
