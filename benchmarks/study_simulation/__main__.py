@@ -16,7 +16,8 @@ import numpy as np
 import typer
 
 from benchmarks.machine import describe_machine
-from benchmarks.study_simulation.measure import Tally, measure
+from benchmarks.study_simulation.integrate import coverage_range
+from benchmarks.study_simulation.measure import ALPHA, Tally, measure
 from benchmarks.study_simulation.simulate import Design
 
 RESULT = Path("benchmarks/results/study_simulation.json")
@@ -52,9 +53,17 @@ def main(
         for design, tally in zip(DESIGNS, made, strict=True):
             rows.append(describe(design, tally))
             print(as_row(rows[-1]), flush=True)
-    document = {"machine": describe_machine(), "studies": studies, "seed": seed, "designs": rows}
+    normal = {str(seeds): coverage_range(seeds, ALPHA) for seeds in (2, 3, 4, 5)}
+    document = {
+        "machine": describe_machine(),
+        "studies": studies,
+        "seed": seed,
+        "designs": rows,
+        "coverage_of_normal_scores": normal,
+    }
     result.write_text(json.dumps(document, indent=1) + "\n")
     print("\n".join([f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|", *map(as_row, rows)]))
+    print("normal scores, lowest and highest coverage by seeds:", normal)
 
 
 def describe(design: Design, tally: Tally) -> dict[str, Any]:

@@ -9,9 +9,10 @@ where the other one is right:
 - MOVER (Zou and Donner 2008, doi 10.1002/sim.3095): sqrt(t(Q - 1)^2 var_questions + t(S - 1)^2 var_seeds). Exact where
   either part is all, too narrow where the noise of single answers hides that of the seeds.
 
-For normal scores and 3 seeds the wider one covers 92.8 to 96.9 %, whatever the share of the seeds, and 94.3 to 96.9 %
-with 5 (by numerical integration): most where seeds do not differ, since a negative estimate of their part counts as 0.
-`benchmarks/study_simulation` measures it on 0/1 scores. With one seed, both are the t interval over questions.
+For normal scores the wider one covers 92.7 to 96.9 % with 3 seeds, whatever their share of the variance, and 94.3 to
+96.9 % with 5: most where seeds do not differ, since a negative estimate of their part counts as 0. With 2 seeds it is
+87 % at the worst. `benchmarks/study_simulation` computes that, and measures it on 0/1 scores. With one seed, both are
+the t interval over questions.
 """
 
 import math

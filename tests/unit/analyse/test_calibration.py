@@ -5,6 +5,7 @@ benchmarks/study_simulation has 200 studies for each of twelve designs; here are
 
 import pytest
 
+from benchmarks.study_simulation.integrate import SHARES_OF_ANSWERS, SHARES_OF_SEEDS, normal_coverage
 from benchmarks.study_simulation.measure import measure
 from benchmarks.study_simulation.simulate import Design
 
@@ -22,3 +23,10 @@ def test_intervals_cover_and_false_positives_are_rare(design: Design) -> None:
 def test_a_design_is_repeatable() -> None:
     first, second = (measure(Design(3, 100, 1.0, validation=50), studies=2, seed=5, resamples=100) for _ in range(2))
     assert first == second and len(first.held["bootstrap"]) == 6
+
+
+@pytest.mark.parametrize(("seeds", "lowest"), [(3, 0.925), (5, 0.94)])
+@pytest.mark.parametrize("of_seeds", SHARES_OF_SEEDS)
+def test_normal_scores_are_covered_whatever_the_share_of_the_seeds(seeds: int, lowest: float, of_seeds: float) -> None:
+    for of_answers in SHARES_OF_ANSWERS:
+        assert lowest <= normal_coverage(seeds, of_seeds, of_answers, 0.05) <= 0.97
