@@ -17,6 +17,7 @@ from components.registry import STEPS
 from components.shared.outputs.run_pointer import RUN_VARIABLE
 from components.shared.process.perform import PID_FILE_VARIABLE
 from components.shared.process.retry import PAUSE_FACTOR, PAUSE_SECONDS, RETRIES_VARIABLE, RETRY_SECONDS_VARIABLE
+from components.shared.step import Step
 from components.shared.store.attempts import ATTEMPTS_VARIABLE, PATIENT_ATTEMPTS
 from pipelines.placement.placement import Placement, TaskPlacement
 from pipelines.placement.task import Task
@@ -76,7 +77,7 @@ class Placer:
         """
         if ending is not None:
             return self._exit_handler(ending(root=root).set_display_name("ending"), "ending")
-        return self._exit_handler(self._clean_up(), "clean-up") if self._starts_jobs else nullcontext()
+        return self._exit_handler(self._clean_up(), self._last_step.task_name) if self._starts_jobs else nullcontext()
 
     @property
     def _starts_jobs(self) -> bool:
@@ -85,10 +86,14 @@ class Placer:
 
     def _clean_up(self) -> Any:
         assert self._placement is not None
-        step = next(step for step in STEPS.values() if step.ends_run)
+        step = self._last_step
         # Versions of Kubeflow differ in how they treat omitted inputs.
         task = step.load_component()(namespace=self._placement.pods.namespace)
         return self._placed(task, Task(step.task_name, step))
+
+    @property
+    def _last_step(self) -> Step:
+        return next(step for step in STEPS.values() if step.ends_run)
 
     def _exit_handler(self, task: Any, name: str) -> AbstractContextManager[Any]:
         from kfp import dsl
