@@ -1,5 +1,7 @@
 """All steps, in the order in which their outputs follow from one another. A new one is a folder and a line here."""
 
+from components.analyse.step import STEP as ANALYSE
+from components.choose.step import STEP as CHOOSE
 from components.clean_up.step import STEP as CLEAN_UP
 from components.collect.step import STEP as COLLECT
 from components.compare.step import STEP as COMPARE
@@ -14,5 +16,18 @@ from components.train.step import STEP as TRAIN
 
 STEPS: dict[str, Step] = {
     step.name: step
-    for step in (COLLECT, CURATE, SYNTHESIZE, SELECT, TRAIN, MERGE, EVALUATE, COMPARE, PUBLISH, CLEAN_UP)
+    for step in (
+        COLLECT,
+        CURATE,
+        SYNTHESIZE,
+        SELECT,
+        TRAIN,
+        MERGE,
+        EVALUATE,
+        COMPARE,
+        PUBLISH,
+        CHOOSE,
+        ANALYSE,
+        CLEAN_UP,
+    )
 }

@@ -45,6 +45,9 @@ class Pipeline:
         find_faults: checks of a recipe beyond its types.
         external_inputs: files and models that a recipe names outside the settings of its steps.
         examine: what doctor checks besides the needs of the steps.
+        outlives_failures: whether a run on this machine goes on, as on a cluster, with the tasks that do not depend on
+            one that failed. Its tasks' outputs are then recorded in the store, as every run on a cluster does, for
+            a task that runs after others whether or not they succeeded.
         preview: what `tutelage preview` does with a recipe, for a number of rows; None: there is no preview.
     """
 
@@ -56,4 +59,5 @@ class Pipeline:
     find_faults: Callable[[Any], Iterable[Fault]] = lambda _recipe: ()
     external_inputs: Callable[[Any], Iterable[ExternalInput]] = lambda _recipe: ()
     examine: Callable[[Any], Iterable[Look]] = lambda _recipe: ()
+    outlives_failures: bool = False
     preview: Callable[[Any, int], Preview] | None = None

@@ -8,8 +8,9 @@ from pipelines.distill.pipeline import PIPELINE as DISTILL
 from pipelines.pipeline import Pipeline, Recipe
 from pipelines.placement.task import Task
 from pipelines.preview.preview import Preview
+from pipelines.study.pipeline import PIPELINE as STUDY
 
-PIPELINES: dict[str, Pipeline] = {pipeline.name: pipeline for pipeline in (DISTILL,)}
+PIPELINES: dict[str, Pipeline] = {pipeline.name: pipeline for pipeline in (DISTILL, STUDY)}
 DEFAULT = DISTILL.name
 
 

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-from components.compare.compared_model import ComparedModel, require_evaluation, require_same_questions
 from components.compare.parts import score_part
 from components.compare.settings import BASE, CompareSettings
-from components.compare.significance import compare_scores, holm
+from components.compare.significance import compare_scores
 from components.compare.step import COMPARISON
 from components.shared.errors import InputError
+from components.shared.outputs.compared_model import ComparedModel, require_evaluation, require_same_questions
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output
+from components.shared.paired_tests import holm
 from components.shared.parse_json import parse_json
 from components.shared.rows import Comparison, ComparisonTable, Variant
 

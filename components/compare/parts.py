@@ -1,16 +1,11 @@
-"""Each benchmark's questions in two parts: the best model is chosen on one and judged on the other.
-
-The best of several scores overestimates its mean (the winner's curse: Capen, Clapp and Campbell 1971, doi
-10.2118/2993-PA), so a model that was chosen by a score must not be judged by it. The part of a question follows from a
-hash of the benchmark and the question's id: it is the same in every run, for every model and in any order.
-"""
+"""The scores of models on the two parts of each benchmark: the best model is chosen on one and judged on the other."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 from components.compare.settings import CompareSettings
 from components.compare.significance import compare_scores
-from components.shared.outputs.digest import hash_text
+from components.shared.outputs.question_parts import is_in_first_part
 from components.shared.rows import AskedBenchmark, PartScores
 from components.shared.scores import score_values
 
@@ -21,8 +16,7 @@ Answers = Callable[[str], Sequence[tuple[str, float]]]
 
 def part_of(benchmark: str, question: str, selection_share: float) -> QuestionPart:
     """The part that a question belongs to."""
-    place = hash_text(f"{benchmark}/{question}", order="big")
-    return "selection" if place < selection_share * 2**64 else "confirmation"
+    return "selection" if is_in_first_part(benchmark, question, selection_share) else "confirmation"
 
 
 def score_part(

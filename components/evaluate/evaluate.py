@@ -45,7 +45,7 @@ def evaluate_model(
         say(STEP.name, f"{name} is already evaluated")
 
     def work() -> Manifest:
-        questions = read_questions(library, benchmarks, settings.benchmarks)
+        questions = read_questions(library, benchmarks, settings.benchmarks, settings.asks)
         folder = None if settings.asks_endpoint else _folder(settings, model, name)
         _prepare_libraries()
         return Evaluation(output, settings, name, folder, questions).run()

@@ -154,6 +154,7 @@ def facts_of(settings: EvaluationSettings, metrics: Sequence[str]) -> Evaluation
     return EvaluationFacts(
         benchmarks=tuple(_asked(benchmark, settings, metric) for benchmark, metric in pairs),
         endpoint=settings.asks_endpoint,
+        part=settings.part,
     )
 
 

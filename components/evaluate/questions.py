@@ -1,7 +1,7 @@
 """The questions of the benchmarks in the settings, from what `collect` imported."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_uppercase
 
@@ -28,13 +28,22 @@ class QuestionSet:
 
 
 def read_questions(
-    library: Library, benchmarks: Manifest, wanted: Sequence[BenchmarkSettings]
+    library: Library,
+    benchmarks: Manifest,
+    wanted: Sequence[BenchmarkSettings],
+    asks: Callable[[str, str], bool] = lambda _benchmark, _question: True,
 ) -> dict[str, QuestionSet]:
     """The questions of the wanted benchmarks, by their names.
 
+    Args:
+        library: where the questions are stored.
+        benchmarks: what collect imported.
+        wanted: the benchmarks.
+        asks: whether a question, by benchmark and id, is in the part that is asked.
+
     Raises:
-        InputError: a benchmark has no rows, its ids are not unique, rows are not questions, or a subject has fewer
-            worked examples than requested.
+        InputError: a benchmark has no rows, or none in the part, its ids are not unique, rows are not questions, or a
+            subject has fewer worked examples than requested.
     """
     asked: dict[str, list[Question]] = {benchmark.name: [] for benchmark in wanted}
     dev: dict[str, dict[str, list[Question]]] = {name: defaultdict(list) for name in asked}
@@ -47,9 +56,12 @@ def read_questions(
             dev[question.benchmark][question.subject].append(question)
     for benchmark in wanted:
         _require(benchmark, asked[benchmark.name], present, benchmarks)
+    parts = {name: [row for row in rows if asks(name, row.id)] for name, rows in asked.items()}
+    for name, rows in parts.items():
+        _require_part(name, rows, asked[name], benchmarks)
     found = {
         benchmark.name: QuestionSet(
-            asked=tuple(spread(asked[benchmark.name], benchmark.limit)),
+            asked=tuple(spread(parts[benchmark.name], benchmark.limit)),
             dev={subject: tuple(rows) for subject, rows in dev[benchmark.name].items()},
         )
         for benchmark in wanted
@@ -111,6 +123,16 @@ def _require(
         _require_checks(benchmark, questions, benchmarks)
     if benchmark.definition.ranks:
         _require_choices(benchmark, questions, benchmarks)
+
+
+def _require_part(name: str, part: Sequence[Question], questions: Sequence[Question], benchmarks: Manifest) -> None:
+    """A benchmark of a few questions may have all of them in the other part. Raises InputError."""
+    if not part:
+        raise InputError(
+            f"none of the {counted(len(questions), 'question')} of {name!r} in {benchmarks.address} is in the part",
+            rule="a hash of benchmark and question decides the part, so a set of few questions may lack one",
+            remedy=f"import more questions of {name}, change validation_share, or leave {name} out",
+        )
 
 
 def _require_checks(benchmark: BenchmarkSettings, questions: Sequence[Question], benchmarks: Manifest) -> None:

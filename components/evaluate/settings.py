@@ -1,7 +1,7 @@
 """The settings of evaluation: what is asked, and how a model answers."""
 
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -10,6 +10,7 @@ from components.evaluate.benchmarks.registry import BENCHMARKS, CHECKED
 from components.models.generators.generator import Ability
 from components.models.generators.registry import BACKENDS, AnyBackendSettings
 from components.models.generators.transformers import TransformersSettings
+from components.shared.outputs.question_parts import is_in_first_part
 from components.shared.rows import Question
 from components.shared.sandbox.run_python import SandboxLimits
 from components.shared.settings import Settings, known
@@ -30,6 +31,7 @@ def _replaced(name: str) -> str:
     return name
 
 
+Part = Literal["all", "validation", "test"]
 BenchmarkName = Annotated[str, AfterValidator(_replaced), known(BENCHMARKS, "benchmark")]
 
 
@@ -98,6 +100,7 @@ class EvaluationSettings(Settings):
     """What determines the evaluation of one model."""
 
     not_in_cache_key: ClassVar[frozenset[str]] = frozenset({"allow_remote_code", "allow_pickled_weights"})
+    not_in_cache_key_at_default: ClassVar[frozenset[str]] = frozenset({"part", "validation_share"})
 
     benchmarks: tuple[BenchmarkSettings, ...] = Field(min_length=1, description="what is asked, in this order")
     generator: AnyBackendSettings = Field(
@@ -105,6 +108,15 @@ class EvaluationSettings(Settings):
         description="the backend that runs the models, with its settings except `model`; or an endpoint (openai), "
         "evaluated in place of a model's files. It is in the cache key, without what only says where and how fast: "
         "arithmetic differs between backends, and with it now and then the likeliest token",
+    )
+    part: Part = Field(
+        "all",
+        description="which questions of each benchmark are asked: all, or one of two parts that a fixed hash of "
+        "benchmark and question decides, so that what is chosen on the one is judged on the other; `limit` applies "
+        "to the part",
+    )
+    validation_share: float = Field(
+        0.5, ge=0.05, le=0.95, description="share of the questions in the part validation; the others are in test"
     )
     samples: int = Field(1, ge=1, description="answers to each question; several need a temperature above 0")
     temperature: float = Field(0.0, ge=0, le=2, description="0 is greedy: the likeliest token each time")
@@ -118,6 +130,11 @@ class EvaluationSettings(Settings):
         False, description="load weights that are not safetensors; they can execute code"
     )
     sandbox: SandboxLimits = Field(SandboxLimits(), description="limits of model-written code that a benchmark runs")
+
+    def asks(self, benchmark: str, question: str) -> bool:
+        """Whether a question is in the part that is asked."""
+        first = self.part == "validation"
+        return self.part == "all" or is_in_first_part(benchmark, question, self.validation_share) == first
 
     @property
     def asks_endpoint(self) -> bool:
@@ -136,6 +153,12 @@ class EvaluationSettings(Settings):
         if moved:
             raise ValueError(f"{', '.join(moved)}: set it in `generator`, as in generator: {{{moved[0]}: …}}")
         return data
+
+    @model_validator(mode="after")
+    def _divides_for_a_part(self) -> Self:
+        if self.part == "all" and "validation_share" in self.model_fields_set:
+            raise ValueError("validation_share divides the questions: set part to validation or test, or leave it out")
+        return self
 
     @model_validator(mode="after")
     def _can_sample(self) -> Self:

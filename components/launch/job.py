@@ -8,6 +8,7 @@ from pydantic import Field
 
 from components.launch.pods import Pods
 from components.launch.registry import LAUNCHERS, ProgramKind, launchers_of
+from components.launch.slots import JobSlots
 from components.shared.errors import TEMPORARY_EXIT_CODE, JobError, SettingsError
 from components.shared.settings import Settings, known
 
@@ -33,6 +34,9 @@ class Launch(Settings):
     )
     restarts: int = Field(
         3, ge=0, description="on a cluster: new starts after a pod was lost (out of memory, evicted, preempted, killed)"
+    )
+    slots: JobSlots | None = Field(
+        None, description="how many jobs of a group may run at a time, this one among them; left out: no limit"
     )
     ttl_seconds: int = Field(24 * 3600, ge=0, description="on a cluster: how long a job that has ended is kept")
     training_runtime: str = Field(

@@ -17,12 +17,11 @@ from components.merge.settings import MergeSettings
 from components.merge.step import MERGED, STEP
 from components.models.reference import MODEL_PART, as_parent, local_model
 from components.models.stored.stored_model import read_tensors
-from components.shared.errors import InputError, LeaseError
+from components.shared.errors import InputError
 from components.shared.log import say
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Cost, Manifest
 from components.shared.outputs.output import Output
-from components.shared.store.lease import is_held
 
 RECIPE = "mergekit.yaml"
 
@@ -76,7 +75,7 @@ def _sweep(settings: MergeSettings, others: Sequence[MergeSettings]) -> list[Mer
 def _make(held: Sequence[_Merge], free: Sequence[_Merge], chosen: Mapping[str, str]) -> list[Manifest]:
     """Make the merges whose lease is held, and of the free ones those that nobody makes."""
     with ExitStack() as stack:
-        merges = [*held, *(merge for merge in free if _claim(stack, merge.output))]
+        merges = [*held, *(merge for merge in free if merge.output.claimed(stack))]
         if not merges:
             return []
         began = time.monotonic()
@@ -91,18 +90,6 @@ def _make(held: Sequence[_Merge], free: Sequence[_Merge], chosen: Mapping[str, s
             cost = Cost(seconds=round((time.monotonic() - began) / len(merges), 3))
             counts = [_counts(folder, len(sources)) for folder in folders]
         return [merge.output.finish(count, cost) for merge, count in zip(merges, counts, strict=True)]
-
-
-def _claim(stack: ExitStack, output: Output) -> bool:
-    """Whether an output is to be made here; its lease is then held."""
-    if output.manifest() is not None or is_held(output.store):
-        return False
-    try:
-        stack.enter_context(output.writing())
-    except LeaseError:
-        return False
-    # Another process may have completed it in between.
-    return output.manifest() is None
 
 
 def summarise(library: Library, manifest: Manifest) -> str:

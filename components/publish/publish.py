@@ -10,7 +10,7 @@ from components.publish.lineage.lineage import trace
 from components.publish.promotion.promote import promote
 from components.publish.promotion.release import plan_release
 from components.publish.report.build_report import build_report
-from components.publish.report.render import percent, write_report
+from components.publish.report.render import write_report
 from components.publish.report_schema import Report
 from components.publish.settings import PublishSettings
 from components.publish.step import REPORT, STEP
@@ -20,6 +20,7 @@ from components.shared.outputs.digest import digest_bytes
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest, Parent
 from components.shared.outputs.output import Output
+from components.shared.page.formats import percent
 from components.shared.parse_json import parse_json
 from components.shared.rows import COMPARISON, ComparisonTable
 

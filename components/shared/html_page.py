@@ -1,8 +1,10 @@
-"""Templates of self-contained HTML pages."""
+"""Self-contained HTML pages: their templates, and the styles that reports share."""
 
 from pathlib import Path
 
 import jinja2
+
+STYLES = Path(__file__).parent / "page" / "page.css"
 
 
 def page_templates(folder: Path) -> jinja2.Environment:
@@ -14,3 +16,8 @@ def page_templates(folder: Path) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def page_styles() -> str:
+    """The CSS of a report's page: light and dark, narrow and wide, and print."""
+    return STYLES.read_text(encoding="utf-8")

@@ -318,13 +318,15 @@ class AskedBenchmark(BaseModel):
 class EvaluationFacts(BaseModel):
     """What was asked of one model; content `evaluation/1`, file `evaluation.json`.
 
-    `endpoint`: the answers came from an endpoint, so there are no files of the model.
+    `endpoint`: the answers came from an endpoint, so there are no files of the model. `part`: which of each benchmark's
+    questions were asked: all, or one of the parts that a hash decides (`question_parts.py`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     benchmarks: tuple[AskedBenchmark, ...]
     endpoint: bool = False
+    part: Literal["all", "validation", "test"] = "all"
 
 
 class Comparison(BaseModel):

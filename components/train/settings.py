@@ -1,6 +1,6 @@
 """The settings that all training methods share: what is trained (the cache key), and where and how fast."""
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -57,13 +57,14 @@ class TrainSettings(Settings):
             "gradient_checkpointing",
             "checkpoint_steps",
             "checkpoints_kept",
+            "hand_over_epochs",
             "allow_remote_code",
             "allow_pickled_weights",
             "launch",
         }
     )
 
-    not_in_cache_key_at_default: ClassVar[frozenset[str]] = frozenset({"deepspeed"})
+    not_in_cache_key_at_default: ClassVar[frozenset[str]] = frozenset({"deepspeed", "stop_after_epochs"})
     """What `auto` chooses changes results by rounding alone; a stage that is set explicitly is in the key."""
 
     method: str = Field(description="the training method")
@@ -71,6 +72,17 @@ class TrainSettings(Settings):
         1e-6, gt=0, le=1, description="peak of the schedule; the paper (arXiv 2411.02939) uses 1e-6 and 5e-8"
     )
     epochs: int = Field(3, ge=1, le=1000, description="passes over the rows; the paper: 3")
+    stop_after_epochs: int | None = Field(
+        None,
+        ge=1,
+        description="end the training after so many of its epochs, with the learning rate that the schedule of "
+        "`epochs` has reached; left out: after all",
+    )
+    hand_over_epochs: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (),
+        description="earlier epochs whose models are kept too, each as the output of a training with these settings "
+        "and that stop_after_epochs, which then need not run",
+    )
     global_batch: int = Field(32, ge=1, description="rows in one optimizer step, over all ranks and accumulation")
     micro_batch: int = Field(
         8, ge=1, description="most rows of one process in a forward pass, unless the method fixes their number"
@@ -124,6 +136,35 @@ class TrainSettings(Settings):
     def ranks(self) -> int:
         """Processes that train together."""
         return self.launch.nodes * self.launch.processes_per_node
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch after which the training ends, from 1."""
+        return self.stop_after_epochs or self.epochs
+
+    def ending_after(self, epoch: int) -> Self:
+        """The settings of the training that ends after an earlier epoch of this one, on the same schedule."""
+        return self.model_copy(update={"stop_after_epochs": epoch, "hand_over_epochs": ()})
+
+    @model_validator(mode="after")
+    def _ends_early(self) -> Self:
+        if self.stop_after_epochs is not None and self.stop_after_epochs >= self.epochs:
+            raise ValueError(
+                f"stop_after_epochs {self.stop_after_epochs} is not before the end, epoch {self.epochs}: leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _hands_over_earlier(self) -> Self:
+        epochs = self.hand_over_epochs
+        if late := [epoch for epoch in epochs if epoch >= self.last_epoch]:
+            raise ValueError(
+                f"hand_over_epochs {late[0]} is not an earlier epoch: the training ends after epoch {self.last_epoch}, "
+                "whose model is its output"
+            )
+        if list(epochs) != sorted(set(epochs)):
+            raise ValueError(f"hand_over_epochs {', '.join(map(str, epochs))}: list each epoch once, in order")
+        return self
 
     @model_validator(mode="after")
     def _batches_divide(self) -> Self:

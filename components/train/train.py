@@ -1,5 +1,7 @@
 """The train step: runs the training as a job, and finishes the output with the job's result."""
 
+from contextlib import ExitStack
+
 from components.launch.hand_back.files import JobResult
 from components.launch.hand_back.hand_over import HandedJob
 from components.launch.job import Job
@@ -26,6 +28,9 @@ PROGRAM = "components.train.engine.run_training"
 def train_model(library: Library, task: str, settings: TrainSettings, dataset: Manifest, start: str) -> Manifest:
     """Train a model on the rows of the select step; returns the manifest of `model/` and `losses.jsonl`.
 
+    The models of earlier epochs that the settings hand over are finished first, each at the address of the training
+    that ends there; not those that are complete, or that another process is making.
+
     Args:
         library: where outputs are stored.
         task: the step's name in logs and states, such as `train-sft`.
@@ -51,18 +56,23 @@ def train_model(library: Library, task: str, settings: TrainSettings, dataset: M
         dataset=dataset.address,
         start=start,
     )
-    handed = HandedJob(output, JobResult)
+    earlier = {epoch: _ending_after(output, settings, epoch) for epoch in settings.hand_over_epochs}
 
     def work() -> Manifest:
-        result = handed.result()
-        if result is None:
-            rows = count_rows(dataset, method_of(settings).part)
-            say(task, f"{settings.method} on {counted(settings.ranks, 'process', 'processes')}, {counted(rows, 'row')}")
-            result = handed.run(task_file, _job(task_file, handed.arguments))
-        for shard in result.shards:
-            output.adopt(shard)
-        manifest = output.finish(result.counts, result.cost)
-        handed.clear()
+        with ExitStack() as stack:
+            claimed = {epoch: other for epoch, other in earlier.items() if other.claimed(stack)}
+            handed = HandedJob(output, JobResult)
+            result = handed.result()
+            if result is None:
+                rows = count_rows(dataset, method_of(settings).part)
+                ranks = counted(settings.ranks, "process", "processes")
+                say(task, f"{settings.method} on {ranks}, {counted(rows, 'row')}")
+                addresses = {epoch: other.address for epoch, other in claimed.items()}
+                file = task_file.model_copy(update={"earlier": addresses})
+                result = handed.run(file, _job(file, handed.arguments))
+            for other in claimed.values():
+                _finish_earlier(other)
+            manifest = _finish(output, handed, result)
         delete_checkpoints(output.store)
         return manifest
 
@@ -71,6 +81,26 @@ def train_model(library: Library, task: str, settings: TrainSettings, dataset: M
         prepare=lambda: _check(library, task, settings, dataset, start),
         wait_seconds=settings.launch.wait_seconds,
     )
+
+
+def _ending_after(output: Output, settings: TrainSettings, epoch: int) -> Output:
+    """The output of the training that ends after an earlier epoch."""
+    return Output(output.library, TRAINED, settings.ending_after(epoch), output.parents)
+
+
+def _finish_earlier(output: Output) -> None:
+    """Complete the output of an earlier epoch; one whose model was not saved is left to a training of its own."""
+    handed = HandedJob(output, JobResult)
+    if (result := handed.result()) is not None:
+        _finish(output, handed, result)
+
+
+def _finish(output: Output, handed: HandedJob[JobResult], result: JobResult) -> Manifest:
+    for shard in result.shards:
+        output.adopt(shard)
+    manifest = output.finish(result.counts, result.cost)
+    handed.clear()
+    return manifest
 
 
 def _check(library: Library, task: str, settings: TrainSettings, dataset: Manifest, start: str) -> None:

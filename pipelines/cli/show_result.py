@@ -1,11 +1,14 @@
 """Prints the report and the state of a run."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from components.analyse.study_schema import STUDY_CONTENT, ArmFacts, DifferenceFacts, MeanFacts, Study
 from components.publish.report_schema import Report
 from components.shared.errors import DamagedError, InputError
 from components.shared.outputs.library import Library
@@ -16,10 +19,25 @@ from pipelines.local.run_folder import RunFolder, TaskState
 from pipelines.local.show_progress import MARKS, describe_activity, first_line
 from pipelines.registry import task_names, tasks_of
 
-REPORT_FILES = ("report.json", "report.html")
+PAGE = "report.html"
 
 
-def fetch_report(folder: RunFolder) -> Report:
+@dataclass(frozen=True)
+class KindOfReport:
+    """How a run reports.
+
+    Attributes:
+        file: the document, beside the page.
+        document: its class.
+        show: prints it.
+    """
+
+    file: str
+    document: type[BaseModel]
+    show: Callable[[Any, Console], None]
+
+
+def fetch_report(folder: RunFolder) -> BaseModel:
     """Copy the report of a run on this machine from the store to its folder.
 
     Raises:
@@ -27,9 +45,7 @@ def fetch_report(folder: RunFolder) -> Report:
         DamagedError: the report does not match its manifest.
     """
     recipe = folder.recipe()
-    reporting = [
-        task.name for task in tasks_of(recipe) if REPORT_CONTENT in {made.content for made in task.step.products}
-    ]
+    reporting = [task.name for task in tasks_of(recipe) if any(made.content in REPORTS for made in task.step.products)]
     if not reporting:
         raise InputError(
             f"run {folder.name!r} writes no report",
@@ -43,10 +59,10 @@ def fetch_report(folder: RunFolder) -> Report:
             rule=f"the task {state.name} writes it",
             remedy=f"tutelage status {folder.name} shows the progress of the run",
         )
-    return _copy_report(Library(recipe.store), state.address, folder)
+    return copy_report(Library(recipe.store), state.address, folder)
 
 
-def fetch_submitted_report(submission: Submission, folder: RunFolder) -> Report:
+def fetch_submitted_report(submission: Submission, folder: RunFolder) -> BaseModel:
     """Copy the report of a submitted run from the store, which must be reachable from here, to its folder.
 
     Raises:
@@ -55,26 +71,76 @@ def fetch_submitted_report(submission: Submission, folder: RunFolder) -> Report:
         DamagedError: the report does not match its manifest.
     """
     library = Library(submission.store)
-    return _copy_report(library, address_of_run(library, submission.run), folder)
+    return copy_report(library, address_of_run(library, submission.run), folder)
 
 
-def _copy_report(library: Library, address: str, folder: RunFolder) -> Report:
+def copy_report(library: Library, address: str, folder: RunFolder) -> BaseModel:
+    """Copy document and page to the run's folder; returns the document. Raises DamagedError."""
     manifest = library.load(address)
+    kind = REPORTS[manifest.content]
     folder.path.mkdir(parents=True, exist_ok=True)
-    for name in REPORT_FILES:
+    for name in (kind.file, PAGE):
         (folder.path / name).write_bytes(library.read_bytes(manifest, name))
     try:
-        return Report.model_validate_json((folder.path / "report.json").read_bytes())
+        return kind.document.model_validate_json((folder.path / kind.file).read_bytes())
     except ValidationError as error:
-        raise DamagedError(f"report.json is damaged: {error.errors()[0]['msg']}", remedy="run it again") from error
+        raise DamagedError(f"{kind.file} is damaged: {error.errors()[0]['msg']}", remedy="run it again") from error
 
 
-def print_result(report: Report, folder: RunFolder) -> None:
-    """The comparison table, the verdict, and the path of the page."""
+def print_result(report: BaseModel, folder: RunFolder) -> None:
+    """The table, the verdict, and the path of the page."""
     console = Console()
+    next(kind for kind in REPORTS.values() if isinstance(report, kind.document)).show(report, console)
+    console.print(f"report: {folder.path / PAGE}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show_comparison(report: Report, console: Console) -> None:
     console.print(comparison_table(report.model_dump(mode="json")))
     console.print(report.gate.sentence, markup=False, highlight=False)
-    console.print(f"report: {folder.path / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show_study(study: Study, console: Console) -> None:
+    console.print(study_table(study))
+    for line in (*study.sentences, *study.warnings):
+        console.print(line, markup=False, highlight=False)
+
+
+def study_table(study: Study) -> Table:
+    """Arms in percent, mean ± standard deviation over seeds; differences in points, `*` where they exceed the noise."""
+    best = study.best_single_stage or "best single stage"
+    columns = ("arm", "rate", study.benchmark, "against base", f"against {best}")
+    table = Table(*columns, title=study.title or study.run_name)
+    table.add_row("base", "", _mean_cell(study.base), "", "")
+    for arm in study.arms:
+        table.add_row(*_arm_cells(arm), style="red" if arm.status == "failed" else "")
+    return table
+
+
+def _arm_cells(arm: ArmFacts) -> list[str]:
+    if arm.score is None:
+        return [arm.name, arm.rate or "–", "failed", "", ""]
+    name = arm.name if arm.status == "complete" else f"{arm.name} ({arm.status})"
+    return [name, arm.rate or "–", _mean_cell(arm.score), *map(_difference_cell, (arm.against_base, arm.against_best))]
+
+
+def _mean_cell(facts: MeanFacts) -> str:
+    spread = "" if facts.deviation is None else f" ± {100 * facts.deviation:.1f}"
+    return f"{100 * facts.mean:.1f}{spread}"
+
+
+def _difference_cell(facts: DifferenceFacts | None) -> str:
+    if facts is None:
+        return ""
+    low, high = facts.interval
+    mark = "" if facts.verdict == "unclear" else "*"
+    return f"{100 * facts.mean:+.1f}{mark} ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
+REPORTS = {
+    REPORT_CONTENT: KindOfReport("report.json", Report, _show_comparison),
+    STUDY_CONTENT: KindOfReport("study.json", Study, _show_study),
+}
+"""The kinds of reports, by the content of the output that holds one."""
 
 
 def comparison_table(report: dict[str, Any]) -> Table:

@@ -1,10 +1,12 @@
 """Commands that start a recipe: run, submit, compile."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from components.shared.errors import InputError, TutelageError
 from pipelines.cli.follow import follow
 from pipelines.cli.messages import say
 from pipelines.cli.options import (
@@ -26,7 +28,7 @@ from pipelines.kubeflow.submission import Access
 from pipelines.local.run_folder import WORK_FOLDER, RunFolder
 from pipelines.placement.check_images import require_packages_here
 from pipelines.recipe.read_recipe import read_recipe
-from pipelines.registry import tasks_of
+from pipelines.registry import pipeline_of, tasks_of
 
 commands = typer.Typer()
 
@@ -47,7 +49,14 @@ def run(  # noqa: PLR0917 - typer calls it by keyword
     loaded = read_recipe(recipe, parse_variables(variables), store=store)
     folder = RunFolder(loaded.name, work)
     require_packages_here(tasks_of(loaded))
-    run_here(loaded, folder, debug=debug or context.obj["debug"])
+    try:
+        run_here(loaded, folder, debug=debug or context.obj["debug"])
+    except TutelageError:
+        if pipeline_of(loaded).outlives_failures:
+            # What did not fail may have been reported on; without a report there is none to show.
+            with suppress(InputError):
+                print_result(fetch_report(folder), folder)
+        raise
     print_result(fetch_report(folder), folder)
 
 

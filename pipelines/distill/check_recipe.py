@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from components.evaluate.benchmarks.registry import BENCHMARKS
 from components.models.generators.generator import Ability
 from components.models.generators.registry import BACKENDS
 from components.shared.step import Location
+from pipelines.data.recipe import find_benchmark_faults
 from pipelines.distill.recipe import BASE, STUDENT, DistillRecipe
 from pipelines.pipeline import NAME_PATTERN
 from pipelines.placement.task import Fault
@@ -63,22 +63,7 @@ def _merges(recipe: DistillRecipe) -> Iterator[Fault]:
 
 
 def _benchmarks(recipe: DistillRecipe) -> Iterator[Fault]:
-    there = recipe.collect.sets
-    for number, benchmark in enumerate(recipe.evaluate.benchmarks):
-        if benchmark.name not in there:
-            yield Fault(
-                ("evaluate", "benchmarks", number, "name"),
-                f"benchmark {benchmark.name!r} has no data\n    rule: collect.benchmarks imports each benchmark"
-                f"\n    allowed: {', '.join(there) or 'none: add it to collect.benchmarks'}",
-            )
-        elif benchmark.definition.needs_check and not there[benchmark.name]:
-            yield Fault(
-                ("evaluate", "benchmarks", number, "name"),
-                f"the questions of {benchmark.name!r} have no check"
-                f"\n    rule: benchmark {benchmark.protocol!r} scores a reply by the check of its question"
-                "\n    remedy: give the set in collect.benchmarks a `check`, or set `benchmark` to one of "
-                f"{', '.join(BENCHMARKS)}",
-            )
+    yield from find_benchmark_faults(recipe, recipe.evaluate)
 
 
 def _endpoints(recipe: DistillRecipe) -> Iterator[Fault]:

@@ -8,16 +8,13 @@ from typing import Any
 
 from kfp import dsl
 
-from components.collect.component import collect
 from components.compare.component import compare
-from components.curate.component import curate
 from components.evaluate.component import evaluate
 from components.merge.component import merge
 from components.publish.component import publish
-from components.select.component import select
 from components.shared.outputs.digest import digest_value
-from components.synthesize.component import synthesize
 from components.train.component import train
+from pipelines.data.graph import prepare_data
 from pipelines.distill.recipe import BASE, STUDENT, DistillRecipe, sweep_of, training_order
 from pipelines.distill.tasks import tasks
 from pipelines.placement.place_tasks import Placer
@@ -40,25 +37,12 @@ def distill(recipe: DistillRecipe, placement: Placement | None = None) -> Any:
     @dsl.pipeline(name="distill", description=recipe.title or f"Tutelage: {recipe.name}")
     def pipeline(root: str = recipe.store, student: str = recipe.student) -> None:
         with placed.cleaned_up():
-            collected = placed(collect(root=root, settings=plain(recipe.collect)))
-            benchmarks = collected.outputs["benchmarks"]
-            curated = placed(
-                curate(
-                    root=root,
-                    settings=plain(recipe.curate),
-                    instructions=collected.outputs["dataset"],
-                    benchmarks=benchmarks,
-                )
-            )
-            answered = placed(
-                synthesize(root=root, settings=plain(recipe.synthesize), dataset=curated.outputs["dataset"])
-            )
-            selected = placed(select(root=root, settings=plain(recipe.select), responses=answered.outputs["responses"]))
+            data = prepare_data(recipe, root, placed)
             models: dict[str, Any] = {STUDENT: student}
             for name in training_order(recipe):
-                variant, rows = recipe.train[name], selected.outputs["dataset"]
+                variant = recipe.train[name]
                 settings, start = plain(variant.settings), models[variant.start]
-                task = train(root=root, task=f"train-{name}", settings=settings, dataset=rows, start=start)
+                task = train(root=root, task=f"train-{name}", settings=settings, dataset=data.rows, start=start)
                 models[name] = placed(task, f"train-{name}").outputs["Output"]
             models[BASE] = models.pop(STUDENT)
             merged: dict[str, Any] = {}
@@ -76,7 +60,7 @@ def distill(recipe: DistillRecipe, placement: Placement | None = None) -> Any:
             evaluations: dict[str, Any] = {}
             for name in (*models, *recipe.evaluate.endpoints):
                 facts = {"task": f"evaluate-{name}", "name": name, "settings": plain(recipe.evaluate.of(name))}
-                task = evaluate(root=root, benchmarks=benchmarks, model=models.get(name, ""), **facts)
+                task = evaluate(root=root, benchmarks=data.benchmarks, model=models.get(name, ""), **facts)
                 evaluations[name] = placed(task, f"evaluate-{name}").outputs["Output"]
             compared = placed(compare(root=root, settings=plain(recipe.compare), evaluations=evaluations))
             placed(publish(root=root, settings=_named(recipe), comparison=compared.outputs["comparison"]))

@@ -1,13 +1,8 @@
 """The declaration of the pipeline `distill`."""
 
-from collections.abc import Iterator
 from typing import Any
 
-from components.models.generators.examine import models_in
-from components.models.reference import as_parent
-from components.shared.finding import Look
-from components.shared.outputs.digest import hex_of
-from components.shared.step import ExternalInput
+from pipelines.data.recipe import examine, external_inputs
 from pipelines.distill.check_recipe import find_faults
 from pipelines.distill.preview import preview
 from pipelines.distill.recipe import DistillRecipe
@@ -23,20 +18,6 @@ def _build(recipe: DistillRecipe, placement: Placement | None) -> Any:
     return distill(recipe, placement)
 
 
-def _external_inputs(recipe: DistillRecipe) -> Iterator[ExternalInput]:
-    """The models that the recipe names for several steps."""
-    yield ExternalInput(("student",), recipe.student, is_model=True)
-    if recipe.teacher:
-        yield from models_in(recipe.teacher, ("teacher",))
-
-
-def _examine(recipe: DistillRecipe) -> Iterator[Look]:
-    """Looks at the student, which trainings and the evaluation load."""
-    yield Look(
-        "student", recipe.student, lambda: hex_of(as_parent(recipe.student).digest, 12), f"model {recipe.student}"
-    )
-
-
 PIPELINE = Pipeline(
     name="distill",
     does="improve a student with data that a teacher guides: training, merges, each compared with the base",
@@ -44,7 +25,7 @@ PIPELINE = Pipeline(
     build=_build,
     tasks=tasks,
     find_faults=find_faults,
-    external_inputs=_external_inputs,
-    examine=_examine,
+    external_inputs=external_inputs,
+    examine=examine,
     preview=preview,
 )

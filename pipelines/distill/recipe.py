@@ -5,18 +5,14 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from components.collect.settings import CollectSettings
 from components.compare.settings import CompareSettings
-from components.curate.settings import CurateSettings
 from components.evaluate.settings import EvaluationSettings
 from components.merge.settings import MergeSettings
 from components.models.generators.registry import AnyGeneratorSettings
 from components.publish.settings import PublishSettings
-from components.select.settings import SelectSettings
 from components.shared.settings import Settings
-from components.synthesize.settings import SynthesizeSettings
 from components.train.methods.registry import AnyTrainSettings
-from pipelines.pipeline import Recipe
+from pipelines.data.recipe import DataRecipe
 
 STUDENT = "student"
 BASE = "base"
@@ -60,38 +56,18 @@ def _moved(name: str, value: Any) -> InitErrorDetails:
     return InitErrorDetails(type=PydanticCustomError("moved", message), loc=(name,), input=value)
 
 
-class DistillRecipe(Recipe):
+class DistillRecipe(DataRecipe):
     """Everything about a run of `distill`, checked before anything starts.
 
     Names of variants and merges are parts of task names, so labels: at most 40 lower-case letters, digits and `-`.
     """
 
     pipeline: Literal["distill"] = Field("distill", description="the pipeline that runs")
-    student: str = Field(description="the model to train: folder, package:FOLDER, store URI or hub id")
-    teacher: AnyGeneratorSettings | None = Field(None, description="the teacher of every step that names no other")
-    collect: CollectSettings
-    curate: CurateSettings
-    synthesize: SynthesizeSettings
-    select: SelectSettings
     train: dict[str, Training] = Field(min_length=1, description="variants by name")
     merge: dict[str, MergeSettings] = Field({}, description="merges by name")
     evaluate: Evaluating
     compare: CompareSettings = CompareSettings()
     publish: PublishSettings
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in_models(cls, given: Any) -> Any:
-        """Pass the recipe's teacher and student to the steps that need one and do not set it."""
-        if not isinstance(given, dict):
-            return given
-        steps = {"curate": ("teacher",), "synthesize": ("teacher", "student")}
-        filled = {}
-        for step, fields in steps.items():
-            settings = given.get(step)
-            if isinstance(settings, dict):
-                filled[step] = {**{name: given[name] for name in fields if given.get(name)}, **settings}
-        return {**given, **filled}
 
 
 def model_names(recipe: DistillRecipe) -> list[str]:

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 
-from components.registry import STEPS
-from components.shared.settings import Settings
-from components.shared.step import Location
+from pipelines.data.tasks import data_tasks, make_task
 from pipelines.distill.recipe import BASE, DistillRecipe, model_names, training_order
 from pipelines.placement.task import Task
 
@@ -12,19 +10,16 @@ from pipelines.placement.task import Task
 def tasks(recipe: DistillRecipe) -> list[Task]:
     """All tasks, in the order in which they run."""
     trainings = [
-        _task("train", recipe.train[name].settings, name, ("train", name, "settings"), start=recipe.student)
+        make_task("train", recipe.train[name].settings, name, ("train", name, "settings"), start=recipe.student)
         for name in training_order(recipe)
     ]
     return [
-        _task("collect", recipe.collect),
-        _task("curate", recipe.curate),
-        _task("synthesize", recipe.synthesize),
-        _task("select", recipe.select),
+        *data_tasks(recipe),
         *trainings,
-        *(_task("merge", merging, name, ("merge", name)) for name, merging in recipe.merge.items()),
+        *(make_task("merge", merging, name, ("merge", name)) for name, merging in recipe.merge.items()),
         *_evaluations(recipe),
-        _task("compare", recipe.compare),
-        _task("publish", recipe.publish),
+        make_task("compare", recipe.compare),
+        make_task("publish", recipe.publish),
     ]
 
 
@@ -32,11 +27,6 @@ def _evaluations(recipe: DistillRecipe) -> Iterator[Task]:
     """A task for each model and each endpoint."""
     for name in model_names(recipe):
         known = {"model": recipe.student} if name == BASE else {}
-        yield _task("evaluate", recipe.evaluate.of(name), name, ("evaluate",), **known)
+        yield make_task("evaluate", recipe.evaluate.of(name), name, ("evaluate",), **known)
     for name in recipe.evaluate.endpoints:
-        yield _task("evaluate", recipe.evaluate.of(name), name, ("evaluate", "endpoints", name))
-
-
-def _task(step: str, settings: Settings, variant: str = "", location: Location = (), **inputs: str) -> Task:
-    name = f"{step}-{variant}" if variant else step
-    return Task(name, STEPS[step], settings, location or (step,), inputs)
+        yield make_task("evaluate", recipe.evaluate.of(name), name, ("evaluate", "endpoints", name))

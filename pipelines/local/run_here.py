@@ -123,7 +123,9 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 def _require_success(tasks: dict[str, TaskState], folder: RunFolder, code: int) -> None:
     failed = [task for task in tasks.values() if task.state == "failed"]
     if failed:
-        raise TutelageError(f"{failed[0].name}: {failed[0].message}\n  log: {folder.log_file}")
+        first, *others = (f"{task.name}: {task.message}" for task in failed)
+        also = "".join(f"\n  also failed: {text.partition(chr(10))[0]}" for text in others)
+        raise TutelageError(f"{first}{also}\n  log: {folder.log_file}")
     running = [task.name for task in tasks.values() if task.state == "running"]
     if running or code:
         raise TutelageError(

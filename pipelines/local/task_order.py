@@ -1,4 +1,4 @@
-"""The order in which kfp.local runs the tasks of a pipeline: the recipe's.
+"""The order in which kfp.local runs the tasks of a pipeline, the recipe's, and which of them after a failure.
 
 kfp.local goes through a protobuf map, whose order differs from process to process, so tasks that do not depend on each
 other would run in another order each time.
@@ -21,6 +21,23 @@ def tasks_in_order(names: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         graph_utils.topological_sort_tasks = original
+
+
+@contextlib.contextmanager
+def independent_tasks_go_on() -> Iterator[None]:
+    """While the block lasts, kfp.local runs the tasks that do not depend on one that failed; the run still fails.
+
+    kfp.local's plain orchestrator ends at the first failure; the other one, which it uses for pipelines with exit
+    handlers and loops, goes on.
+    """
+    from kfp.local.orchestrator import dag_orchestrator, enhanced_dag_orchestrator
+
+    original = dag_orchestrator.run_dag
+    dag_orchestrator.run_dag = enhanced_dag_orchestrator.run_enhanced_dag
+    try:
+        yield
+    finally:
+        dag_orchestrator.run_dag = original
 
 
 def in_order(tasks: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

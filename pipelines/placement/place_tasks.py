@@ -1,6 +1,6 @@
 """Puts placements on kfp tasks: the one place that sets resources, secrets, retries and the like."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -17,6 +17,7 @@ from components.registry import STEPS
 from components.shared.outputs.run_pointer import RUN_VARIABLE
 from components.shared.process.perform import PID_FILE_VARIABLE
 from components.shared.process.retry import PAUSE_FACTOR, PAUSE_SECONDS, RETRIES_VARIABLE, RETRY_SECONDS_VARIABLE
+from components.shared.step import Step
 from components.shared.store.attempts import ATTEMPTS_VARIABLE, PATIENT_ATTEMPTS
 from pipelines.placement.placement import Placement, TaskPlacement
 from pipelines.placement.task import Task
@@ -47,17 +48,57 @@ class Placer:
         name = name or kfp_task.component_spec.name
         return self._placed(kfp_task, self._tasks[name])
 
-    def cleaned_up(self) -> AbstractContextManager[Any]:
-        """A context for the tasks: if jobs run on a cluster, an exit handler deletes those left, in any case."""
-        if self._placement is None or not any(task.starts_on_cluster for task in self._tasks.values()):
-            return nullcontext()
+    def ending(self, last: Callable[[Any], None]) -> Any:
+        """A small pipeline for the exit handler: what comes last, and the clean-up if jobs run on a cluster.
+
+        KFP takes one exit handler, none inside another, and defines no pipeline within another: so define it before.
+
+        Args:
+            last: adds tasks, given the store's root; they cannot take outputs of the other tasks.
+        """
         from kfp import dsl
 
-        step = next(step for step in STEPS.values() if step.ends_run)
+        @dsl.pipeline(name="ending", description="What runs when all other tasks have ended.")
+        def ending(root: str) -> None:
+            if self._starts_jobs:
+                self._clean_up()
+            last(root)
+
+        return ending
+
+    def cleaned_up(self, ending: Any = None, root: Any = "") -> AbstractContextManager[Any]:
+        """A context for the tasks: when they have ended, whether or not they succeeded, an exit handler runs the rest.
+
+        If jobs run on a cluster, it deletes those left.
+
+        Args:
+            ending: what else runs then, by `ending`; None: nothing.
+            root: the pipeline's parameter with the store's root.
+        """
+        if ending is not None:
+            return self._exit_handler(ending(root=root).set_display_name("ending"), "ending")
+        return self._exit_handler(self._clean_up(), self._last_step.task_name) if self._starts_jobs else nullcontext()
+
+    @property
+    def _starts_jobs(self) -> bool:
+        """Whether jobs run on a cluster, and may be left there."""
+        return self._placement is not None and any(task.starts_on_cluster for task in self._tasks.values())
+
+    def _clean_up(self) -> Any:
+        assert self._placement is not None
+        step = self._last_step
         # Versions of Kubeflow differ in how they treat omitted inputs.
-        last = step.load_component()(namespace=self._placement.pods.namespace)
-        handler = self._placed(last, Task(step.task_name, step))
-        return dsl.ExitHandler(handler, name=f"with {step.task_name}")
+        task = step.load_component()(namespace=self._placement.pods.namespace)
+        return self._placed(task, Task(step.task_name, step))
+
+    @property
+    def _last_step(self) -> Step:
+        return next(step for step in STEPS.values() if step.ends_run)
+
+    def _exit_handler(self, task: Any, name: str) -> AbstractContextManager[Any]:
+        from kfp import dsl
+
+        return dsl.ExitHandler(task, name=f"with {name}")
 
     def _placed(self, kfp_task: Any, task: Task) -> Any:
         if self._placement is not None:

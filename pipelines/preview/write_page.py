@@ -1,9 +1,8 @@
 """A preview as one self-contained HTML page, in the style of the report: no script, no request."""
 
-from importlib.resources import files
 from pathlib import Path
 
-from components.shared.html_page import page_templates
+from components.shared.html_page import page_styles, page_templates
 from pipelines.preview.document import PreviewDocument
 from pipelines.preview.printable import printable
 from pipelines.preview.words import about, facts_of, headline, money, source_in_words, took, total_price
@@ -27,8 +26,7 @@ def write_page(document: PreviewDocument) -> str:
         "number": lambda value: f"{value:,}",
         "money": money,
     }
-    common = (files("components.publish.report") / "report.css").read_text(encoding="utf-8")
     own = (FOLDER / STYLES).read_text(encoding="utf-8")
     return environment.get_template(PAGE).render(
-        preview=document, headline=headline(document), total_price=total_price(document), styles=common + own
+        preview=document, headline=headline(document), total_price=total_price(document), styles=page_styles() + own
     )

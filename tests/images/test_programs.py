@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = {
     "ray": ("synthesize", "models", "shared"),
     "train": (
-        *("collect", "curate", "select", "train", "merge", "evaluate", "compare", "publish"),
+        *("collect", "curate", "select", "train", "merge", "evaluate", "compare", "publish", "choose", "analyse"),
         *("models", "shared", "launch"),
     ),
 }

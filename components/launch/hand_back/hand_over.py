@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from components.launch.hand_back.files import FAILURE_FILE, JOB_FILE, RESULT_FILE, JobFailure, JobResult, parse
 from components.launch.job import Job, ProgramFailedError, run_job
+from components.launch.slots import slot
 from components.shared.errors import JobError, NotFoundError
 from components.shared.log import say
 from components.shared.outputs.output import Output
@@ -27,7 +28,7 @@ class HandedJob(Generic[SomeJobResult]):
     """
 
     def __init__(self, output: Output, result: type[SomeJobResult]) -> None:
-        self._store, self._model = output.store, result
+        self._store, self._model, self._root = output.store, result, output.library.store
         self._uri = join(output.library.absolute_root, output.address)
 
     @property
@@ -63,7 +64,8 @@ class HandedJob(Generic[SomeJobResult]):
         self._store.delete(FAILURE_FILE)
         self._store.write(JOB_FILE, (task.model_dump_json(indent=1) + "\n").encode())
         try:
-            run_job(job)
+            with slot(self._root, job.launch.slots, job.name):
+                run_job(job)
         except ProgramFailedError as error:
             failure = self.failure()
             if failure is None or not _explains(failure, error):

@@ -1,64 +1,13 @@
 """The report's plots: SVG by matplotlib, with the page's colours and fonts."""
 
-import io
-import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from components.publish.report_schema import LossCurve, Report
-from components.shared.errors import SettingsError
+from components.shared.page.drawings import CONFIDENCE, INKS, Plot, as_svg, drawing, panel
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-# Placeholders that `adapt` replaces by the page's CSS variables, so that plots follow its theme.
-INKS = {
-    "ink": "#010101",
-    "soft": "#020202",
-    "line": "#030303",
-    "accent": "#040404",
-    "quiet": "#050505",
-    "second": "#060606",
-}
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.family": "DejaVu Sans",
-    "font.size": 9.5,
-    "text.color": INKS["ink"],
-    "axes.labelcolor": INKS["soft"],
-    "axes.edgecolor": INKS["line"],
-    "xtick.color": INKS["line"],
-    "ytick.color": INKS["line"],
-    "xtick.labelcolor": INKS["soft"],
-    "ytick.labelcolor": INKS["ink"],
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "axes.grid.axis": "x",
-    "grid.color": INKS["line"],
-    "grid.linewidth": 0.6,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-}
 MOST_LABELS = 20
-PANEL_INCHES = 4.4
-CONFIDENCE = 1.96
-"""Standard errors on each side of a mean that make a 95 % interval."""
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One drawing: its title, a description in words (for screen readers), and the SVG element."""
-
-    title: str
-    words: str
-    svg: str
 
 
 @dataclass(frozen=True)
@@ -77,16 +26,8 @@ def draw_plots(report: Report) -> Plots:
     Raises:
         SettingsError: matplotlib is not installed.
     """
-    try:
-        from matplotlib import rc_context
-    except ImportError as error:
-        raise SettingsError(
-            f"the report's plots need matplotlib: {error}", remedy="install Tutelage with its extra: tutelage[report]"
-        ) from error
     benchmarks = dict.fromkeys(score.benchmark for variant in report.variants for score in variant.scores)
-    with rc_context(STYLE), warnings.catch_warnings():
-        # The page's own fonts draw the text, so a glyph that matplotlib's font lacks does not matter.
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
+    with drawing():
         return Plots(
             scores=tuple(_score_plot(report, benchmark) for benchmark in benchmarks),
             losses=tuple(_loss_plot(curve) for curve in report.losses),
@@ -126,7 +67,7 @@ def _score_plot(report: Report, benchmark: str) -> Plot:
     ]
     endpoints = {variant.name for variant in report.variants if variant.kind == "endpoint"}
     base = next((score.value for name, score in scored if name == report.run.base), None)
-    figure, axes = _panel(0.55 + 0.27 * len(scored))
+    figure, axes = panel(0.55 + 0.27 * len(scored))
     for row, (name, score) in enumerate(scored):
         ink = "accent" if name == report.gate.winner else "soft" if name == report.run.base else "ink"
         axes.errorbar(
@@ -143,7 +84,7 @@ def _score_plot(report: Report, benchmark: str) -> Plot:
     axes.margins(x=0.08)
     axes.set_xlabel("per cent, with 95 % interval")
     words = "; ".join(f"{name} {100 * s.value:.1f} ± {100 * s.standard_error:.1f} %" for name, s in scored)
-    return Plot(benchmark, words, _svg(figure, f"score-{benchmark}"))
+    return Plot(benchmark, words, as_svg(figure, f"score-{benchmark}"))
 
 
 def _dot(ink: str, hollow: bool) -> dict[str, Any]:
@@ -157,7 +98,7 @@ def _dot(ink: str, hollow: bool) -> dict[str, Any]:
 
 
 def _loss_plot(curve: LossCurve) -> Plot:
-    figure, axes = _panel(2.0)
+    figure, axes = panel(2.0)
     axes.grid(axis="y")
     axes.grid(visible=False, axis="x")
     axes.plot([p.step for p in curve.points], [p.loss for p in curve.points], color=INKS["accent"], linewidth=1.4)
@@ -166,7 +107,7 @@ def _loss_plot(curve: LossCurve) -> Plot:
     axes.set_xlabel("optimiser steps")
     first, last = curve.points[0], curve.points[-1]
     words = f"training loss from {first.loss:.4g} at step {first.step:g} to {last.loss:.4g} at step {last.step:g}"
-    return Plot(curve.task, words, _svg(figure, f"loss-{curve.task}"))
+    return Plot(curve.task, words, as_svg(figure, f"loss-{curve.task}"))
 
 
 def _short(name: str, most: int = 26) -> str:
@@ -190,7 +131,7 @@ def _count(counts: Mapping[str, int], name: str, names: list[str]) -> int:
 def _bars(name: str, rows: Mapping[str, list[int]], series: list[str]) -> str:
     """Horizontal bars with their numbers; of two series the first is pale."""
     width = max(len(values) for values in rows.values())
-    figure, axes = _panel(0.35 + 0.26 * len(rows) * (1 + 0.35 * (width - 1)))
+    figure, axes = panel(0.35 + 0.26 * len(rows) * (1 + 0.35 * (width - 1)))
     axes.grid(visible=False)
     height = 0.74 / width
     for index in range(width):
@@ -206,38 +147,4 @@ def _bars(name: str, rows: Mapping[str, list[int]], series: list[str]) -> str:
     axes.set_xticks([])
     if len(series) > 1:
         axes.legend(frameon=False, loc="lower right", fontsize=8)
-    return _svg(figure, name)
-
-
-def _panel(height_inches: float) -> tuple["Figure", "Axes"]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(PANEL_INCHES, height_inches), layout="constrained")
-    return figure, figure.add_subplot()
-
-
-def _svg(figure: "Figure", name: str) -> str:
-    """The figure as an SVG element without metadata, with ids of its own and the page's colours."""
-    from matplotlib import rc_context
-
-    buffer = io.StringIO()
-    with rc_context({"svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return adapt(buffer.getvalue(), name)
-
-
-def adapt(drawing: str, name: str) -> str:
-    """Make a drawing of matplotlib's part of a page: one element, unique ids, colours and fonts by the page's CSS."""
-    svg = drawing[drawing.index("<svg") :].strip()
-    # matplotlib's style rule is for every element, and would be the whole page's.
-    svg = re.sub(r"<style.*?</style>\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
-    prefix = re.sub(r"[^a-z0-9]+", "-", name.lower())
-    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
-    svg = re.sub(r"url\(#", f"url(#{prefix}-", svg)
-    svg = re.sub(r'href="#', f'href="#{prefix}-', svg)
-    for variable, colour in INKS.items():
-        svg = svg.replace(colour, f"var(--{variable})")
-    return re.sub(r"font-family: [^;\"]*;? ?", "", svg)
+    return as_svg(figure, name)

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from components.shared.errors import LeaseError
 from components.shared.outputs.digest import canonical, digest_file, digest_value, hex_of
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import (
@@ -106,6 +107,20 @@ class Output:
         """Hold the address's lease. Raises LeaseError when another writer holds it."""
         with lease.hold(self.store, wait_seconds) as self._held:
             yield self
+
+    def claimed(self, stack: ExitStack) -> bool:
+        """Whether the output is to be made here: it is not complete, and nobody makes it.
+
+        Its lease is then held until the stack is closed. It does not wait: what another process makes is left to it.
+        """
+        if self.manifest() is not None or lease.is_held(self.store):
+            return False
+        try:
+            stack.enter_context(self.writing())
+        except LeaseError:
+            return False
+        # Another process may have completed it in between.
+        return self.manifest() is None
 
     def write_rows(self, name: str, rows: Iterable[BaseModel]) -> Shard:
         """Write rows as the shard `NAME.jsonl.gz`; rows are held in memory, so keep shards of a bounded size."""

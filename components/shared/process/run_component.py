@@ -1,10 +1,11 @@
-"""What every component does: the step's work, then the hand-over of what it made, each failure reported."""
+"""What every component does: the step's work, the hand-over of what it made and its record; failures are reported."""
 
 import os
 from collections.abc import Callable
 from typing import TypeVar
 
 from components.shared.outputs.library import Library
+from components.shared.outputs.run_pointer import record_output
 from components.shared.process.perform import Result, perform, reported
 
 Made = TypeVar("Made", bound=Result)
@@ -37,4 +38,6 @@ def run_component(
     library = Library(root)
     made = perform(task, lambda: work(library), root=root)
     with reported(task, root):
-        return hand_over(library, made)
+        returned = hand_over(library, made)
+        record_output(library, task, made.address)
+        return returned

@@ -25,24 +25,26 @@ class StepBook:
         order: rows of the data set in the order in which the loader returns them.
         tokens: tokens in the rows of each optimizer step, prompt and response, padding aside.
         global_batch: rows of one optimizer step.
+        steps: optimizer steps after which the training ends; None: those of the entire order.
     """
 
-    def __init__(self, task: str, order: np.ndarray, tokens: np.ndarray, global_batch: int) -> None:
+    def __init__(
+        self, task: str, order: np.ndarray, tokens: np.ndarray, global_batch: int, steps: int | None = None
+    ) -> None:
         self.task, self.order, self.global_batch = task, order, global_batch
-        self.tokens = tokens
+        self.tokens, self.steps = tokens, len(order) // global_batch if steps is None else steps
         self.progress: Progress | None = None
         self.checkpoint_seconds: list[float] = []
         self._stepped = time.monotonic()
-
-    @property
-    def steps(self) -> int:
-        """Optimizer steps of the entire training."""
-        return len(self.order) // self.global_batch
 
     def begin(self, already: int, show: bool) -> None:
         """Start the clock; `already` steps were done before."""
         self._stepped = time.monotonic()
         self.progress = Progress(self.task, "training", self.steps, "steps", already) if show else None
+
+    def restart_clock(self) -> None:
+        """Leave the time since the last step out of the next one's."""
+        self._stepped = time.monotonic()
 
     def end(self) -> None:
         """Stop the clock."""

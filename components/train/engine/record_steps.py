@@ -10,6 +10,7 @@ import numpy as np
 from components.shared.errors import ModelError
 from components.shared.patch_libraries import before_optimizer_step, redirect_saves, separate_step_counts
 from components.train.checkpoints.mirror import Mirror
+from components.train.engine.earlier_epochs import EarlierEpochs
 from components.train.engine.losses import StepBook
 from components.train.engine.reference_output import ReferenceOutput
 from components.train.engine.stream_losses import LossStream
@@ -29,13 +30,14 @@ class RowOrder:
 
 
 class RecordedSteps:
-    """A mixin that precedes trl's class. `book`, and in the first process `stream`, are set before training begins."""
+    """A mixin that precedes trl's class. `book`, `earlier` and, in the first process, `stream` are set before use."""
 
     task: str
     reference: ReferenceOutput
     book: StepBook
     stream: LossStream | None = None
     mirror: Mirror
+    earlier: EarlierEpochs | None = None
     args: Any
     state: Any
 
@@ -49,6 +51,8 @@ class RecordedSteps:
         super().log(logs, start_time)  # type: ignore[misc]  # the trainer's class comes after this one
         if self.stream is not None:
             self.stream.follow(self.state.log_history)
+        if "loss" in logs and self.earlier is not None:
+            self.earlier.after_step(self)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Do nothing: a checkpoint holds DeepSpeed's shards, which include the weights."""
@@ -99,7 +103,10 @@ def require_engine(model: Any, engine: type[Any]) -> None:
 
 
 def background_checkpoints(trainer: Any, mirror: Mirror) -> Any:
-    """A callback that redirects the engine's saving to snapshots for the mirror, and skips it after the last step."""
+    """A callback that redirects the engine's saving to snapshots for the mirror, and ends after the last step.
+
+    The last step may be one of an earlier epoch than the schedule's. No checkpoint is made after it.
+    """
     from transformers import TrainerCallback
 
     class BackgroundCheckpoints(TrainerCallback):
@@ -113,6 +120,7 @@ def background_checkpoints(trainer: Any, mirror: Mirror) -> Any:
             # The model itself is saved after the last step.
             if state.global_step >= trainer.book.steps:
                 control.should_save = False
+                control.should_training_stop = True
             return control
 
     return BackgroundCheckpoints()

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -105,20 +106,31 @@ def _save_pickled(model: Any, weights: Mapping[str, Any], stored: StoredModel, t
 def _save_merged(start: Path, adapter: Path, job: TrainingJob, target: Path) -> None:
     """Save W + (alpha / rank) B A in the chosen precision; weights without an adapter are the start's."""
     from peft import PeftModel
-    from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
     from components.train.engine.load_model import load_model
 
-    # Otherwise transformers would shard the plain model over the ranks again.
-    unset_hf_deepspeed_config()
     precision = {"precision": _saved_precision(job.settings)}
-    plain = load_model(start, job.start, job.settings.model_copy(update=precision))
-    adapted = PeftModel.from_pretrained(plain, adapter)
+    with _loading_whole():
+        plain = load_model(start, job.start, job.settings.model_copy(update=precision))
+        adapted = PeftModel.from_pretrained(plain, adapter)
     names = adapted_weights(adapted)
     merged = adapted.merge_and_unload()
     names = with_joined(merged, names, find_layout(merged, read_folder(start, job.start)))
     weights = {name: value.detach() for name, value in merged.named_parameters() if name in names}
     save_weights(merged, weights, start, job.start, target)
+
+
+@contextmanager
+def _loading_whole() -> Iterator[None]:
+    """Keep transformers from sharding a model over the ranks again; training may go on after it."""
+    from transformers.integrations import deepspeed
+
+    held = deepspeed._hf_deepspeed_config_weak_ref
+    deepspeed.unset_hf_deepspeed_config()
+    try:
+        yield
+    finally:
+        deepspeed._hf_deepspeed_config_weak_ref = held
 
 
 def adapted_weights(adapted: Any) -> set[str]:

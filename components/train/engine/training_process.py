@@ -1,6 +1,5 @@
 """One process of a training, from its imports to the result."""
 
-import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from components.models.stored.stored_model import read_folder
 from components.shared.errors import SettingsError
 from components.shared.log import say
 from components.shared.outputs.library import Library
-from components.shared.outputs.manifest import Cost
 from components.shared.process.signals import sigterm_raises
 from components.train.batches.build_dataset import Template
 from components.train.batches.split import split_batch
@@ -25,14 +23,16 @@ from components.train.checkpoints.checkpoint import Fetched, fetch, fetch_newest
 from components.train.checkpoints.convert_checkpoint import convert
 from components.train.checkpoints.mirror import Mirror
 from components.train.engine.deepspeed_config import engine_config
+from components.train.engine.earlier_epochs import EarlierEpochs, drop_later_checkpoints
+from components.train.engine.epoch_steps import EpochSteps, epoch_steps
 from components.train.engine.fit_memory import fit_memory
 from components.train.engine.join_ranks import barrier, cpu_has_bf16, join_ranks, leave_ranks, prepare_environment
 from components.train.engine.load_model import end_tokens, fetch_start, load_start, load_tokenizer
-from components.train.engine.losses import LOSSES_FILE, StepBook, as_lines, loss_counts, loss_records
+from components.train.engine.losses import StepBook
 from components.train.engine.make_trainer import TrainerParts, import_trainer, make_trainer
 from components.train.engine.record_steps import background_checkpoints, engine_watch, separate_counts
 from components.train.engine.reference_output import ReferenceOutput
-from components.train.engine.save_model import gather_weights, upload_folder, write_model
+from components.train.engine.save_result import ResultWriter
 from components.train.engine.stream_losses import LossStream
 from components.train.engine.token_cache import token_cache
 from components.train.engine.trainer_arguments import trainer_arguments
@@ -70,17 +70,29 @@ class TrainingProcess:
             check_start_here(start, self.job.start, self.settings, self.job.task)
             tokenizer, data = self._prepare_data(start)
         with self._phase("checkpoint"):
-            found = self._fetch_checkpoint()
+            steps = epoch_steps(self.settings, len(data.order) // self.split.global_batch, self.job.earlier)
+            found = self._fetch_checkpoint(steps)
         with self._phase("model"):
             self._fit_memory(start, data, found)
             universal = found is not None and found.needs_conversion(self.ranks.world)
             config = engine_config(self.settings, on_cpu, universal)
-            trainer = self._make_trainer(config, start, tokenizer, data)
+            trainer = self._make_trainer(config, start, tokenizer, data, steps)
+        writer = ResultWriter(
+            job=self.job,
+            settings=self.settings,
+            method=self.method,
+            ranks=self.ranks,
+            data=data,
+            reference=self.reference,
+            start=start,
+            began=began,
+        )
         with self._phase("train"):
             if universal:
                 trainer.add_callback(separate_counts(trainer))
+            trainer.earlier = self._earlier(steps, writer)
             self._train(trainer, found)
-        result = self._save(trainer, start, data, began)
+        result = writer.save(trainer, self.job.store, self.scratch / "out", self.seconds)
         leave_ranks()
         return result
 
@@ -116,16 +128,17 @@ class TrainingProcess:
             say(self.job.task, note)
         return tokenizer, data
 
-    def _make_trainer(self, config: dict[str, Any], start: Path, tokenizer: Any, data: TrainingData) -> Any:
+    def _make_trainer(
+        self, config: dict[str, Any], start: Path, tokenizer: Any, data: TrainingData, steps: EpochSteps
+    ) -> Any:
         from transformers import PrinterCallback
 
-        steps = len(data.order) // self.split.global_batch
         trainer = make_trainer(
             TrainerParts(
                 method=self.method,
                 settings=self.settings,
                 task=self.job.task,
-                common=trainer_arguments(self.settings, self.split, steps, self.scratch / "run", config),
+                common=trainer_arguments(self.settings, self.split, steps.scheduled, self.scratch / "run", config),
                 data=data,
                 dataset=data.dataset(),
                 reference=self.reference,
@@ -133,8 +146,8 @@ class TrainingProcess:
                 load=lambda: load_start(start, self.job.start, self.settings),
             )
         )
-        tokens = data.lengths[data.order].reshape(steps, -1).sum(axis=1)
-        trainer.book = StepBook(self.job.task, data.order, tokens, self.split.global_batch)
+        tokens = data.lengths[data.order].reshape(steps.scheduled, -1).sum(axis=1)
+        trainer.book = StepBook(self.job.task, data.order, tokens, self.split.global_batch, steps.last)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(engine_watch(trainer))
         return trainer
@@ -154,13 +167,18 @@ class TrainingProcess:
             if trainer.stream is not None:
                 trainer.stream.close()
 
-    def _fetch_checkpoint(self) -> Fetched | None:
+    def _earlier(self, steps: EpochSteps, writer: ResultWriter) -> EarlierEpochs:
+        began = time.monotonic()
+        return EarlierEpochs(steps, writer, self.scratch, lambda: {**self.seconds, "train": time.monotonic() - began})
+
+    def _fetch_checkpoint(self, steps: EpochSteps) -> Fetched | None:
         """The newest complete checkpoint, the same on every machine, converted for this number of processes."""
         import torch.distributed
 
         folder = self.scratch / "resume"
         shared: list[Fetched | None] = [None]
         if self.ranks.is_main:
+            drop_later_checkpoints(self.job, steps)
             shared[0] = fetch_newest(self.job.store, folder, self.job.task)
         torch.distributed.broadcast_object_list(shared)
         found = shared[0]
@@ -176,43 +194,6 @@ class TrainingProcess:
             convert(found, self.ranks.world)
         barrier()
         return found
-
-    def _save(self, trainer: Any, start: Path, data: TrainingData, began: float) -> JobResult | None:
-        with self._phase("save"):
-            weights = gather_weights(trainer, self.settings, keep=self.ranks.is_main)
-            counts = self._counts_of_ranks(trainer)
-            if not self.ranks.is_main:
-                return None
-            out = self.scratch / "out"
-            write_model(trainer, weights, start, self.job, out)
-            records = loss_records(trainer.state.log_history, self.method.metrics)
-            (out / LOSSES_FILE).write_bytes(as_lines(records))
-            shards = upload_folder(self.job.store, out)
-        counts |= data.counts | self.reference.counts | loss_counts(records, self.method.metrics)
-        counts |= {f"seconds_{name}": round(value, 3) for name, value in self.seconds.items()}
-        tokens = sum(record["tokens"] for record in records)
-        stalls = trainer.book.checkpoint_seconds
-        counts |= {"steps": len(records), "tokens": tokens}
-        counts |= {"checkpoints": len(stalls), "seconds_checkpoints": round(sum(stalls), 4)}
-        cost = Cost(seconds=round(time.monotonic() - began, 3), tokens_in=tokens)
-        return JobResult(shards=shards, counts=counts, cost=cost)
-
-    def _counts_of_ranks(self, trainer: Any) -> dict[str, float]:
-        """Counts of the processes and parameters, and the highest peak of memory of any process, in MiB."""
-        import torch
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0.0
-        peaks: list[Any] = [None] * self.ranks.world
-        torch.distributed.all_gather_object(peaks, (peak, gpu))
-        sizes = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in trainer.model.parameters()]
-        return {
-            "ranks": self.ranks.world,
-            "parameters": sum(size for size, _ in sizes),
-            "parameters_trained": sum(size for size, trained in sizes if trained),
-            "peak_memory_mib": round(max(memory for memory, _ in peaks)),
-            "peak_gpu_memory_mib": round(max(memory for _, memory in peaks)),
-        }
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:

@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -12,53 +10,12 @@ import pytest
 from PIL import Image
 
 from components.publish.publish import publish_best, read_report
-from components.publish.report.render import signed, write_report
+from components.publish.report.render import write_report
 from components.publish.report_schema import Report
 from components.publish.settings import Gate, PublishSettings
 from components.shared.outputs.library import Library
-
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-
-
-class Tables(HTMLParser):
-    """The text of every table cell, by the table's id; and every attribute that could ask for something."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tables: dict[str, list[list[str]]] = {}
-        self.links: list[str] = []
-        self.tags: set[str] = set()
-        self._rows: list[list[str]] = []
-        self._in_cell = False
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.links += [
-            value or "" for name, value in attrs if name in {"src", "href", "xlink:href", "srcset", "action"}
-        ]
-        if tag == "table":
-            self._rows = self.tables.setdefault(dict(attrs).get("id") or "", [])
-        elif tag == "tr":
-            self._rows.append([])
-        elif tag in {"td", "th"}:
-            self._rows[-1].append("")
-            self._in_cell = True
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in {"td", "th"}:
-            self._in_cell = False
-
-    def handle_data(self, data: str) -> None:
-        if self._in_cell:
-            self._rows[-1][-1] = " ".join(f"{self._rows[-1][-1]} {data}".split())
+from components.shared.page.formats import signed
+from tests.page_in_browser import PageTables, browse, needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -74,20 +31,14 @@ def published(run: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Repor
     return read_report(Library(fake.root), manifest), page
 
 
-def browse(page: Path, profile: Path, *flags: str) -> str:
-    assert CHROMIUM is not None
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", *flags, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-
-
 @pytest.fixture(scope="module")
-def shown(published: tuple[Report, Path], tmp_path_factory: pytest.TempPathFactory) -> Tables:
+def shown(published: tuple[Report, Path], tmp_path_factory: pytest.TempPathFactory) -> PageTables:
     """The page as the browser built it."""
-    return Tables(browse(published[1], tmp_path_factory.mktemp("profile"), "--dump-dom"))
+    return PageTables(browse(published[1], tmp_path_factory.mktemp("profile"), "--dump-dom"))
 
 
 @needs_browser
-def test_the_comparison_holds_every_score_with_its_standard_error(published: Any, shown: Tables) -> None:
+def test_the_comparison_holds_every_score_with_its_standard_error(published: Any, shown: PageTables) -> None:
     report: Report = published[0]
     header, *rows = shown.tables["comparison-table"]
     assert len(rows) == len(report.variants) == 7
@@ -102,7 +53,7 @@ def test_the_comparison_holds_every_score_with_its_standard_error(published: Any
 
 
 @needs_browser
-def test_the_other_tables_hold_the_numbers_of_the_report(published: Any, shown: Tables) -> None:
+def test_the_other_tables_hold_the_numbers_of_the_report(published: Any, shown: PageTables) -> None:
     report: Report = published[0]
     assert report.planted is not None
     for facts, row in zip(report.planted, shown.tables["planted-table"][1:], strict=True):
@@ -136,7 +87,7 @@ def test_the_page_is_drawn_in_light_and_dark(published: Any, tmp_path: Path) -> 
 
 def test_the_page_requests_nothing(published: Any) -> None:
     page = published[1].read_text()
-    found = Tables(page)
+    found = PageTables(page)
     assert {link[0] for link in found.links} == {"#"}
     assert not found.tags & {"script", "link", "img", "iframe", "object", "embed", "form", "base"}
     assert "default-src 'none'" in page

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from components.compare.significance import compare_scores, holm, mcnemar, permutation
+from components.compare.significance import compare_scores
+from components.shared.paired_tests import flip_signs, holm, mcnemar
 from components.shared.scores import mean, standard_error
 
 
@@ -54,12 +55,12 @@ def test_permutation_is_used_for_fractions_and_is_repeatable() -> None:
     # all eight differences have one sign: 2 of 2^8 sign patterns are as extreme
     assert first.p_value == pytest.approx(2 / 256)
     many = [0.1] * 60 + [-0.1] * 40
-    drawn = permutation(many, resamples=2000, seed=1)
-    assert drawn == permutation(many, resamples=2000, seed=1)
+    drawn = flip_signs(many, resamples=2000, seed=1)
+    assert drawn == flip_signs(many, resamples=2000, seed=1)
     # 60 of 100 equal differences have one sign: the sign test's p-value
     assert drawn == pytest.approx(0.0569, abs=0.02)
-    assert permutation([0.0, 0.0], resamples=200, seed=0) == permutation([0.0, 0.4], resamples=200, seed=0) == 1.0
-    assert permutation([0.1, -0.1], resamples=200, seed=0) == 1.0
+    assert flip_signs([0.0, 0.0], resamples=200, seed=0) == flip_signs([0.0, 0.4], resamples=200, seed=0) == 1.0
+    assert flip_signs([0.1, -0.1], resamples=200, seed=0) == 1.0
 
 
 def test_holm_steps_down() -> None:

@@ -169,3 +169,44 @@ def test_speed_does_not_change_an_evaluation() -> None:
     assert plain.key_material() == other.key_material()
     limited = EvaluationSettings.model_validate({"benchmarks": [{"name": "mine", "limit": 5}]})
     assert plain.key_material() != limited.key_material()
+
+
+def test_each_question_is_in_one_of_two_parts(tmp_path: Path) -> None:
+    manifest = imported(tmp_path, [row(str(number)) for number in range(200)])
+    benchmark = BenchmarkSettings(name="mmlu")
+
+    def asked(**given: object) -> list[str]:
+        settings = EvaluationSettings.model_validate({"benchmarks": [benchmark], **given})
+        found = read_questions(Library(str(tmp_path)), manifest, settings.benchmarks, settings.asks)
+        return [question.id for question in found["mmlu"].asked]
+
+    validation, test = (asked(part=part, validation_share=0.25) for part in ("validation", "test"))
+    assert sorted([*validation, *test], key=int) == asked() == asked(part="all")
+    assert 30 <= len(validation) <= 70, "about a quarter of 200"
+    assert set(validation) <= set(asked(part="validation", validation_share=0.5)), "a larger share keeps them"
+
+
+def test_the_part_is_in_the_cache_key_unless_all_is_asked() -> None:
+    keys = [
+        EvaluationSettings.model_validate({"benchmarks": [{"name": "mmlu"}], **given}).key_material()
+        for given in ({}, {"part": "all"}, {"part": "test"}, {"part": "test", "validation_share": 0.3})
+    ]
+    assert keys[0] == keys[1] and "part" not in keys[0] and "validation_share" not in keys[0]
+    assert keys[2] != keys[0] and keys[3] != keys[2]
+
+
+def test_a_share_without_a_part_is_refused() -> None:
+    with pytest.raises(ValidationError, match="set part to validation or test"):
+        EvaluationSettings.model_validate({"benchmarks": [{"name": "mmlu"}], "validation_share": 0.3})
+
+
+def test_a_set_without_a_question_in_the_part_is_an_error(tmp_path: Path) -> None:
+    manifest = imported(tmp_path, [row("1")])
+    settings = {
+        part: EvaluationSettings.model_validate({"benchmarks": [{"name": "mmlu"}], "part": part})
+        for part in ("validation", "test")
+    }
+    empty = next(one for one in settings.values() if not one.asks("mmlu", "1"))
+    with pytest.raises(InputError, match="none of the 1 question of 'mmlu'") as caught:
+        read_questions(Library(str(tmp_path)), manifest, empty.benchmarks, empty.asks)
+    assert "import more questions of mmlu" in caught.value.remedy

@@ -4,9 +4,10 @@ import pytest
 
 from components.publish.lineage.lineage import without_credentials
 from components.publish.report.gather import thin
-from components.publish.report.plots import adapt
-from components.publish.report.render import compact, duration, interval, mark, number, p_value, percent, signed, size
+from components.publish.report.render import mark
 from components.publish.report_schema import LossPoint
+from components.shared.page.drawings import adapt
+from components.shared.page.formats import compact, duration, interval, number, p_value, percent, signed, size
 from components.shared.rows import Comparison, Score
 
 

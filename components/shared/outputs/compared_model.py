@@ -1,4 +1,4 @@
-"""One evaluated model, as the comparison reads it from the store."""
+"""One evaluated model, as the steps that compare models read it from the store."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +22,7 @@ Read = TypeVar("Read")
 
 @dataclass(frozen=True)
 class ComparedModel:
-    """A model under the name that the comparison gives it. Files are read when they are first needed.
+    """A model under the name that a comparison gives it. Files are read when they are first needed.
 
     Attributes:
         library: the store of the evaluation.
@@ -70,7 +70,7 @@ def require_evaluation(name: str, manifest: Manifest) -> None:
     if manifest.content != EVALUATION:
         raise InputError(
             f"{name}: {manifest.address} holds {manifest.content}",
-            rule="compare takes evaluations of models",
+            rule="evaluations of models are compared",
             allowed=[EVALUATION],
             remedy="pass the outputs of the evaluate step",
         )

@@ -1,0 +1,89 @@
+"""Saves what a training made so far: the model, the record of steps and the counts, as the result of a job."""
+
+import resource
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.launch.hand_back.files import JobResult
+from components.shared.outputs.manifest import Cost
+from components.shared.store.store import Store
+from components.train.engine.losses import LOSSES_FILE, as_lines, loss_counts, loss_records
+from components.train.engine.reference_output import ReferenceOutput
+from components.train.engine.save_model import gather_weights, upload_folder, write_model
+from components.train.job_file import TrainingJob
+from components.train.methods.method import TrainingData, TrainingMethod
+from components.train.ranks import Ranks
+from components.train.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class ResultWriter:
+    """Saves results of one training: at its end, and after the epochs that it hands over.
+
+    Attributes:
+        job: the training.
+        settings: with what the job decided.
+        method: of the training.
+        ranks: this process among all; the first one writes.
+        data: the rows, with their counts.
+        reference: of a method with a reference.
+        start: the folder of the model that training started from.
+        began: when this process started, in seconds of the monotonic clock.
+    """
+
+    job: TrainingJob
+    settings: TrainSettings
+    method: TrainingMethod[Any]
+    ranks: Ranks
+    data: TrainingData
+    reference: ReferenceOutput
+    start: Path
+    began: float
+
+    def save(self, trainer: Any, store: Store, folder: Path, seconds: Mapping[str, float]) -> JobResult | None:
+        """Write and upload the files; every process calls this, and the first one gets the result.
+
+        Args:
+            trainer: with the weights as they are now, and the log of the steps so far.
+            store: where the files go.
+            folder: an empty or missing folder of this machine.
+            seconds: of the phases of the training so far, by name.
+        """
+        saving = time.monotonic()
+        weights = gather_weights(trainer, self.settings, keep=self.ranks.is_main)
+        counts = self._counts_of_ranks(trainer)
+        if not self.ranks.is_main:
+            return None
+        write_model(trainer, weights, self.start, self.job, folder)
+        records = loss_records(trainer.state.log_history, self.method.metrics)
+        (folder / LOSSES_FILE).write_bytes(as_lines(records))
+        shards = upload_folder(store, folder)
+        now = time.monotonic()
+        counts |= self.data.counts | self.reference.counts | loss_counts(records, self.method.metrics)
+        phases = {**seconds, "save": now - saving}
+        counts |= {f"seconds_{name}": round(value, 3) for name, value in phases.items()}
+        tokens = sum(record["tokens"] for record in records)
+        stalls = trainer.book.checkpoint_seconds
+        counts |= {"steps": len(records), "tokens": tokens}
+        counts |= {"checkpoints": len(stalls), "seconds_checkpoints": round(sum(stalls), 4)}
+        return JobResult(shards=shards, counts=counts, cost=Cost(seconds=round(now - self.began, 3), tokens_in=tokens))
+
+    def _counts_of_ranks(self, trainer: Any) -> dict[str, float]:
+        """Counts of the processes and parameters, and the highest peak of memory of any process, in MiB."""
+        import torch
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0.0
+        peaks: list[Any] = [None] * self.ranks.world
+        torch.distributed.all_gather_object(peaks, (peak, gpu))
+        sizes = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in trainer.model.parameters()]
+        return {
+            "ranks": self.ranks.world,
+            "parameters": sum(size for size, _ in sizes),
+            "parameters_trained": sum(size for size, trained in sizes if trained),
+            "peak_memory_mib": round(max(memory for memory, _ in peaks)),
+            "peak_gpu_memory_mib": round(max(memory for _, memory in peaks)),
+        }
