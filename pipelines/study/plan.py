@@ -6,7 +6,7 @@ The graph and the list of tasks both walk the plan. It is pure: equal recipes ha
     plan.works     # in the order in which one machine does them
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from components.analyse.settings import AnalysedArm, AnalyseSettings
@@ -236,7 +236,7 @@ def choice_of(swept: SweptPoint, seed: int) -> str:
     return f"choose-{swept.name}-s{seed}"
 
 
-def with_values(settings: TrainSettings, values: dict[str, object]) -> TrainSettings:
+def with_values(settings: TrainSettings, values: Mapping[str, object]) -> TrainSettings:
     """The settings with other values, checked again; None and empty ones are left at their defaults."""
     given = {name: getattr(settings, name) for name in settings.model_fields_set}
     chosen = {name: value for name, value in values.items() if value is not None and value != ()}
