@@ -114,12 +114,11 @@ def map_table(work: str, rows: int, tokens: int, rank: int, batches: int) -> dic
     """One process: seconds until its first batch, and its memory then and after more batches, in MiB."""
     from components.models.forward.example import Example
     from components.train.batches.examples import Examples
-    from components.train.batches.labelled_table import LabelledTable, stored_columns
+    from components.train.batches.labelled_rows import stored_columns
     from components.train.batches.order import shuffled_epochs
     from components.train.batches.split import Split
     from components.train.batches.token_files import SharedFiles
     from components.train.batches.token_table import TableWriter
-    from components.train.methods.sft import IGNORED
 
     def build(kept: TableWriter[Example]) -> Examples[Example]:
         draw = np.random.default_rng(0)
@@ -132,7 +131,7 @@ def map_table(work: str, rows: int, tokens: int, rank: int, batches: int) -> dic
     files = SharedFiles(Path(work, "cache", "key"), Path(work, "scratch"), rank == 0, lambda: None, print)
     made = files.tokens(stored_columns, build)
     order = shuffled_epochs(made.columns["input_ids"].lengths, 3, 0, Split(1, 8, 4)).reshape(-1, 32)
-    dataset = LabelledTable(made.columns, IGNORED).dataset()
+    dataset = made.columns.dataset()
     _ = [dataset[int(row)] for row in order[rank]]
     seconds, first = time.monotonic() - began, memory_of(os.getpid())
     for batch in order[rank + 1 : rank + 1 + batches]:

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
 
-from benchmarks.training import packed_steps, trl_steps
+from benchmarks.training import packed_steps, steady, trl_steps
 from benchmarks.training.counting import Counts, counting
 from benchmarks.training.rows import make_model, make_rows
 from components.models.forward.check_packed import packed_model
@@ -51,3 +52,13 @@ def test_operations_of_a_preference_step(ours: Ours, peer: Any, shared: bool, mo
 def test_positions_of_supervised_fine_tuning() -> None:
     rows = make_rows(shared=False)
     assert packed_steps.sft_step(rows).positions <= 1.02 * sum(len(row.example()) for row in rows)
+
+
+def test_a_budget_evens_out_the_same_steps() -> None:
+    positions = np.random.default_rng(0).lognormal(5.3, 0.5, steady.STEPS * steady.GLOBAL_BATCH).astype(int)
+    ways = {way: way(positions) for way in (steady.by_rows, steady.by_budget)}
+    most = {way: max(positions[batch].sum() for batch in batches) for way, batches in ways.items()}
+    for batches in ways.values():
+        assert sorted(row for batch in batches for row in batch) == list(range(len(positions)))
+    assert most[steady.by_budget] <= steady.BUDGET < most[steady.by_rows]
+    assert len(ways[steady.by_budget]) <= 1.1 * len(ways[steady.by_rows])
