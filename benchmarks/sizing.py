@@ -7,7 +7,16 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from components.train.memory import OPTIMIZER, WEIGHT, DecoderShape, activation_bytes, state_bytes
+from components.train.memory import (
+    OPTIMIZER,
+    WEIGHT,
+    DecoderShape,
+    Need,
+    PassSize,
+    activation_bytes,
+    fit_tokens,
+    state_bytes,
+)
 
 GIB = 2**30
 FORWARD, BACKWARD = 2, 4
@@ -31,6 +40,10 @@ SERVED_SHARE, ENGINE_GIB = 0.92, 4.0
 """vLLM 0.33's --gpu-memory-utilization, and what of it kernels, graphs and activations are assumed to need on a GPU."""
 ROWS, MAX_LENGTH = 4, 1024
 """Rows of a micro batch and tokens of a row in the paper's recipe."""
+BUDGETS = (4096, 8192, 16_384)
+"""Positions of a forward pass, of those that `micro_batch_tokens` may name."""
+GPUS = ((1, 24), (1, 80), (8, 80))
+"""Numbers of GPUs, and the GiB of each, for which a budget is chosen."""
 CONVERSATION = 2048
 """Tokens of a prompt with its answer that a teacher holds at once."""
 LEAST_SLOTS = 64
@@ -227,6 +240,25 @@ def _training_row(model: Model) -> list[str]:
     return [model.name, f"{model.parameters / 1e6:,.0f}", *map(_gib, [*memory, *rest])]
 
 
+def budget_table() -> str:
+    """Activations by the budget of positions, and the budget that a job chooses, by student."""
+    head = [f"{tokens:,} positions" for tokens in BUDGETS]
+    head += [f"`auto` on {number} × {gib} GiB" for number, gib in GPUS]
+    return table(["student", *head], (_budget_row(model) for model in MODELS[:5]))
+
+
+def _budget_row(model: Model) -> list[str]:
+    activated = [_gib(activation_bytes(model.shape, "bf16", tokens, recomputed=True)) for tokens in BUDGETS]
+    return [model.name, *activated, *(chosen_budget(model, *gpus) for gpus in GPUS)]
+
+
+def chosen_budget(model: Model, gpus: int, gib: int) -> str:
+    """The budget that a job chooses where `micro_batch` leaves it free."""
+    size = PassSize(rows=BUDGETS[-1], longest=MAX_LENGTH, undivided=MAX_LENGTH)
+    plan, tokens = fit_tokens(Need(model.shape, "bf16", gpus, 0), size, gib * GIB)
+    return f"{tokens:,}{' r' if plan.recomputed else ''}" if plan.fits else "-"
+
+
 def teacher_table() -> str:
     """GPUs and slots, by teacher."""
     head = ["teacher", "weights, GiB", "cache per token, KiB", "H100", "conversations at once", "tokens/s, at most"]
@@ -276,6 +308,7 @@ def evaluation_by_size_table() -> str:
 
 TABLES = {
     "training": training_table,
+    "token budget": budget_table,
     "teacher": teacher_table,
     "time": time_table,
     "evaluation": evaluation_table,

@@ -50,11 +50,11 @@ def make_model(vocabulary: int = WORDS) -> LlamaForCausalLM:
     return LlamaForCausalLM(LlamaConfig(**SHAPE | {"vocab_size": vocabulary}, **tokens))
 
 
-def make_rows(shared: bool) -> list[TextRow]:
+def make_rows(shared: bool, sequences: int = SEQUENCES) -> list[TextRow]:
     """The sequences: each with a prompt of its own, or two for each prompt, a desirable and an undesirable one."""
     draw = np.random.default_rng(SEED)
-    prompts = [_text(draw, PROMPT_MEDIAN) for _ in range(SEQUENCES // (2 if shared else 1))]
-    completions = [_text(draw, COMPLETION_MEDIAN) for _ in range(SEQUENCES)]
+    prompts = [_text(draw, PROMPT_MEDIAN) for _ in range(sequences // (2 if shared else 1))]
+    completions = [_text(draw, COMPLETION_MEDIAN) for _ in range(sequences)]
     return [
         TextRow(prompts[number // 2 if shared else number], completion, number % 2 == 0)
         for number, completion in enumerate(completions)

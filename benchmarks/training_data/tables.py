@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.processes import memory_of
 from components.models.forward.example import Example
 from components.train.batches.examples import Examples
-from components.train.batches.labelled_table import LabelledTable, stored_columns
+from components.train.batches.labelled_rows import stored_columns, with_labels
 from components.train.batches.order import shuffled_epochs
 from components.train.batches.split import Split
 from components.train.batches.token_files import ROWS, SharedFiles
@@ -39,7 +39,7 @@ def map_table(work: str, rows: int, tokens: int, rank: int, batches: int) -> dic
     files = SharedFiles(Path(work, "cache", "key"), Path(work, "scratch"), rank == 0, lambda: None, print)
     made = files.tokens(stored_columns, lambda kept: _random_rows(kept, rows, tokens))
     order = shuffled_epochs(made.columns["input_ids"].lengths, 3, 0, Split(1, 8, 4)).reshape(-1, BATCH)
-    dataset = LabelledTable(made.columns, IGNORED).dataset()
+    dataset = with_labels(made.columns.dataset(), IGNORED)
     _ = [dataset[int(row)] for row in order[rank]]
     seconds, first = time.process_time() - began, memory_of(os.getpid())
     for batch in order[rank + 1 : rank + 1 + batches]:

@@ -6,7 +6,7 @@ compares the layer's bytes with what autograd really saves.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from components.models.forward.chunks import COPIES, FP32_BYTES, HeadMemory
@@ -20,6 +20,9 @@ SMALL_MODEL = 2_000_000_000
 """Parameters below which gradients are reduced once in an optimizer step rather than in every micro-batch."""
 USABLE = 0.85
 """Share of the free memory that a plan may use: the rest is for buffers, kernels and fragmentation. An assumption."""
+ENOUGH_TOKENS, MOST_TOKENS, TOKENS_APART = 4096, 16_384, 256
+"""Of a budget that is chosen: positions that keep a GPU busy, the most that are tried, and the difference between two
+tries. Assumptions: kernels of models with some hundred million parameters fill a GPU with a few thousand positions."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,30 @@ class Need:
 
 
 @dataclass(frozen=True)
+class PassSize:
+    """What one process reads in a forward pass.
+
+    Attributes:
+        rows: most rows.
+        longest: tokens of the longest row of the data, of both responses where a row is a pair.
+        undivided: positions of the largest part that no budget divides: a row, or a process's share of KTO's groups.
+    """
+
+    rows: int
+    longest: int
+    undivided: int
+
+    @property
+    def most(self) -> int:
+        """Positions without a budget, on the careful side: as if all rows were the longest."""
+        return max(self.rows * self.longest, self.undivided)
+
+    def positions(self, budget: int | None) -> int:
+        """The most positions of a pass under a budget."""
+        return self.most if budget is None else min(max(budget, self.undivided), self.most)
+
+
+@dataclass(frozen=True)
 class Plan:
     """The ZeRO stage, whether activations are recomputed, and the estimate for both.
 
@@ -172,12 +199,48 @@ def make_plan(
         stage: ZeRO's, where it is set explicitly.
         recomputed: whether activations are recomputed, where that is set explicitly.
     """
-    again = (recomputed,) if isinstance(recomputed, bool) else (False, True)
-    tried = [(one, way) for one in stages_to_try(need, stage) for way in again]
+    tried = _choices(need, stage, recomputed)
     estimates = {choice: need.estimate(*choice) for choice in tried}
     fitting = next((choice for choice in tried if estimates[choice].total <= USABLE * free), None)
     chosen = fitting or min(tried, key=lambda choice: estimates[choice].total)
     return Plan(*chosen, estimates[chosen], fitting is not None)
+
+
+def fit_tokens(
+    need: Need,
+    size: PassSize,
+    free: int,
+    stage: int | Literal["auto"] = "auto",
+    recomputed: bool | Literal["auto"] = "auto",
+) -> tuple[Plan, int]:
+    """A plan and the budget of positions that fits it: of the first choice that fits enough, or half of the most.
+
+    Args:
+        need: of the training, of which `tokens` is not read.
+        size: of its forward passes.
+        free: bytes of the device that one process may have.
+        stage: ZeRO's, where it is set explicitly.
+        recomputed: whether activations are recomputed, where that is set explicitly.
+    """
+    fitting = {choice: _most_tokens(need, size, free, choice) for choice in _choices(need, stage, recomputed)}
+    enough = min(ENOUGH_TOKENS, max(fitting.values()) // 2)
+    if not enough:
+        return make_plan(replace(need, tokens=size.undivided), free, stage, recomputed), size.undivided
+    choice, tokens = next((choice, tokens) for choice, tokens in fitting.items() if tokens >= enough)
+    return Plan(*choice, replace(need, tokens=tokens).estimate(*choice), fits=True), tokens
+
+
+def _most_tokens(need: Need, size: PassSize, free: int, choice: tuple[int, bool]) -> int:
+    """The most positions that fit with a stage and a way to keep activations; 0: not even the largest row fits."""
+    most = max(min(size.most, MOST_TOKENS), size.undivided)
+    tried = (*range(most, size.undivided, -TOKENS_APART), size.undivided)
+    return next((n for n in tried if replace(need, tokens=n).estimate(*choice).total <= USABLE * free), 0)
+
+
+def _choices(need: Need, stage: int | Literal["auto"], recomputed: bool | Literal["auto"]) -> list[tuple[int, bool]]:
+    """ZeRO's stage and whether activations are recomputed, in the order of preference."""
+    again = (recomputed,) if isinstance(recomputed, bool) else (False, True)
+    return [(one, way) for one in stages_to_try(need, stage) for way in again]
 
 
 def shape_of(config: Mapping[str, Any], parameters: int, trained: int, vocabulary: int) -> DecoderShape | None:

@@ -54,6 +54,7 @@ class TrainSettings(Settings):
     not_in_cache_key: ClassVar[frozenset[str]] = frozenset(
         {
             "micro_batch",
+            "micro_batch_tokens",
             "gradient_checkpointing",
             "checkpoint_steps",
             "checkpoints_kept",
@@ -86,6 +87,12 @@ class TrainSettings(Settings):
     global_batch: int = Field(32, ge=1, description="rows in one optimizer step, over all ranks and accumulation")
     micro_batch: int = Field(
         8, ge=1, description="most rows of one process in a forward pass, unless the method fixes their number"
+    )
+    micro_batch_tokens: Literal["auto"] | Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="most positions of one process in a forward pass, beside micro_batch, so that memory is steady; a "
+        "longer row is a micro-batch of its own. auto: as many as fit the free memory by an estimate, which the job "
+        "logs. Left out: micro_batch alone. Padded batches ignore it",
     )
     max_length: int = Field(1024, ge=8, description="longest row, prompt and response, in tokens; the paper: 1024")
     over_long: Literal["truncate", "drop"] = Field(

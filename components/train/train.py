@@ -155,5 +155,10 @@ def summarise(task: str, manifest: Manifest) -> str:
     if "reference_rows" in counts:
         made = "computed" if counts["reference_rows_computed"] else "read"
         lines.append(f"| reference log-probs | {counts['reference_rows']:,.0f} rows, {made} |")
+    for name, what in (("rows_over_budget", "rows"), ("groups_over_budget", "groups of rows")):
+        if counts.get(name):
+            lines.append(
+                f"| {what} over the token budget of {counts['micro_batch_tokens']:,.0f} | {counts[name]:,.0f} |"
+            )
     lines += [f"| {label} | {value} |" for label, value in method.summary(counts)]
     return "\n".join(lines) + "\n"

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from components.models.forward.captured_keys import CapturedKeys
-from components.models.forward.example import Example
+from components.models.forward.example import Example, by_prompt
 from components.models.forward.packed_rows import PackedRows
 from components.models.forward.segments import NO_PARENT, Segments
 from components.shared.errors import InputError
@@ -28,7 +28,7 @@ def pack(rows: Sequence[Example], *, share_prompts: bool = True) -> PackedRows:
     """
     _require_complete(rows)
     packing = _Packing(len(rows))
-    for numbers in _by_prompt(rows) if share_prompts else [[number] for number in range(len(rows))]:
+    for numbers in by_prompt(rows) if share_prompts else [[number] for number in range(len(rows))]:
         packing.add({number: rows[number] for number in numbers})
     return packing.result(rows)
 
@@ -131,14 +131,6 @@ class _Packing:
             torch.tensor([len(row.completion) for row in rows]),
             tuple(self.spans[number] for number in range(self.rows)),
         )
-
-
-def _by_prompt(rows: Sequence[Example]) -> Iterable[list[int]]:
-    """Numbers of the rows of each prompt, in the order in which prompts first occur."""
-    groups: dict[bytes, list[int]] = {}
-    for number, row in enumerate(rows):
-        groups.setdefault(row.prompt.tobytes(), []).append(number)
-    return groups.values()
 
 
 def _require_complete(rows: Sequence[Example]) -> None:

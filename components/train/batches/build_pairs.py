@@ -98,6 +98,12 @@ def pair_tokens(columns: Mapping[str, Any]) -> np.ndarray:
     return 2 * prompt + chosen + rejected
 
 
+def pair_positions(columns: Mapping[str, Any]) -> np.ndarray:
+    """Positions of each pair in a packed forward pass, in which both responses share their prompt, shape (pairs,)."""
+    # A response's last token predicts nothing.
+    return pair_tokens(columns) - lengths_of(columns["prompt_ids"]) - 2
+
+
 def _add(examples: PairExamples, row: Pair, chosen: Encoded, rejected: Encoded, settings: TrainSettings) -> None:
     better = within_max_length(chosen, row.chosen, settings)
     worse = within_max_length(rejected, row.rejected, settings)

@@ -20,6 +20,11 @@ class Split:
         return self.ranks * self.micro_batch * self.accumulation
 
 
+def budget_rows(settings: TrainSettings, ranks: int) -> int:
+    """Most rows of one process in a forward pass that a token budget limits too."""
+    return min(max(settings.micro_batch, settings.forward_rows(ranks)), settings.global_batch)
+
+
 def split_batch(settings: TrainSettings, ranks: int) -> Split:
     """The largest micro-batch that the settings allow and that divides a rank's rows. Raises SettingsError."""
     if settings.global_batch % ranks:

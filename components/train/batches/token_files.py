@@ -14,7 +14,7 @@ import pyarrow
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.train.batches.examples import Examples, SomeExample
-from components.train.batches.token_table import TableWriter, ToColumns, TokenTable
+from components.train.batches.token_table import BatchStream, TableWriter, ToColumns, TokenTable
 
 ROWS = "rows.arrow"
 TALLY = "tally.json"
@@ -74,7 +74,7 @@ class InMemory(TokenFiles):
     def arranged(self, batches: Iterable[dict[str, Any]]) -> TokenTable:
         """Builds the table."""
         sink = pyarrow.BufferOutputStream()
-        write_batches(sink, batches)
+        _write_batches(sink, batches)
         return TokenTable(sink.getvalue())
 
 
@@ -113,7 +113,7 @@ class SharedFiles(TokenFiles):
         path = self.scratch / ARRANGED
         if self.writes:
             self.scratch.mkdir(parents=True, exist_ok=True)
-            write_batches(str(path), batches)
+            _write_batches(str(path), batches)
         self.barrier()
         return TokenTable(path)
 
@@ -134,15 +134,12 @@ class SharedFiles(TokenFiles):
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_batches(sink: Any, batches: Iterable[dict[str, Any]]) -> None:
-    """Write columns, batch by batch, as an Arrow stream: each of ROWS_PER_BATCH rows, the last one of what is left."""
-    stream = None
+def _write_batches(sink: Any, batches: Iterable[dict[str, Any]]) -> None:
+    """Write columns that are made batch by batch."""
+    stream = BatchStream(sink)
     for columns in batches:
-        batch = pyarrow.RecordBatch.from_pydict(columns)
-        stream = stream or pyarrow.ipc.new_stream(sink, batch.schema)
-        stream.write_batch(batch)
-    if stream is not None:
-        stream.close()
+        stream.write(columns)
+    stream.close()
 
 
 def _written(sink: Any, columns: ToColumns[SomeExample], build: Build[SomeExample]) -> Examples[SomeExample]:

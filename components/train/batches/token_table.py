@@ -3,7 +3,6 @@
 A row is lists of int32 token ids and single values by column name. An Arrow stream is what `datasets` maps, too.
 """
 
-from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -21,6 +20,30 @@ ToColumns = Callable[[Sequence[SomeExample]], dict[str, Any]]
 """Columns of some examples, by name."""
 
 
+class BatchStream:
+    """An Arrow stream that takes columns batch by batch; the first one gives it its schema. Call `close` at the end.
+
+    Args:
+        sink: a path, or a buffer of pyarrow's.
+    """
+
+    def __init__(self, sink: Any) -> None:
+        self._sink = sink
+        self._stream: Any = None
+
+    def write(self, columns: dict[str, Any]) -> None:
+        """Write a batch: of ROWS_PER_BATCH rows, the last one of what is left."""
+        batch = pyarrow.RecordBatch.from_pydict(columns)
+        if self._stream is None:
+            self._stream = pyarrow.ipc.new_stream(self._sink, batch.schema)
+        self._stream.write_batch(batch)
+
+    def close(self) -> None:
+        """End the stream."""
+        if self._stream is not None:
+            self._stream.close()
+
+
 class TableWriter(Generic[SomeExample]):
     """Writes examples as an Arrow stream while they are made; call `close` at the end.
 
@@ -30,9 +53,8 @@ class TableWriter(Generic[SomeExample]):
     """
 
     def __init__(self, sink: Any, columns: ToColumns[SomeExample]) -> None:
-        self._sink, self._columns = sink, columns
+        self._stream, self._columns = BatchStream(sink), columns
         self._waiting: list[SomeExample] = []
-        self._stream: Any = None
         self._rows = 0
 
     def __len__(self) -> int:
@@ -49,14 +71,10 @@ class TableWriter(Generic[SomeExample]):
         """Write what is left."""
         if self._waiting:
             self._flush()
-        if self._stream is not None:
-            self._stream.close()
+        self._stream.close()
 
     def _flush(self) -> None:
-        batch = pyarrow.RecordBatch.from_pydict(self._columns(self._waiting))
-        if self._stream is None:
-            self._stream = pyarrow.ipc.new_stream(self._sink, batch.schema)
-        self._stream.write_batch(batch)
+        self._stream.write(self._columns(self._waiting))
         self._waiting = []
 
 
@@ -85,15 +103,7 @@ class TokenColumn(Sequence[np.ndarray]):
         return values[offsets[place] : offsets[place + 1]]
 
 
-class Table(Mapping[str, Any]):
-    """Columns by name that are not lists in memory."""
-
-    @abstractmethod
-    def dataset(self) -> Any:
-        """The rows as a `datasets.Dataset`, without a copy."""
-
-
-class TokenTable(Table):
+class TokenTable(Mapping[str, Any]):
     """Columns by name: a `TokenColumn`, or an array of single values, shape (rows,).
 
     Args:
@@ -116,7 +126,7 @@ class TokenTable(Table):
         return len(self._columns)
 
     def dataset(self) -> Any:
-        """The rows as a `datasets.Dataset` on the same file or buffer."""
+        """The rows as a `datasets.Dataset` on the same file or buffer, without a copy."""
         from datasets import Dataset
 
         stream = self._stream

@@ -50,7 +50,7 @@ class Filled:
     setting: str
 
     def __str__(self) -> str:
-        value = "from the number of steps" if self.value is None else self.value
+        value = "decided in the job" if self.value is None else self.value
         return f"{self.name}: {value} ({self.setting})"
 
 
@@ -115,10 +115,8 @@ def _check_blocks(config: dict[str, Any], where: str) -> None:
 
 
 def _keys(config: dict[str, Any], settings: TrainSettings) -> Iterator[Key]:
-    split = split_batch(settings, settings.ranks)
     yield Key(("train_batch_size",), "global_batch", settings.global_batch)
-    yield Key(("train_micro_batch_size_per_gpu",), settings.forward_rule, split.micro_batch)
-    yield Key(("gradient_accumulation_steps",), "global_batch / ranks / micro-batch", split.accumulation)
+    yield from _micro_batch_keys(settings)
     yield Key(("gradient_clipping",), "max_grad_norm", settings.max_grad_norm)
     yield Key(("bf16", "enabled"), "precision", settings.precision == "bf16")
     if "optimizer" in config:
@@ -129,6 +127,16 @@ def _keys(config: dict[str, Any], settings: TrainSettings) -> Iterator[Key]:
         yield Key(("zero_force_ds_cpu_optimizer",), "torch's AdamW, without an optimizer block", False, filled=False)
     if "scheduler" in config:
         yield from _schedule_keys(config["scheduler"].get("type"), settings)
+
+
+def _micro_batch_keys(settings: TrainSettings) -> Iterator[Key]:
+    names = ("train_micro_batch_size_per_gpu",), ("gradient_accumulation_steps",)
+    if settings.micro_batch_tokens is not None:
+        yield from (Key(name, "micro_batch_tokens", None) for name in names)
+        return
+    split = split_batch(settings, settings.ranks)
+    yield Key(names[0], settings.forward_rule, split.micro_batch)
+    yield Key(names[1], "global_batch / ranks / micro-batch", split.accumulation)
 
 
 def _offloads_optimizer(config: dict[str, Any]) -> bool:

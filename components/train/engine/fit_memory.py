@@ -1,7 +1,8 @@
-"""Decides what the settings leave to the job, the ZeRO stage and gradient checkpointing, by an estimate of memory."""
+"""Decides what the settings leave to the job by an estimate of memory: ZeRO stage, checkpointing, token budget."""
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,10 +11,9 @@ from components.models.stored.stored_model import StoredModel, StoredTensor
 from components.models.stored.stored_tokenizer import embedding_rows
 from components.shared.log import say
 from components.shared.text.counted import counted
-from components.train.batches.split import Split
 from components.train.checkpoints.checkpoint import Fetched
 from components.train.engine.deepspeed_config import zero_stage
-from components.train.memory import DecoderShape, Need, Plan, make_plan, shape_of
+from components.train.memory import DecoderShape, Need, PassSize, Plan, fit_tokens, make_plan, shape_of
 from components.train.settings import ALL_LINEAR, TrainSettings
 
 GIB = 2**30
@@ -25,15 +25,17 @@ UNKNOWN_STAGE = 2
 
 
 def fit_memory(
-    settings: TrainSettings, model: StoredModel, split: Split, longest: int, *, found: Fetched | None, task: str
+    settings: TrainSettings, model: StoredModel, ranks: int, size: PassSize, *, found: Fetched | None, task: str
 ) -> TrainSettings:
-    """The settings with a ZeRO stage and gradient checkpointing; the log says why. Every process must call it.
+    """The settings without `auto`: ZeRO stage, gradient checkpointing and token budget; the log says why.
+
+    Every process must call it.
 
     Args:
         settings: of the training.
         model: the start's files.
-        split: how the rows of a step are split.
-        longest: tokens of the longest row of the data, of both responses where a row is a pair.
+        ranks: processes that train together.
+        size: of their forward passes.
         found: the checkpoint that training continues from: whether weights are sharded stays as it was.
         task: the step's name in logs.
     """
@@ -42,14 +44,31 @@ def fit_memory(
     shape = read_shape(model, settings)
     if shape is None:
         return _without_estimate(settings, stage, task if is_main else "")
-    need = Need(shape, settings.precision, split.ranks, split.micro_batch * longest, _offload(settings))
-    plan = make_plan(need, free, stage, settings.gradient_checkpointing)
+    need = Need(shape, settings.precision, ranks, 0, _offload(settings))
+    plan, budget = _plan(need, size, free, stage, settings)
     if stage == "auto" and found is not None and plan.stage == 3:
-        plan = make_plan(need, free, UNKNOWN_STAGE, settings.gradient_checkpointing)
+        plan, budget = _plan(need, size, free, UNKNOWN_STAGE, settings)
     if is_main:
-        rows = f"{counted(split.micro_batch, 'row')} of at most {longest:,} tokens"
-        say(task, described(need, plan, free, rows))
-    return _with(settings, plan.stage, plan.recomputed)
+        say(task, described(need, plan, free, _described_pass(size, budget, settings.micro_batch_tokens == "auto")))
+    return _with(settings, plan.stage, plan.recomputed, budget)
+
+
+def _plan(
+    need: Need, size: PassSize, free: int, stage: int | Literal["auto"], settings: TrainSettings
+) -> tuple[Plan, int | None]:
+    """The plan, and the budget of positions where there is one."""
+    budget, recomputed = settings.micro_batch_tokens, settings.gradient_checkpointing
+    if budget == "auto":
+        return fit_tokens(need, size, free, stage, recomputed)
+    return make_plan(replace(need, tokens=size.positions(budget)), free, stage, recomputed), budget
+
+
+def _described_pass(size: PassSize, budget: int | None, chosen: bool) -> str:
+    """What a forward pass holds, for the log."""
+    if budget is None:
+        return f"{counted(size.rows, 'row')} of at most {size.longest:,} tokens"
+    by_estimate = f" (micro_batch_tokens {budget:,}, chosen by this estimate)" if chosen else ""
+    return f"{size.positions(budget):,} positions of at most {counted(size.rows, 'row')}{by_estimate}"
 
 
 def described(need: Need, plan: Plan, free: int, rows: str) -> str:
@@ -62,7 +81,9 @@ def described(need: Need, plan: Plan, free: int, rows: str) -> str:
         f"parameters ({need.shape.trained:,} trained, {need.precision}) and {activations:,.2f} GiB for {rows}, "
         f"of {free / GIB:,.2f} GiB free"
     )
-    advice = "; this may not fit: if memory runs out, lower micro_batch or max_length, or use more GPUs"
+    advice = (
+        "; this may not fit: if memory runs out, lower micro_batch, micro_batch_tokens or max_length, or use more GPUs"
+    )
     return text if plan.fits else text + advice
 
 
@@ -117,12 +138,16 @@ def _without_estimate(settings: TrainSettings, stage: int | Literal["auto"], tas
         say(
             task, f"ZeRO stage {stage}, activations {layers}: not estimated, as the start's files do not show its shape"
         )
-    return _with(settings, stage, recomputed)
+    budget = None if settings.micro_batch_tokens == "auto" else settings.micro_batch_tokens
+    if task and budget != settings.micro_batch_tokens:
+        say(task, "micro_batch_tokens auto: no budget without an estimate, micro_batch alone limits a forward pass")
+    return _with(settings, stage, recomputed, budget)
 
 
-def _with(settings: TrainSettings, stage: int, recomputed: bool) -> TrainSettings:
+def _with(settings: TrainSettings, stage: int, recomputed: bool, budget: int | None) -> TrainSettings:
     zero = settings.deepspeed.model_copy(update={"stage": stage})
-    return settings.model_copy(update={"deepspeed": zero, "gradient_checkpointing": recomputed})
+    decided = {"deepspeed": zero, "gradient_checkpointing": recomputed, "micro_batch_tokens": budget}
+    return settings.model_copy(update=decided)
 
 
 def _free_of_all() -> tuple[bool, int]:

@@ -7,9 +7,11 @@ from typing import Any
 
 from components.shared.errors import ModelError
 from components.shared.log import say
+from components.train.batches.budgeted_order import BudgetedOrder
 from components.train.engine.load_model import adapter_config
 from components.train.engine.record_steps import recorded
 from components.train.engine.reference_output import ReferenceOutput
+from components.train.engine.trainer_arguments import budgeted_arguments
 from components.train.methods.method import TrainingData, TrainingMethod
 from components.train.ranks import Ranks
 from components.train.settings import TrainSettings
@@ -28,6 +30,7 @@ class TrainerParts:
         dataset: that data set.
         reference: where a method with a reference finds its log-probs.
         tokenizer: the start's.
+        micro_batches: the rows of each, where a budget limits them on packed rows.
         load: loads the start; the trainer's arguments exist by then, so that under ZeRO-3 it is loaded in shards.
     """
 
@@ -40,6 +43,7 @@ class TrainerParts:
     reference: ReferenceOutput
     tokenizer: Any
     load: Callable[[], Any]
+    micro_batches: BudgetedOrder | None = None
 
 
 def import_trainer() -> None:
@@ -64,7 +68,8 @@ def _packed(parts: TrainerParts, objective: Any) -> Any:
 
     from components.train.engine.packed_trainer import PackedTrainer
 
-    arguments = TrainingArguments(**parts.common, remove_unused_columns=False)
+    common = parts.common if parts.micro_batches is None else parts.common | budgeted_arguments(parts.micro_batches)
+    arguments = TrainingArguments(**common, remove_unused_columns=False)
     model = parts.load()
     trainer = recorded(PackedTrainer, parts.task, parts.reference)(
         model=with_adapters(model, parts.settings, arguments),
@@ -72,6 +77,7 @@ def _packed(parts: TrainerParts, objective: Any) -> Any:
         train_dataset=parts.dataset,
         processing_class=parts.tokenizer,
         objective=objective,
+        micro_batches=parts.micro_batches,
     )
     try:
         require_no_router_loss(model)
@@ -93,13 +99,15 @@ def _release_accelerator() -> None:
 
 
 def _padded(parts: TrainerParts) -> Any:
+    if parts.micro_batches is not None and Ranks.from_environment().is_main:
+        say(parts.task, "micro_batch_tokens is ignored: micro_batch alone limits padded batches")
     # The arguments come before the model: under ZeRO-3 they make it load in shards.
     arguments = parts.method.arguments(parts.common, parts.settings, parts.data)
     model = parts.load()
     return recorded(parts.method.trainer_type(parts.settings), parts.task, parts.reference)(
         model=model,
         args=arguments,
-        train_dataset=parts.dataset,
+        train_dataset=parts.method.padded_rows(parts.dataset),
         processing_class=parts.tokenizer,
         peft_config=adapter_config(parts.settings.lora, model),
     )

@@ -8,10 +8,12 @@ from typing import Any
 
 import torch
 import torch.distributed
+from torch.utils.data import DataLoader
 from transformers import Trainer
 
 from components.models.forward.check_packed import packed_model
 from components.models.forward.packed_model import PackedModel
+from components.train.batches.budgeted_order import BudgetedOrder
 from components.train.methods.reference_log_probs import with_reference
 from components.train.objectives.objective import Objective, Sums
 
@@ -24,6 +26,7 @@ class PackedTrainer(Trainer):
 
     Args:
         objective: the loss, whose rows are the data set's.
+        micro_batches: the rows of each, where a budget limits them; None: an equal number, as the arguments say.
         given: arguments of transformers' trainer.
     """
 
@@ -31,9 +34,9 @@ class PackedTrainer(Trainer):
     packed: PackedModel
     train_dataset: Any
 
-    def __init__(self, *, objective: Objective[Any], **given: Any) -> None:
+    def __init__(self, *, objective: Objective[Any], micro_batches: BudgetedOrder | None = None, **given: Any) -> None:
         super().__init__(data_collator=objective.collate, **given)
-        self.objective = objective
+        self.objective, self.micro_batches = objective, micro_batches
         self._sums: dict[str, torch.Tensor] = {}
         if not objective.uses_dropout:
             _disable_dropout(self.model)
@@ -59,6 +62,18 @@ class PackedTrainer(Trainer):
         with torch.no_grad(), getattr(self.model, "disable_adapter", nullcontext)():
             found = self.packed.run(model, lambda: tuple(self.objective.reference(self.packed, batch)))
         return list(found)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """transformers' own, or this rank's micro-batches; an empty place of theirs is None."""
+        if self.micro_batches is None:
+            return super().get_train_dataloader()
+        return DataLoader(self.train_dataset, batch_sampler=self.micro_batches, collate_fn=self._collate)
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """The forward and backward pass of a micro-batch, and nothing at an empty place, which all ranks skip."""
+        if inputs is None:
+            return torch.zeros((), device=self.args.device)
+        return super().training_step(model, inputs, num_items_in_batch)
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -100,6 +115,9 @@ class PackedTrainer(Trainer):
         """Not counted: transformers' estimate is of padded positions, and nothing here reads it."""
         return 0
 
+    def _collate(self, rows: Sequence[Any]) -> Any:
+        return self.objective.collate(rows) if rows else None
+
     def _add(self, sums: Sums) -> None:
         for name, (total, count) in sums.items():
             value = torch.stack([total.detach().double(), torch.as_tensor(count, device=total.device).double()])
@@ -110,7 +128,9 @@ class PackedTrainer(Trainer):
 
     def _get_num_items_in_batch(self, batch_samples: Sequence[Any], device: torch.device) -> torch.Tensor:
         """The units of a step, over all ranks."""
-        units = torch.tensor(sum(self.objective.units(batch) for batch in batch_samples), device=device)
+        units = torch.tensor(
+            sum(self.objective.units(batch) for batch in batch_samples if batch is not None), device=device
+        )
         if self.args.world_size > 1:
             torch.distributed.all_reduce(units)
         return units

@@ -60,8 +60,8 @@ def explained(error: Exception, settings: TrainSettings | None = None) -> Tutela
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return ModelError(
             f"out of memory: {text.splitlines()[0] if text else 'the allocation failed'}",
-            remedy=f"lower the rows of a forward pass ({rule}) or max_length, or set gradient_checkpointing: true "
-            "or deepspeed.stage: 3",
+            remedy=f"lower the rows of a forward pass ({rule}), its positions (micro_batch_tokens) or max_length, or "
+            "set gradient_checkpointing: true or deepspeed.stage: 3",
         )
     if any(sign in text for sign in LOST_CONNECTION):
         return JobError(

@@ -29,6 +29,7 @@ class ResultWriter:
         method: of the training.
         ranks: this process among all; the first one writes.
         data: the rows, with their counts.
+        budget: counts of the token budget; none without one.
         reference: of a method with a reference.
         start: the folder of the model that training started from.
         began: when this process started, in seconds of the monotonic clock.
@@ -39,6 +40,7 @@ class ResultWriter:
     method: TrainingMethod[Any]
     ranks: Ranks
     data: TrainingData
+    budget: dict[str, float]
     reference: ReferenceOutput
     start: Path
     began: float
@@ -62,7 +64,8 @@ class ResultWriter:
         (folder / LOSSES_FILE).write_bytes(as_lines(records))
         shards = upload_folder(store, folder)
         now = time.monotonic()
-        counts |= self.data.counts | self.reference.counts | loss_counts(records, self.method.metrics)
+        counts |= self.data.counts | self.budget | self.reference.counts
+        counts |= loss_counts(records, self.method.metrics)
         phases = {**seconds, "save": now - saving}
         counts |= {f"seconds_{name}": round(value, 3) for name, value in phases.items()}
         tokens = sum(record["tokens"] for record in records)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from components.train.batches.budgeted_order import BudgetedOrder
 from components.train.batches.split import Split
 from components.train.engine.fill_config import adam_arguments
 from components.train.settings import TrainSettings
@@ -46,3 +47,11 @@ def trainer_arguments(
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": torch.cuda.is_available(),
     }
+
+
+def budgeted_arguments(micro_batches: BudgetedOrder) -> dict[str, Any]:
+    """The arguments that differ where a budget limits micro-batches: a place for each row that a rank might read alone.
+
+    So the product of rows, places and ranks is the step's rows, as DeepSpeed demands.
+    """
+    return {"per_device_train_batch_size": 1, "gradient_accumulation_steps": micro_batches.places}

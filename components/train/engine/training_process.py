@@ -15,6 +15,7 @@ from components.shared.errors import SettingsError
 from components.shared.log import say
 from components.shared.outputs.library import Library
 from components.shared.process.signals import sigterm_raises
+from components.train.batches.budgeted_order import BudgetedOrder
 from components.train.batches.build_dataset import Template
 from components.train.batches.split import split_batch
 from components.train.batches.token_files import SharedFiles
@@ -26,6 +27,7 @@ from components.train.engine.deepspeed_config import engine_config
 from components.train.engine.earlier_epochs import EarlierEpochs, drop_later_checkpoints
 from components.train.engine.epoch_steps import EpochSteps, epoch_steps
 from components.train.engine.fit_memory import fit_memory
+from components.train.engine.forward_passes import budgeted_order, pass_size
 from components.train.engine.join_ranks import barrier, cpu_has_bf16, join_ranks, leave_ranks, prepare_environment
 from components.train.engine.load_model import end_tokens, fetch_start, load_start, load_tokenizer
 from components.train.engine.losses import StepBook
@@ -56,6 +58,7 @@ class TrainingProcess:
         self.split = split_batch(job.settings, ranks.world)
         self.reference = ReferenceOutput(job, ranks)
         self.seconds: dict[str, float] = {}
+        self.budget_counts: dict[str, float] = {}
 
     def run(self) -> JobResult | None:
         """Train, from the imports to the result, which only the first process returns."""
@@ -83,6 +86,7 @@ class TrainingProcess:
             method=self.method,
             ranks=self.ranks,
             data=data,
+            budget=self.budget_counts,
             reference=self.reference,
             start=start,
             began=began,
@@ -106,8 +110,9 @@ class TrainingProcess:
 
     def _fit_memory(self, start: Path, data: TrainingData, found: Fetched | None) -> None:
         """Decide what the settings leave to the job."""
-        stored, longest = read_folder(start, self.job.start), int(data.lengths.max())
-        self.settings = fit_memory(self.settings, stored, self.split, longest, found=found, task=self.job.task)
+        stored, ranks = read_folder(start, self.job.start), self.ranks.world
+        size = pass_size(self.settings, self.split, data)
+        self.settings = fit_memory(self.settings, stored, ranks, size, found=found, task=self.job.task)
 
     def _prepare_data(self, start: Path) -> tuple[Any, TrainingData]:
         tokenizer = load_tokenizer(start, self.settings)
@@ -144,13 +149,22 @@ class TrainingProcess:
                 reference=self.reference,
                 tokenizer=tokenizer,
                 load=lambda: load_start(start, self.job.start, self.settings),
+                micro_batches=budgeted_order(self.settings, data, self.ranks),
             )
         )
+        self._report_budget(getattr(trainer, "micro_batches", None))
         tokens = data.lengths[data.order].reshape(steps.scheduled, -1).sum(axis=1)
         trainer.book = StepBook(self.job.task, data.order, tokens, self.split.global_batch, steps.last)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(engine_watch(trainer))
         return trainer
+
+    def _report_budget(self, micro_batches: BudgetedOrder | None) -> None:
+        """Note what exceeds the token budget; a padded trainer has none."""
+        if micro_batches is not None and self.ranks.is_main:
+            self.budget_counts = micro_batches.counts
+            for note in micro_batches.notes():
+                say(self.job.task, note)
 
     def _train(self, trainer: Any, found: Fetched | None) -> None:
         mirror = Mirror(self.job.store, self.ranks, self.settings.checkpoints_kept, self.job.task)

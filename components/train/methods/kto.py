@@ -50,7 +50,8 @@ class KtoOptions(Settings):
         16,
         ge=2,
         description="with loss kto: rows, over all ranks, whose mismatched pairs estimate the reference point z0 "
-        "together; one forward pass holds kl_batch / ranks rows in each process, whatever micro_batch is",
+        "together; one forward pass holds kl_batch / ranks rows in each process, whatever micro_batch is; with "
+        "micro_batch_tokens several such groups too, as far as both limits allow",
     )
     reference_batch: int = Field(
         32, ge=1, description="rows of one process in a forward pass when the reference's log-probs are precomputed"
@@ -148,7 +149,7 @@ class KtoMethod(TrainingMethod[KtoSettings]):
             beta=settings.kto.beta,
             weights=(data.arguments["undesirable_weight"], data.arguments["desirable_weight"]),
             max_length=settings.max_length,
-            has_reference_point=settings.kto.loss == "kto",
+            kl_batch=settings.kto.kl_batch if settings.kto.loss == "kto" else None,
             reference_batch=settings.kto.reference_batch,
         )
 
@@ -211,6 +212,7 @@ def pair_examples(columns: Mapping[str, Any], settings: KtoSettings, split: Spli
 
     from components.train.batches.mismatch import notes_on_pairs, number_prompts
     from components.train.batches.order import dealt, mismatched, padded_lengths, shuffled
+    from components.train.batches.token_table import lengths_of
 
     lengths = padded_lengths(_ids(columns))
     kl_batch = settings.kto.kl_batch
@@ -228,6 +230,9 @@ def pair_examples(columns: Mapping[str, Any], settings: KtoSettings, split: Spli
         kinds | pairs | balanced,
         balanced,
         notes_on_pairs(elsewhere, len(order), len(lengths), kl_batch),
+        # The pass over the other responses reads those alone.
+        np.maximum(lengths[order], lengths_of(columns["completion_ids"])[partners]) - 1,
+        together=kl_batch,
     )
 
 
@@ -239,7 +244,7 @@ def shuffle_examples(columns: Mapping[str, Any], settings: KtoSettings, split: S
     kinds = _kinds(columns)
     balanced = weights(settings.kto, **kinds)
     order = shuffled_epochs(lengths, settings.epochs, settings.seed, split)
-    return TrainingData(columns, order, lengths, kinds | balanced, balanced)
+    return TrainingData(columns, order, lengths, kinds | balanced, balanced, positions=lengths - 1)
 
 
 def judged_columns(examples: Sequence[JudgedExample]) -> dict[str, Any]:

@@ -32,6 +32,8 @@ class TrainingData:
         columns: the data set's columns, by name: token ids of each row, or single values.
         order: row numbers of that data set in the order in which they are trained on, shape (steps * global_batch,).
         lengths: tokens of each row of the data set, for the record.
+        positions: most positions of each row in a packed forward pass; left out: as many as it has tokens.
+        together: rows of the order, from one of its multiples to the next, that all ranks read in one forward pass.
         counts: counts of the data for the manifest.
         arguments: trainer arguments that follow from the data.
         notes: what a person should know about how the rows were put together, for the log.
@@ -43,14 +45,21 @@ class TrainingData:
     counts: dict[str, float] = field(default_factory=dict)
     arguments: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    positions: "np.ndarray | None" = None
+    together: int = 1
+
+    @property
+    def pass_positions(self) -> "np.ndarray":
+        """Positions of each row, shape (rows,)."""
+        return self.lengths if self.positions is None else self.positions
 
     def dataset(self) -> Any:
         """The columns as a `datasets.Dataset`, on the same file if they are mapped from one."""
         from datasets import Dataset
 
-        from components.train.batches.token_table import Table
+        from components.train.batches.token_table import TokenTable
 
-        return self.columns.dataset() if isinstance(self.columns, Table) else Dataset.from_dict(self.columns)
+        return self.columns.dataset() if isinstance(self.columns, TokenTable) else Dataset.from_dict(self.columns)
 
 
 class TrainingMethod(ABC, Generic[SomeSettings]):
@@ -105,6 +114,10 @@ class TrainingMethod(ABC, Generic[SomeSettings]):
     def objective(self, settings: SomeSettings, data: TrainingData) -> "Objective[Any] | None":
         """The loss on packed rows (imports torch); None: the method trains with `trainer_type` alone."""
         return None
+
+    def padded_rows(self, dataset: Any) -> Any:
+        """The data set with the columns that the padded trainer reads; here: its own."""
+        return dataset
 
     @abstractmethod
     def arguments(self, common: dict[str, Any], settings: SomeSettings, data: TrainingData) -> Any:

@@ -44,13 +44,20 @@ class PairMethod(TrainingMethod[SomePairSettings]):
         files: "TokenFiles | None" = None,
     ) -> TrainingData:
         """Each epoch is shuffled by itself."""
-        from components.train.batches.build_pairs import build_pairs, pair_columns, pair_tokens
+        from components.train.batches.build_pairs import build_pairs, pair_columns, pair_positions, pair_tokens
         from components.train.batches.order import padded_lengths, shuffled_epochs
         from components.train.batches.token_files import InMemory
 
         made = (files or InMemory()).tokens(pair_columns, lambda kept: build_pairs(template, rows, settings, kept))
         order = shuffled_epochs(padded_lengths(made.columns), settings.epochs, settings.seed, split)
-        return TrainingData(made.columns, order, pair_tokens(made.columns), made.counts, notes=made.notes)
+        return TrainingData(
+            made.columns,
+            order,
+            pair_tokens(made.columns),
+            made.counts,
+            notes=made.notes,
+            positions=pair_positions(made.columns),
+        )
 
     def decides_tokens(self, settings: SomePairSettings) -> Mapping[str, Any]:
         """What becomes of long rows."""

@@ -53,7 +53,7 @@ class SftMethod(TrainingMethod[SftSettings]):
     ) -> TrainingData:
         """Each epoch is shuffled by itself."""
         from components.train.batches.build_dataset import build_examples
-        from components.train.batches.labelled_table import LabelledTable, stored_columns
+        from components.train.batches.labelled_rows import stored_columns
         from components.train.batches.order import shuffled_epochs
         from components.train.batches.token_files import InMemory
 
@@ -63,7 +63,9 @@ class SftMethod(TrainingMethod[SftSettings]):
         made = (files or InMemory()).tokens(stored_columns, build)
         lengths = made.columns["input_ids"].lengths
         order = shuffled_epochs(lengths, settings.epochs, settings.seed, split)
-        return TrainingData(LabelledTable(made.columns, IGNORED), order, lengths, made.counts, notes=made.notes)
+        # A row's last token predicts nothing.
+        positions = lengths - 1
+        return TrainingData(made.columns, order, lengths, made.counts, notes=made.notes, positions=positions)
 
     def decides_tokens(self, settings: SftSettings) -> Mapping[str, Any]:
         """What becomes of long rows."""
@@ -73,7 +75,13 @@ class SftMethod(TrainingMethod[SftSettings]):
         """The summed cross-entropy of labels."""
         from components.train.objectives.sft import SftObjective
 
-        return SftObjective(IGNORED)
+        return SftObjective()
+
+    def padded_rows(self, dataset: Any) -> Any:
+        """The rows with labels, which trl's collator reads."""
+        from components.train.batches.labelled_rows import with_labels
+
+        return with_labels(dataset, IGNORED)
 
     def arguments(self, common: dict[str, Any], settings: SftSettings, data: TrainingData) -> Any:
         """trl must not touch the rows: they are tokenized, labelled and truncated already."""

@@ -14,7 +14,7 @@ from components.models.forward.example import Example
 from components.models.forward.pack import pack, pack_continuations
 from components.models.forward.packed_model import PackedModel
 from components.models.forward.packed_rows import PackedRows
-from components.train.objectives.objective import Graded, Objective, Row, Sums, column, mean_over_ranks, token_ids
+from components.train.objectives.objective import Graded, Objective, Row, Sums, column, means_over_ranks, token_ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +48,14 @@ class JudgedBatch:
 
 
 class KtoObjective(Objective[JudgedBatch]):
-    """Units are rows. A forward pass of all ranks holds the rows that estimate one reference point.
+    """Units are rows. A forward pass of all ranks holds the rows that estimate a reference point, or several ones.
 
     Args:
         beta: how strongly the model is held to the reference.
         weights: lambda of undesirable and of desirable rows.
         max_length: tokens of a prompt and another response; longer ones are truncated.
-        has_reference_point: whether log-ratios are compared with z0, or with 0 (apo_zero_unpaired).
+        kl_batch: rows of all ranks that estimate a reference point z0, in the order of a micro-batch; None: log-ratios
+            are compared with 0 (apo_zero_unpaired).
         reference_batch: rows of one process in a forward pass of the reference.
     """
 
@@ -64,12 +65,12 @@ class KtoObjective(Objective[JudgedBatch]):
         beta: float,
         weights: tuple[float, float],
         max_length: int,
-        has_reference_point: bool,
+        kl_batch: int | None,
         reference_batch: int,
     ) -> None:
         self._beta, self._weights, self._max_length = beta, weights, max_length
-        self._has_reference_point, self.reference_batch = has_reference_point, reference_batch
-        self.reference_columns = ("ref_logps", "ref_KL_logps") if has_reference_point else ("ref_logps",)
+        self._kl_batch, self.reference_batch = kl_batch, reference_batch
+        self.reference_columns = ("ref_logps",) if kl_batch is None else ("ref_logps", "ref_KL_logps")
 
     def collate(self, rows: Sequence[Row]) -> JudgedBatch:
         """Pack columns `prompt_ids` and `completion_ids`; beside them `label`, `KL_completion_ids`, the reference."""
@@ -79,7 +80,7 @@ class KtoObjective(Objective[JudgedBatch]):
                 token_ids(row["KL_completion_ids"])[: self._max_length - len(example.prompt)]
                 for row, example in zip(rows, examples, strict=True)
             )
-            if self._has_reference_point
+            if self._kl_batch is not None
             else ()
         )
         desirable = torch.tensor([bool(row["label"]) for row in rows])
@@ -98,8 +99,9 @@ class KtoObjective(Objective[JudgedBatch]):
         point = torch.zeros((), device=ratios.device)
         if others is not None:
             assert batch.other_reference is not None, "the reference is computed before"
-            point = mean_over_ranks(others - batch.other_reference).clamp(min=0)
-            sums["kl"] = (point, 1)
+            points = self._reference_points(others - batch.other_reference)
+            sums["kl"] = (points.sum(), len(points))
+            point = points.repeat_interleave(len(others) // len(points))
         signs = torch.where(batch.desirable, 1.0, -1.0)
         undesirable, desirable = self._weights
         weights = torch.where(batch.desirable, desirable, undesirable)
@@ -128,6 +130,11 @@ class KtoObjective(Objective[JudgedBatch]):
         log_probs = model.continuation_log_probs(continued, hidden[batch.packed.prompt_ends])
         captured.release()
         return own, continued.sum_by_row(log_probs)
+
+    def _reference_points(self, ratios: torch.Tensor) -> torch.Tensor:
+        """z0 of each group of rows [groups], from the log-ratios of their other responses [rows]."""
+        assert self._kl_batch is not None, "a loss without a reference point has no other responses"
+        return means_over_ranks(ratios, self._kl_batch).clamp(min=0)
 
     def _rewards(self, batch: JudgedBatch, ratios: torch.Tensor, log_probs: torch.Tensor) -> Sums:
         kinds = {"chosen": batch.desirable.float(), "rejected": (~batch.desirable).float()}

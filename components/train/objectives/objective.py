@@ -83,9 +83,15 @@ def column(rows: Sequence[Row], name: str) -> torch.Tensor | None:
     return torch.tensor([float(row[name]) for row in rows]) if name in rows[0] else None
 
 
-def mean_over_ranks(values: torch.Tensor) -> torch.Tensor:
-    """The mean of the values of all ranks, a scalar in their type. Every rank calls it."""
-    sums = torch.stack([values.sum(), values.new_tensor(float(values.numel()))])
-    if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
+def means_over_ranks(values: torch.Tensor, group: int) -> torch.Tensor:
+    """The means of consecutive groups of values [groups], in their type. Every rank calls it.
+
+    Args:
+        values: of this rank [rows]: as many of each group as every other rank has.
+        group: values of all ranks in a group.
+    """
+    ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    sums = values.view(-1, group // ranks).sum(dim=1)
+    if ranks > 1:
         torch.distributed.all_reduce(sums)
-    return sums[0] / sums[1]
+    return sums / group

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from components.models.forward.example import Example
 from components.models.forward.pack import pack
 from components.models.forward.packed_model import PackedModel
@@ -12,20 +10,13 @@ from components.train.objectives.objective import Graded, Objective, Row, token_
 
 
 class SftObjective(Objective[PackedRows]):
-    """Units are labels.
-
-    Args:
-        ignored: the label of tokens without a loss, such as a prompt's.
-    """
+    """Units are labels."""
 
     uses_dropout = True
 
-    def __init__(self, ignored: int) -> None:
-        self._ignored = ignored
-
     def collate(self, rows: Sequence[Row]) -> PackedRows:
-        """Pack columns `input_ids` and `labels`; labels begin after the prompt and reach to the row's end."""
-        return pack([self._example(row) for row in rows])
+        """Pack column `input_ids`; the labels are the ids after the first `prompt_tokens`."""
+        return pack([_example(row) for row in rows])
 
     def units(self, batch: PackedRows) -> int:
         """Its labels."""
@@ -36,7 +27,7 @@ class SftObjective(Objective[PackedRows]):
         loss, first = model.summed_loss_and_hits(batch, model.hidden(batch))
         return Graded(loss, {"mean_token_accuracy": (first, self.units(batch))})
 
-    def _example(self, row: Row) -> Example:
-        ids = token_ids(row["input_ids"])
-        prompt = int(np.count_nonzero(np.asarray(row["labels"]) == self._ignored))
-        return Example(ids[:prompt], ids[prompt:])
+
+def _example(row: Row) -> Example:
+    ids, prompt = token_ids(row["input_ids"]), int(row["prompt_tokens"])
+    return Example(ids[:prompt], ids[prompt:])

@@ -34,11 +34,11 @@ def test_the_default_decides_logs_and_shares_its_address(bench: Any, capfd: pyte
     assert again.address == trained.address
 
 
-@pytest.mark.parametrize("stage", [0, 1])
+@pytest.mark.parametrize(("stage", "budget"), [(0, None), (1, 90)])
 def test_two_ranks_continue_on_two_and_on_one(
-    stage: int, bench: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    stage: int, budget: int | None, bench: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    chosen = COMMON | {"method": "sft", "deepspeed": {"stage": stage}}
+    chosen = COMMON | {"method": "sft", "deepspeed": {"stage": stage}, "micro_batch_tokens": budget}
     two, one = str(tmp_path / "two"), str(tmp_path / "one")
     newest = killed(bench, two, **chosen)
     shutil.copytree(two, one)

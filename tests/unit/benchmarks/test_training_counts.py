@@ -1,9 +1,11 @@
 """What a training step costs beside TRL's, by counts on the same rows."""
 
+import numpy as np
 import pytest
 import torch
 import transformers
 
+from benchmarks.training import steady
 from benchmarks.training.compared_steps import STEPS
 from benchmarks.training.counting import counting
 from benchmarks.training.rows import make_model, make_rows
@@ -55,3 +57,13 @@ def test_a_step_that_is_timed_is_the_step_that_is_counted(name: str) -> None:
                 repeat()
             found.append(counts)
     assert found[0] == found[1] == step.count_peer(rows, "options")
+
+
+def test_a_budget_evens_out_the_same_steps() -> None:
+    positions = np.random.default_rng(0).lognormal(5.3, 0.5, steady.STEPS * steady.GLOBAL_BATCH).astype(int)
+    ways = {way: way(positions) for way in (steady.by_rows, steady.by_budget)}
+    most = {way: max(positions[batch].sum() for batch in batches) for way, batches in ways.items()}
+    for batches in ways.values():
+        assert sorted(row for batch in batches for row in batch) == list(range(len(positions)))
+    assert most[steady.by_budget] <= steady.BUDGET < most[steady.by_rows]
+    assert len(ways[steady.by_budget]) <= 1.1 * len(ways[steady.by_rows])

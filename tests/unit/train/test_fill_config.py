@@ -35,6 +35,14 @@ def test_an_empty_file_gets_batches_clipping_and_precision() -> None:
     assert config["gradient_clipping"] == config["bf16"]["enabled"] == config["train_batch_size"] == "auto"
 
 
+def test_a_token_budget_decides_the_micro_batches_in_the_job() -> None:
+    found = names({}, micro_batch_tokens=4096)
+    assert found["train_micro_batch_size_per_gpu"] is found["gradient_accumulation_steps"] is None
+    assert found["train_batch_size"] == 32
+    with pytest.raises(SettingsError, match="per_gpu is 4, but micro_batch_tokens and the rows that fit determine it"):
+        names({"train_micro_batch_size_per_gpu": 4}, micro_batch_tokens="auto")
+
+
 def test_an_optimizer_block_gets_learning_rate_and_weight_decay() -> None:
     for block in (ADAM, {"type": "Adam"}, {"type": "Lamb", "params": {"max_coeff": 0.3}}):
         found = names({"optimizer": block})

@@ -8,10 +8,10 @@ import pytest
 import torch.distributed
 
 from components.models.stored.stored_model import StoredModel, read_folder
-from components.train.batches.split import Split
 from components.train.checkpoints.checkpoint import Fetched
 from components.train.engine import fit_memory as subject
 from components.train.engine.fit_memory import fit_memory, host_bytes, read_shape
+from components.train.memory import PassSize
 from components.train.methods.registry import parse_train_settings
 from components.train.settings import TrainSettings
 from tests.tiny_model import save_tiny_model
@@ -37,7 +37,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> StoredModel:
 def fitted(start: StoredModel, found: Fetched | None = None, longest: int = 128, **values: Any) -> TrainSettings:
     """What becomes of the settings on two processes with micro-batches of 8 rows."""
     settings = parse_train_settings({"precision": "fp32"} | values)
-    return fit_memory(settings, start, Split(2, 8, 1), longest, found=found, task="train-sft")
+    return fit_memory(settings, start, 2, PassSize(8, longest, longest), found=found, task="train-sft")
 
 
 def checkpoint(**facts: bool) -> Fetched:
@@ -60,6 +60,38 @@ def test_what_does_not_fit_is_recomputed_and_sharded(
     after = fitted(start, longest=100_000)
     assert (after.deepspeed.stage, after.gradient_checkpointing) == (3, True)
     assert "this may not fit: if memory runs out, lower micro_batch" in capsys.readouterr().err
+
+
+def test_a_budget_is_what_the_estimate_is_of(
+    start: StoredModel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(subject, "free_bytes", lambda: 400 * 2**20)
+    assert fitted(start, longest=100_000).gradient_checkpointing is True
+    after = fitted(start, longest=100_000, micro_batch_tokens=2048)
+    assert (after.gradient_checkpointing, after.micro_batch_tokens) == (True, 2048)
+    log = capsys.readouterr().err
+    assert "8 rows of at most 100,000 tokens" in log and "for 100,000 positions of at most 8 rows, of" in log
+    assert fitted(start, micro_batch_tokens=2048).gradient_checkpointing is False
+
+
+def test_auto_chooses_a_budget_that_fits_and_logs_it(
+    start: StoredModel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fitted(start, micro_batch_tokens="auto").micro_batch_tokens == 8 * 128, "no more than 8 of the longest rows"
+    chosen = []
+    for mebibytes in (40, 20, 10):
+        monkeypatch.setattr(subject, "free_bytes", lambda size=mebibytes: size * 2**20)
+        after = fitted(start, longest=1024, micro_batch_tokens="auto", deepspeed={"stage": 1})
+        assert f"(micro_batch_tokens {after.micro_batch_tokens:,}, chosen by this estimate)" in capsys.readouterr().err
+        chosen.append((after.gradient_checkpointing, after.micro_batch_tokens))
+    assert [recomputed for recomputed, _ in chosen] == [False, False, True]
+    assert 8 * 1024 > chosen[0][1] > 0 and chosen[1][1] > chosen[2][1] >= 1024
+
+
+def test_auto_needs_an_estimate(start: StoredModel, capsys: pytest.CaptureFixture[str]) -> None:
+    pickled = StoredModel("start", start.config, {}, frozenset(), lambda _: b"")
+    assert fitted(pickled, micro_batch_tokens="auto").micro_batch_tokens is None
+    assert "micro_batch alone limits a forward pass" in capsys.readouterr().err
 
 
 def test_a_checkpoint_decides_whether_weights_are_sharded(start: StoredModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from tests.tiny_architectures import mixtral
 
 UNUSED: Any = None
 """Supervised training has no reference."""
-COLUMNS = {"input_ids": [[5, 6, 7, 8], [9, 10, 11]], "labels": [[-100, -100, 7, 8], [-100, 10, 11]]}
+COLUMNS = {"input_ids": [[5, 6, 7, 8], [9, 10, 11]], "prompt_tokens": [2, 1]}
 
 
 def made(load: Callable[[], Any], tokenizer: Any, folder: Path, **values: Any) -> Any:

@@ -6,7 +6,17 @@ from typing import Any
 import pytest
 import torch
 
-from components.train.memory import DecoderShape, Need, activation_bytes, layer_bytes, make_plan, shape_of, state_bytes
+from components.train.memory import (
+    DecoderShape,
+    Need,
+    PassSize,
+    activation_bytes,
+    fit_tokens,
+    layer_bytes,
+    make_plan,
+    shape_of,
+    state_bytes,
+)
 
 GIB = 2**30
 QWEN = DecoderShape(494_000_000, 494_000_000, 896, 24, 128, 896, 4864, 151_936)
@@ -92,6 +102,27 @@ def test_what_does_not_fit_is_recomputed_then_sharded(free: int, chosen: tuple[i
     plan = make_plan(need(ranks=8), free * GIB)
     assert (plan.stage, plan.recomputed) == chosen
     assert plan.fits == (plan.estimate.total <= 0.85 * free * GIB)
+
+
+@pytest.mark.parametrize(
+    ("free", "chosen"),
+    [(80, (1, False, 16_384)), (24, (1, False, 9_216)), (16, (1, True, 16_384)), (10, (1, True, 2_816))],
+)
+def test_a_budget_is_chosen_that_fits(free: int, chosen: tuple[int, bool, int]) -> None:
+    """Of Qwen2-0.5B on one device; activations are recomputed where fewer than 4,096 positions fit otherwise."""
+    plan, tokens = fit_tokens(need(ranks=1), PassSize(64, 1024, 1023), free * GIB)
+    assert (plan.stage, plan.recomputed, tokens) == chosen
+    assert plan.fits and plan.estimate.total <= 0.85 * free * GIB
+    more = need(ranks=1, tokens=tokens + 256).estimate(plan.stage, plan.recomputed)
+    assert tokens == 16_384 or more.total > 0.85 * free * GIB
+
+
+def test_a_budget_is_no_less_than_the_longest_row_and_no_more_than_all_rows() -> None:
+    plan, tokens = fit_tokens(need(), PassSize(8, 1024, 1023), GIB)
+    assert (plan.fits, tokens) == (False, 1023)
+    assert fit_tokens(need(), PassSize(4, 512, 511), 80 * GIB)[1] == 4 * 512
+    size = PassSize(4, 1000, 1500)
+    assert [size.positions(budget) for budget in (None, 100, 2000, 9000)] == [4000, 1500, 2000, 4000]
 
 
 def test_a_large_model_shards_gradients() -> None:

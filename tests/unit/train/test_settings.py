@@ -32,6 +32,8 @@ def settings(**values: object) -> TrainSettings:
         ({"deepspeed": {"stage": 0, "offload": "optimizer"}}, "needs stage 1, 2 or 3"),
         ({"deepspeed": {"stage": 0}}, "precision bf16 needs deepspeed.stage 1, 2 or 3"),
         ({"deepspeed": {"stage": 4}}, "Input should be 'auto', 0, 1, 2 or 3"),
+        ({"micro_batch_tokens": 0}, "greater than or equal to 1"),
+        ({"micro_batch_tokens": "most"}, "Input should be 'auto'"),
         ({"batch_size": 3}, "has no such key; allowed: .*global_batch"),
     ],
 )
@@ -47,6 +49,7 @@ def test_whole_numbers_may_come_as_floats() -> None:
 def test_hardware_does_not_change_the_address() -> None:
     here = settings(launch={"processes_per_node": 2}, micro_batch=4, checkpoint_steps=7, gradient_checkpointing=False)
     assert here.key_material() == settings().key_material()
+    assert settings(micro_batch_tokens="auto").key_material() == settings().key_material()
     assert settings(seed=1).key_material() != settings().key_material()
 
 

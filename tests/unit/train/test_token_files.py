@@ -19,7 +19,7 @@ from components.shared.rows import Message, Scores, SftRow
 from components.shared.settings import Settings
 from components.shared.step import Product
 from components.train.batches.examples import Examples, Kept
-from components.train.batches.labelled_table import LabelledTable, stored_columns
+from components.train.batches.labelled_rows import stored_columns, with_labels
 from components.train.batches.token_files import ROWS, UNUSED_SECONDS, InMemory, SharedFiles, TokenFiles, Tokenized
 from components.train.batches.token_table import ROWS_PER_BATCH, token_column
 from components.train.engine.token_cache import token_cache
@@ -126,11 +126,10 @@ def test_labels_that_are_made_when_a_row_is_read_are_those_that_would_be_stored(
             kept.append(example)
         return Examples(kept)
 
-    table = LabelledTable(InMemory().tokens(stored_columns, build).columns, IGNORED)
-    stored, dataset = columns_with_labels(examples), table.dataset()
-    assert list(table) == list(stored) == dataset.column_names
+    table = InMemory().tokens(stored_columns, build).columns
+    stored, dataset = columns_with_labels(examples), with_labels(table.dataset(), IGNORED)
+    assert list(stored) == dataset.column_names
     for name, column in stored.items():
-        assert [ids.tolist() for ids in table[name]] == [ids.tolist() for ids in column]
         assert [row[name] for row in dataset] == [ids.tolist() for ids in column]
     assert dataset[3] == {name: column[3].tolist() for name, column in stored.items()}
 
@@ -141,11 +140,11 @@ def test_a_data_set_with_labels_takes_no_memory_for_its_rows(tmp_path: Path) -> 
             kept.append(Example(array("i", range(100)), array("i", range(1000))))
         return Examples(kept)
 
-    table = LabelledTable(shared(tmp_path).tokens(stored_columns, build).columns, IGNORED)
-    table.dataset()  # imports what it needs
+    table = shared(tmp_path).tokens(stored_columns, build).columns
+    with_labels(table.dataset(), IGNORED)  # imports what it needs
     tracemalloc.start()
     try:
-        table.dataset()
+        with_labels(table.dataset(), IGNORED)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -1,0 +1,50 @@
+"""A budget of positions changes how a step is divided, not what is computed: on one and two ranks, ZeRO 1 to 3."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.timeout(1500)
+STILL = {"learning_rate": 1e-5, "micro_batch": 8}
+"""Weights move so little that rounding stays rounding until the last step."""
+CASES: dict[str, dict[str, Any]] = {
+    "sft, zero 1": {"method": "sft", "deepspeed": {"stage": 1}},
+    "sft, zero 2": {"method": "sft", "deepspeed": {"stage": 2}},
+    "sft, zero 3": {"method": "sft", "deepspeed": {"stage": 3}},
+    "kto, zero 2": {"method": "kto", "kto": {"kl_batch": 4}, "deepspeed": {"stage": 2}},
+    "kto, zero 3": {"method": "kto", "kto": {"kl_batch": 4}, "deepspeed": {"stage": 3}},
+    "apo zero, zero 1": {"method": "kto", "kto": {"loss": "apo_zero_unpaired"}, "deepspeed": {"stage": 1}},
+    "dpo, zero 3": {"method": "dpo", "deepspeed": {"stage": 3}, "gradient_checkpointing": True},
+    "orpo, zero 2": {"method": "orpo", "deepspeed": {"stage": 2, "offload": "optimizer"}},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_losses_and_gradients_do_not_depend_on_the_budget(bench: Any, tmp_path: Path, case: str) -> None:
+    expected = bench.losses(bench.train(**CASES[case], **STILL))
+    for ranks, tokens in ((2, 90), (1, 200), (2, 100_000)):
+        root = str(tmp_path / f"{ranks} ranks, {tokens} positions")
+        shutil.copytree(bench.root, root, ignore=shutil.ignore_patterns("train", "train-reference"))
+        chosen = {"micro_batch_tokens": tokens, "launch": {"processes_per_node": ranks}, "root": root}
+        budgeted = bench.train(**CASES[case], **STILL, **chosen)
+        assert budgeted.counts["micro_batch_tokens"] == tokens
+        for name in ("loss", "gradient_norm", *({"kl"} & expected[0].keys())):
+            found = [record[name] for record in bench.losses(budgeted, root)]
+            assert found == pytest.approx([record[name] for record in expected], rel=1e-5, abs=1e-7), (name, chosen)
+
+
+def test_long_rows_and_the_choice_of_auto_are_reported(
+    bench: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    other = str(tmp_path / "other")
+    shutil.copytree(bench.root, other)
+    launch = {"processes_per_node": 1}
+    small = bench.train(micro_batch_tokens=30, launch=launch)
+    assert 0 < small.counts["rows_over_budget"] < small.counts["rows"]
+    assert capfd.readouterr().err.count("micro_batch_tokens 30 is exceeded by") == 1
+    auto = bench.train(micro_batch_tokens="auto", launch=launch, root=other)
+    assert auto.address == small.address, "the budget is not in the key"
+    assert auto.counts["rows_over_budget"] == 0
+    assert f"(micro_batch_tokens {auto.counts['micro_batch_tokens']:,.0f}, chosen by" in capfd.readouterr().err
