@@ -18,7 +18,7 @@ SYSTEM = ("system", "system_prompt")
 LINES = "{lines}"
 
 
-class Continuation(Settings):
+class ContinuationSettings(Settings):
     """What is asked about a text of which the beginning is given."""
 
     given_lines: int = Field(
@@ -59,7 +59,9 @@ class ShapeSettings(Settings):
     calculator: Literal["removed", "kept"] = Field(
         "removed", description="calculator annotations <<48/2=24>> in GSM8K answers"
     )
-    continuation: Continuation = Field(Continuation(), description="shape continuation only: how a text is asked for")
+    continuation: ContinuationSettings = Field(
+        ContinuationSettings(), description="shape continuation only: how a text is asked for"
+    )
 
 
 @dataclass(frozen=True)
