@@ -21,7 +21,7 @@ def read(fields: RecordFields, reading: ShapeSettings) -> Iterator[Draft]:
     """Read one text. Blank lines are not counted."""
     lines = text(fields, "text").strip("\r\n").splitlines()
     given = reading.continuation.given_lines
-    filled = list(accumulate(bool(line.strip()) for line in lines))
+    filled = list(accumulate(int(bool(line.strip())) for line in lines))
     if not filled or filled[-1] <= given:
         count = counted(filled[-1] if filled else 0, "line")
         raise BadRowError(Rejection.empty_response, f"the text has {count}, of which {given} are given")

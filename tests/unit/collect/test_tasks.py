@@ -220,6 +220,13 @@ class TestContinuation:
         with pytest.raises(InputError, match=r"2 of 2 records are rejected"):
             rows(tmp_path, **source, max_rejected_share=0.5)
 
+    def test_the_reason_counts_the_lines(self, tmp_path: Path) -> None:
+        (tmp_path / "poems.txt").write_text("1\n\nOne\n\n2\n\n3\n\na\nb\nc\nd\n")
+        source = {"uri": str(tmp_path / "poems.txt"), **self.SOURCE}
+        library, found = collected(tmp_path, **source, max_rejected_share=0.9)
+        bad = list(library.read_rows(found.dataset, Rejected, "rejected"))
+        assert [row.detail for row in bad] == [f"the text has {n}, of which 3 are given" for n in ("1 line", "0 lines")]
+
     def test_texts_are_read_so_only_where_the_shape_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "corpus.jsonl").write_text(json.dumps({"text": "\n".join("abcd")}) + "\n")
         with pytest.raises(InputError, match="unknown-shape"):
