@@ -2,7 +2,9 @@
 
     python -m benchmarks.merge.measure ours|mergekit METHOD FOLDER
 
-Memory is what the process grew by at most while it merged, over what the libraries take.
+A merge and a copy of the same bytes take turns, from a page cache that holds the sources (warm) and from one that does
+not (cold); what either writes is on the disk (fsync) when its time ends. Memory is what the process grew by at most
+while it merged, over what the libraries take.
 """
 
 import json
@@ -11,7 +13,7 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,34 +36,55 @@ METHODS: dict[str, list[dict[str, Any]]] = {
     "sweep": [{"models": [{"name": "sft", "weight": ratio}, {"name": "kto", "weight": 1 - ratio}]} for ratio in RATIOS],
 }
 PIECE = SLICE_ELEMENTS * 4
+ROUND = ("copy", "merge", "merge", "copy")
+"""So that a machine that becomes slower or faster meanwhile does not favour either."""
+CACHES = ("warm", "cold")
 
 
 def main(program: str, method: str, home: Path) -> dict[str, Any]:
-    """Merge and copy in turn (copy, merge, merge, copy), after a first copy that is not timed; or run mergekit once."""
+    """Merge and copy in turn, after a first copy that is not timed; or run mergekit once."""
     import torch  # noqa: F401 - what it takes is not part of the growth
 
     merges = [MergeSettings.model_validate(values) for values in METHODS[method]]
     names = sorted({name for settings in merges for name in settings.used})
     sources = {name: MergeSource(home / name, read_folder(home / name), frozenset()) for name in names}
+    read = [home / name / "model.safetensors" for name in names]
     scratch = home / "scratch"
-    work = _ours if program == "ours" else _mergekit
     before = _memory("VmRSS")
-    order = ["warm", "copy", "merge", "merge", "copy"] if program == "ours" else ["merge"]
-    taken: dict[str, list[tuple[float, float]]] = {"warm": [], "copy": [], "merge": []}
-    for kind in order:
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir()
-        run = partial(work, merges, sources) if kind == "merge" else partial(_copy, sources, len(merges))
-        taken[kind].append(_seconds(partial(run, scratch)))
+    if program == "mergekit":
+        seconds, processor = _taken(partial(_mergekit, merges, sources, scratch), scratch)
+        numbers: dict[str, Any] = {"seconds": round(seconds, 2), "cpu_seconds": round(processor, 2)}
+    else:
+        work = {
+            "copy": partial(_copy, sources, len(merges), scratch),
+            "merge": partial(_ours, merges, sources, scratch),
+        }
+        _taken(work["copy"], scratch)
+        numbers = {cache: _in_turn(work, scratch, read if cache == "cold" else ()) for cache in CACHES}
     shutil.rmtree(scratch)
-    read = sum((home / name / "model.safetensors").stat().st_size for name in names)
-    seconds, processor = (statistics.mean(part) for part in zip(*taken["merge"], strict=True))
-    numbers: dict[str, Any] = {"seconds": round(seconds, 2), "cpu_seconds": round(processor, 2), "read_bytes": read}
-    if taken["copy"]:
-        copied, by_processor = (statistics.mean(part) for part in zip(*taken["copy"], strict=True))
-        numbers |= {"copy_seconds": round(copied, 2), "copy_cpu_seconds": round(by_processor, 2)}
-        numbers |= {"ratio": round(seconds / copied, 2), "cpu_ratio": round(processor / by_processor, 2)}
+    numbers["read_bytes"] = sum(path.stat().st_size for path in read)
     return numbers | {"grown_mib": round((_memory("VmHWM") - before) / 1024)}
+
+
+def _in_turn(work: Mapping[str, Callable[[], None]], scratch: Path, uncached: Sequence[Path]) -> dict[str, float]:
+    """Means of both over a round, and their ratios; `uncached` files leave the page cache before each."""
+    taken: dict[str, list[tuple[float, float]]] = {kind: [] for kind in work}
+    for kind in ROUND:
+        for path in uncached:
+            _drop_from_cache(path)
+        taken[kind].append(_taken(work[kind], scratch))
+    means = {kind: [statistics.mean(part) for part in zip(*pairs, strict=True)] for kind, pairs in taken.items()}
+    (seconds, processor), (copied, by_processor) = means["merge"], means["copy"]
+    return {
+        **{"seconds": round(seconds, 2), "cpu_seconds": round(processor, 2)},
+        **{"copy_seconds": round(copied, 2), "copy_cpu_seconds": round(by_processor, 2)},
+        **{"ratio": round(seconds / copied, 2), "cpu_ratio": round(processor / by_processor, 2)},
+    }
+
+
+def _drop_from_cache(path: Path) -> None:
+    with path.open("rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _ours(merges: Sequence[MergeSettings], sources: dict[str, MergeSource], scratch: Path) -> None:
@@ -84,7 +107,10 @@ def _copy(sources: dict[str, MergeSource], results: int, scratch: Path) -> None:
     buffer = bytearray(PIECE)
     for number, source in enumerate(sources.values()):
         with (source.folder / "model.safetensors").open("rb", buffering=0) as file:
-            files = [(scratch / str(result)).open("wb", buffering=0) for result in range(results if number == 0 else 0)]
+            files = [
+                (scratch / f"{result}.safetensors").open("wb", buffering=0)
+                for result in range(results if number == 0 else 0)
+            ]
             while count := file.readinto(buffer):
                 for target in files:
                     target.write(memoryview(buffer)[:count])
@@ -92,11 +118,19 @@ def _copy(sources: dict[str, MergeSource], results: int, scratch: Path) -> None:
                 target.close()
 
 
-def _seconds(work: Callable[[], None]) -> tuple[float, float]:
-    """Elapsed, and of the processor, which other programs at work delay less."""
+def _taken(work: Callable[[], None], scratch: Path) -> tuple[float, float]:
+    """Seconds by the clock until what it wrote is on the disk, and of the processor, which other programs delay less.
+
+    Processor seconds are of all threads; the clock's are fewer where several of them work.
+    """
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
     os.sync()
     began, by_processor = time.monotonic(), time.process_time()
     work()
+    for path in sorted(scratch.rglob("*.safetensors")):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
     return time.monotonic() - began, time.process_time() - by_processor
 
 

@@ -27,7 +27,10 @@ class Checking(Settings):
 
     not_in_cache_key_at_default: ClassVar[frozenset[str]] = frozenset({"ignore_punctuation"})
 
-    kind: CheckName = Field(NO_CHECK, description="math compares values, exact compares text, choice compares a letter")
+    kind: CheckName = Field(
+        NO_CHECK,
+        description="math compares values, exact compares text, choice compares a letter, chrf grades likeness",
+    )
     field: str = Field("", description="the record's field that holds the right answer; empty: the response")
     after: str = Field(
         "", description="the right answer is the text after the last occurrence of this marker; empty: all of it"
@@ -47,7 +50,9 @@ class Source(ShapeSettings):
     uri: str = Field(
         min_length=1, description="file or folder: a path, s3://…, package:FOLDER; or hub:OWNER/NAME (needs internet)"
     )
-    format: FormatName = Field(AUTO, description="container format; auto: by the suffix")
+    format: FormatName = Field(
+        AUTO, description="container format; auto: by the suffix, which unquoted_tsv and texts lack"
+    )
     shape: ShapeName = Field(AUTO, description="shape of the rows; auto: that of the first row with a known one")
     check: Checking = Field(Checking(), description="how answers can be checked")
     limit: int | None = Field(None, ge=1, description="rows to take, from the start; none: all")

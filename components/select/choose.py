@@ -98,7 +98,8 @@ def choose(row: Answered, evidence: Evidence, settings: SelectSettings) -> Choic
     unsafe_request = _is_unsafe_request(evidence, settings)
     contradicted = not unsafe_request and is_contradicted(row, evidence, settings)
     checked = _verdicts(row, evidence, unsafe_request, contradicted and settings.reference.trust == "vote")
-    scores = tuple(_scores(index, evidence, checked[index], settings) for index in range(len(row.responses)))
+    graded = _is_graded(row) and not unsafe_request
+    scores = tuple(_scores(index, evidence, checked[index], settings, graded) for index in range(len(row.responses)))
     dropped = bool(evidence.refused) or (unsafe_request and settings.unsafe == "drop")
     best = None if dropped else _best(row, scores, settings)
     worst = None if best is None else _worst(row, scores, best, settings)
@@ -132,7 +133,8 @@ def _of_responses(row: Answered, scores: Sequence[Scores], settings: SelectSetti
 
 def is_contradicted(row: Answered, evidence: Evidence, settings: SelectSettings) -> bool:
     """Whether the teacher and the likelihoods contradict the reference answer (settings.Reference has the rule)."""
-    if row.check is None or not CHECKERS[row.check.kind].has_reference or evidence.likelihood is None:
+    compares = row.check is not None and CHECKERS[row.check.kind].has_reference and not _is_graded(row)
+    if not compares or evidence.likelihood is None:
         return False
     origins = [response.origin for response in row.responses]
     groups, likelihood = evidence.checks.groups, evidence.likelihood
@@ -165,8 +167,11 @@ def _teachers_answer(row: Answered, groups: Sequence[int]) -> int | None:
 
 
 def _verdicts(row: Answered, evidence: Evidence, unsafe_request: bool, by_vote: bool) -> list[bool | None]:
-    """Which answers are right: by the reference, or by equality with the teacher's. None for an unsafe request."""
-    if unsafe_request:
+    """Which answers are right: by the reference, or by equality with the teacher's.
+
+    None for an unsafe request, and for a graded check, which calls no answer right or wrong.
+    """
+    if unsafe_request or _is_graded(row):
         return [None] * len(row.responses)
     groups = evidence.checks.groups
     teacher = _teachers_answer(row, groups) if by_vote else None
@@ -175,9 +180,15 @@ def _verdicts(row: Answered, evidence: Evidence, unsafe_request: bool, by_vote: 
     return [None if value is None else value == 1.0 for value in evidence.checks.values]
 
 
-def _scores(index: int, evidence: Evidence, checked: bool | None, settings: SelectSettings) -> Scores:
-    # The verifier uses the measurement of the checks; its quality is the verdict, by vote where that applies.
-    verified = evidence.quality is evidence.checks
+def _is_graded(row: Answered) -> bool:
+    """Whether the check of a row says how good a response is, and not whether it is right."""
+    return row.check is not None and CHECKERS[row.check.kind].is_graded
+
+
+def _scores(index: int, evidence: Evidence, checked: bool | None, settings: SelectSettings, graded: bool) -> Scores:
+    # The verifier uses the measurement of the checks; its quality is the verdict, by vote where that applies, or the
+    # score of a graded check.
+    verified = evidence.quality is evidence.checks and not graded
     quality = (None if checked is None else float(checked)) if verified else _at(evidence.quality, index)
     scores = Scores(
         perplexity=settings.perplexity.value(_at(evidence.perplexity, index)),

@@ -78,7 +78,7 @@ def read_rows(file: DataFile, limit: int, expected: str) -> Found:
     first = next(rows, None)
     if first is None:
         return
-    header = _header(file, first)
+    header = read_header(file, first)
     for number, row in enumerate(rows, start=1):
         yield Broken(number, row.reason, row.detail) if isinstance(row, Broken) else _record(number, header, row)
 
@@ -96,7 +96,7 @@ def _delimiter(file: DataFile, raw: Iterator[bytes | None], expected: str) -> tu
     return found, raw if first == b"" else itertools.chain([first], raw)
 
 
-def _header(file: DataFile, row: list[str] | Broken) -> list[str]:
+def read_header(file: DataFile, row: list[str] | Broken) -> list[str]:
     """The column names. Raises InputError if the header is not usable."""
     if isinstance(row, Broken):
         # The csv module's message for a carriage return without a line feed.

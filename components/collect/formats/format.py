@@ -11,8 +11,8 @@ from components.collect.files.records import Found
 class Format:
     """How the records of a file are read.
 
-    `suffixes` identify files of this format (compressed files too). `read` streams a file's records; its second
-    argument is the largest size of a record in bytes.
+    `suffixes` identify files of this format (compressed files too); without any, only a source's settings do. `read`
+    streams a file's records; its second argument is the largest size of a record in bytes.
     """
 
     name: str

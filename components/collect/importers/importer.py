@@ -29,6 +29,11 @@ class OriginalFile:
             if line.strip():
                 yield number, self._decoded(number, line)
 
+    def text_lines(self) -> Iterator[str]:
+        """All lines, blank ones too, without their ends. Raises InputError for invalid UTF-8."""
+        for number, line in enumerate(self._raw_lines(), start=1):
+            yield self._decoded(number, line).removesuffix("\r")
+
     def objects(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """JSON objects, one on each line, with line numbers. Raises InputError."""
         for number, line in self.lines():

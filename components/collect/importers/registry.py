@@ -1,6 +1,6 @@
 """All importers. To add one: a file in this folder, and its entry in `IMPORTERS`."""
 
-from components.collect.importers import bbh, ceval, cmmlu, gsm8k, humaneval, ifeval, mmlu
+from components.collect.importers import bbh, ceval, cmmlu, gsm8k, humaneval, ifeval, mmlu, qqp, sonnets
 
 IMPORTERS = {
     importer.name: importer
@@ -12,5 +12,7 @@ IMPORTERS = {
         humaneval.IMPORTER,
         ifeval.IMPORTER,
         bbh.IMPORTER,
+        qqp.IMPORTER,
+        sonnets.IMPORTER,
     )
 }

@@ -5,10 +5,12 @@ To add one: a file in this folder, and its entry in `SHAPES`.
 
 from components.collect.shapes import (
     alpaca,
+    continuation,
     gsm8k,
     messages,
     preference,
     prompt_response,
+    qqp,
     question_answer,
     seed_tasks,
     sharegpt,
@@ -26,6 +28,8 @@ SHAPES = {
         prompt_response.SHAPE,
         gsm8k.SHAPE,
         question_answer.SHAPE,
+        qqp.SHAPE,
+        continuation.SHAPE,
     )
 }
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from components.collect.files.records import BadRowError, Rejection
 from components.shared.rows import Check, Message
@@ -15,8 +15,35 @@ SHOWN = 12
 SYSTEM = ("system", "system_prompt")
 
 
+LINES = "{lines}"
+
+
+class ContinuationSettings(Settings):
+    """What is asked about a text of which the beginning is given."""
+
+    given_lines: int = Field(
+        3, ge=1, description="lines that are given, without blank ones (3: as in CS224N's sonnets)"
+    )
+    prompt: str = Field(
+        f"Continue this text:\n\n{LINES}", description=f"what is asked, with {LINES} in it: the lines that are given"
+    )
+
+    def ask(self, beginning: str) -> str:
+        """The instruction for a text that begins so; other braces have no meaning."""
+        return self.prompt.replace(LINES, beginning)
+
+    @field_validator("prompt")
+    @classmethod
+    def _has_place(cls, prompt: str) -> str:
+        if prompt.count(LINES) != 1:
+            raise ValueError(f"prompt must contain {LINES} exactly once")
+        return prompt
+
+
 class ShapeSettings(Settings):
     """The part of a source's settings that shapes read."""
+
+    not_in_cache_key_at_default: ClassVar[frozenset[str]] = frozenset({"continuation"})
 
     response_required: bool = Field(
         True, description="reject rows without a response; false: keep them, for the teacher to answer"
@@ -31,6 +58,9 @@ class ShapeSettings(Settings):
     )
     calculator: Literal["removed", "kept"] = Field(
         "removed", description="calculator annotations <<48/2=24>> in GSM8K answers"
+    )
+    continuation: ContinuationSettings = Field(
+        ContinuationSettings(), description="shape continuation only: how a text is asked for"
     )
 
 

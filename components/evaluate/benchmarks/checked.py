@@ -27,7 +27,7 @@ def _checker(kind: str, limits: SandboxLimits) -> Checker:
 def _run(question: Question, reply: str, limits: SandboxLimits) -> float:
     assert question.check is not None, "read_questions accepts only questions with a check"
     checker = _checker(question.check.kind, limits)
-    return float(checker.passes(question.check, reply, question.question))
+    return checker.score(question.check, reply, question.question)
 
 
 def _group(question: Question, answers: Sequence[str], limits: SandboxLimits) -> Sequence[int]:

@@ -1,6 +1,18 @@
 """All benchmarks by name. To add one, write a file beside this one and add its module to this list."""
 
-from components.evaluate.benchmarks import bbh, ceval, checked, cmmlu, gsm8k, humaneval, ifeval, mmlu, ranked
+from components.evaluate.benchmarks import (
+    bbh,
+    ceval,
+    checked,
+    cmmlu,
+    free_text,
+    gsm8k,
+    humaneval,
+    ifeval,
+    mmlu,
+    qqp,
+    ranked,
+)
 from components.evaluate.benchmarks.benchmark import Benchmark
 
 CHECKED = checked.BENCHMARK.name
@@ -8,5 +20,5 @@ CHECKED = checked.BENCHMARK.name
 
 BENCHMARKS: dict[str, Benchmark] = {
     module.BENCHMARK.name: module.BENCHMARK
-    for module in (gsm8k, mmlu, cmmlu, ceval, humaneval, ifeval, bbh, checked, ranked)
+    for module in (gsm8k, mmlu, cmmlu, ceval, humaneval, ifeval, bbh, qqp, checked, free_text, ranked)
 }

@@ -119,10 +119,13 @@ def _largest_in_memory(
 ) -> "LargestMagnitudes":
     import torch
 
-    from components.merge.stream.largest_magnitudes import largest_of
+    from components.merge.stream.largest_magnitudes import PIECE, largest_of
 
     (chunk,) = tensor.chunks([base, model])
-    return largest_of(torch.sub(chunk[model], chunk[base], out=space).abs_().numpy(), wanted)
+    pieces = (torch.split(values, PIECE) for values in (chunk[model], chunk[base], space))
+    for ours, theirs, magnitudes in zip(*pieces, strict=True):
+        torch.sub(ours, theirs, out=magnitudes).abs_()
+    return largest_of(space.numpy(), wanted)
 
 
 METHOD = MergeMethod("ties", _configure, _prepare, needs_base=True)

@@ -1,4 +1,4 @@
-"""Checks the responses of rows, as a measurement: 1 right, 0 wrong, None without a check."""
+"""Checks the responses of rows, as a measurement: 1 right, 0 wrong, between for graded checks, None without a check."""
 
 import os
 from collections.abc import Sequence
@@ -50,9 +50,7 @@ class CheckMeasure:
         checker = self._checker(row.check.kind)
         texts = [response.text if is_scored(response.text, response.finish) else None for response in row.responses]
         verdicts = {
-            text: float(checker.passes(row.check, text, row.instruction))
-            for text in dict.fromkeys(texts)
-            if text is not None
+            text: checker.score(row.check, text, row.instruction) for text in dict.fromkeys(texts) if text is not None
         }
         return Measured(
             id=row.id,

@@ -17,8 +17,11 @@ class Checker:
     has_reference: ClassVar[bool] = True
     """Whether `Check.answer` is a reference answer, which can be compared with that of a response."""
 
+    is_graded: ClassVar[bool] = False
+    """Whether scores between 0 and 1 are usual: then no response is right or wrong, and its score is its quality."""
+
     metric: ClassVar[str]
-    """The name of the share of replies that pass it."""
+    """The name of the mean score of replies: for checks that are not graded, the share of replies that pass."""
 
     @classmethod
     def open(cls, limits: SandboxLimits) -> Self:
@@ -33,6 +36,10 @@ class Checker:
     def passes(self, check: Check, text: str, question: str = "") -> bool:
         """Whether a response gives the right answer."""
         raise NotImplementedError
+
+    def score(self, check: Check, text: str, question: str = "") -> float:
+        """How good a response is by the check, in [0, 1]: 1 where it passes and 0 elsewhere, unless it is graded."""
+        return float(self.passes(check, text, question))
 
     def same(self, first: str, second: str, question: str = "") -> bool:
         """Whether two responses give the same answer, right or wrong."""

@@ -2,6 +2,7 @@
 
 from components.rewards.checks.checker import Checker
 from components.rewards.checks.choice_check import ChoiceChecker
+from components.rewards.checks.chrf_check import ChrfChecker
 from components.rewards.checks.code_check import CodeChecker
 from components.rewards.checks.exact_check import ExactChecker
 from components.rewards.checks.math_check import MathChecker
@@ -12,6 +13,7 @@ CHECKERS: dict[str, type[Checker]] = {
     "math": MathChecker,
     "exact": ExactChecker,
     "choice": ChoiceChecker,
+    "chrf": ChrfChecker,
     "code": CodeChecker,
 }
 

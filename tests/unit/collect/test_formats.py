@@ -86,7 +86,7 @@ def test_format_by_suffix() -> None:
         **{"rows.csv": "csv", "rows.tsv": "tsv", "rows.parquet": "parquet"},
     }
     assert format_of("notes.txt") is None and format_of("data.gz") is None
-    assert set(FORMATS) == {"jsonl", "json", "csv", "tsv", "parquet", "arrow"}
+    assert set(FORMATS) == {"jsonl", "json", "csv", "tsv", "unquoted_tsv", "parquet", "arrow", "texts"}
 
 
 def reasons(found: list[Record | Broken]) -> dict[int, str]:

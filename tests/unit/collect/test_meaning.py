@@ -32,11 +32,13 @@ EVERY_SHAPE: dict[str, Row] = {
     "gsm8k": {"question": "Ask", "answer": "Reply\n#### 3"},
     "seed_tasks": {"instruction": "Ask", "instances": [{"input": "", "output": "Reply"}]},
 }
+OF_ONE_TASK = {"qqp", "continuation"}
+"""Shapes that write the instruction themselves; tests/unit/collect/test_tasks.py has them."""
 every_shape = pytest.mark.parametrize("shape", EVERY_SHAPE)
 
 
 def test_every_shape_is_tested() -> None:
-    assert set(EVERY_SHAPE) == set(SHAPES)
+    assert EVERY_SHAPE.keys() | OF_ONE_TASK == SHAPES.keys()
 
 
 def read(fields: Row, **source: Any) -> tuple[Instruction, Counter[str]]:

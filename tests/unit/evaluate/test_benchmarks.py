@@ -25,7 +25,7 @@ def test_paper_protocol() -> None:
     shots = {name: benchmark.few_shot for name, benchmark in BENCHMARKS.items()}
     assert shots == {
         **{"gsm8k": 4, "mmlu": 0, "cmmlu": 0, "ceval": 0, "humaneval": 0},
-        **{"ifeval": 0, "bbh": 3, "checked": 0, "ranked": 0},
+        **{"ifeval": 0, "bbh": 3, "checked": 0, "ranked": 0, "qqp": 0, "free_text": 0},
     }
     assert BENCHMARKS["humaneval"].metric == "pass@1"
 
@@ -187,3 +187,38 @@ def test_humaneval_runs_replies(reply: str, points: float) -> None:
 def test_humaneval_without_tests_says_what_is_missing() -> None:
     with pytest.raises(InputError, match="lacks its tests"):
         program(question("humaneval", extra={"entry_point": "f"}), "")
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        ("yes", 1),
+        ("Yes.", 1),
+        ("**Yes**, both do. No doubt.", 1),
+        ("no", 0),
+        ("The answer is no", 0),
+        ("yesterday", 0),
+        ("", 0),
+    ],
+)
+def test_qqp_reads_the_first_label(reply: str, expected: float) -> None:
+    assert score(question("qqp", answer="yes"), reply) == expected
+
+
+def test_qqp_is_asked_as_it_was_imported_and_has_a_vote() -> None:
+    row = question("qqp", question="Question 1: A?\nQuestion 2: B?", answer="no")
+    assert BENCHMARKS["qqp"].prompt(row) == row.question and BENCHMARKS["qqp"].metric == "accuracy"
+    assert BENCHMARKS["qqp"].votes(row, ["No.", "no", "maybe"], LIMITS) == ["no", "no", None]
+
+
+def test_free_text_is_graded_from_0_to_1() -> None:
+    row = question("free_text", question="Go on:", answer="the moths went by")
+    assert score(row, "the moths went by") == 1 and score(row, "XYZ") == 0
+    assert 0 < score(row, "the moths are gone") < 1
+    assert score(row, "<think>the moths went by") == 0
+    assert BENCHMARKS["free_text"].metric == "chrf"
+
+
+def test_a_check_that_grades_scores_questions_of_ones_own() -> None:
+    row = question("checked", check=Check(kind="chrf", answer="the moths went by"))
+    assert score(row, "the moths went by") == 1 and 0 < score(row, "the moths are gone") < 1

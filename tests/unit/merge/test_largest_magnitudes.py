@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from components.merge.stream import largest_magnitudes
 from components.merge.stream.largest_magnitudes import SAMPLE_STEP, LargestMagnitudes, find_largest, largest_of
 
 ELEMENTS = 20_000
@@ -23,6 +24,12 @@ DISTRIBUTIONS: dict[str, Callable[[torch.Generator], torch.Tensor]] = {
     ),
 }
 SHARES = [1 / ELEMENTS, 0.01, 0.2, 0.5, 0.93, 1 - 1 / ELEMENTS]
+
+
+@pytest.fixture(autouse=True)
+def several_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tensor in memory is looked through in pieces, of which the last is shorter."""
+    monkeypatch.setattr(largest_magnitudes, "PIECE", SLICE)
 
 
 def in_memory(values: torch.Tensor, wanted: int) -> LargestMagnitudes:
