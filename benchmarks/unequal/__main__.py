@@ -4,6 +4,7 @@ Nothing is measured on cards: costs are computed from published numbers. Results
 `benchmarks/results/unequal.json`; those of other fleets stay.
 """
 
+import dataclasses
 import json
 import sys
 from collections.abc import Mapping
@@ -14,11 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.machine import describe_machine
 from benchmarks.sizing import MODELS, Model
 from benchmarks.unequal.cards import make_fleet, make_layers, make_ranks
 from benchmarks.unequal.simulate import simulate_step
 from components.train.balance.choose_plan import PlanSearch
 from components.train.balance.deal import deal_step
+from components.train.balance.layers import cost_tables
+from components.train.balance.partition import fastest_partition
 from components.train.balance.plan import MixedPlan
 from components.train.balance.shares import most_tokens
 from components.train.memory import Need
@@ -43,9 +47,9 @@ class Case:
 
 
 CASES: Mapping[str, Case] = {
-    "8": Case({"A100-40": 4, "A10": 4}, "Qwen2.5-7B", 64),
-    "64": Case({"H100": 16, "A100-80": 16, "L40S": 32}, "Qwen2.5-14B", 512),
-    "512": Case({"H100": 64, "A100-80": 192, "A10": 256}, "Qwen2.5-32B", 4096),
+    "8": Case({"A100-40": 4, "A10": 4}, "Qwen2.5-3B", 64),
+    "64": Case({"H100": 16, "A100-80": 16, "L40S": 32}, "Qwen2.5-14B", 256),
+    "512": Case({"H100": 64, "A100-80": 192, "A10": 256}, "Qwen2.5-14B", 1024),
 }
 RANKS: Mapping[str, Mapping[str, int]] = {
     "8": {"A100-80": 1, "A100-40": 1, "L40S": 2, "A10": 2, "T4": 2},
@@ -65,7 +69,9 @@ def plan_case(case: Case) -> dict[str, Any]:
     print(f"\n{case.cards}, {case.model}, {case.micro_batches} micro-batches of {TOKENS} tokens\n\n{found}")
 
     def simulated(plan: MixedPlan | None) -> dict[str, float] | None:
-        return plan and {
+        if plan is None:
+            return None
+        return {
             "predicted_seconds": plan.step_seconds,
             "simulated_seconds": simulate_step(plan, layers, fleet),
             "simulated_with_noise_seconds": simulate_step(plan, layers, fleet, NOISE, SEED),
@@ -104,6 +110,23 @@ def deal_rows(cards: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
+def time_partitions() -> dict[str, float]:
+    """Processor seconds of the best partition of 100 layers over 64 devices, by their numbers of one to three kinds."""
+    model, found = dataclasses.replace(BY_NAME["Qwen2.5-14B"], layers=98), {}
+    for cards in ({"H100": 64}, {"H100": 32, "L40S": 32}, {"H100": 21, "A100-80": 21, "L40S": 22}):
+        fleet = make_fleet(cards)
+        costs = cost_tables(make_layers(model, fleet.names, TOKENS), fleet)
+        before = process_time()
+        best = fastest_partition(costs, list(cards.values()))
+        found[_listed(cards)] = round(process_time() - before, 2)
+        print(f"{_listed(cards)}: {found[_listed(cards)]} s, {best and len(best.stages)} stages")
+    return found
+
+
+def _listed(cards: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in cards.items())
+
+
 def tables(found: Mapping[str, Any]) -> str:
     """The tables of README.md."""
     lines = [
@@ -111,15 +134,14 @@ def tables(found: Mapping[str, Any]) -> str:
         "|---|---|---|---:|---:|---:|---:|---:|",
     ]
     for case in found["pipelines"].values():
-        cards = ", ".join(f"{count} {name}" for name, count in case["cards"].items())
+        cards = _listed(case["cards"])
         for split in ("balanced", "even"):
             lines.append(f"| {cards} | {case['model']} | {split} | {_times(case, split)} |")
     lines += ["", "| cards | rows | slowest rank to the bound | even | planning, s |", "|---|---:|---:|---:|---:|"]
     for dealt in found["ranks"].values():
-        cards = ", ".join(f"{count} {name}" for name, count in dealt["cards"].items())
         ratio = dealt["ratio_to_bound"]
         lines.append(
-            f"| {cards} | {dealt['rows']:,} | {ratio['balanced']:.3f} | {ratio['even']:.2f} "
+            f"| {_listed(dealt['cards'])} | {dealt['rows']:,} | {ratio['balanced']:.3f} | {ratio['even']:.2f} "
             f"| {dealt['processor_seconds']:.2f} |"
         )
     return "\n".join(lines)
@@ -140,6 +162,8 @@ def main() -> None:
     for name in sys.argv[1:] or CASES:
         found["pipelines"][name] = plan_case(CASES[name])
         found["ranks"][name] = deal_rows(RANKS[name])
+    found["machine"] = describe_machine()
+    found["partition_processor_seconds"] = time_partitions()
     RESULTS.write_text(json.dumps(found, indent=2) + "\n")
     print(f"\n{tables(found)}")
 

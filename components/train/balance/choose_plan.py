@@ -207,10 +207,10 @@ class PlanSearch:
         parts = {
             "reducing gradients": all_reduce_seconds,
             "filling the pipeline": times.passing - times.slowest,
-            "": pipeline.micro_batches * times.slowest,
+            "the slowest stage": pipeline.micro_batches * times.slowest,
         }
         largest = max(parts, key=lambda name: parts[name])
-        if largest:
+        if largest != "the slowest stage":
             return largest
         where = f"{stage.kind}, layers {stage.first} to {stage.end - 1}"
         if stage.transfer_seconds > stage.compute_seconds:

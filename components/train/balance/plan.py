@@ -1,6 +1,7 @@
 """The plan of a training over unequal devices: a document with predicted times and memory, which prints as a table."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Literal
 
 from pydantic import Field
@@ -14,9 +15,8 @@ HEAD = (
     "split",
     "pipelines",
     "micro-batches of each",
-    "stages: layers",
+    "stages: layers and GiB of each",
     "slowest stage, s",
-    "fullest device, GiB",
     "pipeline, s",
     "all-reduce, s",
     "step, s",
@@ -40,11 +40,6 @@ class StagePlan(Settings):
         """Time of one micro-batch."""
         return self.compute_seconds + self.transfer_seconds
 
-    @property
-    def fullness(self) -> float:
-        """Share of the device's memory that is needed."""
-        return self.memory_bytes / self.memory_limit_bytes
-
 
 class PipelinePlan(Settings):
     """Equal pipelines: each has these stages, on devices of its own, and the same number of micro-batches."""
@@ -64,22 +59,10 @@ class PipelinePlan(Settings):
         """Predicted time of its micro-batches."""
         return self.times.seconds(self.micro_batches)
 
-    @property
-    def fullest(self) -> StagePlan:
-        """The stage whose memory is the fullest."""
-        return max(self.stages, key=lambda stage: stage.fullness)
-
     def stages_in_words(self) -> str:
-        """Such as `2 × A10: 4, 4; H100: 20`."""
-        runs: list[tuple[str, list[int]]] = []
-        for stage in self.stages:
-            if not runs or runs[-1][0] != stage.kind:
-                runs.append((stage.kind, []))
-            runs[-1][1].append(stage.end - stage.first)
-        return "; ".join(
-            f"{f'{len(layers)} × ' if len(layers) > 1 else ''}{kind}: {', '.join(map(str, layers))}"
-            for kind, layers in runs
-        )
+        """Such as `2 × A10: 4, 4 (12, 9 of 19 GiB); H100: 20 (61 of 63 GiB)`."""
+        runs = groupby(self.stages, key=lambda stage: (stage.kind, stage.memory_limit_bytes))
+        return "; ".join(_run_in_words(kind, limit, list(stages)) for (kind, limit), stages in runs)
 
 
 class MixedPlan(Settings):
@@ -111,14 +94,12 @@ class MixedPlan(Settings):
     def rows(self) -> Iterator[list[str]]:
         """Rows of the table: one for each entry of `pipelines`, and one for devices that are left out."""
         for place, each in enumerate(self.pipelines):
-            full = each.fullest
             yield [
                 "" if place else self.split,
                 str(each.copies),
                 str(each.micro_batches),
                 each.stages_in_words(),
                 f"{each.times.slowest:.4f}",
-                f"{full.memory_bytes / GIB:.1f} of {full.memory_limit_bytes / GIB:.1f} ({full.kind})",
                 f"{each.seconds:.3f}",
                 *(
                     ["", "", ""]
@@ -127,7 +108,7 @@ class MixedPlan(Settings):
                 ),
             ]
         if self.idle:
-            yield ["", "idle", "", _counted(self.idle), *[""] * 6]
+            yield ["", "idle", "", _counted(self.idle), *[""] * 5]
 
 
 class PlanComparison(Settings):
@@ -144,7 +125,15 @@ class PlanComparison(Settings):
 
 
 def _no_even_plan() -> list[str]:
-    return ["even", "none", "", "equal layers fit the memory in no layout", *[""] * 6]
+    return ["even", "none", "", "equal layers fit the memory in no layout", *[""] * 5]
+
+
+def _run_in_words(kind: str, limit: int, stages: Sequence[StagePlan]) -> str:
+    """Consecutive stages on devices of one kind."""
+    name = f"{len(stages)} × {kind}" if len(stages) > 1 else kind
+    layers = ", ".join(str(stage.end - stage.first) for stage in stages)
+    memory = ", ".join(f"{stage.memory_bytes / GIB:.0f}" for stage in stages)
+    return f"{name}: {layers} ({memory} of {limit / GIB:.0f} GiB)"
 
 
 def _counted(numbers: Mapping[str, int]) -> str:

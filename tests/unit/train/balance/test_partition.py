@@ -9,7 +9,14 @@ import pytest
 from components.shared.errors import SettingsError
 from components.train.balance.devices import DeviceKind, Fleet, Link
 from components.train.balance.layers import UNLIMITED, CostTables, LayerCost, cost_tables
-from components.train.balance.partition import Partition, PartitionTable, Stage, stage_times, stages_fit
+from components.train.balance.partition import (
+    Partition,
+    PartitionTable,
+    Stage,
+    fastest_partition,
+    stage_times,
+    stages_fit,
+)
 
 NAMES = ("fast", "slow", "tiny")
 
@@ -99,6 +106,7 @@ def test_no_partition_is_better_than_the_one_found(kinds: int, seed: int) -> Non
     best = table.best_partition()
     assert (best is None) == (not expected)
     assert best is None or best.slowest_seconds == pytest.approx(min(expected.values()))
+    assert fastest_partition(costs, counts, micro_batches=micro_batches) == best
 
 
 def assert_is_a_partition(found: Partition, costs: CostTables, micro_batches: int) -> None:
