@@ -113,7 +113,8 @@ def simulate_step(
 
 
 def _stage_seconds(pipeline: PipelinePlan, layers: Sequence[LayerCost], fleet: Fleet) -> list[StageSeconds]:
-    found, number = [], {name: place for place, name in enumerate(fleet.names)}
+    found: list[StageSeconds] = []
+    number = {name: place for place, name in enumerate(fleet.names)}
     sends = [
         fleet.link(number[one.kind], number[other.kind]).seconds(layers[one.end - 1].output_bytes)
         for one, other in zip(pipeline.stages, pipeline.stages[1:], strict=False)

@@ -147,7 +147,8 @@ class PartitionTable:
         if self.slowest_seconds(used) == np.inf:
             return None
         state, first = self._state(used), 0
-        kind, stages = int(self._best[state, :, 0].argmin()), []
+        stages: list[Stage] = []
+        kind = int(self._best[state, :, 0].argmin())
         slowest = float(self._best[state, kind, 0])
         for after in range(sum(used) - 1, 0, -1):
             state -= self._steps[kind]
