@@ -34,7 +34,7 @@ class ProbeRule(Settings):
     hard_at_most: float = Field(0.0, ge=0, lt=1, description="largest share of successes of a hard problem, 0 to 1")
     easy_at_least: float = Field(1.0, gt=0, le=1, description="smallest share of successes of an easy one, 0 to 1")
     confidence: float = Field(
-        0.95,
+        0.9,
         gt=0.5,
         le=1,
         description="stop early when the full procedure gives the same pool with this probability; 1: only where no "

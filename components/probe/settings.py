@@ -16,8 +16,8 @@ from components.shared.settings import Settings
 class RolloutSource(Settings):
     """What a rollout depends on besides the model's files and the problem's conversation: its address is of these."""
 
-    generator: AnyBackendSettings
-    sampling: Sampling
+    generator: AnyBackendSettings = Field(description="the backend, or the endpoint that answers")
+    sampling: Sampling = Field(description="how rollouts are sampled")
 
 
 class ProbeSettings(Settings):
