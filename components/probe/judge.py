@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
+from components.rewards.checks.checker import Checker
 from components.rewards.checks.registry import open_checker
 from components.shared.rows import Labelled
 from components.shared.sandbox.run_python import SandboxLimits
@@ -26,7 +27,7 @@ class RolloutJudge:
 
     def __init__(self, kinds: Iterable[str], limits: SandboxLimits, threads: int | None) -> None:
         with ExitStack() as stack:
-            self._checkers = {}
+            self._checkers: dict[str, Checker] = {}
             for kind in sorted(set(kinds)):
                 self._checkers[kind] = open_checker(kind, limits)
                 stack.callback(self._checkers[kind].close)

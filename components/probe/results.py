@@ -102,10 +102,9 @@ class Summing:
             "tokens_out": sum(row.lengths),
         }
         self.counts.update({name: int(count) for name, count in counted.items()})
-        if row.tries:
+        if row.decided:
             self.counts[f"{rule.pool(row.tries, row.successes)}_problems"] += 1
             self.rates.update(histogram([row.pass_rate]))
-        if row.decided:
             self.counts["full_tries"] += rule.full_tries(row.tries, row.successes)
             for k, values in self.values.items():
                 values.append(pass_at_stopped(k, rule, row.tries, row.successes))
@@ -117,7 +116,7 @@ class Summing:
             k: (round(mean(values), DECIMALS), round(standard_error(values), DECIMALS))
             for k, values in self.values.items()
         }
-        counts: dict[str, float] = dict.fromkeys(("hard_problems", "mixed_problems", "easy_problems"), 0)
+        counts: dict[str, float] = dict.fromkeys(("hard_problems", "mixed_problems", "easy_problems"), 0.0)
         counts |= self.counts
         counts["refused_problems"] = sum(shard.rows for shard in shards if shard.name.startswith("dropped/"))
         tokens = {name: int(self.counts[name]) for name in ("tokens_in", "tokens_out")}
@@ -161,6 +160,8 @@ def combine(store: Store, settings: ProbeSettings, slices: int, seconds: float) 
             summing.add(row)
     try:
         return summing.result(shards, seconds)
+    except EmptyDataError:
+        raise
     except InputError:
         # The next run checks the rollouts again.
         for index in range(slices):
