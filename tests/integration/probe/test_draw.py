@@ -2,11 +2,8 @@
 
 import gzip
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -18,9 +15,9 @@ from components.shared.rows import Check, Labelled, Probed
 from components.shared.settings import Settings
 from components.shared.step import Product
 from tests.deadlines import ended
+from tests.processes import alive, descendants, wait_until
 from tests.tiny_model import save_tiny_model
 
-WAIT_SECONDS = 120.0  # starting Ray takes long on a busy machine
 PROBLEMS = 24
 RUN = """
 import sys
@@ -64,13 +61,13 @@ def test_a_killed_probe_continues_with_every_stored_rollout(tmp_path: Path) -> N
     )
     arguments = [str(root), problems.address, model, settings.model_dump_json()]
     started = subprocess.Popen([sys.executable, "-c", RUN, *arguments], start_new_session=True)
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not (before := set(stored_rollouts(root))):
-        assert started.poll() is None, "the probe ended before it was killed"
-        assert time.monotonic() < deadline, "no rollout was stored in time"
-        time.sleep(0.05)
-    os.killpg(started.pid, signal.SIGKILL)
+    wait_until(lambda: bool(stored_rollouts(root)) or started.poll() is not None)
+    assert started.poll() is None, "the probe ended before it was killed"
+    below = descendants(started.pid)
+    started.kill()
     ended(started)
+    wait_until(lambda: not any(alive(each) for each in below))
+    before = set(stored_rollouts(root))
     assert not list(root.glob("probe/*/manifest.json"))
 
     manifest = probe_problems(Library(str(root)), settings, problems, model)
