@@ -8,7 +8,9 @@ from components.compare.step import STEP as COMPARE
 from components.curate.step import STEP as CURATE
 from components.evaluate.step import STEP as EVALUATE
 from components.merge.step import STEP as MERGE
+from components.probe.step import STEP as PROBE
 from components.publish.step import STEP as PUBLISH
+from components.route.step import STEP as ROUTE
 from components.select.step import STEP as SELECT
 from components.shared.step import Step
 from components.synthesize.step import STEP as SYNTHESIZE
@@ -17,17 +19,9 @@ from components.train.step import STEP as TRAIN
 STEPS: dict[str, Step] = {
     step.name: step
     for step in (
-        COLLECT,
-        CURATE,
-        SYNTHESIZE,
-        SELECT,
-        TRAIN,
-        MERGE,
-        EVALUATE,
-        COMPARE,
-        PUBLISH,
-        CHOOSE,
-        ANALYSE,
+        *(COLLECT, CURATE, SYNTHESIZE, SELECT, TRAIN, MERGE, EVALUATE, COMPARE, PUBLISH),
+        *(CHOOSE, ANALYSE),
+        *(PROBE, ROUTE),
         CLEAN_UP,
     )
 }

@@ -29,7 +29,7 @@ LOCKS = {
     "setuptools.txt": ("--only-group", "build"),
     "torch.txt": ("--only-group", "torch", *(option for name in BESIDE_TORCH for option in ("--prune", name))),
     "launcher/requirements.txt": extras(),
-    "ray/requirements.txt": extras("synthesis"),
+    "ray/requirements.txt": extras("synthesis", "rewards"),
     "ray/requirements-vllm.txt": extras(*EXTRAS_WITH_VLLM),
     "train/requirements.txt": extras(*EXTRAS_OF_TRAIN),
 }

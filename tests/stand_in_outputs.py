@@ -20,6 +20,8 @@ CONTENTS = {
     "merge": "model/1",
     "evaluate": "evaluation/1",
     "compare": "comparison/1",
+    "probe": "probe/1",
+    "route": "routed/1",
 }
 
 

@@ -10,11 +10,10 @@ from components.evaluate.asking import Asking
 from components.evaluate.evaluated_model import EvaluatedModel, refused_question
 from components.evaluate.kept_answers import Answer, KeptAnswers
 from components.models.generators.generator import ChatRequest, Reply
-from components.models.generators.settle_reply import is_empty, is_only_reasoning, needs_more_tokens
+from components.models.generators.read_reply import read_reply
 from components.shared.errors import GenerationError
 from components.shared.log import Progress
 from components.shared.rows import Question, Sample
-from components.shared.thought import with_opening, with_thought
 
 DECIMALS = 6
 """Of a log-likelihood that is stored."""
@@ -103,26 +102,6 @@ def _read(model: EvaluatedModel, reply: Reply, request: ChatRequest) -> Answer |
     if output is None:
         return None
     return Answer(key=reply.key, output=output, tokens_in=reply.tokens_in, tokens_out=reply.tokens_out)
-
-
-def read_reply(reply: Reply, opened: Callable[[], bool]) -> str | None:
-    """The text of a reply, or None where the model gave none.
-
-    A thought without an answer is a reply too: it is shown as unfinished reasoning, which scores 0. Where the prompt
-    had opened the thought, and the model ended its turn by itself, what it wrote is the answer even without a closing
-    tag, since a student may have learnt to omit it. A turn that ended at once, or that max_tokens ended before the
-    answer, is an empty answer.
-
-    Args:
-        reply: what a generator made of the model's turn.
-        opened: whether the prompt is known to open a thought.
-    """
-    if reply.finish != "error":
-        return with_thought(reply.reasoning, reply.text)
-    if is_only_reasoning(reply):
-        is_answer = not needs_more_tokens(reply) and opened()
-        return reply.reasoning if is_answer else with_opening(reply.reasoning)
-    return "" if needs_more_tokens(reply) or is_empty(reply) else None
 
 
 def _require_answers(model: EvaluatedModel, failed: Sequence[Reply]) -> None:

@@ -1,18 +1,8 @@
-"""What several answers to one question say: pass@k, and the score of a majority vote."""
+"""What several answers to one question say together: the score of a majority vote."""
 
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
-
-
-def pass_at(k: int, scores: Sequence[float]) -> float:
-    """The probability that at least one of k answers is right, estimated without bias from n >= k answers.
-
-    1 - C(n - c, k) / C(n, k), where c of the n answers are right, that is, have the score 1 (Chen et al., "Evaluating
-    large language models trained on code", arXiv 2107.03374, section 2.1). 1 - (1 - c/n)^k would be too low.
-    """
-    count, wrong = len(scores), sum(score < 1.0 for score in scores)
-    return 1.0 - math.comb(wrong, k) / math.comb(count, k)
 
 
 def majority_score(answers: Sequence[Hashable | None], scores: Sequence[float]) -> float:

@@ -8,14 +8,12 @@ from components.evaluate.evaluation import Evaluation
 from components.evaluate.questions import read_questions
 from components.evaluate.settings import EvaluationSettings
 from components.evaluate.step import EVALUATION, STEP
-from components.models.generators.generator import GeneratorSettings
+from components.models.generators.asked_model import asked_parent
 from components.models.offline import stay_offline
-from components.models.reference import as_parent, local_model
+from components.models.reference import local_model
 from components.models.stored.check_stored import require_complete
 from components.models.stored.stored_model import read_folder
-from components.shared.errors import InputError
 from components.shared.log import say
-from components.shared.outputs.digest import digest_value
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest, Parent
 from components.shared.outputs.output import Output
@@ -55,21 +53,8 @@ def evaluate_model(
 
 
 def model_parent(settings: EvaluationSettings, model: str) -> Parent:
-    """The model as an input: files by their content, an endpoint's model by its name and backend."""
-    if settings.asks_endpoint:
-        return _served(settings.generator)
-    if not model:
-        raise InputError(
-            "no model to evaluate",
-            rule="a model is named by its reference, unless `generator` is an endpoint, which answers without files",
-            remedy="pass the reference of a model, or set `generator` to the endpoint's settings",
-        )
-    return as_parent(model, settings.allow_pickled_weights)
-
-
-def _served(generator: GeneratorSettings) -> Parent:
-    """The model behind an endpoint; its address has the form of no address in a store."""
-    return Parent(address=f"{generator.backend}:{generator.model}", digest=digest_value(generator.key_material()))
+    """The model as an input of the evaluation. Raises InputError and ModelError."""
+    return asked_parent(settings.generator, model, "evaluate", allow_pickled=settings.allow_pickled_weights)
 
 
 def _folder(settings: EvaluationSettings, model: str, name: str) -> Path:

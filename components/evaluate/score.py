@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from components.evaluate.benchmarks.benchmark import Benchmark
-from components.evaluate.estimators import majority_score, pass_at
+from components.evaluate.estimators import majority_score
+from components.shared.pass_rate import pass_at
 from components.shared.rows import Question, Sample, Score
 from components.shared.sandbox.run_python import SandboxLimits
 from components.shared.scores import mean, score_values
@@ -66,12 +67,16 @@ def _sampled(
     count = len(samples[0].scores)
     if count == 1:
         return []
-    found = {f"pass@{k}": [pass_at(k, sample.scores) for sample in samples] for k in pass_ks}
+    found = {f"pass@{k}": [pass_at(k, len(sample.scores), _right(sample)) for sample in samples] for k in pass_ks}
     if benchmark.has_vote:
         pairs = zip(questions, samples, strict=True)
         found[f"maj@{count}"] = [_vote(benchmark, asked, sample, limits) for asked, sample in pairs]
     # pass@1 is the mean itself, and HumanEval's metric.
     return [score_values(benchmark.name, name, values) for name, values in found.items() if name != benchmark.metric]
+
+
+def _right(sample: Sample) -> int:
+    return sum(score >= 1.0 for score in sample.scores)
 
 
 def _vote(benchmark: Benchmark, asked: Question, sample: Sample, limits: SandboxLimits) -> float:

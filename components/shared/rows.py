@@ -137,6 +137,58 @@ class Answered(Labelled):
     responses: tuple[Response, ...]
 
 
+class Rollout(BaseModel):
+    """One try of a model at a problem: what it wrote, its reasoning in tags, and whether the answer is right.
+
+    `passed` is None without a verdict, because the check itself failed. `finish` is `length` where max_tokens ended it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    tokens_in: int = 0
+    tokens_out: int = 0
+    finish: Literal["stop", "length"] = "stop"
+    passed: bool | None
+
+
+class Probed(Labelled):
+    """A problem with a model's rollouts, in the order in which they were drawn.
+
+    `tries` are the rollouts with a verdict, `successes` those that passed; `no_verdict` rollouts could not be checked,
+    and `failed` ones never came. `lengths` are tokens, `truncated` counts rollouts that max_tokens ended. `low` and
+    `high` bound the pass rate (Wilson, 95 %). `decided` is False where too few verdicts came for the probe's rule.
+    """
+
+    content: ClassVar[str] = "probe/1"
+
+    tries: int
+    successes: int
+    no_verdict: int = 0
+    failed: int = 0
+    lengths: tuple[int, ...]
+    truncated: int
+    low: float
+    high: float
+    decided: bool
+    rollouts: tuple[Rollout, ...]
+
+    @property
+    def pass_rate(self) -> float:
+        """The share of tries that passed; 0 without any."""
+        return self.successes / self.tries if self.tries else 0.0
+
+
+class Routed(Labelled):
+    """A problem that is learnt from, with the tries that decided how, and its pool: hard, mixed or easy."""
+
+    content: ClassVar[str] = "routed/1"
+
+    tries: int
+    successes: int
+    pool: str
+
+
 class Scores(BaseModel):
     """Scores of one response; None where a scorer does not apply.
 

@@ -14,6 +14,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from components.launch.ray.room import JOIN_SECONDS, await_room
 from components.models.generators.generator import Usage
 from components.shared.errors import GenerationError, JobError, TutelageError
 from components.shared.log import Progress, say
@@ -26,7 +27,6 @@ from components.synthesize.answerer import Answerer, ChunkDone
 from components.synthesize.chunks import slices
 from components.synthesize.effort import AttemptEffort, AttemptFile, effort_of
 from components.synthesize.replies import ReplyShards
-from components.synthesize.room import JOIN_SECONDS, await_room
 from components.synthesize.settings import Assignment
 
 WINDOWS_AHEAD = 3

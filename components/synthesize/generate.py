@@ -4,11 +4,10 @@
 """
 
 import argparse
-import os
-import secrets
 import signal
 
 from components.launch.hand_back.report import failures_recorded, read_job, write_result
+from components.launch.ray.environment import set_ray_environment
 from components.shared.outputs.library import Library
 from components.shared.process.signals import sigterm_raises
 from components.synthesize.combine import combine
@@ -21,8 +20,8 @@ def generate(uri: str) -> None:
     assignment = read_job(uri, Assignment)
     dataset = Library(assignment.root).load(assignment.dataset)
     set_ray_environment()
+    from components.launch.ray.session import ray_session
     from components.synthesize.drive import Work
-    from components.synthesize.ray_session import ray_session
 
     work = Work(assignment, dataset)
     if not work.complete:
@@ -30,19 +29,6 @@ def generate(uri: str) -> None:
             work.run()
         work.keep_attempt()
     write_result(uri, combine(assignment, dataset))
-
-
-def set_ray_environment() -> None:
-    """Set what Ray reads when it is imported: no telemetry, and for a local Ray a token for this run only.
-
-    Ray 2.60 requires a token by default and looks for it below HOME, which a pod may lack; this one is never written
-    to disk.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    if not os.environ.get("RAY_ADDRESS") and "RAY_AUTH_MODE" not in os.environ:
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def main() -> None:

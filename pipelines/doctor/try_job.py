@@ -51,7 +51,7 @@ def _on_worker(store: str) -> tuple[str, bool]:
     """A Ray driver: a task, which runs on a worker, because the head offers no cores."""
     import ray
 
-    from components.synthesize.ray_session import ray_session
+    from components.launch.ray.session import ray_session
 
     with ray_session(cpus=1):
         said, good = ray.get(ray.remote(num_cpus=1)(_tried).remote(store), timeout=MEET_SECONDS)

@@ -122,8 +122,8 @@ ROWS: list[tuple[str, Callable[[], str], str, str]] = [
     ),
     (
         "Ray cluster that lacks the nodes for synthesis",
-        lambda: span(constant("components.synthesize.room:JOIN_SECONDS")),
-        "`components/synthesize/room.py`",
+        lambda: span(constant("components.launch.ray.room:JOIN_SECONDS")),
+        "`components/launch/ray/room.py`",
         "the job fails",
     ),
     (

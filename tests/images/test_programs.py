@@ -12,16 +12,32 @@ from tests.images.programs import ELSEWHERE, MODULES, commands
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = {
-    "ray": ("synthesize", "models", "shared"),
+    "ray": ("synthesize", "probe", "rewards", "models", "shared"),
     "train": (
-        *("collect", "curate", "select", "train", "merge", "evaluate", "compare", "publish", "choose", "analyse"),
+        *(
+            "collect",
+            "curate",
+            "select",
+            "train",
+            "merge",
+            "evaluate",
+            "compare",
+            "publish",
+            "choose",
+            "analyse",
+            "route",
+        ),
         *("models", "shared", "launch"),
     ),
 }
 """Whose code runs in an image, imports inside functions too."""
 OPTIONAL = {"ray": {"vllm", "deepspeed"}, "train": {"vllm"}}
 """Packages that an image does without: vllm is in ray-vllm, and deepspeed is patched for training only."""
-THIN = ("clean_up.component", "synthesize.component", "synthesize.synthesize", "train.component", "train.train")
+THIN = (
+    "clean_up.component",
+    *("synthesize.component", "synthesize.synthesize", "probe.component", "probe.probe"),
+    *("train.component", "train.train"),
+)
 """What a pod of the launcher image imports."""
 
 _PROGRAM = re.compile(r'^if __name__ == "__main__":', re.MULTILINE)

@@ -2,6 +2,8 @@
 
 from typing import ClassVar, Self
 
+from components.shared.errors import SandboxError
+from components.shared.log import say
 from components.shared.rows import Check
 from components.shared.sandbox.run_python import SandboxLimits
 
@@ -40,6 +42,14 @@ class Checker:
     def score(self, check: Check, text: str, question: str = "") -> float:
         """How good a response is by the check, in [0, 1]: 1 where it passes and 0 elsewhere, unless it is graded."""
         return float(self.passes(check, text, question))
+
+    def verdict(self, check: Check, text: str, question: str = "") -> bool | None:
+        """As `passes`, but None where the check itself fails: nothing is known about the response then."""
+        try:
+            return self.passes(check, text, question)
+        except SandboxError as error:
+            say("checks", f"no verdict: {error.problem}")
+            return None
 
     def same(self, first: str, second: str, question: str = "") -> bool:
         """Whether two responses give the same answer, right or wrong."""

@@ -24,8 +24,8 @@ class MathChecker(Checker):
     """Compares complete answers by value: 0.5 is 1/2, `#### 1,000` is 1000, `x = 1` is not `x = 1 or x = 2`.
 
     Each comparison has a worker process to itself. Idle workers are used again, so there are as many as threads that
-    compare at a time. Answers whose comparison takes longer than TIMEOUT_SECONDS count as different, and the worker is
-    replaced.
+    compare at a time. A comparison that takes longer than TIMEOUT_SECONDS does not show that answers are equal, and its
+    worker is replaced.
 
     Raises:
         SettingsError: math-verify is not installed.
@@ -45,6 +45,19 @@ class MathChecker(Checker):
         """Whether the response states the right answer, and no other."""
         return states_answer(check.answer, text, self._equal)
 
+    def verdict(self, check: Check, text: str, question: str = "") -> bool | None:
+        """As `passes`, but None where a comparison timed out or crashed and nothing else states the right answer."""
+        undecided = False
+
+        def equal(first: str, second: str) -> bool:
+            nonlocal undecided
+            same = self._compare(first, second)
+            undecided |= same is None
+            return bool(same)
+
+        right = states_answer(check.answer, text, equal)
+        return None if undecided and not right else right
+
     def same(self, first: str, second: str, question: str = "") -> bool:
         """Whether two responses state the same answer."""
         return first == second or same_answer(first, second, self._equal)
@@ -55,6 +68,9 @@ class MathChecker(Checker):
             self._idle.pop().end()
 
     def _equal(self, first: str, second: str) -> bool:
+        return bool(self._compare(first, second))
+
+    def _compare(self, first: str, second: str) -> bool | None:
         with self._worker() as worker:
             return worker.ask({"first": first, "second": second})
 
@@ -77,8 +93,8 @@ class MathWorker:
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
 
-    def ask(self, request: dict[str, str]) -> bool:
-        """The worker's answer; False when it times out or crashes. Raises InputError."""
+    def ask(self, request: dict[str, str]) -> bool | None:
+        """The worker's answer; None when it times out or crashes. Raises InputError."""
         process = self._process
         if process is None or process.poll() is not None:
             process = self._start()
@@ -90,9 +106,9 @@ class MathWorker:
                 return bool(json.loads(line))
         except BrokenPipeError:
             pass
-        say("checks", f"two answers could not be compared within {TIMEOUT_SECONDS:.0f} s; they count as different")
+        say("checks", f"two answers could not be compared within {TIMEOUT_SECONDS:.0f} s; they do not count as equal")
         self.end()
-        return False
+        return None
 
     def end(self) -> None:
         """Kill the process."""

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,9 @@ from components.synthesize.settings import SynthesizeSettings
 from components.synthesize.step import ANSWERED
 from components.synthesize.synthesize import summarise, synthesize_responses
 from tests.deadlines import ended
+from tests.processes import WAIT_SECONDS, alive, command_of, descendants, wait_until
 
 Instructions = Callable[[int], Manifest]
-WAIT_SECONDS = 240.0  # starting Ray takes long on a busy machine
 
 RUN = """
 import sys
@@ -62,42 +61,6 @@ def remote_settings(stub: Any, **changes: Any) -> SynthesizeSettings:
 def start(root: Path, dataset: Manifest, settings: SynthesizeSettings) -> "subprocess.Popen[bytes]":
     arguments = [str(root), dataset.address, settings.model_dump_json()]
     return subprocess.Popen([sys.executable, "-c", RUN, *arguments], start_new_session=True)
-
-
-def descendants(process: int) -> set[int]:
-    """All processes below one, by /proc."""
-    parents = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                parents[int(folder.name)] = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            except OSError:
-                continue
-    found = {process}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {process}
-
-
-def command_of(process: int) -> bytes:
-    try:
-        return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ")
-    except OSError:
-        return b""
-
-
-def alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition was not met in time"
-        time.sleep(0.05)
 
 
 def store_of(root: Path, settings: SynthesizeSettings, dataset: Manifest) -> Path:

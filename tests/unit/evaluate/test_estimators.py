@@ -10,10 +10,11 @@ import pytest
 
 from components.evaluate.benchmarks import checked
 from components.evaluate.benchmarks.registry import BENCHMARKS
-from components.evaluate.estimators import majority_score, pass_at
+from components.evaluate.estimators import majority_score
 from components.evaluate.score import score_samples
 from components.rewards.checks.checker import Checker
 from components.rewards.checks.registry import open_checker
+from components.shared.pass_rate import pass_at
 from components.shared.rows import Check, Question, Sample
 from components.shared.sandbox.run_python import SandboxLimits
 from components.shared.scores import standard_error
@@ -39,11 +40,11 @@ def test_pass_at_k_is_the_share_of_all_choices_of_k_answers_that_hold_a_right_on
 ) -> None:
     scores = [1.0] * right + [0.0] * (count - right)
     chosen = list(itertools.combinations(scores, k))
-    assert pass_at(k, scores) == pytest.approx(sum(1.0 in one for one in chosen) / len(chosen))
+    assert pass_at(k, count, right) == pytest.approx(sum(1.0 in one for one in chosen) / len(chosen))
 
 
 def test_pass_at_k_of_many_answers_is_finite() -> None:
-    assert pass_at(100, [1.0] * 3 + [0.0] * 997) == pytest.approx(0.271, abs=1e-3)
+    assert pass_at(100, 1000, 3) == pytest.approx(0.271, abs=1e-3)
 
 
 def test_the_most_frequent_answer_is_scored_and_silence_has_no_vote() -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from components.evaluate.ask import read_reply
 from components.evaluate.benchmarks.registry import BENCHMARKS
 from components.models.generators.generator import Reply
+from components.models.generators.read_reply import read_reply
 from components.models.generators.settle_reply import Written, settle_reply
 from components.shared.rows import Check, Question
 from components.shared.sandbox.run_python import SandboxLimits

@@ -18,7 +18,6 @@ OTHER_MEANINGS = {
     **{("components/publish", step): "the report shows what the step made" for step in STEPS},
     ("pipelines/cli", "publish"): "the report's schema",
     ("pipelines/cli", "analyse"): "the schema of a study",
-    ("pipelines/doctor", "synthesize"): "the job that tries a cluster starts Ray as the step does",
 }
 """Words that are a step's name and mean something else in a folder."""
 OF_PIPELINES = [ROOT / "pipelines" / name for name in (*PIPELINES, "data")]

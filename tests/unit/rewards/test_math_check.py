@@ -287,3 +287,12 @@ def test_maths_from_a_thread() -> None:
     joined(thread)
     checker.close()
     assert found == [True]
+
+
+def test_a_comparison_that_times_out_is_no_verdict(maths: MathChecker, monkeypatch: pytest.MonkeyPatch) -> None:
+    check = Check(kind="math", answer="x^2 + 2x + 1")
+    assert maths.verdict(check, r"\boxed{(x+1)^2}") is True and maths.verdict(check, r"\boxed{x^2}") is False
+    monkeypatch.setattr(math_check, "TIMEOUT_SECONDS", 0.0)
+    assert maths.verdict(check, r"\boxed{(x+1)^2}") is None
+    assert maths.passes(check, r"\boxed{(x+1)^2}") is False
+    assert maths.verdict(check, r"\boxed{x^2 + 2x + 1}") is True, "equal texts need no comparison"

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from components.launch.ray.room import await_room, room_for
 from components.shared.errors import SettingsError
-from components.synthesize.room import await_room, room_for
 
 
 def node(alive: bool = True, **resources: float) -> dict[str, Any]:

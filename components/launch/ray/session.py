@@ -63,7 +63,7 @@ def _start(folder: Path, cpus: int) -> None:
                     remedy="check that memory, CPU, /tmp and /dev/shm are not exhausted, then run again",
                     temporary=True,
                 ) from error
-            say("synthesize", f"Ray did not start ({reason}); starting it again")
+            say("ray", f"Ray did not start ({reason}); starting it again")
 
 
 @contextlib.contextmanager
