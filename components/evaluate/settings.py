@@ -156,7 +156,7 @@ class EvaluationSettings(Settings):
 
     @model_validator(mode="after")
     def _divides_for_a_part(self) -> Self:
-        if self.part == "all" and "validation_share" in self.model_fields_set:
+        if self.part == "all" and self.validation_share != type(self).model_fields["validation_share"].default:
             raise ValueError("validation_share divides the questions: set part to validation or test, or leave it out")
         return self
 

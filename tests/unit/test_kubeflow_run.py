@@ -46,7 +46,7 @@ class Recorded(Run):
             self.peak = max(self.peak, len(self.began) - len(self.ended))
             assert task.always or self.names.intersection(task.after) <= {*self.ended}, task.name
         if task.name in {"merge", "merge-2"}:
-            self._meeting.wait()
+            self._meeting.wait(60)
         if task.name == self.failing:
             raise TaskFailedError(task.name, "on purpose")
         with self._lock:

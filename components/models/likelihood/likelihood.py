@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.models.conversation.chat_template import Refusal
-from components.models.forward.example import Example
+from components.models.forward.example import Example, by_prompt
+from components.models.forward.token_budget import best_fit
 from components.models.generators.load_model import SMALL_PARAMETERS, context_tokens, load_model
 from components.models.generators.local_model import ModelFolder, Precision
 from components.models.generators.prompts import load_tokenizer
 from components.models.likelihood.completions import Completion, CompletionMaker, Pair
-from components.models.likelihood.divide_rows import divide_rows
 from components.models.reference import local_model
 from components.models.stored.end_tokens import end_ids_of
 from components.shared.errors import ModelError
@@ -178,3 +178,19 @@ class RowLikelihood:
             yield
         finally:
             torch.set_num_threads(before)
+
+
+def divide_rows(rows: Sequence[Example], budget: int) -> list[list[int]]:
+    """Row numbers of each batch, of at most `budget` positions; what is longer by itself is a batch.
+
+    Rows of one prompt are adjacent in one batch, and their prompt counts once. However long a prompt is, it is computed
+    once for so many positions of its completions.
+    """
+    shared = by_prompt(rows, budget)
+    batches = best_fit([positions([rows[number] for number in each]) for each in shared], budget)
+    return [[number for place in batch for number in shared[place]] for batch in batches]
+
+
+def positions(rows: Sequence[Example]) -> int:
+    """What a model computes for rows of one prompt: a row's last token predicts nothing."""
+    return len(rows[0].prompt) + sum(len(row.completion) - 1 for row in rows)

@@ -7,6 +7,7 @@ import time
 
 from benchmarks.in_turns import time_in_turns
 from benchmarks.processes import family_of, memory_of, processor_seconds_of
+from tests.deadlines import next_line
 
 
 def spin(seconds: float) -> None:
@@ -31,8 +32,7 @@ def test_the_processor_time_and_memory_of_a_family_are_those_of_all_its_processe
     lives = "held = bytes(range(256)) * 200_000\nprint(flush=True)\ninput()"
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", lives], stdin=pipe, stdout=pipe) as child:
-        assert child.stdout is not None
-        child.stdout.readline()
+        next_line(child.stdout)
         assert child.pid in family_of(os.getpid())
         assert 48_000 < memory_of(child.pid)[0] < memory_of(os.getpid())[0]
         child.kill()

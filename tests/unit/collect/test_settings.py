@@ -20,7 +20,7 @@ def settings(**changes: object) -> CollectSettings:
         ({"sources": []}, "at least 1 item"),
         ({"sources": [SOURCE, SOURCE]}, "named twice: a"),
         ({"sources": [{**SOURCE, "name": "Has Space"}]}, "pattern"),
-        ({"sources": [{**SOURCE, "format": "xml"}]}, "allowed: auto, jsonl, json, csv, tsv, parquet"),
+        ({"sources": [{**SOURCE, "format": "xml"}]}, "allowed: auto, jsonl, json, csv, tsv, unquoted_tsv, parquet"),
         ({"sources": [{**SOURCE, "shape": "poem"}]}, "allowed: auto, preference, seed_tasks, alpaca"),
         ({"sources": [{**SOURCE, "check": {"kind": "guess"}}]}, "allowed: none, math, exact, choice"),
         ({"sources": [{**SOURCE, "limit": 0}]}, "greater than or equal to 1"),

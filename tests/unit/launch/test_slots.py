@@ -10,6 +10,7 @@ import pytest
 
 from components.launch.slots import JobSlots, slot
 from components.shared.store.folder import FolderStore
+from tests.deadlines import next_line
 
 DEADLINE = 60.0
 HOLD = """
@@ -52,7 +53,7 @@ def test_without_slots_nothing_is_held(tmp_path: Path) -> None:
 def test_the_slot_of_a_dead_process_is_free_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        assert next_line(other.stdout) == "held\n"
         waiting = threading.Thread(target=lambda: _hold(tmp_path), daemon=True)
         waiting.start()
         deadline = time.monotonic() + DEADLINE

@@ -9,8 +9,7 @@ import transformers
 
 from components.models.forward.attention import PACKED
 from components.models.forward.example import Example
-from components.models.likelihood.divide_rows import divide_rows, positions
-from components.models.likelihood.likelihood import RowLikelihood
+from components.models.likelihood.likelihood import RowLikelihood, divide_rows, positions
 from components.models.likelihood.row_scorers import PackedScorer, SingleScorer, open_scorer
 from components.shared.errors import ModelError
 from tests.packed_models import CONFIGS, log_probs_alone, make_packed_model, make_recurrent_model
