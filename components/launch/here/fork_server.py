@@ -27,6 +27,7 @@ from typing import IO, NoReturn
 
 from components.launch.here.follow_parent import die_with_parent, parent_variable
 from components.shared.log import say
+from components.shared.process.signals import restore_default_handlers
 
 IMPORT_ENVIRONMENT = {
     "TQDM_DISABLE": "1",
@@ -259,8 +260,7 @@ def _become(server: int, program: ForkedProgram, output: int, connection: "Conne
     connection.close()
     if program.own_session:
         os.setsid()
-    for number, handler in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
-        signal.signal(number, handler)
+    restore_default_handlers()
     die_with_parent(program.on_parent_death, server)
     os.environ.clear()
     os.environ.update(program.environment)

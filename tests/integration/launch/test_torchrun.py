@@ -109,6 +109,31 @@ def test_imports_are_shared_where_a_module_preloads(tmp_path: Path, capsys: pyte
     assert "rank 0 of 2 ['--job', 'x']" in log or "rank 1 of 2 ['--job', 'x']" in log
 
 
+def test_a_rank_that_is_ended_because_another_failed_takes_it_for_no_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A forked rank inherits torchrun's handlers, whose exception would replace the record of the first failure."""
+    program = (
+        "import os, sys, time\n"
+        "def preload(): pass\n"
+        "if __name__ == '__main__':\n"
+        "    ready = os.path.join(os.path.dirname(__file__), 'ready')\n"
+        "    if os.environ['RANK'] == '1':\n"
+        "        while not os.path.exists(ready): time.sleep(0.05)\n"
+        "        sys.exit(3)\n"
+        "    try:\n"
+        "        open(ready, 'w').close()\n"
+        "        time.sleep(600)\n"
+        "    except Exception as error:\n"
+        "        os.write(1, f'FAILED {type(error).__name__}\\n'.encode())\n"
+        "        raise SystemExit(1)\n"
+    )
+    given = job(tmp_path, program).model_copy(update={"preload": True})
+    with pytest.raises(JobError, match="ended with exit code 3"):
+        run_locally(given)
+    assert "FAILED" not in capsys.readouterr().err
+
+
 def test_nothing_listens_beyond_the_loopback_device(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_locally(job(tmp_path, LISTENERS))
     assert capsys.readouterr().err.splitlines() == ["listens on ['0100007F']"] * 2
