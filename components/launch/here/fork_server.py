@@ -25,9 +25,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle, send_handle
 from typing import IO, NoReturn
 
+from components.launch.here.after_fork import renew_torch_threads, restore_default_handlers
 from components.launch.here.follow_parent import die_with_parent, parent_variable
 from components.shared.log import say
-from components.shared.process.signals import restore_default_handlers
 
 IMPORT_ENVIRONMENT = {
     "TQDM_DISABLE": "1",
@@ -38,7 +38,6 @@ IMPORT_ENVIRONMENT = {
     "TORCHDYNAMO_DISABLE": "1",
 }
 """Set while the server imports libraries, which read them then; not in the environment of the programs."""
-THREADS_VARIABLE = "OMP_NUM_THREADS"
 
 
 @dataclass(frozen=True)
@@ -265,7 +264,7 @@ def _become(server: int, program: ForkedProgram, output: int, connection: "Conne
     os.environ.clear()
     os.environ.update(program.environment)
     _redirect(output)
-    _limit_threads()
+    renew_torch_threads()
     sys.argv = [program.module, *program.arguments]
     runpy.run_module(program.module, run_name="__main__", alter_sys=True)
 
@@ -282,13 +281,6 @@ def _redirect(output: int) -> None:
     sys.stderr = sys.__stderr__ = open(  # type: ignore[misc]  # noqa: SIM115
         2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
     )
-
-
-def _limit_threads() -> None:
-    """OpenMP reads its variable when it is loaded: if torch is loaded already, set the number there."""
-    threads = os.environ.get(THREADS_VARIABLE, "")
-    if "torch" in sys.modules and threads.isdigit():
-        sys.modules["torch"].set_num_threads(int(threads))
 
 
 _server: ForkServer | None = None

@@ -15,10 +15,10 @@ import logging
 import os
 import sys
 
+from components.launch.here.after_fork import begin_forked
 from components.launch.here.follow_parent import parent_variable
 from components.shared.log import say
 from components.shared.patch_libraries import listen_on_loopback
-from components.shared.process.signals import restore_default_handlers
 
 PRELOAD = "--preload"
 
@@ -58,7 +58,7 @@ def with_shared_imports(arguments: argparse.Namespace) -> argparse.Namespace:
         return arguments
     module = importlib.import_module(arguments.training_script)
     module.preload()
-    os.register_at_fork(after_in_child=restore_default_handlers)
+    os.register_at_fork(after_in_child=begin_forked)
     changed = {"module": False, "run_path": True, "start_method": "fork", "training_script": module.__file__}
     return argparse.Namespace(**{**vars(arguments), **changed})
 

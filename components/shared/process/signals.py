@@ -1,4 +1,4 @@
-"""Handlers of signals: SIGTERM as an exception, so that a process can clean up, and the defaults for a forked one."""
+"""SIGTERM as an exception in the main thread, so that a process can clean up before it exits."""
 
 import contextlib
 import signal
@@ -36,17 +36,6 @@ def sigterm_raises(error: Callable[[], BaseException] = Terminated) -> Iterator[
     finally:
         if signal.getsignal(signal.SIGTERM) is end:
             signal.signal(signal.SIGTERM, previous)
-
-
-def restore_default_handlers() -> None:
-    """In a process that was forked: handle the signals that end a process as a new interpreter does.
-
-    A fork inherits its parent's handlers. Those of a parent that supervises processes, such as torchrun, raise
-    exceptions of its own, which a program below would take for an error in its work.
-    """
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:

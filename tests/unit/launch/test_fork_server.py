@@ -64,6 +64,37 @@ def test_a_program_gets_its_arguments_and_environment_alone(server: ForkServer, 
     assert "GIVEN" not in os.environ
 
 
+def test_threads_of_a_program_may_begin_with_torch_at_once(folder: Path) -> None:
+    """Threads that load a model are the first to compute: torch's pool has been renewed by then."""
+    code = (
+        "import threading, torch\n"
+        "begin = threading.Event()\n"
+        "def work():\n"
+        "    while not begin.is_set(): pass\n"
+        "    torch.zeros(1 << 16)\n"
+        "threads = [threading.Thread(target=work) for _ in range(4)]\n"
+        "for thread in threads: thread.start()\n"
+        "begin.set()\n"
+        "for thread in threads: thread.join()\n"
+    )
+    warm = (
+        "import os, sys, torch\n"
+        "from components.launch.here.fork_server import ForkedProgram, ForkServer\n"
+        "torch.set_num_threads(16), torch.get_num_threads()\n"  # so that renewing takes long enough to be disturbed
+        "server = ForkServer()\n"
+        "for _ in range(20):\n"
+        "    forked = server.start(ForkedProgram('made_up', (), dict(os.environ)))\n"
+        "    sys.stdout.write(forked.stdout.read())\n"
+        "    forked.wait()\n"
+    )
+    (folder / "made_up.py").write_text(code)
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    ended = subprocess.run(
+        [sys.executable, "-c", warm], env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("", "", 0)
+
+
 @pytest.mark.parametrize(
     ("code", "exit_code", "said"),
     [
