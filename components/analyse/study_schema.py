@@ -65,7 +65,10 @@ class SweepFacts(StudyPart):
 
     rate: str
     by_seed: dict[int, float] = Field(description="mean score of each seed that was evaluated")
-    mean: float | None = Field(description="null where no seed was evaluated")
+    mean: float | None = Field(description="null where no seed was evaluated, and where one diverged")
+    diverged: tuple[int, ...] = Field(
+        (), description="seeds whose training diverged (a loss or weight that is not finite): the rate is out"
+    )
     chosen: bool
 
 

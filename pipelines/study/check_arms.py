@@ -49,7 +49,8 @@ def _settings(recipe: StudyRecipe) -> Iterator[Fault]:
                 yield Fault(
                     ("methods", name, "settings", setting),
                     f"{setting} is decided by the study\n    rule: epochs are in the chains, rates in learning_rates, "
-                    "adapters in the arms' weights, and seeds in seeds\n    remedy: leave it out",
+                    "adapters in the arms' weights, and seeds in seeds; a rate that diverges is out of the "
+                    "sweep\n    remedy: leave it out",
                 )
 
 

@@ -14,8 +14,8 @@ from pipelines.data.recipe import DataRecipe
 from pipelines.study.arms import Arm, ArmGrid, Rate
 from pipelines.study.compute import Compute
 
-PLANNED = ("epochs", "stop_after_epochs", "hand_over_epochs", "learning_rate", "lora", "seed")
-"""Settings of a training that the arms, the rates and the seeds decide."""
+PLANNED = ("epochs", "stop_after_epochs", "hand_over_epochs", "learning_rate", "lora", "seed", "on_divergence")
+"""Settings of a training that the study decides: by the arms, the rates and the seeds."""
 
 
 class RatesByWeights(Settings):
