@@ -79,6 +79,9 @@ class ComputeFacts(StudyPart):
     steps: float = Field(description="optimizer steps")
     tokens: float = Field(description="tokens trained on, prompt and response, padding aside")
     reference_tokens: float = Field(description="tokens of the passes of a reference model")
+    mismatched_tokens: float = Field(
+        0.0, description="tokens of KTO's mismatched responses, which are read without gradients"
+    )
     flops: float = Field(description="model FLOPs; components/analyse/study/compute.py has the formula")
     seconds: float = Field(description="of the trainings, as their outputs record them")
     peak_memory_mib: float = Field(description="highest of a process, in any stage; of the GPU where there is one")

@@ -93,10 +93,10 @@ def _check_choice(store: Path, done: dict[str, str], arm: str, seeds: list[int])
 
 
 def test_a_rate_that_diverges_is_named_and_the_arm_chooses_among_the_others(command_line: CommandLine) -> None:
-    """The adapters are scaled by 2.5e11: at the largest rate the loss overflows, at the others nothing changes."""
+    """The adapters are scaled by 2.5e16: at the largest rate the loss overflows, at the others they hardly matter."""
     store = command_line.folder / "store"
-    rates = [1e-15, 2e-15, 1.0]
-    arm = {"chain": "sft@1", "weights": {"lora": {"rank": 4, "alpha": 1e12}}, "learning_rates": rates}
+    rates = [1e-20, 2e-20, 1.0]
+    arm = {"chain": "sft@1", "weights": {"lora": {"rank": 4, "alpha": 1e17}}, "learning_rates": rates}
     recipe = small_study(command_line.folder, str(store), arms=[arm], seeds=[0])
     run = command_line.run("run", recipe)
     assert run.returncode == 0, run.stderr

@@ -1,7 +1,5 @@
 """A training whose loss becomes infinite: an error, or an output that says so, as its settings have it."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +12,8 @@ from components.train.train import summarise
 from tests.integration.train.test_earlier_epochs import early_address
 
 pytestmark = pytest.mark.timeout(600)
-STEEP = {"method": "sft", "epochs": 3, "learning_rate": 1.0, "lora": {"rank": 4, "alpha": 1e12}}
-"""The first step multiplies the adapters by 1e12, so the loss of the second one overflows."""
+STEEP = {"method": "sft", "epochs": 3, "learning_rate": 1.0, "lora": {"rank": 4, "alpha": 1e17}}
+"""The adapters are scaled by 2.5e16: once a step has changed them, activations overflow."""
 
 
 def test_a_training_that_diverges_is_a_result_where_that_is_asked_for(
@@ -53,14 +51,3 @@ def test_a_training_that_stays_finite_is_the_same_either_way(bench: Any) -> None
     plain = bench.train(method="sft")
     assert bench.train(method="sft", on_divergence="finish") == plain and not has_diverged(plain)
     assert divergence_of(f"{bench.root}/{plain.address}") is None
-
-
-def test_weights_that_the_last_step_made_infinite_are_not_saved(bench: Any) -> None:
-    """One step: its loss is that of the start."""
-    once = STEEP | {"epochs": 1, "global_batch": 96, "launch": {"processes_per_node": 1}, "warmup_share": 0.0}
-    once["lora"] = {"rank": 4, "alpha": 1e38}
-    made = bench.train(**once, on_divergence="finish")
-    written = json.loads((Path(bench.root) / made.address / "diverged.json").read_text())
-    assert written["step"] == 1 and "weights of" in written["problem"] and len(bench.losses(made)) == 1
-    with pytest.raises(ModelError, match="diverged at step 1"):
-        bench.train(**once)

@@ -206,6 +206,24 @@ def test_references_count_as_operations(tmp_path: Path) -> None:
     assert {str(one.point.chain) for one in plan.points} == {"dpo@3", "sft@7"}, "(3 * 12 + 4) / 6 = 6.7"
 
 
+def with_kto(**others: float) -> dict[str, Any]:
+    """A study that matches an arm of KTO to one of SFT, whose epoch has as many tokens."""
+    recipe = yaml.safe_load(DEMO.read_text())
+    settings = {"method": "kto", **{k: v for k, v in recipe["methods"]["sft"]["settings"].items() if k != "method"}}
+    kto = {"settings": settings, "learning_rates": RATES}
+    methods = {**recipe["methods"], "kto": kto}
+    compute = {"match": "flops", "arm": "sft6-all", "tokens_per_epoch": {"sft": 6, "kto": 6}, "tolerance": 0.2}
+    return {"methods": methods, "compute": {**compute, "other_tokens_per_epoch": others}}
+
+
+def test_mismatched_responses_of_kto_count_as_operations(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "sft@6", "kto", **with_kto(kto=3))
+    assert {str(one.point.chain) for one in plan.points} == {"sft@6", "kto@5"}, "(6 * 36 - 12 - 6) / (36 + 6) = 4.7"
+    arms = [{"chain": "sft@6"}, {"chain": "kto"}]
+    told = refusal(tmp_path, arms=arms, **with_kto())
+    assert "the mismatched responses of 'kto' are missing" in told and "take `kl_tokens`" in told
+
+
 @pytest.mark.parametrize(
     ("chain", "compute", "told"),
     [
