@@ -10,11 +10,11 @@ The FLOPs follow from the counts of each training's manifest: N parameters, n of
 | reference | 2 N R | R tokens: each row once, under the model that the training starts from |
 | mismatched | 2 N K | K tokens: in every epoch, responses of other rows by which KTO estimates its reference point |
 
-R is not a count of its own: it is the training's tokens times rows scored over rows seen in all epochs, with KTO and the
-mismatched responses of one epoch. K counts these alone, since their prompts are those of the rows (a model on padded
-rows reads the prompts again). Left out, as in the model FLOPs of PaLM (arXiv 2204.02311, appendix B): what gradient
-checkpointing computes again. Left out too: attention between tokens. N includes the adapters and the embeddings, which
-cost a product only as the head: exact where they are tied.
+R is not a count of its own: it is the training's tokens times rows scored over rows seen in all epochs, with KTO and
+the mismatched responses of one epoch. K counts these alone, since their prompts are those of the rows (a model on
+padded rows reads the prompts again). Left out, as in the model FLOPs of PaLM (arXiv 2204.02311, appendix B): what
+gradient checkpointing computes again. Left out too: attention between tokens. N includes the adapters and the
+embeddings, which cost a product only as the head: exact where they are tied.
 
 A reference pass counts where a model needed it, also if its training read the log-probs of another one. A total counts
 everything once: a training whose earlier epochs another arm has taken over is one training, and so are log-probs that

@@ -1,4 +1,4 @@
-"""Trainings that diverged: the loss or a weight became infinite or NaN, so there is no model.
+"""Trainings that diverged: a loss, a gradient or a weight became infinite or NaN, so there is no model.
 
 A training whose settings expect that (a study tries learning rates that may be too large) completes its output all the
 same, with `diverged.json` in place of the model; the evaluation of such an output holds the file in place of scores.
@@ -14,8 +14,8 @@ DIVERGED_FILE = "diverged.json"
 class Divergence(BaseModel):
     """Content of `diverged.json`.
 
-    `training` is the address of the training, `step` the optimizer step whose loss, or after which a weight, was not
-    finite; `problem` says which.
+    `training` is the address of the training, `step` the optimizer step whose loss or gradients, or after which a
+    weight, were not finite; `problem` says which.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

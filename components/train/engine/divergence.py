@@ -1,4 +1,4 @@
-"""The divergence of a training: a loss or a weight that is infinite or NaN."""
+"""The divergence of a training: a loss, a gradient or a weight that is infinite or NaN."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from components.shared.errors import ModelError
 
 
 class DivergedError(ModelError):
-    """A loss or a weight is not finite."""
+    """A loss, a gradient or a weight is not finite."""
 
 
 def require_finite_loss(step: int, loss: float, learning_rate: float | None) -> None:
@@ -19,6 +19,19 @@ def require_finite_loss(step: int, loss: float, learning_rate: float | None) -> 
             rule="a loss must be finite",
             remedy=f"lower learning_rate (it was {learning_rate} at that step) or max_grad_norm, or look at the rows; "
             "at step 1, check the weights of the start too",
+        )
+
+
+def require_finite_gradients(step: int, skipped: int) -> None:
+    """Raises DivergedError when DeepSpeed has skipped steps: it does so, silently, where a gradient is not finite.
+
+    That is meant for fp16, whose loss scale it then lowers. With bf16 and fp32 nothing would change in later steps.
+    """
+    if skipped:
+        raise DivergedError(
+            f"the gradients of step {step} are not finite",
+            rule="gradients must be finite",
+            remedy="lower learning_rate or the alpha of adapters, or look at the rows",
         )
 
 

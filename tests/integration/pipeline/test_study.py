@@ -110,6 +110,18 @@ def test_a_rate_that_diverges_is_named_and_the_arm_chooses_among_the_others(comm
     assert [point.diverged for point in judged.sweep] == [(), (), (0,)]
     assert "sft1-lora4 diverged at 1 learning rate: 1 (seed 0)" in run.stderr
 
+    selection = {**dict.fromkeys(("collect", "curate", "synthesize", "select")), "rows": done["select"]}
+    again = command_line.run("run", small_study(command_line.folder, str(store), arms=[arm], seeds=[0], **selection))
+    assert again.returncode == 0, again.stderr
+    found = done_tasks(again.stderr)
+    assert found["adopt"] == done["select"] and "collect" not in found
+    assert found["analyse"] == done["analyse"], "the same rows and questions give the same study"
+
+    pairs = [{"chain": "dpo@1"}]
+    refused = command_line.run("run", small_study(command_line.folder, str(store), arms=pairs, seeds=[0], **selection))
+    assert refused.returncode != 0 and "has no pairs rows" in refused.stderr
+    assert not any(task.startswith("train-") for task in done_tasks(refused.stderr))
+
 
 def test_a_failed_arm_leaves_the_others_standing(command_line: CommandLine) -> None:
     """The adapters of one arm name a layer that the model lacks."""
