@@ -45,7 +45,7 @@ def adopt_selection(library: Library, settings: AdoptSettings, selection: str) -
 
     Raises:
         NotFoundError: no complete output is there.
-        InputError: it is not a selection, it lies in another store, no questions are in its lineage, or they lack a
+        InputError: it is not a selection, it is in another store, no questions are in its lineage, or they lack a
             benchmark.
         EmptyDataError: a part that is needed holds no rows.
     """

@@ -107,8 +107,8 @@ class TrainSettings(Settings):
     max_grad_norm: float = Field(1.0, gt=0, description="gradients are scaled down to this L2 norm")
     on_divergence: Literal["fail", "finish"] = Field(
         "fail",
-        description="a loss, gradient or weight that is infinite or NaN: fail ends the step with an error; finish completes "
-        "its output without a model, with diverged.json instead (a study tries rates that may be too large)",
+        description="a loss, gradient or weight that is infinite or NaN: fail ends the step with an error; finish "
+        "completes its output without a model, with diverged.json instead (a study tries rates that may be too large)",
     )
     seed: int = Field(42, ge=0, lt=2**31, description="seed of the order of rows, of dropout and of adapters")
     precision: Literal["bf16", "fp32"] = Field(

@@ -1,4 +1,4 @@
-"""A training whose loss becomes infinite: an error, or an output that says so, as its settings have it."""
+"""A training that diverges: an error, or an output with `diverged.json` in place of a model, as its settings say."""
 
 from typing import Any
 
