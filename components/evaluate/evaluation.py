@@ -150,8 +150,8 @@ class Evaluation:
 
 
 def finish_without_model(output: Output, settings: EvaluationSettings, divergence: Divergence) -> Manifest:
-    """Complete the evaluation of a training that diverged: what would have been asked, and why it was not."""
-    output.write_json(FACTS, facts_of(settings, [each.definition.metric for each in settings.benchmarks]))
+    """Complete the evaluation of a training that diverged: of which part nothing was asked, and why."""
+    output.write_json(FACTS, EvaluationFacts(benchmarks=(), part=settings.part))
     output.write_json(DIVERGED_FILE, divergence)
     return output.finish({"questions": 0, "diverged": 1})
 
