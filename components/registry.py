@@ -1,5 +1,6 @@
 """All steps, in the order in which their outputs follow from one another. A new one is a folder and a line here."""
 
+from components.adopt.step import STEP as ADOPT
 from components.analyse.step import STEP as ANALYSE
 from components.choose.step import STEP as CHOOSE
 from components.clean_up.step import STEP as CLEAN_UP
@@ -20,7 +21,7 @@ STEPS: dict[str, Step] = {
     step.name: step
     for step in (
         *(COLLECT, CURATE, SYNTHESIZE, SELECT, TRAIN, MERGE, EVALUATE, COMPARE, PUBLISH),
-        *(CHOOSE, ANALYSE),
+        *(ADOPT, CHOOSE, ANALYSE),
         *(PROBE, ROUTE),
         CLEAN_UP,
     )

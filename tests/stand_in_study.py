@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from components.shared.outputs.divergence import Divergence
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Cost, Manifest, Parent
 from components.shared.outputs.output import Output
@@ -138,6 +139,22 @@ class StandInStudy:
         output.write_json("scores.json", [each.model_dump() for each in scores])
         self.evaluations[key] = output.finish({"questions": 2 * self._sizes[part]})
         return self.evaluations[key]
+
+    def diverge(self, key: str) -> Manifest:
+        """Put a training that diverged at half of its steps in place of the one whose evaluation has this key."""
+        name, rate, seed, _ = key.split("/")
+        trained = self._models[name, rate, int(seed)]
+        output = stand_in_output(self.root, "train", {**trained.settings, "diverges": True}, trained.parents)
+        found = Divergence(training=output.address, step=46, problem="the loss of step 46 is nan")
+        output.write_json("diverged.json", found)
+        halved = {name: trained.counts[name] / 2 for name in ("steps", "tokens")}
+        model = output.finish({**trained.counts, **halved, "diverged": 1}, Cost(seconds=1.0))
+        product = Product("evaluate", 6, "evaluation/1")
+        evaluation = Output(self.library, product, _Part(part="validation"), {"model": model})
+        evaluation.write_json("evaluation.json", EvaluationFacts(benchmarks=(_asked("demo"),), part="validation"))
+        evaluation.write_json("diverged.json", found)
+        self.evaluations[key] = evaluation.finish({"questions": 0, "diverged": 1})
+        return model
 
     def _answers(self, share: float, part: str) -> list[float]:
         """Right for the share of questions that are easiest, each with noise of its own."""

@@ -85,6 +85,7 @@ def _counts(study: Study) -> dict[str, float]:
         "arms": len(study.arms),
         "arms_failed": sum(arm.status == "failed" for arm in study.arms),
         "evaluations_missing": len(study.missing),
+        "rates_diverged": sum(bool(point.diverged) for arm in study.arms for point in arm.sweep),
         "tests": sum(family.size for family in study.families),
         "better": sum(difference.verdict == "better" for difference in differences),
         "worse": sum(difference.verdict == "worse" for difference in differences),

@@ -65,7 +65,10 @@ class SweepFacts(StudyPart):
 
     rate: str
     by_seed: dict[int, float] = Field(description="mean score of each seed that was evaluated")
-    mean: float | None = Field(description="null where no seed was evaluated")
+    mean: float | None = Field(description="null where no seed was evaluated, and where one diverged")
+    diverged: tuple[int, ...] = Field(
+        (), description="seeds whose training diverged (a loss or weight that is not finite): the rate is out"
+    )
     chosen: bool
 
 
@@ -76,6 +79,9 @@ class ComputeFacts(StudyPart):
     steps: float = Field(description="optimizer steps")
     tokens: float = Field(description="tokens trained on, prompt and response, padding aside")
     reference_tokens: float = Field(description="tokens of the passes of a reference model")
+    mismatched_tokens: float = Field(
+        0.0, description="tokens of KTO's mismatched responses, which are read without gradients"
+    )
     flops: float = Field(description="model FLOPs; components/analyse/study/compute.py has the formula")
     seconds: float = Field(description="of the trainings, as their outputs record them")
     peak_memory_mib: float = Field(description="highest of a process, in any stage; of the GPU where there is one")

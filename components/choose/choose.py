@@ -1,6 +1,6 @@
 """Choose a learning rate by the scores of its models on the validation part."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from components.choose.document import RateChoice, TriedRate
@@ -8,20 +8,26 @@ from components.choose.settings import ChooseSettings, key_of
 from components.choose.step import CHOICE
 from components.shared.errors import InputError
 from components.shared.outputs.compared_model import MODEL, ComparedModel, require_evaluation
+from components.shared.outputs.divergence import has_diverged
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest, Parent
 from components.shared.outputs.output import Output
 from components.shared.parse_json import parse_json
 from components.shared.rows import Score
+from components.shared.text.counted import counted
 
 DOCUMENT = "choice.json"
 PART = "validation"
+FEWEST_RATES = 2
+"""With only one left after others diverged, nothing has been chosen: that rate may be as bad as those."""
 WAIT_SECONDS = 600.0
 """Longest wait for the task of another seed, which makes the same choice at the same time."""
 
 
 def choose_rate(library: Library, settings: ChooseSettings, evaluations: Mapping[str, Manifest]) -> Manifest:
     """Choose the learning rate with the best mean score over the seeds; of equal ones the smallest.
+
+    A rate with a training that diverged is out, whatever its other seeds score.
 
     Args:
         library: where outputs are stored.
@@ -33,7 +39,7 @@ def choose_rate(library: Library, settings: ChooseSettings, evaluations: Mapping
 
     Raises:
         InputError: an evaluation is missing or there is one too many, it is not an evaluation on the part validation,
-            or it lacks the benchmark.
+            or it lacks the benchmark; or fewer than two rates are left, as the others diverged.
     """
     _require_all(settings, evaluations)
     # Two models may give the same answers, so evaluations alone do not tell whose they are.
@@ -43,10 +49,11 @@ def choose_rate(library: Library, settings: ChooseSettings, evaluations: Mapping
 
     def work() -> Manifest:
         models = {key: ComparedModel(library, key, evaluations[key]) for key in settings.sweep}
-        scores = {key: _score(settings, model) for key, model in models.items()}
+        _require_validation(models)
+        scores = {key: _score(settings, model) for key, model in models.items() if not has_diverged(model.manifest)}
         choice = _choice(settings, scores, evaluations)
         output.write_json(DOCUMENT, choice)
-        return output.finish({"rate": choice.rate, "rates": len(choice.tried), "at_edge": int(choice.at_edge)})
+        return output.finish(_counts(choice))
 
     return output.made(work, wait_seconds=WAIT_SECONDS)
 
@@ -69,9 +76,18 @@ def model_of(library: Library, choice: RateChoice, seed: int) -> str:
     return library.uri(choice.models[str(seed)])
 
 
+def _counts(choice: RateChoice) -> dict[str, float]:
+    return {
+        "rate": choice.rate,
+        "rates": len(choice.tried),
+        "rates_diverged": sum(bool(one.diverged) for one in choice.tried),
+        "at_edge": int(choice.at_edge),
+    }
+
+
 def _choice(settings: ChooseSettings, scores: Mapping[str, Score], evaluations: Mapping[str, Manifest]) -> RateChoice:
     tried = tuple(_tried(settings, rate, scores) for rate in sorted(settings.rates))
-    best = max(tried, key=lambda one: (one.mean, -one.rate))
+    best = _best(tried)
     models = {str(seed): evaluations[key_of(best.rate, seed)].parents[MODEL].address for seed in settings.seeds}
     first = next(iter(scores.values()))
     return RateChoice(
@@ -84,21 +100,41 @@ def _choice(settings: ChooseSettings, scores: Mapping[str, Score], evaluations: 
     )
 
 
+def _best(tried: Sequence[TriedRate]) -> TriedRate:
+    """The rate with the best mean. Raises InputError where divergence leaves too few to choose from."""
+    means = {one.rate: one.mean for one in tried if one.mean is not None}
+    if len(means) < min(FEWEST_RATES, len(tried)):
+        out = ", ".join(f"{one.rate:g}" for one in tried if one.diverged)
+        raise InputError(
+            f"of {counted(len(tried), 'learning rate')}, {len(tried) - len(means)} diverged: {out}",
+            rule=f"a rate is chosen among at least {FEWEST_RATES} that stay finite with every seed",
+            remedy="try smaller learning rates",
+        )
+    return max((one for one in tried if one.rate in means), key=lambda one: (means[one.rate], -one.rate))
+
+
 def _tried(settings: ChooseSettings, rate: float, scores: Mapping[str, Score]) -> TriedRate:
-    by_seed = {str(seed): scores[key_of(rate, seed)].value for seed in settings.seeds}
-    return TriedRate(rate=rate, mean=fmean(by_seed.values()), by_seed=by_seed)
+    keys = {seed: key_of(rate, seed) for seed in settings.seeds}
+    by_seed = {str(seed): scores[key].value for seed, key in keys.items() if key in scores}
+    diverged = tuple(seed for seed, key in keys.items() if key not in scores)
+    mean = None if diverged else fmean(by_seed.values())
+    return TriedRate(rate=rate, mean=mean, by_seed=by_seed, diverged=diverged)
+
+
+def _require_validation(models: Mapping[str, ComparedModel]) -> None:
+    for model in models.values():
+        if model.facts.part != PART:
+            raise InputError(
+                f"{model.name}: {model.manifest.address} is an evaluation on the part {model.facts.part!r}",
+                rule="what is judged on the part test must not be chosen by it",
+                allowed=[PART],
+                remedy=f"evaluate with part: {PART}",
+            )
 
 
 def _score(settings: ChooseSettings, model: ComparedModel) -> Score:
     """The score on the benchmark that decides, by its metric."""
     where, facts = model.manifest.address, model.facts
-    if facts.part != PART:
-        raise InputError(
-            f"{model.name}: {where} is an evaluation on the part {facts.part!r}",
-            rule="what is judged on the part test must not be chosen by it",
-            allowed=[PART],
-            remedy=f"evaluate with part: {PART}",
-        )
     metrics = {benchmark.name: benchmark.metric for benchmark in facts.benchmarks}
     for score in model.scores:
         if score.benchmark == settings.benchmark and score.metric == metrics.get(settings.benchmark):
@@ -122,17 +158,13 @@ def _require_all(settings: ChooseSettings, evaluations: Mapping[str, Manifest]) 
             remedy="pass the evaluation of every rate and seed as RATE/SEED",
         )
     for key, evaluation in evaluations.items():
-        require_evaluation(key, evaluation)
+        require_evaluation(key, evaluation, may_have_diverged=True)
 
 
 def summarise(library: Library, manifest: Manifest) -> str:
     """The curve of the sweep, as Markdown."""
     choice = read_choice(library, manifest)
-    rows = [
-        f"| {one.rate:g}{' ★' if one.rate == choice.rate else ''} | {100 * one.mean:.1f} | "
-        f"{', '.join(f'{100 * value:.1f}' for value in one.by_seed.values())} |"
-        for one in choice.tried
-    ]
+    rows = [_row(one, one.rate == choice.rate, list(choice.models)) for one in choice.tried]
     edge = [
         "",
         "The chosen rate is the smallest or the largest one tried: a better one may lie outside the sweep.",
@@ -150,3 +182,9 @@ def summarise(library: Library, manifest: Manifest) -> str:
             "",
         ]
     )
+
+
+def _row(tried: TriedRate, is_chosen: bool, seeds: Sequence[str]) -> str:
+    mean = "diverged" if tried.mean is None else f"{100 * tried.mean:.1f}"
+    scores = [f"{100 * tried.by_seed[seed]:.1f}" if seed in tried.by_seed else "diverged" for seed in seeds]
+    return f"| {tried.rate:g}{' ★' if is_chosen else ''} | {mean} | {', '.join(scores)} |"

@@ -5,7 +5,7 @@ from components.choose.settings import ChooseSettings
 from components.shared.rows import EVALUATION
 from components.shared.step import Product, Step
 
-CHOICE = Product("choose", 1, "choice/1")
+CHOICE = Product("choose", 2, "choice/1")
 STEP = Step(
     name="choose",
     does="choose the learning rate whose models score best on the validation part, over all seeds",

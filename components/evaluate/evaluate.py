@@ -4,13 +4,13 @@ import math
 import os
 from pathlib import Path
 
-from components.evaluate.evaluation import Evaluation
+from components.evaluate.evaluation import Evaluation, finish_without_model
 from components.evaluate.questions import read_questions
 from components.evaluate.settings import EvaluationSettings
 from components.evaluate.step import EVALUATION, STEP
 from components.models.generators.asked_model import asked_parent
 from components.models.offline import stay_offline
-from components.models.reference import local_model
+from components.models.reference import divergence_of, local_model
 from components.models.stored.check_stored import require_complete
 from components.models.stored.stored_model import read_folder
 from components.shared.log import say
@@ -37,12 +37,18 @@ def evaluate_model(
     Raises:
         InputError: no model is named, or a benchmark in the settings has no rows.
         ModelError: the model cannot be loaded, or lacks a chat template.
+
+    Of a training that diverged there is no model to ask: the evaluation then holds `diverged.json` in place of scores.
     """
     output = Output(library, EVALUATION, settings, {"model": model_parent(settings, model), "benchmarks": benchmarks})
     if output.manifest() is not None:
         say(STEP.name, f"{name} is already evaluated")
 
     def work() -> Manifest:
+        divergence = None if settings.asks_endpoint else divergence_of(model)
+        if divergence is not None:
+            say(STEP.name, f"{name} is not asked: its training diverged, {divergence.problem}")
+            return finish_without_model(output, settings, divergence)
         questions = read_questions(library, benchmarks, settings.benchmarks, settings.asks)
         folder = None if settings.asks_endpoint else _folder(settings, model, name)
         _prepare_libraries()

@@ -17,6 +17,7 @@ from components.evaluate.settings import BenchmarkSettings, EvaluationSettings
 from components.evaluate.step import STEP
 from components.shared.errors import NotFoundError
 from components.shared.log import Progress, say
+from components.shared.outputs.divergence import DIVERGED_FILE, Divergence
 from components.shared.outputs.manifest import Cost, Manifest, Shard
 from components.shared.outputs.output import Output
 from components.shared.rows import AskedBenchmark, EvaluationFacts, Score
@@ -146,6 +147,13 @@ class Evaluation:
         for what, count in remarks.items():
             if count:
                 say(STEP.name, f"{self._name} on {benchmark}: {counted(count, 'prompt')} {what}")
+
+
+def finish_without_model(output: Output, settings: EvaluationSettings, divergence: Divergence) -> Manifest:
+    """Complete the evaluation of a training that diverged: of which part nothing was asked, and why."""
+    output.write_json(FACTS, EvaluationFacts(benchmarks=(), part=settings.part))
+    output.write_json(DIVERGED_FILE, divergence)
+    return output.finish({"questions": 0, "diverged": 1})
 
 
 def facts_of(settings: EvaluationSettings, metrics: Sequence[str]) -> EvaluationFacts:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from components.shared.errors import DamagedError, ModelError
 from components.shared.outputs.digest import Digester, digest_bytes, digest_file, digest_value, hex_of
+from components.shared.outputs.divergence import DIVERGED_FILE, Divergence, has_diverged
 from components.shared.outputs.manifest import MANIFEST, Manifest, Parent, parse_manifest
+from components.shared.parse_json import parse_json
 from components.shared.process.interruption import may_pass
 from components.shared.store.open_store import open_store
 from components.shared.store.store import Store
@@ -46,13 +48,13 @@ def local_model(reference: str, allow_pickled: bool = False) -> Path:
     """The model's folder on this machine, downloaded into the cache when it is stored elsewhere.
 
     Raises:
-        ModelError: no such model, or its weights are not safetensors and `allow_pickled` is not set.
+        ModelError: no such model, or its weights are not safetensors and `allow_pickled` is not set; or it is the
+            output of a training that diverged.
         DamagedError: a downloaded file differs from its manifest.
     """
     if is_hub_id(reference):
         return _from_hub(reference, allow_pickled)
-    store = _store_of(reference)
-    part = _part_of(store)
+    store, part = open_model(reference)
     if store.uri.startswith("s3://"):
         return _downloaded(reference, store, part, allow_pickled)
     folder = Path(store.uri) / part
@@ -62,9 +64,27 @@ def local_model(reference: str, allow_pickled: bool = False) -> Path:
 
 
 def open_model(reference: str) -> tuple[Store, str]:
-    """The store of a model that is not a hub id, and the prefix of its files there. Raises ModelError."""
+    """The store of a model that is not a hub id, and the prefix of its files there.
+
+    Raises ModelError; also for the output of a training that diverged.
+    """
     store = _store_of(reference)
-    return store, _part_of(store)
+    part = _part_of(store)
+    if part and (divergence := _divergence_in(store)) is not None:
+        raise ModelError(
+            f"{reference!r} holds no model: {divergence.problem}",
+            rule="a training that diverged has no model to start from, to merge or to ask",
+            remedy="take the output of a training with a smaller learning_rate",
+        )
+    return store, part
+
+
+def divergence_of(reference: str) -> Divergence | None:
+    """How the training diverged whose output a reference names; None for a model.
+
+    Raises ModelError and DamagedError.
+    """
+    return None if is_hub_id(reference) else _divergence_in(_store_of(reference))
 
 
 def is_hub_id(reference: str) -> bool:
@@ -94,6 +114,13 @@ def _store_of(reference: str) -> Store:
 def _part_of(store: Store) -> str:
     """Where in an address the files are stored: below `model/`, or at its top as in a published model."""
     return "" if store.exists("config.json") else f"{MODEL_PART}/"
+
+
+def _divergence_in(store: Store) -> Divergence | None:
+    # The file alone may be left by an attempt that was killed.
+    if not store.exists(MANIFEST) or not has_diverged(parse_manifest(store.read(MANIFEST), where=store.uri)):
+        return None
+    return parse_json(store.read(DIVERGED_FILE), Divergence, f"{store.uri}/{DIVERGED_FILE}", "run the training again")
 
 
 def _folder_digest(reference: str, store: Store, allow_pickled: bool) -> str:

@@ -9,20 +9,18 @@ small. A problem without any success never stops early.
 
 import functools
 import math
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
-from components.shared.settings import Settings
-
-Pool = Literal["hard", "mixed", "easy"]
+from components.shared.pools import Pool, PoolThresholds
 
 PRIOR = 0.5
 """Both parameters of the Beta prior of a pass rate: Jeffreys' prior of a proportion."""
 
 
-class ProbeRule(Settings):
-    """The rule; its defaults are the pools "all fail", "mixed" and "all pass"."""
+class ProbeRule(PoolThresholds):
+    """The rule, with the thresholds of the pools."""
 
     round: int = Field(4, ge=1, description="rollouts between two looks at a problem")
     tries: int = Field(
@@ -31,8 +29,6 @@ class ProbeRule(Settings):
     zero_tries: int = Field(
         16, ge=1, description="rollouts of a problem until it counts as never solved: 0 of 16 at rate 0.1 has 18 %"
     )
-    hard_at_most: float = Field(0.0, ge=0, lt=1, description="largest share of successes of a hard problem, 0 to 1")
-    easy_at_least: float = Field(1.0, gt=0, le=1, description="smallest share of successes of an easy one, 0 to 1")
     confidence: float = Field(
         0.9,
         gt=0.5,
@@ -48,16 +44,11 @@ class ProbeRule(Settings):
                 raise ValueError(f"{name} {getattr(self, name)} must be a multiple of round {self.round}")
         if self.zero_tries < self.tries:
             raise ValueError(f"zero_tries {self.zero_tries} must not be below tries {self.tries}")
-        if self.hard_at_most >= self.easy_at_least:
-            raise ValueError(f"hard_at_most {self.hard_at_most:g} must be below easy_at_least {self.easy_at_least:g}")
         return self
 
     def pool(self, tries: int, successes: int) -> Pool:
         """The pool of a problem with so many successes in a positive number of tries."""
-        rate = successes / tries
-        if rate <= self.hard_at_most:
-            return "hard"
-        return "easy" if rate >= self.easy_at_least else "mixed"
+        return self.pool_at(successes / tries)
 
     def full_tries(self, tries: int, successes: int) -> int:
         """How many tries the full procedure makes of a problem that has come so far."""

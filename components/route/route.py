@@ -76,7 +76,7 @@ def _write(library: Library, settings: RouteSettings, probed: Manifest, output: 
             tally.add_undecided()
             writers["dropped"].add(_dropped(row, NO_VERDICT, f"{row.no_verdict} rollouts could not be checked"))
             continue
-        pool = settings.by.pool(row.pass_rate)
+        pool = settings.by.pool_at(row.pass_rate)
         parts = parts_of(row, ways[pool], settings.seed)
         tally.add(row, pool, parts)
         _add(writers, row, pool, parts)

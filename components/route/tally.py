@@ -3,8 +3,8 @@
 from collections import Counter
 from typing import Any
 
-from components.route.policies.policy import POOLS, RoutePool
 from components.shared.pass_rate import histogram
+from components.shared.pools import POOLS, Pool
 from components.shared.rows import Probed
 
 PARTS = ("sft", "rl", "dropped")
@@ -24,7 +24,7 @@ class RouteTally:
         self.lengths: Counter[str] = Counter()
         self.rollouts: Counter[str] = Counter()
 
-    def add(self, row: Probed, pool: RoutePool, parts: tuple[str, ...]) -> None:
+    def add(self, row: Probed, pool: Pool, parts: tuple[str, ...]) -> None:
         """Count a problem that has a pool, and the parts that it is in."""
         self.problems += 1
         self.pools[pool] += 1

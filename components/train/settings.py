@@ -59,6 +59,7 @@ class TrainSettings(Settings):
             "checkpoint_steps",
             "checkpoints_kept",
             "hand_over_epochs",
+            "on_divergence",
             "allow_remote_code",
             "allow_pickled_weights",
             "launch",
@@ -104,6 +105,11 @@ class TrainSettings(Settings):
     warmup_share: float = Field(0.1, ge=0, lt=1, description="share of the steps with a linear warm-up from 0")
     weight_decay: float = Field(0.0, ge=0, le=1, description="AdamW's decoupled weight decay")
     max_grad_norm: float = Field(1.0, gt=0, description="gradients are scaled down to this L2 norm")
+    on_divergence: Literal["fail", "finish"] = Field(
+        "fail",
+        description="a loss, gradient or weight that is infinite or NaN: fail ends the step with an error; finish "
+        "completes its output without a model, with diverged.json instead (a study tries rates that may be too large)",
+    )
     seed: int = Field(42, ge=0, lt=2**31, description="seed of the order of rows, of dropout and of adapters")
     precision: Literal["bf16", "fp32"] = Field(
         "bf16",

@@ -12,16 +12,21 @@ REFERENCE = Product("train-reference", 1, "reference-log-probs/1")
 
 
 def _examine(settings: TrainSettings, where: str, inputs: Mapping[str, str]) -> Iterator[Look]:
-    """Whether the training can start from the files of the model that it starts from."""
+    """Whether the training can start from the files of the model that it starts from.
+
+    Trainings of one method that differ in what is checked, such as the layers with adapters, are looked at one by one.
+    """
     start = inputs["start"]
+    layers = "" if settings.lora is None else f", adapters of {', '.join(settings.lora.target_modules)}"
 
     def look() -> str:
         from components.train.check_start import check_start
 
         check_start(start, settings, where)
-        return settings.method
+        return f"{settings.method}{layers}"
 
-    yield Look(where, start, look, needs=f"model {start}")
+    key = f"{where} {start}, {settings.max_length} tokens{layers}"
+    yield Look(where, start, look, key, needs=f"model {start}")
 
 
 def _embed(settings: TrainSettings) -> TrainSettings:

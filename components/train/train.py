@@ -1,13 +1,15 @@
 """The train step: runs the training as a job, and finishes the output with the job's result."""
 
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 
 from components.launch.hand_back.files import JobResult
 from components.launch.hand_back.hand_over import HandedJob
 from components.launch.job import Job
 from components.models.reference import as_parent
-from components.shared.errors import EmptyDataError
+from components.shared.errors import EmptyDataError, ModelError
 from components.shared.log import say
+from components.shared.outputs.divergence import has_diverged
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output
@@ -41,7 +43,7 @@ def train_model(library: Library, task: str, settings: TrainSettings, dataset: M
     Raises:
         EmptyDataError: the method's part holds no rows.
         ModelError: the model is missing or cannot be trained: not safetensors, incomplete, quantised, or with the
-            tokenizer of another model.
+            tokenizer of another model; or the training diverged, and the settings do not take that for a result.
         SettingsError: `max_length` or the LoRA targets do not fit the model.
         JobError: the job failed; its checkpoints are kept.
     """
@@ -76,11 +78,24 @@ def train_model(library: Library, task: str, settings: TrainSettings, dataset: M
         delete_checkpoints(output.store)
         return manifest
 
-    return output.made(
+    manifest = output.made(
         work,
         prepare=lambda: _check(library, task, settings, dataset, start),
         wait_seconds=settings.launch.wait_seconds,
     )
+    _require_model(settings, manifest)
+    return manifest
+
+
+def _require_model(settings: TrainSettings, manifest: Manifest) -> None:
+    """Refuse the output of a study's training that diverged, where these settings do not take that for a result."""
+    if has_diverged(manifest) and settings.on_divergence == "fail":
+        raise ModelError(
+            f"the training at {manifest.address} diverged at step {manifest.counts['diverged_step']:.0f}, so it has no "
+            "model",
+            rule="a loss and the weights must be finite",
+            remedy="lower learning_rate or max_grad_norm, or look at the rows",
+        )
 
 
 def _ending_after(output: Output, settings: TrainSettings, epoch: int) -> Output:
@@ -130,6 +145,13 @@ def _job(task_file: TrainingJob, arguments: tuple[str, ...]) -> Job:
     )
 
 
+def _loss_lines(counts: Mapping[str, float]) -> Iterator[str]:
+    if "diverged" in counts:
+        yield f"| **diverged**: there is no model | at step {counts['diverged_step']:,.0f} |"
+    if "loss_first" in counts:
+        yield f"| loss, first and last | {counts['loss_first']:.4f}, {counts['loss_last']:.4f} |"
+
+
 def summarise(task: str, manifest: Manifest) -> str:
     """A summary of the training in Markdown, for Kubeflow's page of the run."""
     counts, method = manifest.counts, METHODS[str(manifest.settings["method"])]
@@ -146,7 +168,7 @@ def summarise(task: str, manifest: Manifest) -> str:
         f"| rows whose text spells a control token | {counts['rows_with_control_text']:,.0f} |",
         f"| responses without their thought | {counts['rows_without_thought']:,.0f} |",
         f"| optimizer steps | {counts['steps']:,.0f} |",
-        f"| loss, first and last | {counts['loss_first']:.4f}, {counts['loss_last']:.4f} |",
+        *_loss_lines(counts),
         f"| tokens | {counts['tokens']:,.0f} |",
         f"| parameters trained | {counts['parameters_trained']:,.0f} of {counts['parameters']:,.0f} |",
         f"| processes | {counts['ranks']:.0f}, at most {counts['peak_memory_mib']:,.0f} MiB each |",

@@ -1,7 +1,7 @@
 """The part of a recipe that makes the rows to train on, and the questions to ask: from collect to select."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import Field, model_validator
 
@@ -21,15 +21,24 @@ from pipelines.pipeline import Recipe
 from pipelines.placement.task import Fault
 
 
-class DataRecipe(Recipe):
-    """A recipe whose rows come from instructions with the responses of teacher and student."""
+class DataSteps(Protocol):
+    """The settings of the steps that make the rows and the questions: a recipe, or what one says in fewer words."""
+
+    @property
+    def collect(self) -> CollectSettings: ...
+    @property
+    def curate(self) -> CurateSettings: ...
+    @property
+    def synthesize(self) -> SynthesizeSettings: ...
+    @property
+    def select(self) -> SelectSettings: ...
+
+
+class StudentRecipe(Recipe):
+    """A recipe that trains a student, whose steps share it and a teacher."""
 
     student: str = Field(description="the model to train: folder, package:FOLDER, store URI or hub id")
     teacher: AnyGeneratorSettings | None = Field(None, description="the teacher of every step that names no other")
-    collect: CollectSettings
-    curate: CurateSettings
-    synthesize: SynthesizeSettings
-    select: SelectSettings
 
     @model_validator(mode="before")
     @classmethod
@@ -46,21 +55,30 @@ class DataRecipe(Recipe):
         return {**given, **filled}
 
 
-def external_inputs(recipe: DataRecipe) -> Iterator[ExternalInput]:
+class DataRecipe(StudentRecipe):
+    """A recipe whose rows come from instructions with the responses of teacher and student."""
+
+    collect: CollectSettings
+    curate: CurateSettings
+    synthesize: SynthesizeSettings
+    select: SelectSettings
+
+
+def external_inputs(recipe: StudentRecipe) -> Iterator[ExternalInput]:
     """The models that the recipe names for several steps."""
     yield ExternalInput(("student",), recipe.student, is_model=True)
     if recipe.teacher:
         yield from models_in(recipe.teacher, ("teacher",))
 
 
-def examine(recipe: DataRecipe) -> Iterator[Look]:
+def examine(recipe: StudentRecipe) -> Iterator[Look]:
     """Looks at the student, which trainings and the evaluation load."""
     yield Look(
         "student", recipe.student, lambda: hex_of(as_parent(recipe.student).digest, 12), f"model {recipe.student}"
     )
 
 
-def find_benchmark_faults(recipe: DataRecipe, evaluation: EvaluationSettings) -> Iterator[Fault]:
+def find_benchmark_faults(recipe: DataSteps, evaluation: EvaluationSettings) -> Iterator[Fault]:
     """Benchmarks of `evaluate` whose questions collect does not import, or imports without the check that they need."""
     there = recipe.collect.sets
     for number, benchmark in enumerate(evaluation.benchmarks):

@@ -3,11 +3,11 @@
 from components.registry import STEPS
 from components.shared.settings import Settings
 from components.shared.step import Location
-from pipelines.data.recipe import DataRecipe
+from pipelines.data.recipe import DataSteps
 from pipelines.placement.task import Task
 
 
-def data_tasks(recipe: DataRecipe) -> list[Task]:
+def data_tasks(recipe: DataSteps) -> list[Task]:
     """The tasks that make the rows and the questions, in order."""
     return [
         make_task("collect", recipe.collect),

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from components.shared.text.counted import counted
+from components.train.methods.registry import METHODS
 from pipelines.pipeline import NAME_PATTERN
 from pipelines.placement.task import Fault
 from pipelines.study.arms import Point, point_of
@@ -49,7 +50,8 @@ def _settings(recipe: StudyRecipe) -> Iterator[Fault]:
                 yield Fault(
                     ("methods", name, "settings", setting),
                     f"{setting} is decided by the study\n    rule: epochs are in the chains, rates in learning_rates, "
-                    "adapters in the arms' weights, and seeds in seeds\n    remedy: leave it out",
+                    "adapters in the arms' weights, and seeds in seeds; a rate that diverges is out of the "
+                    "sweep\n    remedy: leave it out",
                 )
 
 
@@ -88,6 +90,17 @@ def _compute(recipe: StudyRecipe) -> Iterator[Fault]:
                 "and of other methods cannot be matched\n    remedy: take `tokens` / epochs from the manifest of a "
                 "training, or count the rows; only ratios matter",
             )
+        if compute.match == "flops" and _reads_others(recipe, method) and method not in compute.other_tokens_per_epoch:
+            yield Fault(
+                ("compute", "other_tokens_per_epoch"),
+                f"the mismatched responses of {method!r} are missing\n    rule: an epoch of it reads them besides, and "
+                "they cost operations\n    remedy: take `kl_tokens` from the manifest of a training",
+            )
+
+
+def _reads_others(recipe: StudyRecipe, name: str) -> bool:
+    settings = recipe.methods[name].settings
+    return METHODS[settings.method].reads_others(settings)
 
 
 def _matched(recipe: StudyRecipe) -> Iterator[Fault]:

@@ -6,17 +6,19 @@ from components.registry import STEPS
 from pipelines.data.recipe import find_benchmark_faults
 from pipelines.placement.task import Fault
 from pipelines.study.check_arms import find_arm_faults
+from pipelines.study.given_rows import find_row_faults, steps_of
 from pipelines.study.recipe import StudyRecipe
 
 
 def find_faults(recipe: StudyRecipe) -> Iterator[Fault]:
     """All faults of a recipe whose types are valid."""
-    for check in (find_arm_faults, _benchmarks, _evaluation, _jobs):
+    for check in (find_row_faults, find_arm_faults, _benchmarks, _evaluation, _jobs):
         yield from check(recipe)
 
 
 def _benchmarks(recipe: StudyRecipe) -> Iterator[Fault]:
-    yield from find_benchmark_faults(recipe, recipe.evaluate)
+    if (steps := steps_of(recipe)) is not None:
+        yield from find_benchmark_faults(steps, recipe.evaluate)
     asked = [benchmark.name for benchmark in recipe.evaluate.benchmarks]
     if recipe.primary not in asked:
         yield Fault(

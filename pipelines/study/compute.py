@@ -2,7 +2,8 @@
 
 A parameter takes 6 floating-point operations a token in training: 2 in the forward and 4 in the backward pass (Kaplan
 and others, arXiv 2001.08361, section 2.1). With adapters the gradients of the frozen weights, 2 of them, are left out.
-A method with a reference computes that model's log-probs once: 2 a token of one epoch. All arms train the same model,
+A method with a reference computes that model's log-probs once: 2 a token of one epoch. KTO reads mismatched responses
+besides, 2 a token, in every epoch and once under the reference. All arms train the same model,
 so the number of parameters cancels, and costs are in units of tokens or of operations a parameter.
 """
 
@@ -34,6 +35,11 @@ class Compute(Settings):
         description="tokens of one epoch by method; only their ratios matter. A pair has two responses, so an epoch of "
         "dpo takes about twice the tokens of one of sft on as many rows. The trained models' manifests have the counts",
     )
+    other_tokens_per_epoch: dict[str, float] = Field(
+        {},
+        description="tokens that one epoch of a method reads without gradients, beside those above: `kl_tokens` in the "
+        "manifest of a KTO training. Needed for kto where match is flops",
+    )
     tolerance: float = Field(
         0.05, ge=0, le=1, description="largest deviation of an arm from the compute that it matches, as a share of it"
     )
@@ -53,7 +59,8 @@ class Compute(Settings):
         tokens = self.tokens_per_epoch[stage.method]
         if self.match == "tokens":
             return stage.epochs * tokens
-        return tokens * (stage.epochs * TRAINED[kind] + (FORWARD if has_reference else 0.0))
+        others, scored = self.other_tokens_per_epoch.get(stage.method, 0.0), int(has_reference)
+        return tokens * (stage.epochs * TRAINED[kind] + FORWARD * scored) + FORWARD * others * (stage.epochs + scored)
 
     def matched(self, point: Point, budget: float, references: Mapping[str, bool]) -> Point:
         """The point with as many epochs of its last stage as come nearest to a budget, at least one."""

@@ -20,6 +20,7 @@ from typing import Any
 
 from kfp import dsl
 
+from components.adopt.component import adopt
 from components.analyse.component import analyse
 from components.choose.component import choose
 from components.evaluate.component import evaluate
@@ -29,6 +30,7 @@ from pipelines.data.graph import PreparedData, prepare_data
 from pipelines.placement.place_tasks import Placer
 from pipelines.placement.placement import Placement
 from pipelines.placement.task import plain
+from pipelines.study.given_rows import adopt_settings, steps_of
 from pipelines.study.plan import PlannedChoice, PlannedEvaluation, PlannedTraining, PlannedWork, plan_study
 from pipelines.study.recipe import StudyRecipe
 from pipelines.study.tasks import tasks
@@ -56,11 +58,22 @@ def study(recipe: StudyRecipe, placement: Placement | None = None) -> Any:
     @dsl.pipeline(name="study", description=recipe.title or f"Tutelage: {recipe.name}")
     def pipeline(root: str = recipe.store, student: str = recipe.student) -> None:
         with placed.cleaned_up(ending, root):
-            unrolled = _Unrolled(root, student, prepare_data(recipe, root, placed), placed)
+            unrolled = _Unrolled(root, student, _data(recipe, root, placed), placed)
             for work in plan.works:
                 unrolled.add(work)
 
     return pipeline
+
+
+def _data(recipe: StudyRecipe, root: Any, placed: Placer) -> PreparedData:
+    """The rows and the questions. Given rows are checked for what the arms read before any training begins."""
+    steps = steps_of(recipe)
+    made = prepare_data(steps, root, placed) if steps else None
+    if made and not recipe.rows:
+        return made
+    selection = made.rows_uri if made else recipe.rows
+    adopted = placed(adopt(root=root, settings=plain(adopt_settings(recipe)), selection=selection)).outputs
+    return PreparedData(adopted["dataset"], adopted["benchmarks"], adopted["Output"])
 
 
 class _Unrolled:

@@ -187,6 +187,7 @@ class _Planner:
             "stop_after_epochs": mine if mine < schedule else None,
             "hand_over_epochs": tuple(ends[:-1]) if mine == last else (),
             "lora": point.lora,
+            "on_divergence": "finish",
             "launch": self._launch(method.settings.launch),
         }
         return PlannedTraining(

@@ -6,16 +6,24 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from components.analyse.settings import JudgingSettings
+from components.collect.settings import CollectSettings
+from components.curate.settings import CurateSettings
 from components.evaluate.settings import EvaluationSettings
+from components.select.settings import SelectSettings
 from components.shared.settings import Settings
 from components.shared.step import Location
+from components.synthesize.settings import SynthesizeSettings
 from components.train.methods.registry import AnyTrainSettings
-from pipelines.data.recipe import DataRecipe
+from pipelines.data.recipe import StudentRecipe
 from pipelines.study.arms import Arm, ArmGrid, Rate
 from pipelines.study.compute import Compute
 
-PLANNED = ("epochs", "stop_after_epochs", "hand_over_epochs", "learning_rate", "lora", "seed")
-"""Settings of a training that the arms, the rates and the seeds decide."""
+PLANNED = ("epochs", "stop_after_epochs", "hand_over_epochs", "learning_rate", "lora", "seed", "on_divergence")
+"""Settings of a training that the study decides: by the arms, the rates and the seeds."""
+
+
+AS_GIVEN = "as-given"
+"""The value of `rows` by which sources are trained on as they are."""
 
 
 class RatesByWeights(Settings):
@@ -56,10 +64,21 @@ class JudgedPart(Settings):
     )
 
 
-class StudyRecipe(DataRecipe):
+class StudyRecipe(StudentRecipe):
     """Everything about a run of `study`, checked before anything starts."""
 
     pipeline: Literal["study"] = Field("study", description="the pipeline that runs")
+    rows: str = Field(
+        "",
+        description="where the rows come from. Left out: from collect to select, as in distill. as-given: the sources' "
+        "own demonstrations and preferences, which no model labels, answers or scores, so that curate, synthesize and "
+        "select may be left out. Else the address (select/KEY) or URI of a selection that is in the store: its rows, "
+        "and the questions that they were cleared of, are the data, in place of all four",
+    )
+    collect: CollectSettings | None = Field(None, description="as in a recipe of distill")
+    curate: CurateSettings | None = Field(None, description="as in a recipe of distill")
+    synthesize: SynthesizeSettings | None = Field(None, description="as in a recipe of distill")
+    select: SelectSettings | None = Field(None, description="as in a recipe of distill")
     methods: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$")], StageMethod] = Field(
         min_length=1, description="how each method trains, by the name that chains use, such as sft"
     )
@@ -78,6 +97,11 @@ class StudyRecipe(DataRecipe):
         ge=1,
         description="on a cluster: most trainings that run at a time; the others wait. On one machine: one by one",
     )
+
+    @property
+    def adopts(self) -> bool:
+        """Whether a selection that is there gives the rows."""
+        return self.rows not in ("", AS_GIVEN)
 
     @property
     def given_arms(self) -> Iterator[tuple[Location, Arm]]:

@@ -183,6 +183,39 @@ def test_compute_follows_the_lineage_to_the_base(study: Study) -> None:
     assert study.total.tokens < 9 * 7 * chain.tokens
 
 
+def test_a_rate_that_diverged_is_named_and_its_arm_stays_complete(tmp_path: Path) -> None:
+    """3e-3 has the best scores, but two seeds have diverged; of another arm, two of three rates have."""
+    whole = StandInStudy(str(tmp_path / "store"), questions=60)
+    whole.write()
+    before = analysed(whole).total
+    for seed in (0, 1, 2):
+        del whole.evaluations[f"sft@9-lora8/-/{seed}/test"]
+        del whole.evaluations[f"dpo@6/-/{seed}/test"]
+        whole.evaluate(f"sft@9-lora8/-/{seed}/test", whole._models["sft@9-lora8", "1e-3", seed], 0.58, "test")
+    lost = [whole.diverge(f"sft@9-lora8/3e-3/{seed}/validation") for seed in (1, 2)]
+    for rate in ("3e-5", "1e-4"):
+        whole.diverge(f"dpo@6/{rate}/0/validation")
+    given = AnalyseSettings.model_validate(whole.settings())
+    made = analyse_study(whole.library, given, whole.evaluations)
+    study = read_study(whole.library, made)
+
+    arm, failed = arm_of(study, "sft@9-lora8"), arm_of(study, "dpo@6")
+    assert (arm.status, arm.rate, arm.missing) == ("complete", "1e-3", ())
+    tried = {point.rate: point for point in arm.sweep}
+    assert tried["3e-3"].diverged == (1, 2) and tried["3e-3"].mean is None and list(tried["3e-3"].by_seed) == [0]
+    assert tried["1e-3"].chosen and tried["1e-3"].diverged == () and tried["1e-3"].mean is not None
+    assert failed.status == "failed" and failed.missing == tuple(f"dpo@6/-/{seed}/test" for seed in (0, 1, 2))
+    said = "sft@9-lora8 diverged at 1 learning rate: 3e-3 (seeds 1, 2); its rate was chosen among the other 2"
+    assert said in study.warnings
+    assert "dpo@6 diverged at 2 learning rates: 3e-5 (seed 0), 1e-4 (seed 0); none was chosen" in study.warnings
+    assert made.counts["rates_diverged"] == 3 and made.counts["evaluations_missing"] == 3
+    assert study.total.trainings == before.trainings and 0 < study.total.tokens < before.tokens, "they cost something"
+    assert not any(warning.startswith("sft@9-lora8 chose") for warning in study.warnings), "the sweep went beyond it"
+    assert lost[0].parent in made.parents.values()
+    page = write_page(study)
+    assert "<small>3e-3 diverged</small>" in page and "3e-3: diverged" in page
+
+
 def test_forgetting_is_shown_and_not_tested(study: Study) -> None:
     arm = arm_of(study, "sft@9-dpo@6")
     (scores,), (difference,) = arm.forgetting, arm.forgetting_against_base

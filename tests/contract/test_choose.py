@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from components.choose.choose import choose_rate, read_choice
+from components.choose.choose import choose_rate, read_choice, summarise
 from components.choose.component import choose
 from components.choose.settings import ChooseSettings
 from components.shared.errors import InputError
+from components.shared.outputs.divergence import Divergence
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest, Parent, parse_manifest
 from components.shared.outputs.output import Output
@@ -82,6 +83,48 @@ def test_other_models_with_equal_answers_are_another_choice(tmp_path: Path) -> N
     ours, theirs = (choose_rate(library, SETTINGS, evaluations(library, models=name)) for name in ("ours", "theirs"))
     assert ours.address != theirs.address
     assert read_choice(library, theirs).models["0"] == "theirs/0.001-0"
+
+
+def diverged(library: Library, *keys: str) -> dict[str, Manifest]:
+    """The evaluations of a sweep in which the trainings of these rates and seeds have diverged."""
+    made = evaluations(library)
+    for key in keys:
+        training = f"train/{key.replace('/', '-')}"
+        inputs = {"model": Parent(address=training, digest=f"sha256:{training.encode().hex():f>64}")}
+        output = Output(library, Product("evaluate", 6, "evaluation/1"), Settings(), inputs)
+        output.write_json("evaluation.json", EvaluationFacts(benchmarks=(DEMO,), part="validation"))
+        found = Divergence(training=training, step=3, problem="the loss of step 3 is nan")
+        output.write_json("diverged.json", found)
+        made[key] = output.finish({"questions": 0, "diverged": 1})
+    return made
+
+
+def test_a_rate_that_diverged_with_one_seed_is_out(tmp_path: Path) -> None:
+    """0.001 has the best mean, but one of its seeds has no model: seeds stay paired."""
+    library = Library(str(tmp_path))
+    made = choose_rate(library, SETTINGS, diverged(library, "0.001/7"))
+    choice = read_choice(library, made)
+    assert choice.rate == 0.01 and choice.models == {"0": "train/0.01-0", "7": "train/0.01-7"}
+    low, out, high = choice.tried
+    assert (out.rate, out.mean, out.by_seed, out.diverged) == (0.001, None, {"0": 0.8}, (7,))
+    assert (low.mean, high.mean, low.diverged, high.diverged) == (0.5, 0.6, (), ())
+    assert (made.counts["rates"], made.counts["rates_diverged"]) == (3, 1)
+    assert "| 0.001 | diverged | 80.0, diverged |" in summarise(library, made)
+    assert "model/0.001/7" in made.parents, "what diverged is part of the lineage"
+
+
+def test_with_fewer_than_two_rates_left_nothing_is_chosen(tmp_path: Path) -> None:
+    library = Library(str(tmp_path))
+    with pytest.raises(InputError, match=r"of 3 learning rates, 2 diverged: 0\.001, 0\.01") as caught:
+        choose_rate(library, SETTINGS, diverged(library, "0.001/0", "0.01/0", "0.01/7"))
+    assert caught.value.remedy == "try smaller learning rates" and "at least 2" in caught.value.rule
+
+
+def test_the_largest_rate_that_stays_finite_is_not_the_edge_of_the_sweep(tmp_path: Path) -> None:
+    """The sweep went beyond it, and found divergence there."""
+    library = Library(str(tmp_path))
+    choice = read_choice(library, choose_rate(library, SETTINGS, diverged(library, "0.01/0")))
+    assert choice.rate == 0.001 and not choice.at_edge
 
 
 def test_an_incomplete_sweep_is_refused(tmp_path: Path) -> None:

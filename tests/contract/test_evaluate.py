@@ -20,6 +20,8 @@ from components.evaluate.settings import EvaluationSettings
 from components.evaluate.summarise import summarise
 from components.models.reference import as_parent
 from components.shared.errors import InputError, ModelError
+from components.shared.outputs.compared_model import require_evaluation
+from components.shared.outputs.divergence import Divergence, has_diverged
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest, Parent, parse_manifest
 from components.shared.outputs.output import Output
@@ -28,6 +30,7 @@ from components.shared.settings import Settings
 from components.shared.step import Product
 from demo.make_tokenizer import save_tokenizer
 from tests.deadlines import SECONDS
+from tests.stand_in_outputs import stand_in_output
 
 SETTINGS = {"benchmarks": [{"name": "demo", "max_tokens": 4}]}
 
@@ -126,6 +129,28 @@ def test_component_hands_over_an_evaluation(tmp_path: Path, benchmarks: Manifest
     assert [score["benchmark"] for score in scores] == ["demo", "demo/even", "demo/odd"]
     assert scores[0]["value"] == 0.5 and scores[0]["standard_error"] == pytest.approx((0.25 / 19) ** 0.5)
     assert manifest.cost.tokens_out == 40 and manifest.cost.tokens_in > 0
+
+
+def diverged_training(root: str, seed: int) -> Manifest:
+    """The output of a training that diverged: no model."""
+    output = stand_in_output(root, "train", {"seed": seed}, {})
+    found = Divergence(training=output.address, step=7, problem="the loss of step 7 is nan")
+    output.write_json("diverged.json", found)
+    return output.finish({"diverged": 1})
+
+
+def test_a_training_that_diverged_has_an_evaluation_without_scores(tmp_path: Path, benchmarks: Manifest) -> None:
+    root = str(tmp_path / "store")
+    trained, other = diverged_training(root, 0), diverged_training(root, 1)
+    made = run(tmp_path, benchmarks, f"{root}/{trained.address}", "sft-r3", part="validation")
+    assert has_diverged(made) and made.counts == {"questions": 0, "diverged": 1}
+    assert made.parents["model"] == trained.parent
+    facts = EvaluationFacts.model_validate_json(Library(root).read_bytes(made, "evaluation.json"))
+    assert (facts.part, facts.benchmarks) == ("validation", ())
+    assert "Not asked: its training diverged, the loss of step 7 is nan." in summarise(Library(root), made, "sft-r3")
+    with pytest.raises(InputError, match=f"the training at {trained.address} diverged"):
+        require_evaluation("sft-r3", made)
+    assert run(tmp_path, benchmarks, f"{root}/{other.address}", part="validation").address != made.address
 
 
 def test_names_of_one_model_and_later_runs_share_its_evaluation(

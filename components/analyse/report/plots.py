@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from components.analyse.study_schema import ArmFacts, DifferenceFacts, Study
+from components.analyse.study_schema import ArmFacts, DifferenceFacts, Study, SweepFacts
 from components.shared.page.drawings import INKS, Plot, as_svg, drawing, panel
 from components.shared.page.formats import power_of_ten, reach, signed
 
@@ -70,7 +70,7 @@ def _forest(study: Study, title: str, name: str, choose: Callable[[ArmFacts], Di
 
 
 def _sweep_plot(study: Study, arm: ArmFacts, name: str) -> Plot:
-    """The mean on validation by learning rate, every seed as a point, and the chosen rate."""
+    """The mean on validation by learning rate, every seed as a point, the chosen rate, and those that diverged."""
     figure, axes = panel(SWEEP_INCHES)
     _turn_grid(axes)
     tried = [(float(point.rate), point) for point in arm.sweep if point.mean is not None]
@@ -81,16 +81,28 @@ def _sweep_plot(study: Study, arm: ArmFacts, name: str) -> Plot:
     for (rate, point), mean in zip(tried, means, strict=True):
         if point.chosen:
             axes.plot([rate], [mean], "o", color=INKS["accent"], markersize=10, fillstyle="none")
+    out = [point for point in arm.sweep if point.diverged]
+    for point in out:
+        at, ink = (float(point.rate), 0.5), INKS["second"]
+        axes.annotate("diverged", at, xycoords=("data", "axes fraction"), rotation=90, ha="center", va="center",
+                      fontsize=8, color=ink)  # fmt: skip
     if study.base_validation is not None:
         level = 100 * study.base_validation
         axes.axhline(level, color=INKS["soft"], linewidth=1, linestyle=(0, (3, 3)), zorder=0)
     axes.set_xscale("log")
     axes.minorticks_off()
-    axes.set_xticks([rate for rate, _ in tried], [point.rate for _, point in tried])
+    shown = [*tried, *((float(point.rate), point) for point in out)]
+    # An annotation does not extend the axis.
+    axes.plot([rate for rate, _ in shown], [means[0]] * len(shown), alpha=0)
+    axes.set_xticks([rate for rate, _ in shown], [point.rate for _, point in shown])
     axes.margins(x=0.1, y=0.15)
     axes.set_xlabel("learning rate; ring: chosen")
-    words = "; ".join(f"{point.rate}: {100 * (point.mean or 0.0):.1f} %" for _, point in tried)
+    words = "; ".join(f"{point.rate}: {_outcome(point)}" for point in arm.sweep if point.diverged or point.by_seed)
     return Plot(arm.name, f"{words}; chosen {arm.rate}", as_svg(figure, name))
+
+
+def _outcome(point: SweepFacts) -> str:
+    return "diverged" if point.mean is None else f"{100 * point.mean:.1f} %"
 
 
 def _compute_plot(study: Study) -> Plot | None:

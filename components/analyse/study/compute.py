@@ -8,11 +8,13 @@ The FLOPs follow from the counts of each training's manifest: N parameters, n of
 | backward, to the activations | 2 N T | through every weight, frozen or not |
 | backward, to the weights | 2 n T | of those that are trained: 6 N T together for all weights, about 4 N T for LoRA |
 | reference | 2 N R | R tokens: each row once, under the model that the training starts from |
+| mismatched | 2 N K | K tokens: in every epoch, responses of other rows by which KTO estimates its reference point |
 
-R is not a count of its own: it is the training's tokens times rows scored over rows seen in all epochs. Left out, as in
-the model FLOPs of PaLM (arXiv 2204.02311, appendix B): what gradient checkpointing computes again. Left out too:
-attention between tokens, and KTO's mismatched pairs. N includes the adapters and the embeddings, which cost a product
-only as the head: exact where they are tied.
+R is not a count of its own: it is the training's tokens times rows scored over rows seen in all epochs, with KTO and
+the mismatched responses of one epoch. K counts these alone, since their prompts are those of the rows (a model on
+padded rows reads the prompts again). Left out, as in the model FLOPs of PaLM (arXiv 2204.02311, appendix B): what
+gradient checkpointing computes again. Left out too: attention between tokens. N includes the adapters and the
+embeddings, which cost a product only as the head: exact where they are tied.
 
 A reference pass counts where a model needed it, also if its training read the log-probs of another one. A total counts
 everything once: a training whose earlier epochs another arm has taken over is one training, and so are log-probs that
@@ -54,16 +56,25 @@ def trainings_of(library: Library, model: Parent) -> tuple[Manifest, ...]:
 
 
 def training_flops(training: Manifest) -> float:
-    """FLOPs of the passes over the rows that are trained on: (4 N + 2 n) T."""
+    """FLOPs of the passes over the rows that are trained on and over mismatched responses: (4 N + 2 n) T + 2 N K."""
     counts = training.counts
-    return (4 * counts["parameters"] + 2 * counts["parameters_trained"]) * counts["tokens"]
+    graded = (4 * counts["parameters"] + 2 * counts["parameters_trained"]) * counts["tokens"]
+    return graded + 2 * counts["parameters"] * mismatched_tokens(training)
+
+
+def mismatched_tokens(training: Manifest) -> float:
+    """Tokens of KTO's mismatched responses in all epochs; 0 for other methods, and for trainings before the count."""
+    counts = training.counts
+    pairs = counts.get("kl_pairs", 0.0)
+    return counts.get("kl_tokens", 0.0) * _rows_seen(training) / pairs if pairs else 0.0
 
 
 def reference_tokens(training: Manifest) -> float:
-    """Tokens that a reference model scores: those of one pass over the rows; 0 for a method without a reference."""
-    counts = training.counts
-    seen = counts["steps"] * float(training.settings.get("global_batch", 0))
-    return counts["tokens"] * counts.get("reference_rows", 0.0) / seen if seen else 0.0
+    """Tokens that a reference model scores, each row with its mismatched response once; 0 without a reference."""
+    counts, seen = training.counts, _rows_seen(training)
+    if not seen or "reference_rows" not in counts:
+        return 0.0
+    return counts["tokens"] * counts["reference_rows"] / seen + counts.get("kl_tokens", 0.0)
 
 
 def reference_flops(training: Manifest) -> float:
@@ -84,6 +95,7 @@ def describe_compute(chains: Sequence[tuple[Manifest, ...]]) -> ComputeFacts | N
         steps=_sum(trainings, "steps") / count,
         tokens=_sum(trainings, "tokens") / count,
         reference_tokens=sum(map(reference_tokens, trainings)) / count,
+        mismatched_tokens=sum(map(mismatched_tokens, trainings)) / count,
         flops=sum(training_flops(each) + reference_flops(each) for each in trainings) / count,
         seconds=sum(training.cost.seconds for training in trainings) / count,
         peak_memory_mib=max(map(_peak, trainings)),
@@ -114,6 +126,10 @@ def _identity(training: Manifest) -> str:
     settings: dict[str, Any] = {name: value for name, value in training.settings.items() if name not in HAND_OVER}
     parents = {name: parent.digest for name, parent in training.parents.items()}
     return digest_value([training.step, training.step_version, settings, parents])
+
+
+def _rows_seen(training: Manifest) -> float:
+    return training.counts["steps"] * float(training.settings.get("global_batch", 0))
 
 
 def _peak(training: Manifest) -> float:

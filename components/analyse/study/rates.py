@@ -26,17 +26,16 @@ def chosen_rate(runs: StudyRuns, arm: AnalysedArm) -> str | None:
 
 
 def preferred_rate(runs: StudyRuns, arm: AnalysedArm) -> str | None:
-    """The rate with the best mean over seeds on validation; of equal ones the smaller."""
-    found = {rate: _scores(runs, arm, rate) for rate in sorted(arm.rates, key=float)}
-    means = {rate: mean(list(scores.values())) for rate, scores in found.items() if scores}
+    """The rate with the best mean over seeds on validation, of those that never diverged; of equal ones the smaller."""
+    found = {rate: _mean(runs, arm, rate) for rate in sorted(arm.rates, key=float)}
+    means = {rate: value for rate, value in found.items() if value is not None}
     return max(means, key=lambda rate: means[rate]) if means else None
 
 
 def validation_mean(runs: StudyRuns, arm: AnalysedArm) -> float | None:
     """The mean on validation at the chosen rate."""
     rate = chosen_rate(runs, arm)
-    scores = _scores(runs, arm, rate) if rate else {}
-    return mean(list(scores.values())) if scores else None
+    return _mean(runs, arm, rate) if rate else None
 
 
 def base_validation_mean(runs: StudyRuns) -> float | None:
@@ -46,8 +45,19 @@ def base_validation_mean(runs: StudyRuns) -> float | None:
 
 
 def _facts(runs: StudyRuns, arm: AnalysedArm, rate: str, chosen: bool) -> SweepFacts:
+    return SweepFacts(
+        rate=rate,
+        by_seed=_scores(runs, arm, rate),
+        mean=_mean(runs, arm, rate),
+        diverged=runs.diverged(arm, rate),
+        chosen=chosen,
+    )
+
+
+def _mean(runs: StudyRuns, arm: AnalysedArm, rate: str) -> float | None:
+    """The mean over the seeds; None without any, and where one diverged: means over different seeds are no curve."""
     scores = _scores(runs, arm, rate)
-    return SweepFacts(rate=rate, by_seed=scores, mean=mean(list(scores.values())) if scores else None, chosen=chosen)
+    return mean(list(scores.values())) if scores and not runs.diverged(arm, rate) else None
 
 
 def _scores(runs: StudyRuns, arm: AnalysedArm, rate: str) -> dict[int, float]:

@@ -11,6 +11,7 @@ from components.analyse.settings import BASE, AnalysedArm, AnalyseSettings
 from components.analyse.statistics.variance import Table
 from components.shared.errors import InputError
 from components.shared.outputs.compared_model import ComparedModel, require_evaluation, require_same_questions
+from components.shared.outputs.divergence import has_diverged
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 
@@ -47,7 +48,7 @@ class RunKey:
 
 
 class StudyRuns:
-    """The evaluations that are there.
+    """The evaluations that are there, those of trainings that diverged apart.
 
     Args:
         library: where they are stored.
@@ -61,11 +62,13 @@ class StudyRuns:
     def __init__(self, library: Library, settings: AnalyseSettings, evaluations: Mapping[str, Manifest]) -> None:
         self.settings = settings
         self._models: dict[RunKey, ComparedModel] = {}
+        self._diverged: dict[RunKey, ComparedModel] = {}
         for text, manifest in sorted(evaluations.items()):
             key = RunKey.parse(text)
             self._require_known(key)
-            require_evaluation(text, manifest)
-            self._models[key] = ComparedModel(library, text, manifest)
+            require_evaluation(text, manifest, may_have_diverged=key.part == "validation")
+            found = self._diverged if has_diverged(manifest) else self._models
+            found[key] = ComparedModel(library, text, manifest)
         self._require_alike()
 
     @cached_property
@@ -79,9 +82,14 @@ class StudyRuns:
         return self._models.get(RunKey(BASE, NONE, NONE, "validation"))
 
     def validation(self, arm: AnalysedArm, rate: str) -> dict[int, ComparedModel]:
-        """An arm at one rate on the validation part, by seed."""
+        """An arm at one rate on the validation part, by seed; without the seeds that diverged."""
         keys = {seed: RunKey(arm.name, rate, str(seed), "validation") for seed in self.settings.seeds}
         return {seed: self._models[key] for seed, key in keys.items() if key in self._models}
+
+    def diverged(self, arm: AnalysedArm, rate: str) -> tuple[int, ...]:
+        """The seeds with which an arm's training diverged at one rate: there was no model to evaluate."""
+        keys = {seed: RunKey(arm.name, rate, str(seed), "validation") for seed in self.settings.seeds}
+        return tuple(seed for seed, key in keys.items() if key in self._diverged)
 
     def test(self, arm: AnalysedArm) -> dict[int, ComparedModel]:
         """An arm at its chosen rate on the test part, by seed. Raises InputError when a seed has two of them."""
@@ -102,13 +110,13 @@ class StudyRuns:
 
     def missing(self, arm: str) -> tuple[str, ...]:
         """The keys of an arm (or of the base) that the settings foresee and that are not there."""
-        found = {self._without_rate(key) for key in self._models}
+        found = {self._without_rate(key) for key in (*self._models, *self._diverged)}
         return tuple(str(key) for key in self._foreseen() if key.arm == arm and self._without_rate(key) not in found)
 
     @property
     def all_models(self) -> list[ComparedModel]:
-        """Every evaluation."""
-        return list(self._models.values())
+        """Every evaluation, of trainings that diverged too: they cost something."""
+        return [*self._models.values(), *self._diverged.values()]
 
     def _of(self, arm: AnalysedArm, part: Part) -> Iterator[tuple[RunKey, ComparedModel]]:
         return ((key, model) for key, model in self._models.items() if (key.arm, key.part) == (arm.name, part))

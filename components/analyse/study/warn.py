@@ -16,6 +16,7 @@ def warn(settings: AnalyseSettings, arms: Sequence[ArmFacts]) -> tuple[str, ...]
     return (
         *_about_seeds(settings, arms),
         *_about_rates(arms),
+        *(warning for arm in arms for warning in _about_divergence(arm)),
         *(warning for arm in arms for warning in _about_edge(arm)),
         *(warning for arm in arms for warning in _about_preference(arm)),
         *_about_ranks(arms),
@@ -47,6 +48,20 @@ def _about_rates(arms: Sequence[ArmFacts]) -> Iterator[str]:
             + ", ".join(f"{arm.name} {len(arm.sweep)}" for arm in arms)
             + "): the best of more rates looks better by chance"
         )
+
+
+def _about_divergence(arm: ArmFacts) -> Iterator[str]:
+    """Rates that are out, and whether the arm could choose without them."""
+    out = [point for point in arm.sweep if point.diverged]
+    if out:
+        rates = ", ".join(f"{point.rate} ({_seeds(point.diverged)})" for point in out)
+        left = len(arm.sweep) - len(out)
+        chosen = "none was chosen" if arm.status == "failed" else f"its rate was chosen among the other {left}"
+        yield f"{arm.name} diverged at {counted(len(out), 'learning rate')}: {rates}; {chosen}"
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
 
 
 def _about_edge(arm: ArmFacts) -> Iterator[str]:

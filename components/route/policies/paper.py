@@ -8,7 +8,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.route.policies.policy import Policy, RoutePool, Way
+from components.route.policies.policy import Policy, Way
+from components.shared.pools import Pool
 
 
 class PaperPolicy(Policy):
@@ -17,6 +18,6 @@ class PaperPolicy(Policy):
     policy: Literal["paper"] = Field("paper", description="name of the policy")
 
     @property
-    def ways(self) -> Mapping[RoutePool, Way]:
+    def ways(self) -> Mapping[Pool, Way]:
         """SFT gets what RL cannot learn."""
         return {"hard": Way(0.0, "all"), "mixed": Way(1.0), "easy": Way(self.easy_share)}

@@ -9,7 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.route.policies.policy import Policy, RoutePool, Way
+from components.route.policies.policy import Policy, Way
+from components.shared.pools import Pool
 
 
 class PoolsPolicy(Policy):
@@ -24,7 +25,7 @@ class PoolsPolicy(Policy):
     hard_to_sft: bool = Field(True, description="SFT gets the hard problems that RL does not; False: they are dropped")
 
     @property
-    def ways(self) -> Mapping[RoutePool, Way]:
+    def ways(self) -> Mapping[Pool, Way]:
         """SFT gets the rest of the hard pool."""
         return {
             "hard": Way(self.hard_share, "rest" if self.hard_to_sft else "none"),

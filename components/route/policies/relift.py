@@ -8,7 +8,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.route.policies.policy import Policy, RoutePool, Way
+from components.route.policies.policy import Policy, Way
+from components.shared.pools import Pool
 
 
 class ReliftPolicy(Policy):
@@ -19,6 +20,6 @@ class ReliftPolicy(Policy):
     easy_share: float = Field(1.0, ge=0, le=1, description="share of the easy problems that RL gets, 0 to 1")
 
     @property
-    def ways(self) -> Mapping[RoutePool, Way]:
+    def ways(self) -> Mapping[Pool, Way]:
         """SFT is in addition to RL."""
         return {"hard": Way(self.hard_share, "all"), "mixed": Way(1.0), "easy": Way(self.easy_share)}

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from components.shared.errors import InputError
+from components.shared.outputs.divergence import has_diverged
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest, Parent
 from components.shared.parse_json import parse_json
@@ -65,8 +66,14 @@ class ComparedModel:
         return parse_json(self.library.read_bytes(self.manifest, file), kind, where, "run the evaluation again")
 
 
-def require_evaluation(name: str, manifest: Manifest) -> None:
-    """Check that an input is the evaluation of a model, by this version. Raises InputError."""
+def require_evaluation(name: str, manifest: Manifest, *, may_have_diverged: bool = False) -> None:
+    """Check that an input is the evaluation of a model, by this version. Raises InputError.
+
+    Args:
+        name: of the model in messages.
+        manifest: of the input.
+        may_have_diverged: whether a training that diverged, and so was not asked, passes too.
+    """
     if manifest.content != EVALUATION:
         raise InputError(
             f"{name}: {manifest.address} holds {manifest.content}",
@@ -79,6 +86,13 @@ def require_evaluation(name: str, manifest: Manifest) -> None:
             f"{name}: {manifest.address} lacks {FACTS}",
             rule="an evaluation says what was asked; those of earlier versions of Tutelage do not",
             remedy="run the evaluation again with this version",
+        )
+    if has_diverged(manifest) and not may_have_diverged:
+        raise InputError(
+            f"{name}: {manifest.address} has no scores, since the training at {manifest.parents[MODEL].address} "
+            "diverged",
+            rule="models are compared, and that training has none",
+            remedy="leave it out, or lower its learning rate",
         )
 
 

@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from components.launch.hand_back.files import RESULT_FILE
+from components.launch.hand_back.files import RESULT_FILE, JobResult
 from components.launch.hand_back.report import write_result
 from components.shared.log import say
 from components.shared.outputs.manifest import MANIFEST
 from components.train.checkpoints.checkpoint import delete_newer
+from components.train.engine.divergence import DivergedError
 from components.train.engine.epoch_steps import EpochSteps
 from components.train.engine.save_result import ResultWriter
 from components.train.job_file import TrainingJob
@@ -42,14 +43,29 @@ class EarlierEpochs:
         epoch = self._steps.handed_over.get(trainer.state.global_step)
         if epoch is None:
             return
-        job, folder = self._writer.job, self._scratch / f"epoch-{epoch}"
+        job, folder = self._writer.job, self._folder(epoch)
         with _random_states_kept():
-            result = self._writer.save(trainer, job.store_of(epoch), folder, self._seconds())
+            result = self._writer.save(trainer, job.earlier[epoch], folder, self._seconds())
         if result is not None:
-            write_result(job.place_of(epoch), result)
-            shutil.rmtree(folder)
+            self._hand_over(epoch, result)
             say(job.task, f"the model of epoch {epoch} is at {job.earlier[epoch]}")
         trainer.book.restart_clock()
+
+    def after_divergence(self, trainer: Any, error: DivergedError) -> None:
+        """Save what is left for the epochs that the training did not reach: theirs would diverge at the same step."""
+        job, reached = self._writer.job, trainer.state.global_step
+        for epoch in [epoch for step, epoch in self._steps.handed_over.items() if step >= reached]:
+            folder, address = self._folder(epoch), job.earlier[epoch]
+            result = self._writer.save_diverged(trainer, address, folder, self._seconds(), error)
+            if result is not None:
+                self._hand_over(epoch, result)
+
+    def _folder(self, epoch: int) -> Path:
+        return self._scratch / f"epoch-{epoch}"
+
+    def _hand_over(self, epoch: int, result: JobResult) -> None:
+        write_result(self._writer.job.place_of(epoch), result)
+        shutil.rmtree(self._folder(epoch))
 
 
 def drop_later_checkpoints(job: TrainingJob, steps: EpochSteps) -> None:

@@ -1,15 +1,14 @@
 """The record of every optimizer step: the losses.jsonl of a trained model."""
 
 import json
-import math
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from components.shared.errors import ModelError
 from components.shared.log import Progress, say
+from components.train.engine.divergence import require_finite_loss
 
 LOSSES_FILE = "losses.jsonl"
 STEP_FIELDS = ("step", "loss", "learning_rate", "rows", "tokens", "seconds", "tokens_per_second")
@@ -52,9 +51,8 @@ class StepBook:
             self.progress.finish()
 
     def record(self, step: int, logs: dict[str, Any]) -> dict[str, Any]:
-        """The fields of a step that the trainer does not log. Raises ModelError when the loss is not finite."""
-        if not math.isfinite(logs["loss"]):
-            raise not_finite(step, logs["loss"], logs.get("learning_rate"))
+        """The fields of a step that the trainer does not log. Raises DivergedError when the loss is not finite."""
+        require_finite_loss(step, logs["loss"], logs.get("learning_rate"))
         now = time.monotonic()
         seconds, self._stepped = now - self._stepped, now
         if self.progress is not None:
@@ -79,16 +77,6 @@ class StepBook:
             self.checkpoint_seconds[-1] += seconds
 
 
-def not_finite(step: int, loss: float, learning_rate: float | None) -> ModelError:
-    """The error of a loss that became NaN or infinite."""
-    return ModelError(
-        f"the loss of step {step} is {loss}",
-        rule="a loss must be finite",
-        remedy=f"lower learning_rate (it was {learning_rate} at that step) or max_grad_norm, or look at the rows; at "
-        "step 1, check the weights of the start too",
-    )
-
-
 def loss_records(log_history: list[dict[str, Any]], metrics: Mapping[str, str]) -> list[dict[str, Any]]:
     """The trainer's log as records: `STEP_FIELDS`, and the metrics that all trainers log and the method's own.
 
@@ -111,7 +99,12 @@ def as_lines(records: Iterable[dict[str, Any]]) -> bytes:
 
 
 def loss_counts(records: list[dict[str, Any]], metrics: Mapping[str, str]) -> dict[str, float]:
-    """The first step's loss, and the means of the loss and of the method's metrics over the last tenth of the steps."""
+    """The first step's loss, and the means of the loss and of the method's metrics over the last tenth of the steps.
+
+    Empty without a step: the first one may diverge.
+    """
+    if not records:
+        return {}
     last = records[-max(1, len(records) // 10) :]
     counts = {"loss_first": records[0]["loss"], "loss_last": sum(r["loss"] for r in last) / len(last)}
     for name in metrics.values():

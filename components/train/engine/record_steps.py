@@ -10,6 +10,7 @@ import numpy as np
 from components.shared.errors import ModelError
 from components.shared.patch_libraries import before_optimizer_step, redirect_saves, separate_step_counts
 from components.train.checkpoints.mirror import Mirror
+from components.train.engine.divergence import require_finite_gradients
 from components.train.engine.earlier_epochs import EarlierEpochs
 from components.train.engine.losses import StepBook
 from components.train.engine.reference_output import ReferenceOutput
@@ -40,14 +41,16 @@ class RecordedSteps:
     earlier: EarlierEpochs | None = None
     args: Any
     state: Any
+    model_wrapped: Any
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return RowOrder(self.book.order)
 
     def log(self, logs: dict[str, Any], start_time: float | None = None) -> None:
-        """Add the step's record to its log."""
+        """Add the step's record to its log. Raises DivergedError."""
         if "loss" in logs:
             logs.update(self.book.record(self.state.global_step, logs))
+            require_finite_gradients(self.state.global_step, getattr(self.model_wrapped, "skipped_steps", 0))
         super().log(logs, start_time)  # type: ignore[misc]  # the trainer's class comes after this one
         if self.stream is not None:
             self.stream.follow(self.state.log_history)

@@ -15,6 +15,7 @@ from components.shared.outputs.digest import digest_file
 from components.shared.outputs.manifest import Shard
 from components.shared.store.store import Store
 from components.train.engine.deepspeed_config import zero_stage
+from components.train.engine.divergence import require_finite_weights
 from components.train.engine.losses import LOSSES_FILE
 from components.train.engine.weight_layout import as_stored, find_layout, with_joined
 from components.train.engine.write_weights import write_weights
@@ -78,7 +79,9 @@ def save_weights(model: Any, weights: Mapping[str, Any], start: Path, reference:
 
     Raises:
         ModelError: the start's files lack a weight, or the result differs from them in names or shapes.
+        DivergedError: a weight is not finite.
     """
+    require_finite_weights(weights)
     stored = read_folder(start, reference)
     if stored.tensors:
         write_weights(as_stored(model, weights, stored, find_layout(model, stored)), stored, start, target)

@@ -1,6 +1,7 @@
 """Saves what a training made so far: the model, the record of steps and the counts, as the result of a job."""
 
 import resource
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from components.launch.hand_back.files import JobResult
+from components.shared.log import say
+from components.shared.outputs.divergence import DIVERGED_FILE, Divergence
 from components.shared.outputs.manifest import Cost
-from components.shared.store.store import Store
+from components.shared.store.open_store import open_store
+from components.train.engine.divergence import DivergedError
 from components.train.engine.losses import LOSSES_FILE, as_lines, loss_counts, loss_records
 from components.train.engine.reference_output import ReferenceOutput
 from components.train.engine.save_model import gather_weights, upload_folder, write_model
@@ -45,28 +49,63 @@ class ResultWriter:
     start: Path
     began: float
 
-    def save(self, trainer: Any, store: Store, folder: Path, seconds: Mapping[str, float]) -> JobResult | None:
+    def save(self, trainer: Any, address: str, folder: Path, seconds: Mapping[str, float]) -> JobResult | None:
         """Write and upload the files; every process calls this, and the first one gets the result.
 
         Args:
             trainer: with the weights as they are now, and the log of the steps so far.
-            store: where the files go.
+            address: where the files go.
             folder: an empty or missing folder of this machine.
             seconds: of the phases of the training so far, by name.
+
+        Raises:
+            DivergedError: a weight is not finite, and the settings do not take that for a result.
         """
         saving = time.monotonic()
         weights = gather_weights(trainer, self.settings, keep=self.ranks.is_main)
         counts = self._counts_of_ranks(trainer)
         if not self.ranks.is_main:
             return None
-        write_model(trainer, weights, self.start, self.job, folder)
+        try:
+            write_model(trainer, weights, self.start, self.job, folder)
+        except DivergedError as error:
+            if self.settings.on_divergence == "fail":
+                raise
+            counts |= self._write_divergence(trainer, address, folder, error)
+        return self._upload(trainer, address, folder, counts, {**seconds, "save": time.monotonic() - saving})
+
+    def save_diverged(
+        self, trainer: Any, address: str, folder: Path, seconds: Mapping[str, float], error: DivergedError
+    ) -> JobResult | None:
+        """As `save`, for a training that diverged: `diverged.json` in place of the model."""
+        counts = self._counts_of_ranks(trainer)
+        if not self.ranks.is_main:
+            return None
+        counts |= self._write_divergence(trainer, address, folder, error)
+        return self._upload(trainer, address, folder, counts, seconds)
+
+    def _write_divergence(self, trainer: Any, address: str, folder: Path, error: DivergedError) -> dict[str, float]:
+        """Empty the folder but for `diverged.json`; returns what is counted of it."""
+        step = trainer.state.global_step
+        say(self.job.task, f"diverged, so there is no model: {error.problem}")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        found = Divergence(training=address, step=step, problem=error.problem)
+        (folder / DIVERGED_FILE).write_text(found.model_dump_json(indent=1) + "\n")
+        return {"diverged": 1, "diverged_step": step}
+
+    def _upload(
+        self, trainer: Any, address: str, folder: Path, counts: dict[str, float], seconds: Mapping[str, float]
+    ) -> JobResult:
+        """Upload the folder with the record of steps, and count everything."""
+        saving = time.monotonic()
         records = loss_records(trainer.state.log_history, self.method.metrics)
         (folder / LOSSES_FILE).write_bytes(as_lines(records))
-        shards = upload_folder(store, folder)
+        shards = upload_folder(open_store(self.job.root).at(address), folder)
         now = time.monotonic()
         counts |= self.data.counts | self.budget | self.reference.counts
         counts |= loss_counts(records, self.method.metrics)
-        phases = {**seconds, "save": now - saving}
+        phases = {**seconds, "save": seconds.get("save", 0.0) + now - saving}
         counts |= {f"seconds_{name}": round(value, 3) for name, value in phases.items()}
         tokens = sum(record["tokens"] for record in records)
         stalls = trainer.book.checkpoint_seconds

@@ -24,6 +24,7 @@ from components.train.checkpoints.checkpoint import Fetched, fetch, fetch_newest
 from components.train.checkpoints.convert_checkpoint import convert
 from components.train.checkpoints.mirror import Mirror
 from components.train.engine.deepspeed_config import engine_config
+from components.train.engine.divergence import DivergedError
 from components.train.engine.earlier_epochs import EarlierEpochs, drop_later_checkpoints
 from components.train.engine.epoch_steps import EpochSteps, epoch_steps
 from components.train.engine.fit_memory import fit_memory
@@ -95,8 +96,13 @@ class TrainingProcess:
             if universal:
                 trainer.add_callback(separate_counts(trainer))
             trainer.earlier = self._earlier(steps, writer)
-            self._train(trainer, found)
-        result = writer.save(trainer, self.job.store, self.scratch / "out", self.seconds)
+            diverged = self._train_or_diverge(trainer, found)
+        address, folder = self.job.address, self.scratch / "out"
+        if diverged is None:
+            result = writer.save(trainer, address, folder, self.seconds)
+        else:
+            trainer.earlier.after_divergence(trainer, diverged)
+            result = writer.save_diverged(trainer, address, folder, self.seconds, diverged)
         leave_ranks()
         return result
 
@@ -165,6 +171,16 @@ class TrainingProcess:
             self.budget_counts = micro_batches.counts
             for note in micro_batches.notes():
                 say(self.job.task, note)
+
+    def _train_or_diverge(self, trainer: Any, found: Fetched | None) -> DivergedError | None:
+        """Train; returns the divergence that ended it where the settings take that for a result. All ranks agree."""
+        try:
+            self._train(trainer, found)
+        except DivergedError as error:
+            if self.settings.on_divergence == "fail":
+                raise
+            return error
+        return None
 
     def _train(self, trainer: Any, found: Fetched | None) -> None:
         mirror = Mirror(self.job.store, self.ranks, self.settings.checkpoints_kept, self.job.task)

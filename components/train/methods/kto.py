@@ -137,6 +137,10 @@ class KtoMethod(TrainingMethod[KtoSettings]):
             data = shuffle_examples(made.columns, settings, split)
         return replace(data, counts=data.counts | made.counts, notes=(*made.notes, *data.notes))
 
+    def reads_others(self, settings: KtoSettings) -> bool:
+        """The mismatched responses, which estimate the reference point."""
+        return settings.kto.loss == "kto"
+
     def decides_tokens(self, settings: KtoSettings) -> Mapping[str, Any]:
         """What becomes of long rows."""
         return settings.truncation
@@ -222,7 +226,15 @@ def pair_examples(columns: Mapping[str, Any], settings: KtoSettings, split: Spli
     places = dealt(np.arange(len(order)), lengths[order], split, kl_batch)
     kinds = _kinds(columns)
     balanced = weights(settings.kto, **kinds)
-    pairs = {"prompts": float(prompts.max() + 1), "kl_pairs": float(len(order)), "kl_pairs_elsewhere": elsewhere}
+    others = lengths_of(columns["completion_ids"])[partners]
+    room = settings.max_length - lengths_of(columns["prompt_ids"])[order]
+    pairs = {
+        "prompts": float(prompts.max() + 1),
+        "kl_pairs": float(len(order)),
+        "kl_pairs_elsewhere": elsewhere,
+        # Of one epoch; they are read without gradients, beside the tokens that are trained on.
+        "kl_tokens": float(np.minimum(others, room).sum()),
+    }
     return TrainingData(
         files.arranged(_arranged(columns, order, partners)),
         np.tile(places, settings.epochs),
@@ -231,7 +243,7 @@ def pair_examples(columns: Mapping[str, Any], settings: KtoSettings, split: Spli
         balanced,
         notes_on_pairs(elsewhere, len(order), len(lengths), kl_batch),
         # The pass over the other responses reads those alone.
-        np.maximum(lengths[order], lengths_of(columns["completion_ids"])[partners]) - 1,
+        np.maximum(lengths[order], others) - 1,
         together=kl_batch,
     )
 

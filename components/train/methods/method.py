@@ -107,6 +107,10 @@ class TrainingMethod(ABC, Generic[SomeSettings]):
             ModelError: the tokenizer has no end token.
         """
 
+    def reads_others(self, settings: SomeSettings) -> bool:
+        """Whether every epoch also reads responses of other rows, without gradients; their tokens are `kl_tokens`."""
+        return False
+
     def decides_tokens(self, settings: SomeSettings) -> Mapping[str, Any]:
         """The settings that decide the tokens of rows, so that other trainings read them too; here: all of them."""
         return settings.key_material()

@@ -92,6 +92,37 @@ def _check_choice(store: Path, done: dict[str, str], arm: str, seeds: list[int])
         assert asked["counts"]["questions"] + validated["counts"]["questions"] == 40, "each question is in one part"
 
 
+def test_a_rate_that_diverges_is_named_and_the_arm_chooses_among_the_others(command_line: CommandLine) -> None:
+    """The adapters are scaled by 2.5e16: at the largest rate the loss overflows, at the others they hardly matter."""
+    store = command_line.folder / "store"
+    rates = [1e-20, 2e-20, 1.0]
+    arm = {"chain": "sft@1", "weights": {"lora": {"rank": 4, "alpha": 1e17}}, "learning_rates": rates}
+    recipe = small_study(command_line.folder, str(store), arms=[arm], seeds=[0])
+    run = command_line.run("run", recipe)
+    assert run.returncode == 0, run.stderr
+    done = done_tasks(run.stderr)
+    assert set(done) >= {*DATA, *sweep("sft1-lora4", [0])}, "no task fails"
+    choice = json.loads((store / done["choose-sft1-lora4-s0"] / "choice.json").read_text())
+    assert [one["diverged"] for one in choice["tried"]] == [[], [], [0]] and choice["rate"] < 1
+    study = Study.model_validate_json((command_line.folder / ".tutelage/runs/study-demo/study.json").read_bytes())
+    (judged,) = study.arms
+    assert (judged.status, study.missing) == ("complete", ()) and study.total.trainings == 3
+    assert [point.diverged for point in judged.sweep] == [(), (), (0,)]
+    assert "sft1-lora4 diverged at 1 learning rate: 1 (seed 0)" in run.stderr
+
+    selection = {**dict.fromkeys(("collect", "curate", "synthesize", "select")), "rows": done["select"]}
+    again = command_line.run("run", small_study(command_line.folder, str(store), arms=[arm], seeds=[0], **selection))
+    assert again.returncode == 0, again.stderr
+    found = done_tasks(again.stderr)
+    assert found["adopt"] == done["select"] and "collect" not in found
+    assert found["analyse"] == done["analyse"], "the same rows and questions give the same study"
+
+    pairs = [{"chain": "dpo@1"}]
+    refused = command_line.run("run", small_study(command_line.folder, str(store), arms=pairs, seeds=[0], **selection))
+    assert refused.returncode != 0 and "has no pairs rows" in refused.stderr
+    assert not any(task.startswith("train-") for task in done_tasks(refused.stderr))
+
+
 def test_a_failed_arm_leaves_the_others_standing(command_line: CommandLine) -> None:
     """The adapters of one arm name a layer that the model lacks."""
     store = command_line.folder / "store"

@@ -1,17 +1,22 @@
 """What a training step costs beside TRL's, by counts on the same rows."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 import transformers
 
-from benchmarks.training import steady
+from benchmarks.training import packed_steps, steady
 from benchmarks.training.compared_steps import STEPS
 from benchmarks.training.counting import counting
+from benchmarks.training.packed_steps import KL_GROUP
 from benchmarks.training.rows import make_model, make_rows
 from benchmarks.training.trl_steps import MICRO_BATCH, repeatable
+from components.analyse.study.compute import mismatched_tokens, reference_tokens, training_flops
 from components.models.forward.check_packed import packed_model
 from components.models.forward.pack import pack
+from tests.stand_in_outputs import stand_in_output
 
 
 def test_counts_need_no_values() -> None:
@@ -37,6 +42,22 @@ def test_operations_of_a_preference_step(name: str, most: float) -> None:
     step = STEPS[name]
     rows = step.rows(2 * MICRO_BATCH)
     assert step.count(rows).flops <= most * step.count_peer(rows, "default").flops
+
+
+def test_mismatched_pairs_cost_what_a_study_counts(tmp_path: Path) -> None:
+    """The counts of KTO's passes less those without mismatched pairs, against the formula of components/analyse."""
+    rows = STEPS["kto"].rows(KL_GROUP)
+    counted = packed_steps.counted(packed_steps.kto_passes, rows).flops
+    mismatched = counted - packed_steps.counted(packed_steps.dpo_passes, rows).flops
+    # The other responses of a group are its own; only the product of the head counts for an embedding.
+    tokens = sum(len(row.example().completion) for row in rows)
+    weights = sum(p.numel() for name, p in make_model().named_parameters() if "embed" not in name)
+    counts = {"parameters": weights, "parameters_trained": weights, "tokens": 0, "steps": 3}
+    settings = {"method": "kto", "global_batch": len(rows)}
+    output = stand_in_output(str(tmp_path), "train", settings, {})
+    training = output.finish({**counts, "kl_pairs": len(rows), "kl_tokens": tokens, "reference_rows": len(rows)})
+    assert mismatched_tokens(training) == 3 * tokens and reference_tokens(training) == tokens
+    assert training_flops(training) <= 3 * mismatched <= 1.3 * training_flops(training), "attention is left out"
 
 
 def test_positions_of_supervised_fine_tuning() -> None:

@@ -17,7 +17,10 @@ from components.collect.source_settings import Source
 from components.shared.errors import InputError
 from components.shared.outputs.library import Library
 from components.shared.rows import Check, Instruction, Question, Rejected
+from pipelines.recipe.read_recipe import read_recipe
+from pipelines.study.recipe import StudyRecipe
 
+STUDY = Path(__file__).parents[3] / "pipelines" / "recipes" / "study-gpt2.yaml"
 HEADER = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate"
 PAIRS = [
     "7\t1\t2\tHow do I boil an egg?\tWhat is the way to boil eggs?\t1",
@@ -127,6 +130,17 @@ class TestQqp:
         uri = str(glue(tmp_path / "train.tsv", *PAIRS))
         found = rows(tmp_path, uri=uri, format="unquoted_tsv", labels="ignored")
         assert [(row.response, row.rejected) for row in found] == [("yes", ""), ("no", ""), ("no", "")]
+
+    def test_the_study_of_gpt2_reads_the_original_files(self, tmp_path: Path) -> None:
+        for name in ("train.tsv", "dev.tsv"):
+            glue(tmp_path / "QQP" / name, *PAIRS)
+        recipe = read_recipe(STUDY, {"data": str(tmp_path), "questions": "2"})
+        assert isinstance(recipe, StudyRecipe)
+        library = Library(str(tmp_path / "store"))
+        found = collect_data(library, recipe.collect)
+        assert [row.rejected for row in library.read_rows(found.dataset, Instruction)] == ["no", "yes", "yes"]
+        asked = list(library.read_rows(found.benchmarks, Question))
+        assert len(asked) == 2 and {row.benchmark for row in asked} == {recipe.primary} == {"qqp"}
 
     def test_the_development_set_is_asked_as_the_training_set_is_learnt(self, tmp_path: Path) -> None:
         uri = glue(tmp_path / "QQP" / "dev.tsv", *PAIRS)

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
+from components.adopt.settings import AdoptSettings
 from components.launch.slots import JobSlots
 from components.shared.errors import SettingsError
 from components.train.settings import TrainSettings
 from pipelines.recipe.move_jobs import move_jobs
 from pipelines.recipe.read_recipe import read_recipe
-from pipelines.registry import task_names
+from pipelines.registry import task_names, tasks_of
 from pipelines.study.chains import ChainStage, parse_chain
 from pipelines.study.plan import PlannedChoice, PlannedEvaluation, PlannedTraining, StudyPlan, plan_study
 from pipelines.study.recipe import StudyRecipe
@@ -204,6 +205,74 @@ def test_references_count_as_operations(tmp_path: Path) -> None:
     compute = {**MATCHED, "match": "flops", "arm": "dpo3-all", "tolerance": 0.2}
     plan = planned(tmp_path, "dpo@3", "sft", compute=compute)
     assert {str(one.point.chain) for one in plan.points} == {"dpo@3", "sft@7"}, "(3 * 12 + 4) / 6 = 6.7"
+
+
+DATA = ("collect", "curate", "synthesize", "select")
+ARMS = [{"chain": "sft@1"}, {"chain": "sft@1 -> dpo@1"}]
+
+
+def without(folder: Path, *sections: str, **changes: Any) -> Path:
+    """The demo's study without these sections, as a file."""
+    recipe = yaml.safe_load(DEMO.read_text())
+    for section in (*sections, "grid"):
+        del recipe[section]
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump({**recipe, "arms": ARMS, **changes}, sort_keys=False))
+    return path
+
+
+def test_a_selection_that_is_there_takes_the_place_of_all_data_steps(tmp_path: Path) -> None:
+    recipe = read_recipe(without(tmp_path, *DATA, rows="select/0123456789abcdef"))
+    names = task_names(recipe)
+    assert names[0] == "adopt" and not set(DATA) & set(names) and "train-sft1-all-r1-s0" in names
+    settings = tasks_of(recipe)[0].settings
+    assert isinstance(settings, AdoptSettings) and settings.benchmarks == ("demo",)
+    assert (settings.parts["sft"], settings.parts["pairs"], settings.parts["kto"]) == (("sft",), ("dpo",), ())
+
+
+def test_rows_as_they_are_need_sources_alone(tmp_path: Path) -> None:
+    recipe = read_recipe(without(tmp_path, *DATA[1:], rows="as-given"))
+    assert task_names(recipe)[:5] == [*DATA, "adopt"]
+    settings = {task.name: task.settings for task in tasks_of(recipe)[:4]}
+    assert settings["curate"].labeller == "rules" and settings["synthesize"].origins == ("original",)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "rows", "told"),
+    [
+        (("curate",), "", ["curate is missing", "as-given, or the address of a selection"]),
+        (DATA, "as-given", ["collect is missing"]),
+        (
+            ("curate",),
+            "select/0123456789abcdef",
+            ["nothing would read collect", "the selection 'select/0123456789abcdef'"],
+        ),
+    ],
+)
+def test_sections_that_do_not_fit_the_rows_are_refused(
+    tmp_path: Path, left_out: tuple[str, ...], rows: str, told: list[str]
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_recipe(without(tmp_path, *left_out, rows=rows))
+    assert all(each in str(caught.value) for each in told), str(caught.value)
+
+
+def with_kto(**others: float) -> dict[str, Any]:
+    """A study that matches an arm of KTO to one of SFT, whose epoch has as many tokens."""
+    recipe = yaml.safe_load(DEMO.read_text())
+    settings = {"method": "kto", **{k: v for k, v in recipe["methods"]["sft"]["settings"].items() if k != "method"}}
+    kto = {"settings": settings, "learning_rates": RATES}
+    methods = {**recipe["methods"], "kto": kto}
+    compute = {"match": "flops", "arm": "sft6-all", "tokens_per_epoch": {"sft": 6, "kto": 6}, "tolerance": 0.2}
+    return {"methods": methods, "compute": {**compute, "other_tokens_per_epoch": others}}
+
+
+def test_mismatched_responses_of_kto_count_as_operations(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "sft@6", "kto", **with_kto(kto=3))
+    assert {str(one.point.chain) for one in plan.points} == {"sft@6", "kto@5"}, "(6 * 36 - 12 - 6) / (36 + 6) = 4.7"
+    arms = [{"chain": "sft@6"}, {"chain": "kto"}]
+    told = refusal(tmp_path, arms=arms, **with_kto())
+    assert "the mismatched responses of 'kto' are missing" in told and "take `kl_tokens`" in told
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ from typing import Literal
 
 import pytest
 
-from components.route.policies.policy import Policy, RoutePool, Way
+from components.route.policies.policy import Policy, Way
 from components.route.policies.registry import POLICIES
 from components.route.route import parts_of
 from components.route.settings import RouteSettings
+from components.shared.pools import Pool
 from components.shared.rows import Labelled
 
 
@@ -20,7 +21,7 @@ class EverythingPolicy(Policy):
     patience: int = 3
 
     @property
-    def ways(self) -> Mapping[RoutePool, Way]:
+    def ways(self) -> Mapping[Pool, Way]:
         return dict.fromkeys(("hard", "mixed", "easy"), Way(0.0, "all"))
 
 

@@ -21,7 +21,7 @@ def row(number: int) -> Labelled:
 
 def pools(policy: Policy, tries: int) -> str:
     """The first letter of the pool of each number of successes."""
-    return "".join(policy.pool(successes / tries)[0] for successes in range(tries + 1))
+    return "".join(policy.pool_at(successes / tries)[0] for successes in range(tries + 1))
 
 
 @pytest.mark.parametrize(

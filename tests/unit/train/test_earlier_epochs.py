@@ -9,6 +9,7 @@ import pytest
 from components.launch.hand_back.files import JobResult
 from components.shared.store.folder import FolderStore
 from components.train.checkpoints.checkpoint import complete_steps, folder_key, part_key
+from components.train.engine.divergence import DivergedError
 from components.train.engine.earlier_epochs import EarlierEpochs, drop_later_checkpoints
 from components.train.engine.epoch_steps import EpochSteps
 from components.train.job_file import TrainingJob
@@ -59,7 +60,8 @@ def test_the_result_is_beside_the_model_once_its_epoch_has_ended(job: TrainingJo
         def __init__(self) -> None:
             self.job = job
 
-        def save(self, _trainer: Any, store: FolderStore, folder: Path, seconds: dict[str, float]) -> JobResult:
+        def save(self, _trainer: Any, address: str, folder: Path, seconds: dict[str, float]) -> JobResult:
+            store = FolderStore(Path(job.root, address))
             assert not store.exists("result.json"), "the files come first"
             folder.mkdir(parents=True)
             store.write("model/weights", b"weights")
@@ -77,3 +79,22 @@ def test_the_result_is_beside_the_model_once_its_epoch_has_ended(job: TrainingJo
     assert JobResult.model_validate_json(two.read("result.json")).counts == {"seconds_train": 3.0}
     assert two.read("model/weights") == b"weights" and not job.store_of(4).exists("result.json")
     assert restarted == [20] and list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_divergence_is_handed_over_for_the_epochs_that_were_not_reached(job: TrainingJob, tmp_path: Path) -> None:
+    class Writer:
+        """Counts in place of what is left of a training."""
+
+        def __init__(self) -> None:
+            self.job = job
+
+        def save_diverged(self, trainer: Any, _address: str, folder: Path, *_: Any) -> JobResult:
+            folder.mkdir(parents=True)
+            return JobResult(counts={"diverged_step": trainer.state.global_step})
+
+    earlier = EarlierEpochs(STEPS, Writer(), tmp_path / "scratch", dict)  # type: ignore[arg-type]
+    trainer = SimpleNamespace(state=SimpleNamespace(global_step=21))
+    earlier.after_divergence(trainer, DivergedError("the loss of step 21 is nan"))
+    assert not job.store_of(2).exists("result.json"), "its model was handed over at step 20"
+    result = JobResult.model_validate_json(job.store_of(4).read("result.json"))
+    assert result.counts == {"diverged_step": 21} and list((tmp_path / "scratch").iterdir()) == []

@@ -109,6 +109,7 @@ def test_fewer_rows_than_a_batch_are_counted_and_noted() -> None:
 
 def test_ordinary_rows_need_no_note() -> None:
     prepared = prepare(examples(16), settings(1))
+    assert prepared.counts["kl_tokens"] == sum(map(len, prepared.columns["KL_completion_ids"]))
     assert prepared.counts["kl_pairs_elsewhere"] == 0
     assert prepared.notes == ()
 

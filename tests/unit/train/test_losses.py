@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.shared.errors import ModelError
 from components.shared.store.folder import FolderStore
+from components.train.engine.divergence import DivergedError
 from components.train.engine.losses import LOSSES_FILE, StepBook, as_lines, loss_counts, loss_records
 from components.train.engine.stream_losses import LossStream
 from tests.deadlines import SECONDS
@@ -28,7 +28,7 @@ def test_a_step_is_recorded() -> None:
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_ends_the_training(loss: float) -> None:
-    with pytest.raises(ModelError, match="the loss of step 2 is") as raised:
+    with pytest.raises(DivergedError, match="the loss of step 2 is") as raised:
         book().record(2, {"loss": loss, "learning_rate": 0.5})
     assert "lower learning_rate (it was 0.5" in raised.value.remedy
 
@@ -39,6 +39,7 @@ def test_only_entries_of_steps_are_recorded() -> None:
     metrics = {"kl": "kl"}
     records = loss_records([step, {"step": 1, "train_loss": 2.0}], metrics)
     assert records == [{k: v for k, v in step.items() if k != "epoch"}]
+    assert loss_counts([], metrics) == {}, "the first step may diverge"
     assert loss_counts(records, metrics) == {"loss_first": 2.0, "loss_last": 2.0, "kl": 0.5}
 
 

@@ -11,6 +11,7 @@ from components.models.stored.load_weights import load_causal_model
 from components.models.stored.stored_model import read_folder
 from components.shared.errors import ModelError
 from components.train.engine import save_model
+from components.train.engine.divergence import DivergedError
 from components.train.engine.load_model import adapter_config, freeze_other_towers
 from components.train.engine.save_model import save_weights
 from components.train.engine.weight_layout import require_place
@@ -145,6 +146,17 @@ def test_a_frozen_weight_keeps_its_type(tmp_path: Path) -> None:
     assert after["model.norm.weight"].dtype == torch.bfloat16
     assert torch.equal(before["model.norm.weight"], after["model.norm.weight"])
     assert torch.equal(before["lm_head.weight"] + 1, after["lm_head.weight"])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_weights_that_are_not_finite_are_not_saved(value: float, tmp_path: Path) -> None:
+    start = save_tiny_model(tmp_path / "start")
+    model = load_causal_model(start, "start", dtype=torch.float32)
+    weights = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    weights["model.norm.weight"][3] = value
+    with pytest.raises(DivergedError, match=r"the trained weights of model\.norm\.weight are not finite"):
+        save_weights(model, weights, start, "start", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
 
 
 def test_a_pickled_start_becomes_safetensors_with_its_buffers(tmp_path: Path) -> None:

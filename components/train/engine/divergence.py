@@ -1,0 +1,49 @@
+"""The divergence of a training: a loss, a gradient or a weight that is infinite or NaN."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from components.shared.errors import ModelError
+
+
+class DivergedError(ModelError):
+    """A loss, a gradient or a weight is not finite."""
+
+
+def require_finite_loss(step: int, loss: float, learning_rate: float | None) -> None:
+    """Raises DivergedError when the loss of a step is infinite or NaN."""
+    if not math.isfinite(loss):
+        raise DivergedError(
+            f"the loss of step {step} is {loss}",
+            rule="a loss must be finite",
+            remedy=f"lower learning_rate (it was {learning_rate} at that step) or max_grad_norm, or look at the rows; "
+            "at step 1, check the weights of the start too",
+        )
+
+
+def require_finite_gradients(step: int, skipped: int) -> None:
+    """Raises DivergedError when DeepSpeed has skipped steps: it does so, silently, where a gradient is not finite.
+
+    That is meant for fp16, whose loss scale it then lowers. With bf16 and fp32 nothing would change in later steps.
+    """
+    if skipped:
+        raise DivergedError(
+            f"the gradients of step {step} are not finite",
+            rule="gradients must be finite",
+            remedy="lower learning_rate or the alpha of adapters, or look at the rows",
+        )
+
+
+def require_finite_weights(weights: Mapping[str, Any]) -> None:
+    """Raises DivergedError when one of the tensors that are to be saved has an infinite or NaN value.
+
+    The loss of the last step does not show it: it was computed before that step changed the weights.
+    """
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
+            raise DivergedError(
+                f"the trained weights of {name} are not finite",
+                rule="weights must be finite to be saved",
+                remedy="lower learning_rate or max_grad_norm, or the alpha of adapters",
+            )
