@@ -2,9 +2,9 @@
 
 import time
 
+from components.models.rollouts.problems import kinds_of, problems_of, slices
 from components.probe.drawer import Drawer
 from components.probe.failures import FailedRollouts
-from components.probe.problems import kinds_of, problems_of, slices
 from components.probe.results import ProbedShards, ProbeResult, combine
 from components.probe.settings import ProbeAssignment
 from components.shared.log import Progress

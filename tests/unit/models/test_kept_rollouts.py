@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from components.probe.kept_rollouts import DrawnRollout, KeptRollouts
-from components.probe.problems import KEY_LENGTH, Problem, problems_of, slices
+from components.models.rollouts.kept_rollouts import DrawnRollout, KeptRollouts
+from components.models.rollouts.problems import KEY_LENGTH, Problem, problems_of, slices
 from components.shared.rows import Labelled
 from components.shared.store.open_store import open_store
 
