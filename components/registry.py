@@ -1,6 +1,7 @@
 """All steps, in the order in which their outputs follow from one another. A new one is a folder and a line here."""
 
 from components.analyse.step import STEP as ANALYSE
+from components.bridge.step import STEP as BRIDGE
 from components.choose.step import STEP as CHOOSE
 from components.clean_up.step import STEP as CLEAN_UP
 from components.collect.step import STEP as COLLECT
@@ -21,7 +22,7 @@ STEPS: dict[str, Step] = {
     for step in (
         *(COLLECT, CURATE, SYNTHESIZE, SELECT, TRAIN, MERGE, EVALUATE, COMPARE, PUBLISH),
         *(CHOOSE, ANALYSE),
-        *(PROBE, ROUTE),
+        *(PROBE, ROUTE, BRIDGE),
         CLEAN_UP,
     )
 }

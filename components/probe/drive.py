@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.launch.ray.actors import actor_beside_driver, local_actors, maker, results
+from components.models.rollouts.failed_rollouts import FailedRollouts
 from components.models.rollouts.problems import Problem, kinds_of
 from components.probe.drawer import Drawer, DrawnSlice
-from components.probe.failures import FailedRollouts
 from components.probe.results import ProbedShards
 from components.probe.settings import ProbeAssignment
 from components.shared.log import Progress, say
@@ -26,7 +26,7 @@ class Drive:
         self.assignment, self.settings = assignment, assignment.settings
         self.missing = missing
         self.kinds = kinds_of(problem for _, part in missing for problem in part)
-        self.failures = FailedRollouts(shards, self.settings.failed_share)
+        self.failures = FailedRollouts("probe", self.settings.failed_share, shards.discard)
         self.progress = Progress("probe", "problems", sum(len(part) for _, part in missing))
         self.kept = self.drawn = self.refused = 0
 
@@ -55,4 +55,4 @@ class Drive:
             say("probe", f"problems that the model's chat template refuses are dropped; the first: {done.refusal}")
         self.refused += done.refused
         self.progress.advance(done.problems)
-        self.failures.note(done)
+        self.failures.note(done.index, done.drawn + done.kept, done.failed, done.reason)
