@@ -2,7 +2,7 @@
 
 import re
 
-_STEP = re.compile(r"^[ \t>*#_]*(?:step[ \t]+)?(\d{1,3})[ \t]*[.):：、]", re.IGNORECASE | re.MULTILINE)
+_STEP = re.compile(r"^[ \t>*#_]*(?:step[ \t]+)?(\d{1,3})[ \t]*[.．):：、](?!\d)", re.IGNORECASE | re.MULTILINE)
 
 
 def step_starts(text: str) -> list[int]:

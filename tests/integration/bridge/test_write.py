@@ -98,7 +98,7 @@ def test_a_killed_bridge_continues_with_every_stored_reply(tmp_path: Path) -> No
     routed, probed = inputs(root)
     library = Library(str(root))
     with stand_in_teacher(teach) as server:
-        asked = settings({"backend": "openai", "model": "t", "base_urls": [server.url]})
+        asked = settings({"backend": "openai", "model": "t", "endpoints": [server.url]})
         arguments = [str(root), routed.address, probed.address, student, asked.model_dump_json()]
         started = subprocess.Popen([sys.executable, "-c", RUN, *arguments], start_new_session=True)
         wait_until(lambda: bool(kept(root)) or started.poll() is not None)

@@ -18,7 +18,7 @@ def taught(**changed: Any) -> TaughtProblem:
 
 
 def settings(**changed: Any) -> BridgeSettings:
-    teacher = {"backend": "openai", "model": "m", "base_urls": ["http://127.0.0.1:1/v1"]}
+    teacher = {"backend": "openai", "model": "m", "endpoints": ["http://127.0.0.1:1/v1"]}
     return BridgeSettings.model_validate({"teacher": teacher, **changed})
 
 
