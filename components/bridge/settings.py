@@ -125,8 +125,8 @@ class BridgeSettings(Settings):
         0.5,
         ge=0,
         le=1,
-        description="share of the teacher's replies that may fail for good, 0 to 1. A failed one costs at most its "
-        "row: this is for a teacher that does not answer at all",
+        description="share of the teacher's traces that may fail for good, 0 to 1. A failed one costs at most its row: "
+        "this is for a teacher that does not answer at all. Rewritings may all fail",
     )
     actors: int = Field(2, ge=1, description="Ray actors that run a local model; an endpoint always has one")
     cpus_per_actor: int = Field(1, ge=1, description="CPU cores of one actor")

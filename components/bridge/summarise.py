@@ -14,7 +14,7 @@ FATES = {
     "spare": "good, but another one is learnt",
     "wrong": "with a wrong answer, or none",
     "no_verdict": "could not be checked",
-    "failed": "did not come: the teacher refused, or its endpoint failed",
+    "failed": "did not come: refused by the endpoint, or failed",
     "truncated": "ended by max_tokens",
     "repeated": "equal to an earlier one",
     "too_long": "longer than the cap",

@@ -37,7 +37,11 @@ class WrittenProblem(BaseModel):
 
 @dataclass(eq=False)
 class TaughtProblem:
-    """A problem, the teacher's correct trace once there is one, and the texts so far."""
+    """A problem, the teacher's correct trace once there is one, and the texts so far.
+
+    `failures` are the reasons of traces that did not come. A rewriting that did not come costs only itself, since a
+    teacher may refuse to rewrite.
+    """
 
     problem: Problem
     trace: DrawnRollout | None = None
@@ -85,7 +89,6 @@ class TaughtProblem:
     def note_rewriting(self, outcome: DrawnRollout | Reply, passed: bool | None) -> None:
         """Note a rewriting with its verdict; one that repeats an earlier one is of no use."""
         if isinstance(outcome, Reply):
-            self.failures += [] if outcome.refused else [outcome.text]
             self.texts.append(BridgeText(origin="rewritten", text=outcome.text, passed=None, fate=FAILED))
             return
         self._count(outcome)

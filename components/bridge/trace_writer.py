@@ -20,7 +20,7 @@ Note = Callable[[TaughtProblem, DrawnRollout | Reply, bool | None], None]
 
 
 class WrittenSlice(BaseModel):
-    """A finished slice: its problems, how many replies it has and how many failed, and why the first of these did.
+    """A finished slice: its problems, how many traces were asked for and how many failed, and why the first did.
 
     `refused` counts problems that the teacher's chat template refuses; `refusal` describes the first.
     """
@@ -121,11 +121,10 @@ def _written(judge: RolloutJudge, taught: Sequence[TaughtProblem]) -> list[Writt
 def _done(index: int, taught: Sequence[TaughtProblem]) -> WrittenSlice:
     failures = [reason for one in taught for reason in one.failures]
     refused = [one for one in taught if one.refusal]
-    rewritings = sum(text.origin == "rewritten" for one in taught for text in one.texts)
     return WrittenSlice(
         index=index,
         problems=len(taught),
-        asked=sum(one.traces.total() for one in taught) + rewritings,
+        asked=sum(one.traces.total() for one in taught),
         failed=len(failures),
         reason=next(iter(failures), ""),
         refused=len(refused),

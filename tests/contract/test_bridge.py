@@ -320,6 +320,12 @@ def test_a_teacher_that_does_not_answer_at_all_ends_the_run(tmp_path: Path, stud
         made(tmp_path, student, [problem("a", "fails")])
 
 
+def test_a_teacher_that_never_rewrites_ends_no_run(tmp_path: Path, student: str) -> None:
+    manifest = made(tmp_path, student, [problem("a", "plain", "fails"), problem("b", "plain", "refuses")])
+    assert (manifest.counts["raw_rows"], manifest.counts["candidates_failed"]) == (2, 4)
+    assert manifest.counts["verified_share"] == 0.0
+
+
 @pytest.mark.parametrize(
     ("wrong", "word"),
     [

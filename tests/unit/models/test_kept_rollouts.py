@@ -12,7 +12,7 @@ from components.shared.store.open_store import open_store
 
 def row(number: int, **changed: str) -> Labelled:
     plain = {"id": f"r{number}", "source": "s", "instruction": f"What is {number} plus 1?"}
-    return Labelled(**{**plain, **changed}, line=number, type="t", primary="p", secondary="s")  # type: ignore[arg-type]
+    return Labelled(**{**plain, **changed}, line=number, type="t", primary="p", secondary="s")
 
 
 def rollouts(problem: Problem, *numbers: int) -> list[DrawnRollout]:
