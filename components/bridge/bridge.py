@@ -113,8 +113,9 @@ def _kept(product: Product, source: TeacherReplies, teacher: dict[str, Parent]) 
 
 def _cap(library: Library, probed: Manifest, settings: BridgeSettings) -> Cap:
     cap = token_cap(library.read_rows(probed, Probed), settings.cap)
-    own = f"the {100 * settings.cap.percentile:g}th percentile of {counted(cap.rollouts, 'correct rollout')} of the student"
-    fallback = f"fallback_tokens: the student has only {counted(cap.rollouts, 'correct rollout')}"
+    rollouts = counted(cap.rollouts, "correct rollout")
+    own = f"the {100 * settings.cap.percentile:g}th percentile of {rollouts} of the student"
+    fallback = f"fallback_tokens: the student has only {rollouts}"
     say(STEP.name, f"texts of at most {cap.tokens} tokens ({own if cap.is_own else fallback})")
     return cap
 

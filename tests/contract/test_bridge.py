@@ -24,6 +24,7 @@ from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output
 from components.shared.rows import SELECTION, Bridged, Check, Dropped, Probed, Rollout, Routed, SftRow
+from components.shared.sandbox.run_python import run_python
 from components.shared.settings import Settings
 from components.shared.step import Product
 from tests.tiny_model import save_tiny_model
@@ -215,7 +216,8 @@ def test_the_component_hands_over_the_address_and_a_summary(tmp_path: Path, stud
         (tmp_path / name).write_text(manifest.model_dump_json())
     # KFP passes integers as doubles.
     settings = {"teacher": {"backend": "book", "model": "b"}, "candidates": 2.0, "cap": {"fallback_tokens": 200.0}}
-    out, summary, logged = artifact(tmp_path / "out" / "made"), artifact(tmp_path / "out" / "summary"), {}
+    out, summary = artifact(tmp_path / "out" / "made"), artifact(tmp_path / "out" / "summary")
+    logged: dict[str, float] = {}
     library = Library(str(tmp_path / "store"))
     # The component finds the output that was made without Ray.
     first = bridge_traces(library, BridgeSettings.model_validate(settings), routed, probed, student, write=write_here)
@@ -267,9 +269,8 @@ def test_a_check_that_fails_is_no_verdict(tmp_path: Path, student: str, monkeypa
     def failing(source: str, **options: Any) -> Any:
         if source:
             raise SandboxError("no more processes")
-        return code_check_run("", **options)
+        return run_python("", **options)
 
-    code_check_run = code_check.run_python
     monkeypatch.setattr(code_check, "run_python", failing)
     code = Check(kind="code", tests="def check(f):\n    pass\n", entry_point="f")
     manifest = made(tmp_path, student, [problem("code", "good", check=code), problem("a", "good", "other")])

@@ -7,6 +7,7 @@ to it and to themselves (as in tree attention, SpecInfer, arXiv 2305.09781).
 # ruff: noqa: TID253 - imported where a model is loaded only
 
 import inspect
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -86,9 +87,9 @@ class PackedScorer:
         self.positions += batch.tokens
         with torch.inference_mode():
             found = self._packed.ranks(batch, self._packed.hidden(batch))
-        counts = batch.label_counts.tolist()
-        parts = zip(*(each.cpu().split(counts) for each in found), strict=True)
-        return [TokenScores(tuple(log_probs.tolist()), tuple(ranks.tolist())) for log_probs, ranks in parts]
+        log_probs, ranks = (each.tolist() for each in found)
+        bounds = itertools.pairwise([0, *itertools.accumulate(batch.label_counts.tolist())])
+        return [TokenScores(tuple(log_probs[start:end]), tuple(ranks[start:end])) for start, end in bounds]
 
 
 class SingleScorer:

@@ -15,7 +15,7 @@ from components.bridge.settings import BridgeSettings
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output
-from components.shared.rows import Bridged, Check, Probed, Routed
+from components.shared.rows import Bridged, Check, Probed, Routed, SftRow
 from components.shared.settings import Settings
 from components.shared.step import Product
 from components.train.methods.registry import METHODS
@@ -118,7 +118,8 @@ def test_a_killed_bridge_continues_with_every_stored_reply(tmp_path: Path) -> No
     chosen = {name: row.texts[row.chosen].origin for name, row in rows.items() if row.chosen is not None}
     assert chosen == {f"r{n}": "reference" if n % 2 else "rewritten" for n in range(PROBLEMS)}
     # As the training reads it.
-    learnt = {row.id: row for row in library.read_rows(manifest, METHODS["sft"].row_type, METHODS["sft"].part)}
+    assert METHODS["sft"].row_type is SftRow
+    learnt = {row.id: row for row in library.read_rows(manifest, SftRow, METHODS["sft"].part)}
     assert learnt["r4"].completion == "1. Take 4.\n2. Double it.\nThe answer is 8." and len(learnt) == PROBLEMS
     assert not list(root.glob("bridge/*/written/*")), "what only the job needs is deleted"
 
