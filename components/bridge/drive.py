@@ -12,7 +12,7 @@ from components.bridge.results import BridgeShards
 from components.bridge.settings import BridgeAssignment
 from components.bridge.trace_scorer import TraceScorer
 from components.bridge.trace_writer import TraceWriter, WrittenSlice
-from components.launch.ray.actors import Make, actor_beside_driver, local_actors, maker, results
+from components.launch.ray.actors import Make, actor_beside_driver, local_actors, maker, result_of, results
 from components.models.rollouts.failed_rollouts import FailedRollouts
 from components.models.rollouts.problems import Problem, kinds_of
 from components.shared.log import Progress, say
@@ -52,8 +52,9 @@ class BridgeDrive:
             failures.note(done.index, done.asked, done.failed, done.reason)
         failures.judge()
         progress.finish()
-        # The student's actors need the room that these took.
+        # The student's actors need the room that these took; a model may have processes of its own, which `close` ends.
         for actor in set(actors):
+            result_of(actor.close.remote(), KEPT)
             ray.kill(actor)
 
     def _score(self, left: Sequence[BridgeSlice]) -> None:
