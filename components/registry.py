@@ -2,6 +2,7 @@
 
 from components.adopt.step import STEP as ADOPT
 from components.analyse.step import STEP as ANALYSE
+from components.bridge.step import STEP as BRIDGE
 from components.choose.step import STEP as CHOOSE
 from components.clean_up.step import STEP as CLEAN_UP
 from components.collect.step import STEP as COLLECT
@@ -22,7 +23,7 @@ STEPS: dict[str, Step] = {
     for step in (
         *(COLLECT, CURATE, SYNTHESIZE, SELECT, TRAIN, MERGE, EVALUATE, COMPARE, PUBLISH),
         *(ADOPT, CHOOSE, ANALYSE),
-        *(PROBE, ROUTE),
+        *(PROBE, ROUTE, BRIDGE),
         CLEAN_UP,
     )
 }

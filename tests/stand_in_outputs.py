@@ -22,6 +22,7 @@ CONTENTS = {
     "compare": "comparison/1",
     "probe": "probe/1",
     "route": "routed/1",
+    "bridge": "selection/1",
 }
 
 

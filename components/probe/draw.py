@@ -3,18 +3,16 @@
 `python -m components.probe.draw --job URI`, where URI names the assignment (`job.json` at the address).
 """
 
-import argparse
-import signal
 import time
 
-from components.launch.hand_back.report import failures_recorded, read_job, write_result
+from components.launch.hand_back.report import read_job, write_result
 from components.launch.ray.environment import set_ray_environment
-from components.probe.problems import problems_of, slices
+from components.launch.ray.program import run_program
+from components.models.rollouts.problems import problems_of, slices
 from components.probe.results import ProbedShards, combine
 from components.probe.settings import ProbeAssignment
 from components.probe.step import STEP
 from components.shared.outputs.library import Library
-from components.shared.process.signals import sigterm_raises
 from components.shared.rows import Labelled
 from components.shared.store.open_store import open_store
 
@@ -40,15 +38,5 @@ def draw(uri: str) -> None:
     write_result(uri, combine(store, settings, len(parts), time.monotonic() - began))
 
 
-def main() -> None:
-    """Run the job; the exit code is that of the error, if any."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--job", required=True, help="URI of the assignment")
-    uri: str = parser.parse_args().job
-    # SIGTERM leaves through all the `finally`s: a Ray that was started for the job ends with it.
-    with sigterm_raises(lambda: SystemExit(128 + signal.SIGTERM)), failures_recorded(uri, STEP.name):
-        draw(uri)
-
-
 if __name__ == "__main__":
-    main()
+    run_program(STEP.name, draw, __doc__)

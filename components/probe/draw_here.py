@@ -2,9 +2,9 @@
 
 import time
 
+from components.models.rollouts.failed_rollouts import FailedRollouts
+from components.models.rollouts.problems import kinds_of, problems_of, slices
 from components.probe.drawer import Drawer
-from components.probe.failures import FailedRollouts
-from components.probe.problems import kinds_of, problems_of, slices
 from components.probe.results import ProbedShards, ProbeResult, combine
 from components.probe.settings import ProbeAssignment
 from components.shared.log import Progress
@@ -24,13 +24,14 @@ def draw_here(assignment: ProbeAssignment, dataset: Manifest) -> ProbeResult:
     problems = problems_of(Library(assignment.root).read_rows(dataset, Labelled), settings.system_prompt)
     parts = list(slices(problems, settings.rows_per_shard))
     shards = ProbedShards(store)
-    done, failures = shards.done(), FailedRollouts(shards, settings.failed_share)
+    done, failures = shards.done(), FailedRollouts("probe", settings.failed_share, shards.discard)
     progress = Progress("probe", "problems", len(problems))
     drawer = Drawer(assignment.model_dump_json(), kinds_of(problems), settings.cpus_per_actor)
     try:
         for index, part in parts:
             if index not in done:
-                failures.note(drawer.draw_slice(index, part))
+                drawn = drawer.draw_slice(index, part)
+                failures.note(index, drawn.drawn + drawn.kept, drawn.failed, drawn.reason)
             progress.advance(len(part))
     finally:
         drawer.close()

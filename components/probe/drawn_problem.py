@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from components.models.generators.generator import ChatRequest, Reply
-from components.probe.kept_rollouts import DrawnRollout
-from components.probe.problems import Problem
+from components.models.rollouts.kept_rollouts import DrawnRollout
+from components.models.rollouts.problems import Problem
 from components.probe.rule import ProbeRule
 from components.shared.pass_rate import wilson_interval
 from components.shared.rows import Dropped, Probed, Rollout

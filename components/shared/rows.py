@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from components.shared.text.counted import counted
 
 SELECTION = "selection/1"
-"""Content of select's output: rows to learn from in parts of their own, and `Verdict` rows in the part `verdicts`."""
+"""Content of what trainings read: rows to learn from in parts of their own (`sft`, `kto`, `pairs`).
+
+Beside them, select has `Verdict` rows in `verdicts`, and bridge `Bridged` rows in `bridged`: why these were chosen.
+"""
 EVALUATION = "evaluation/1"
 """Content of the evaluation of one model: `EvaluationFacts` in `evaluation.json`, `scores.json`, and `Sample` rows."""
 COMPARISON = "comparison/1"
@@ -187,6 +190,58 @@ class Routed(Labelled):
     tries: int
     successes: int
     pool: str
+
+
+class StepLikelihood(BaseModel):
+    """How a model finds one step of a text: its tokens, their mean rank (clipped) and mean surprisal in nats."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tokens: int
+    rank: float
+    nll: float
+
+
+class BridgeText(BaseModel):
+    """One text that could teach a student a problem.
+
+    `origin` is what it is: the teacher's trace rewritten, its raw trace, or the reference solution that the row came
+    with. `passed` is the verdict of the problem's check, None without one. `fate` says what became of it: `chosen`,
+    `spare` (good, but another one was chosen), or why it was not good enough.
+
+    The student's measurements are None where it was not asked: `tokens` (with the end token), the means over them of
+    rank (clipped) and surprisal `nll` in nats, `rsr` their ratio (Rank-Surprisal Ratio, arXiv 2601.14249; lower suits
+    the student better), and the same of each step. `finished` of `finishes` tries went on from its first steps to the
+    right answer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    origin: Literal["rewritten", "raw", "reference"]
+    text: str
+    passed: bool | None
+    fate: str
+    tokens: int | None = None
+    rank: float | None = None
+    nll: float | None = None
+    rsr: float | None = None
+    steps: tuple[StepLikelihood, ...] = ()
+    finishes: int = 0
+    finished: int = 0
+
+
+class Bridged(Row):
+    """A problem with all texts that could teach it, and which was chosen (index into `texts`); None: dropped."""
+
+    content: ClassVar[str] = "bridged/1"
+
+    id: str
+    source: str
+    line: int
+    instruction: str
+    texts: tuple[BridgeText, ...]
+    chosen: int | None
+    reason: str = ""
 
 
 class Scores(BaseModel):

@@ -3,7 +3,6 @@
 # ruff: noqa: TID253 - imported by the job's own program only
 import itertools
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -11,12 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from components.launch.ray.room import JOIN_SECONDS, await_room
+from components.launch.ray.actors import WAIT_SECONDS, Make, actor_beside_driver, local_actors, maker, result_of
 from components.models.generators.generator import Usage
-from components.shared.errors import GenerationError, JobError, TutelageError
+from components.shared.errors import GenerationError
 from components.shared.log import Progress, say
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
@@ -30,8 +27,6 @@ from components.synthesize.replies import ReplyShards
 from components.synthesize.settings import Assignment
 
 WINDOWS_AHEAD = 3
-ACTOR_RESTARTS = 3
-WAIT_SECONDS = 1.0
 # After this many replies, an origin is given up if most of its answers fail.
 EARLY_REPLIES = 100
 
@@ -109,7 +104,7 @@ class Work:
                 lane, actor = in_flight.pop(reference)
                 lane.busy -= 1
                 lane.free.append(actor)
-                self._note(actor, _result(reference))
+                self._note(actor, result_of(reference, "finished chunks are kept"))
         self._note_failures()
 
     def _lanes(self) -> list[Lane]:
@@ -119,27 +114,19 @@ class Work:
         for origins in self._sharing_endpoints():
             windows = max(self.settings.model_of(origin).most_in_flight for origin in origins)
             tasks = math.ceil(WINDOWS_AHEAD * windows / self.settings.rows_per_shard) + 1
-            # One actor on the driver's node, where the API key is: the window belongs to the endpoint, not to an actor.
-            beside = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-            actor = self._actor(num_cpus=0, max_concurrency=tasks, scheduling_strategy=beside)
-            lanes.append(Lane(self._tasks(origins), deque([actor] * tasks), one_by_one=True))
+            lanes.append(Lane(self._tasks(origins), actor_beside_driver(self._make, tasks), one_by_one=True))
         return lanes
 
     def _local_lane(self, origins: Sequence[Origin]) -> Lane:
         settings = self.settings
-        wanted = {"num_cpus": settings.cpus_per_actor, "num_gpus": settings.gpus_per_actor}
-        join_seconds = JOIN_SECONDS if os.environ.get("RAY_ADDRESS") else 0.0
-        room = await_room(ray.nodes, settings.cpus_per_actor, settings.gpus_per_actor, join_seconds)
-        if room < settings.actors:
-            say("synthesize", f"Ray has room for {room} of {settings.actors} actors")
         missing = sum(math.ceil(self.rows / settings.rows_per_shard) - len(self.done[origin]) for origin in origins)
-        actors = [self._actor(**wanted) for _ in range(min(settings.actors, room, max(missing, 1)))]
-        return Lane(self._tasks(origins), deque(actors), one_by_one=False)
+        room = {"cpus": settings.cpus_per_actor, "gpus": settings.gpus_per_actor}
+        actors = local_actors("synthesize", self._make, actors=settings.actors, tasks=missing, **room)
+        return Lane(self._tasks(origins), actors, one_by_one=False)
 
-    def _actor(self, **options: Any) -> Any:
-        # Ray's type hints do not describe remote classes.
-        remote = ray.remote(Answerer).options(max_restarts=ACTOR_RESTARTS, max_task_retries=ACTOR_RESTARTS, **options)
-        return remote.remote(self.assignment.model_dump_json(), self.settings.cpus_per_actor)
+    @property
+    def _make(self) -> Make:
+        return maker(Answerer, self.assignment.model_dump_json(), self.settings.cpus_per_actor)
 
     def _sharing_endpoints(self) -> list[list[Origin]]:
         remote = [origin for origin in self.settings.asked if self.settings.model_of(origin).is_remote]
@@ -212,19 +199,3 @@ class Work:
             for origin in self.last
         }
         self.attempt_file.write(AttemptEffort(seconds=time.monotonic() - self.began, efforts=efforts))
-
-
-def _result(reference: Any) -> ChunkDone:
-    """The value that a task returned. Raises the task's error without Ray's wrapper."""
-    try:
-        done: ChunkDone = ray.get(reference)
-        return done
-    except RayTaskError as error:
-        cause = error.cause
-        raise cause if isinstance(cause, TutelageError) else error from None
-    except RayError as error:
-        raise JobError(
-            f"a Ray actor ended: {(str(error).splitlines() or [''])[0]}",
-            remedy="usually it ran out of memory: use fewer actors, a smaller batch, or more memory; "
-            "then run again: finished chunks are kept",
-        ) from error

@@ -168,7 +168,7 @@ def test_problems_with_one_conversation_share_their_rollouts(tmp_path: Path) -> 
 def test_an_interrupted_probe_draws_nothing_again_that_was_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.probe.drawer.PART_ROLLOUTS", 4)
+    monkeypatch.setattr("components.models.rollouts.draw_rollouts.PART_ROLLOUTS", 4)
     rows = [row(f"r{number}", f"solved 0.3: {number}") for number in range(40)]
     with pytest.raises(KeyboardInterrupt):
         probed(tmp_path, rows, rows_per_shard=16, generator={**SCRIPTED, "dies_after": 101})

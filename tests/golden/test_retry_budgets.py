@@ -128,8 +128,8 @@ ROWS: list[tuple[str, Callable[[], str], str, str]] = [
     ),
     (
         "Ray actor of synthesis",
-        lambda: f"{constant('components.synthesize.drive:ACTOR_RESTARTS')} restarts",
-        "`components/synthesize/drive.py`",
+        lambda: f"{constant('components.launch.ray.actors:ACTOR_RESTARTS')} restarts",
+        "`components/launch/ray/actors.py`",
         "the job fails, and is restarted",
     ),
     (

@@ -8,6 +8,7 @@ MODULES = {
     "components.shared.store.try_store": ("launcher", "ray", "train"),
     "components.synthesize.generate": ("ray",),
     "components.probe.draw": ("ray",),
+    "components.bridge.write": ("ray",),
     "components.launch.here.torchrun": ("train",),
     "components.train.engine.run_training": ("train",),
     "components.models.place_model": ("launcher", "train"),

@@ -12,7 +12,7 @@ from tests.images.programs import ELSEWHERE, MODULES, commands
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = {
-    "ray": ("synthesize", "probe", "rewards", "models", "shared"),
+    "ray": ("synthesize", "probe", "bridge", "rewards", "models", "shared"),
     "train": (
         *(
             "collect",
@@ -36,6 +36,7 @@ OPTIONAL = {"ray": {"vllm", "deepspeed"}, "train": {"vllm"}}
 THIN = (
     "clean_up.component",
     *("synthesize.component", "synthesize.synthesize", "probe.component", "probe.probe"),
+    *("bridge.component", "bridge.bridge"),
     *("train.component", "train.train"),
 )
 """What a pod of the launcher image imports."""

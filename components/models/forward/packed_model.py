@@ -14,6 +14,7 @@ from components.models.forward.chunks import HeadMemory
 from components.models.forward.cross_entropy import cross_entropy_and_hits, summed_cross_entropy
 from components.models.forward.head import LogitTransform, output_head, read_transform
 from components.models.forward.label_log_probs import label_log_probs
+from components.models.forward.label_ranks import label_ranks
 from components.models.forward.packed_rows import PackedRows
 
 Found = TypeVar("Found")
@@ -55,6 +56,10 @@ class PackedModel:
     def log_probs(self, packed: PackedRows, hidden: torch.Tensor) -> torch.Tensor:
         """Log-probs of the batch's labels in fp32 [labels], from its hidden states."""
         return self._through_head(label_log_probs, hidden, packed)
+
+    def ranks(self, packed: PackedRows, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probs of the batch's labels, without gradients, and their ranks in the vocabulary, from 1 [labels]."""
+        return self._through_head(label_ranks, hidden, packed)
 
     def summed_loss(self, packed: PackedRows, hidden: torch.Tensor) -> torch.Tensor:
         """Minus the sum of the labels' log-probs, with the gradient computed at once."""

@@ -27,6 +27,7 @@ class Ability(enum.Enum):
 
     CHAT = "chat"  # answer a conversation
     SAMPLES = "samples"  # several different answers to one prompt: the seed of each depends on its request's key
+    CONTINUES = "continues"  # go on with an answer that is begun: `ChatRequest.opening`
     LOG_PROBABILITIES = "log-probabilities"  # of a given text, by components/models/likelihood on the same files
 
 
@@ -139,12 +140,17 @@ class GeneratorSettings(Settings):
 
 
 class ChatRequest(BaseModel):
-    """One conversation to answer; `key` identifies its reply."""
+    """One conversation to answer; `key` identifies its reply.
+
+    `opening` is how the answer begins, which a backend with the ability CONTINUES goes on with; the reply's text does
+    not repeat it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: str
     messages: tuple[Message, ...]
+    opening: str = ""
 
 
 class RankRequest(BaseModel):

@@ -62,13 +62,12 @@ class PromptMaker:
         room = self._room(max_tokens)
         prompts: list[Prompt] = []
         refused: list[Reply] = []
-        encoded = self._encoder.prompts([request.messages for request in requests])
-        for request, one in zip(requests, encoded, strict=True):
+        for request, one in zip(requests, self._encoded(requests), strict=True):
             if isinstance(one, Refusal):
                 refused.append(Reply(key=request.key, text=str(one), finish="error", refused=True))
             else:
                 self._note(request.key, one)
-                prompts.append(self._truncated(request.key, one.prompt, room))
+                prompts.append(self._truncated(request.key, [*one.prompt, *one.completion], room))
         return prompts, refused
 
     def continued(self, requests: Sequence[RankRequest]) -> list[list[Example] | Refusal]:
@@ -83,6 +82,12 @@ class PromptMaker:
         pairs = [(request.messages, text) for request in requests for text in request.continuations]
         encoded = iter(self._encoder.continued(pairs))
         return [self._rows(request.key, [next(encoded) for _ in request.continuations]) for request in requests]
+
+    def _encoded(self, requests: Sequence[ChatRequest]) -> list[Encoded | Refusal]:
+        """Each prompt, with the beginning of its answer where the request has one."""
+        plain = iter(self._encoder.prompts([one.messages for one in requests if not one.opening]))
+        begun = iter(self._encoder.continued([(one.messages, one.opening) for one in requests if one.opening]))
+        return [next(begun if one.opening else plain) for one in requests]
 
     def _rows(self, key: str, encoded: Sequence[Encoded | Refusal]) -> list[Example] | Refusal:
         for one in encoded:

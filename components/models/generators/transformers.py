@@ -44,7 +44,10 @@ class TransformersSettings(GeneratorSettings):
 
     not_in_cache_key: ClassVar[frozenset[str]] = GeneratorSettings.not_in_cache_key | {"batch", "device"}
     not_in_cache_key_at_default: ClassVar[frozenset[str]] = frozenset({"precision"})
-    abilities: ClassVar[frozenset[Ability]] = GeneratorSettings.abilities | {Ability.LOG_PROBABILITIES}
+    abilities: ClassVar[frozenset[Ability]] = GeneratorSettings.abilities | {
+        Ability.CONTINUES,
+        Ability.LOG_PROBABILITIES,
+    }
 
     backend: Literal["transformers"] = Field("transformers", description="what runs the model")
     batch: int = Field(64, ge=1, description="prompts in one batch")

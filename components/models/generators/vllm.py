@@ -13,6 +13,7 @@ from pydantic import Field
 
 from components.models.generators.finish_reasons import Ending, ending_of
 from components.models.generators.generator import (
+    Ability,
     ChatRequest,
     GeneratorSettings,
     Reply,
@@ -41,6 +42,7 @@ class VllmSettings(GeneratorSettings):
     not_in_cache_key: ClassVar[frozenset[str]] = GeneratorSettings.not_in_cache_key | {"gpu_memory_utilization"}
     not_in_cache_key_at_default: ClassVar[frozenset[str]] = frozenset({"precision", "max_model_len"})
     image: ClassVar[Image | None] = Image.RAY_VLLM
+    abilities: ClassVar[frozenset[Ability]] = GeneratorSettings.abilities | {Ability.CONTINUES}
 
     backend: Literal["vllm"] = Field("vllm", description="what runs the model")
     precision: Precision = Field(

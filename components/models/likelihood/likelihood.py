@@ -5,10 +5,10 @@ stops too early or too late is unlikely too. Prompts longer than the context are
 from the right.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.models.conversation.chat_template import Refusal
 from components.models.forward.example import Example, by_prompt
@@ -20,6 +20,11 @@ from components.models.likelihood.completions import Completion, CompletionMaker
 from components.models.reference import local_model
 from components.models.stored.end_tokens import end_ids_of
 from components.shared.errors import ModelError
+
+if TYPE_CHECKING:
+    from components.models.likelihood.row_scorers import TokenScores
+
+Found = TypeVar("Found")
 
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 16_384
 """Positions of one forward pass. A CPU is fastest while a batch fits into its caches."""
@@ -134,11 +139,11 @@ class RowLikelihood:
             InputError: a row lacks a prompt or a completion.
             ModelError: not even one row fits into memory.
         """
-        found: dict[int, float] = {}
-        with self._suitable_threads():
-            for batch in divide_rows(rows, self.batch_tokens):
-                found |= zip(batch, self._fitting([rows[number] for number in batch]), strict=True)
-        return [found[number] for number in range(len(rows))]
+        return self._scored(rows, self._scorer.totals)
+
+    def tokens(self, rows: Sequence[Example]) -> "list[TokenScores]":
+        """The log-prob and the rank of each token of each row's completion. Raises as `totals` does."""
+        return self._scored(rows, self._scorer.tokens)
 
     def close(self) -> None:
         """Leave the model as it was, and release it."""
@@ -149,12 +154,20 @@ class RowLikelihood:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _fitting(self, rows: list[Example]) -> list[float]:
-        """The totals of a batch; one that does not fit into memory is halved."""
+    def _scored(self, rows: Sequence[Example], score: Callable[[Sequence[Example]], list[Found]]) -> list[Found]:
+        """The scores of each row, in order; computed batch by batch."""
+        found: dict[int, Found] = {}
+        with self._suitable_threads():
+            for batch in divide_rows(rows, self.batch_tokens):
+                found |= zip(batch, self._fitting([rows[number] for number in batch], score), strict=True)
+        return [found[number] for number in range(len(rows))]
+
+    def _fitting(self, rows: list[Example], score: Callable[[Sequence[Example]], list[Found]]) -> list[Found]:
+        """The scores of a batch; one that does not fit into memory is halved."""
         import torch
 
         try:
-            return self._scorer.totals(rows)
+            return score(rows)
         except torch.OutOfMemoryError as error:
             if len(rows) == 1:
                 raise ModelError(
@@ -164,7 +177,7 @@ class RowLikelihood:
         # Here, where the error no longer refers to the batch's tensors.
         torch.cuda.empty_cache()
         half = len(rows) // 2
-        return [*self._fitting(rows[:half]), *self._fitting(rows[half:])]
+        return [*self._fitting(rows[:half], score), *self._fitting(rows[half:], score)]
 
     @contextmanager
     def _suitable_threads(self) -> Iterator[None]:

@@ -7,16 +7,27 @@ to it and to themselves (as in tree attention, SpecInfer, arXiv 2305.09781).
 # ruff: noqa: TID253 - imported where a model is loaded only
 
 import inspect
+import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 
 from components.models.forward.check_packed import packed_model
 from components.models.forward.example import Example
+from components.models.forward.label_ranks import ranked
 from components.models.forward.pack import pack
 from components.shared.errors import ModelError
 from components.shared.log import say
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """Of each token of a completion: ln p(token | prefix), in nats, and its rank in the vocabulary, from 1."""
+
+    log_probs: tuple[float, ...]
+    ranks: tuple[int, ...]
 
 
 class RowScorer(Protocol):
@@ -27,6 +38,10 @@ class RowScorer(Protocol):
 
     def totals(self, rows: Sequence[Example]) -> list[float]:
         """The sum of the log-probs of each row's completion, in nats. Raises torch.OutOfMemoryError."""
+        ...
+
+    def tokens(self, rows: Sequence[Example]) -> list[TokenScores]:
+        """The scores of each token of each row's completion. Raises torch.OutOfMemoryError."""
         ...
 
     def release(self) -> None:
@@ -66,6 +81,16 @@ class PackedScorer:
             found: list[float] = batch.sum_by_row(log_probs.double()).tolist()
         return found
 
+    def tokens(self, rows: Sequence[Example]) -> list[TokenScores]:
+        """The scores of each token of each row's completion."""
+        batch = pack(rows).to(self._model.device)
+        self.positions += batch.tokens
+        with torch.inference_mode():
+            found = self._packed.ranks(batch, self._packed.hidden(batch))
+        log_probs, ranks = (each.tolist() for each in found)
+        bounds = itertools.pairwise([0, *itertools.accumulate(batch.label_counts.tolist())])
+        return [TokenScores(tuple(log_probs[start:end]), tuple(ranks[start:end])) for start, end in bounds]
+
 
 class SingleScorer:
     """Scores rows one at a time, by the model's own forward pass."""
@@ -77,12 +102,17 @@ class SingleScorer:
 
     def totals(self, rows: Sequence[Example]) -> list[float]:
         """The sum of the log-probs of each row's completion, in nats."""
-        return [self._total(row) for row in rows]
+        return [float(self._ranked(row)[0].double().sum()) for row in rows]
+
+    def tokens(self, rows: Sequence[Example]) -> list[TokenScores]:
+        """The scores of each token of each row's completion."""
+        parts = map(self._ranked, rows)
+        return [TokenScores(tuple(log_probs.tolist()), tuple(ranks.tolist())) for log_probs, ranks in parts]
 
     def release(self) -> None:
         """Nothing was changed."""
 
-    def _total(self, row: Example) -> float:
+    def _ranked(self, row: Example) -> tuple[torch.Tensor, torch.Tensor]:
         count = len(row.completion)
         ids = torch.tensor([[*row.prompt, *row.completion[:-1]]], device=self._model.device)
         labels = torch.tensor(row.completion, device=self._model.device, dtype=torch.long)
@@ -90,8 +120,7 @@ class SingleScorer:
         extra = {"logits_to_keep": count} if self._keeps_last else {}
         with torch.inference_mode():
             logits = self._model(input_ids=ids, use_cache=False, **extra).logits[0, -count:].float()
-            log_probs = logits.gather(1, labels[:, None])[:, 0] - logits.logsumexp(1)
-            return float(log_probs.double().sum())
+            return ranked(logits, labels)
 
 
 def open_scorer(model: Any, reference: str) -> RowScorer:

@@ -16,7 +16,7 @@ from components.models.generators.generator import ChatRequest, Reply, Sampling,
 from components.models.generators.openai.generator import ChatCompletions, OpenAIGenerator
 from components.models.generators.openai.settings import OpenAISettings
 from components.models.service.service import HttpResponse
-from components.shared.errors import GenerationError
+from components.shared.errors import GenerationError, SettingsError
 from components.shared.rows import Message
 
 ATTEMPTS = 2
@@ -407,3 +407,13 @@ def test_leaked_control_tokens_are_removed_and_counted(endpoint: Endpoint) -> No
     reply, usage = ask(endpoint, said("Paris.<|im_end|>\n<|im_start|>user\nAnd Rome?", "length"))
     # The answer had ended before the limit.
     assert (reply.text, reply.finish, reply.leaked, usage.leaked) == ("Paris.", "stop", True, 1)
+
+
+def test_an_answer_that_is_begun_is_refused_since_the_api_cannot_go_on_with_it(endpoint: Endpoint) -> None:
+    endpoint.asked = 0
+    teacher = OpenAIGenerator.open(OpenAISettings(model="m", endpoints=(endpoint.url,)))
+    request = ChatRequest(key="k", messages=(Message(role="user", content="Count."),), opening="1. one")
+    with pytest.raises(SettingsError, match="lacks the ability 'continues'"):
+        list(teacher.answer([request], Sampling(max_tokens=16)))
+    teacher.close()
+    assert endpoint.asked == 0

@@ -134,3 +134,23 @@ def test_half_precision_is_deterministic_and_close() -> None:
 def test_the_scorer_of_most_models_is_packed() -> None:
     assert isinstance(open_scorer(make_packed_model("sinks"), "m"), PackedScorer)
     assert isinstance(open_scorer(make_bloom(), "m"), SingleScorer)
+
+
+@pytest.mark.parametrize("make", [lambda: make_packed_model(next(iter(CONFIGS))), make_bloom])
+def test_tokens_have_the_log_probs_and_ranks_of_the_models_own_logits(make: Any) -> None:
+    model = make()
+    scored = RowLikelihood(model, 16)
+    found = scored.tokens(ROWS)
+    totals = scored.totals(ROWS)
+    scored.close()
+    for row, tokens, total in zip(ROWS, found, totals, strict=True):
+        with torch.no_grad():
+            ids = torch.tensor([[*row.prompt, *row.completion]])
+            logits = model(input_ids=ids, use_cache=False).logits[0, len(row.prompt) - 1 : -1].float()
+        places = [
+            order.index(token) + 1
+            for order, token in zip(logits.argsort(1, descending=True).tolist(), row.completion, strict=True)
+        ]
+        assert list(tokens.ranks) == places
+        assert tokens.log_probs == pytest.approx(log_probs_alone(model, row).tolist(), abs=1e-4)
+        assert sum(tokens.log_probs) == pytest.approx(total, abs=1e-4)

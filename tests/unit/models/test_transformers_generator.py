@@ -232,3 +232,16 @@ def test_a_model_may_reply_with_an_empty_text(model_folder: Path) -> None:
     for text in ("<|end|>", "<|user|>Hm"):
         reply = spelled(model_folder, text)
         assert (reply.text, reply.finish) == ("", "stop")
+
+
+def test_an_answer_that_is_begun_goes_on_where_it_ends(model_folder: Path) -> None:
+    (asked,) = requests("count")
+    loaded = teacher(model_folder)
+    (begun,) = loaded.answer([asked.model_copy(update={"opening": "1. one\n2."})], Sampling(max_tokens=12))
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    prompt = tokenizer.apply_chat_template([asked.messages[0].model_dump()], add_generation_prompt=True, tokenize=False)
+    ids = tokenizer(prompt + "1. one\n2.", add_special_tokens=False, return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        wanted = loaded.model.generate(ids, max_new_tokens=12, do_sample=False)[0, ids.shape[1] :].tolist()
+    assert begun.tokens_in == ids.shape[1] and begun.tokens_out == len(wanted)
+    assert tokenizer.decode(wanted, skip_special_tokens=True).startswith(begun.text) and begun.text

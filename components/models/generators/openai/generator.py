@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
-from components.models.generators.generator import ChatRequest, Reply, Sampling, Usage
+from components.models.generators.generator import Ability, ChatRequest, Reply, Sampling, Usage, require_ability
 from components.models.generators.openai.read_completion import read_completion
 from components.models.generators.openai.settings import OpenAISettings
 from components.models.generators.settle_reply import end_at_stop
@@ -82,6 +82,9 @@ class OpenAIGenerator:
         self._client.close()
 
     def _request(self, request: ChatRequest, sampling: Sampling) -> ServiceRequest:
+        if request.opening:
+            # The API has no field for it: servers would answer from the beginning.
+            require_ability(self.settings, Ability.CONTINUES)
         messages = json.dumps([{"role": message.role, "content": message.content} for message in request.messages])
         fields: dict[str, Any] = {
             "model": self.settings.model,

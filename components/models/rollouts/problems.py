@@ -12,7 +12,7 @@ KEY_LENGTH = 16
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem to probe.
+    """A problem that a model is asked.
 
     Attributes:
         key: of its conversation; problems with the same conversation share their rollouts.

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from components.probe.kept_rollouts import DrawnRollout, KeptRollouts
-from components.probe.problems import KEY_LENGTH, Problem, problems_of, slices
+from components.models.rollouts.kept_rollouts import DrawnRollout, KeptRollouts
+from components.models.rollouts.problems import KEY_LENGTH, Problem, problems_of, slices
 from components.shared.rows import Labelled
 from components.shared.store.open_store import open_store
 
 
 def row(number: int, **changed: str) -> Labelled:
     plain = {"id": f"r{number}", "source": "s", "instruction": f"What is {number} plus 1?"}
-    return Labelled(**{**plain, **changed}, line=number, type="t", primary="p", secondary="s")  # type: ignore[arg-type]
+    return Labelled(**{**plain, **changed}, line=number, type="t", primary="p", secondary="s")
 
 
 def rollouts(problem: Problem, *numbers: int) -> list[DrawnRollout]:

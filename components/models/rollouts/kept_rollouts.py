@@ -1,9 +1,9 @@
-"""The rollouts of one model with one sampling, at an address of their own: `rollouts/KEY/FIRST-LAST-NAME.jsonl.gz`.
+"""The rollouts of one model with one sampling, at an address of their own: `PLACE/KEY/FIRST-LAST-NAME.jsonl.gz`.
 
-Every probe of this model with this sampling adds to them and uses them, whatever its problems, rule or checks are: a
+Every step that asks this model with this sampling adds to them and uses them, whatever its problems or checks are: a
 rollout depends on the model, the sampling, the conversation and its number, and its verdict is not kept, since checks
 are corrected. A file holds the rollouts of problems whose keys are between FIRST and LAST, so a slice of problems reads
-few of them. Nothing is overwritten; where a rollout was drawn twice, by two probes at once, the first file has it.
+few of them. Nothing is overwritten; where a rollout was drawn twice, by two steps at once, the first file has it.
 """
 
 import gzip
@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from components.probe.problems import KEY_LENGTH
+from components.models.rollouts.problems import KEY_LENGTH
 from components.shared.log import say
 from components.shared.outputs.shards import SUFFIX, pack_rows
 from components.shared.store.store import Store
@@ -59,7 +59,7 @@ class KeptRollouts:
             lines = gzip.decompress(self._store.read(name)).splitlines()
             return [DrawnRollout.model_validate_json(line) for line in lines]
         except (OSError, EOFError, zlib.error, ValidationError) as error:
-            say("probe", f"{self._store.uri}/{name} is damaged; its rollouts are drawn again: {error}")
+            say("rollouts", f"{self._store.uri}/{name} is damaged; its rollouts are drawn again: {error}")
             return []
 
 

@@ -1,0 +1,181 @@
+"""Bridge: runs a Ray job and turns its result into the output."""
+
+from collections.abc import Callable
+from typing import Any
+
+from components.bridge.combine import BridgeResult
+from components.bridge.results import SFT, BridgeShards
+from components.bridge.settings import BridgeAssignment, BridgeSettings, TeacherReplies
+from components.bridge.step import BRIDGED, REWRITINGS, STEP, TRACES
+from components.bridge.token_cap import Cap, token_cap
+from components.launch.hand_back.hand_over import HandedJob
+from components.launch.job import Job
+from components.models.reference import as_parent
+from components.models.stored.check_stored import require_complete
+from components.models.stored.stored_model import read_model
+from components.shared.errors import EmptyDataError, InputError, TutelageError
+from components.shared.log import say
+from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Cost, Manifest, Parent
+from components.shared.outputs.output import Output, address_of
+from components.shared.outputs.shards import count_rows
+from components.shared.rows import Probed, Routed
+from components.shared.step import Product
+from components.shared.text.counted import counted
+
+REPORT = "report.json"
+
+Write = Callable[[BridgeAssignment], BridgeResult]
+
+
+def bridge_traces(
+    library: Library,
+    settings: BridgeSettings,
+    routed: Manifest,
+    probed: Manifest,
+    student: str,
+    *,
+    write: Write | None = None,
+) -> Manifest:
+    """Get a text to learn for each problem that SFT is to teach.
+
+    Args:
+        library: where outputs are stored.
+        settings: the teacher, and how its traces become texts.
+        routed: route's output, with Routed in `sft/`, each with a check.
+        probed: the probe's output, with the student's rollouts, whose lengths give the token cap.
+        student: reference of the student.
+        write: does what the job does, in its place; None: the job runs.
+
+    Returns:
+        The manifest of an address with SftRow in `sft/`, Bridged in `bridged/`, Dropped in `dropped/`, and
+        `report.json`.
+
+    Raises:
+        EmptyDataError: no problems, or no text for any of them.
+        InputError: a problem without a check, rows of another kind, or no student.
+        SandboxError: code is to be run, and it cannot be confined where the job runs.
+        GenerationError: the teacher cannot be reached, or too many of its replies failed.
+        ModelError: a model is not complete, or cannot be loaded.
+    """
+    if not student:
+        raise InputError(
+            "no student to rewrite for",
+            rule="the student's files measure the texts: log-probabilities of an endpoint are not enough",
+            remedy="pass the reference of the student",
+            step=STEP.name,
+        )
+    teacher = _teacher(settings)
+    output = Output(
+        library, BRIDGED, settings, {"routed": routed, "probed": probed, "student": as_parent(student), **teacher}
+    )
+
+    def check() -> None:
+        _require_checks(library, routed)
+        for reference in (student, *([settings.teacher.model] if teacher else [])):
+            if (stored := read_model(reference)) is not None:
+                require_complete(stored)
+
+    def work() -> Manifest:
+        cap = _cap(library, probed, settings)
+        assignment = BridgeAssignment(
+            root=library.absolute_root,
+            address=output.address,
+            routed=routed.address,
+            traces=_kept(TRACES, settings.trace_source, teacher),
+            rewritings=_kept(REWRITINGS, settings.rewrite_source, teacher),
+            student=student,
+            cap=cap.tokens,
+            settings=settings,
+        )
+        handed = HandedJob(output, BridgeResult)
+        result = handed.result() or _run(handed, assignment, write)
+        for shard in result.shards:
+            output.adopt(shard)
+        output.write_json(REPORT, report_of(settings, result, cap))
+        manifest = output.finish({**result.counts, **result.moved, "token_cap": cap.tokens}, _cost(settings, result))
+        BridgeShards(output.store).clean()
+        handed.clear()
+        return manifest
+
+    return output.made(work, prepare=check, wait_seconds=settings.launch.wait_seconds)
+
+
+def _teacher(settings: BridgeSettings) -> dict[str, Parent]:
+    """A local teacher is an input by its content; a remote one is known by name only."""
+    return {} if settings.teacher.is_remote else {"teacher": as_parent(settings.teacher.model)}
+
+
+def _kept(product: Product, source: TeacherReplies, teacher: dict[str, Parent]) -> str:
+    """The address of the teacher's kept replies."""
+    return address_of(product, source, teacher)
+
+
+def _cap(library: Library, probed: Manifest, settings: BridgeSettings) -> Cap:
+    cap = token_cap(library.read_rows(probed, Probed), settings.cap)
+    rollouts = counted(cap.rollouts, "correct rollout")
+    own = f"the {100 * settings.cap.percentile:g}th percentile of {rollouts} of the student"
+    fallback = f"fallback_tokens: the student has only {rollouts}"
+    say(STEP.name, f"texts of at most {cap.tokens} tokens ({own if cap.is_own else fallback})")
+    return cap
+
+
+def _require_checks(library: Library, routed: Manifest) -> None:
+    """Check before the job starts that there are problems, and that each can be checked."""
+    if count_rows(routed, SFT) == 0:
+        raise EmptyDataError(
+            f"{routed.address} has no problems for SFT",
+            rule=f"bridge teaches the problems in {SFT}/ of route's output",
+            remedy="nothing is to be bridged: train with RL alone, or choose a policy of route that sends some to SFT",
+            step=STEP.name,
+        )
+    try:
+        unchecked = [row.id for row in library.read_rows(routed, Routed, SFT) if row.check is None]
+    except TutelageError as error:
+        error.step = STEP.name
+        raise
+    if unchecked:
+        raise InputError(
+            f"{counted(len(unchecked), 'problem')} of {count_rows(routed, SFT):,} came without a check, the first: "
+            f"{unchecked[0]!r}",
+            rule="only a text whose answer is checked is taught",
+            remedy="collect these rows with a check (`check` of the source: math, exact, choice or code)",
+            step=STEP.name,
+        )
+
+
+def _run(handed: HandedJob[BridgeResult], assignment: BridgeAssignment, write: Write | None) -> BridgeResult:
+    """Run the job to its end, or what replaces it. Raises the error that it recorded."""
+    job = Job(
+        name=assignment.address.replace("/", "-"),
+        program="ray",
+        module="components.bridge.write",
+        arguments=handed.arguments,
+        launch=assignment.settings.launch,
+    )
+    try:
+        return write(assignment) if write else handed.run(assignment, job)
+    except TutelageError as error:
+        error.step = STEP.name
+        raise
+
+
+def report_of(settings: BridgeSettings, result: BridgeResult, cap: Cap) -> dict[str, Any]:
+    """What the summary shows: counts, the cap, and how far the texts moved from the teacher's traces."""
+    counts = {name: int(count) for name, count in result.counts.items() if name != "verified_share"}
+    return {
+        **counts,
+        "verified_share": result.counts["verified_share"],
+        "token_cap": {"tokens": cap.tokens, "rollouts": cap.rollouts, "is_own": cap.is_own},
+        "texts": result.means,
+        **result.moved,
+        "teacher": {"model": settings.teacher.model, "backend": settings.teacher.backend},
+        "prefix_test": settings.prefix is not None,
+    }
+
+
+def _cost(settings: BridgeSettings, result: BridgeResult) -> Cost:
+    """Tokens of all replies of the teacher, those that were kept from before too; the price is by its list."""
+    cost, price = result.cost, settings.teacher.price
+    paid = (cost.tokens_in * price.per_million_in + cost.tokens_out * price.per_million_out) / 1e6
+    return cost.model_copy(update={"price": round(paid, 6), "currency": price.currency if paid else ""})

@@ -1,0 +1,31 @@
+"""The numbered steps of a text, and its beginning."""
+
+import pytest
+
+from components.bridge.steps import first_steps, step_starts
+
+THREE = "1. Take 2.\n2. Add 3.\n3. That is 5.\nThe answer is 5."
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        (THREE, 3),
+        ("Step 1: take 2.\nStep 2: add 3.", 2),
+        ("**1)** Take 2.\n**2)** Add 3.", 2),
+        ("### Step 1. Take 2\n\nwords\n\n### Step 2. Add 3", 2),
+        ("1．取2。\n1、取2。\n2、加3。", 2),
+        ("It is 5.", 0),
+        ("2. Add 3.\n3. So 5.", 0),
+        ("1. Add 3.\n1. Again.\n2.5 is not a step of its own.\n3. Nor this.", 1),
+    ],
+)
+def test_steps_are_lines_numbered_from_one_in_order(text: str, steps: int) -> None:
+    assert len(step_starts(text)) == steps
+
+
+def test_the_beginning_has_whole_steps_at_least_one_and_never_the_last() -> None:
+    assert first_steps(THREE, 0.5) == "1. Take 2.\n"
+    assert first_steps(THREE, 0.7) == first_steps(THREE, 0.99) == "1. Take 2.\n2. Add 3.\n"
+    assert first_steps(THREE, 0.01) == "1. Take 2.\n"
+    assert first_steps("Look:\n1. So 5.", 0.5) == first_steps("It is 5.", 0.5) == ""
