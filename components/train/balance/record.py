@@ -35,7 +35,9 @@ class SharesRecord(Settings):
         return f"shares by speed ({self.reason}) from step {self.step}: {', '.join(told)}"
 
 
-def recorded_shares(step: int, reason: Literal["given", "measured", "changed"], ranks: Sequence[RankSpeed]) -> SharesRecord:
+def recorded_shares(
+    step: int, reason: Literal["given", "measured", "changed"], ranks: Sequence[RankSpeed]
+) -> SharesRecord:
     """The record of ranks that get shares by their speeds."""
     shares = tuple(round(share, 6) for share in token_shares(ranks))
     return SharesRecord(step=step, reason=reason, ranks=tuple(ranks), shares=shares)

@@ -78,7 +78,11 @@ def _check_checkpoints(content: dict[str, Any], where: str) -> None:
 
 def _check_shares(content: dict[str, Any], settings: TrainSettings, where: str) -> None:
     zero = content["zero_optimization"]
-    wrong = [name for name in ("offload_optimizer", "offload_param") if (zero.get(name) or {}).get("device", "none") != "none"]
+    wrong = [
+        name
+        for name in ("offload_optimizer", "offload_param")
+        if (zero.get(name) or {}).get("device", "none") != "none"
+    ]
     wrong += ["stage 3"] if zero["stage"] not in SHARES_STAGES else []
     if settings.shares == "speed" and wrong:
         raise SettingsError(

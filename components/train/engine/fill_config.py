@@ -116,7 +116,9 @@ def _check_blocks(config: dict[str, Any], where: str) -> None:
 
 def _keys(config: dict[str, Any], settings: TrainSettings) -> Iterator[Key]:
     by_speed = settings.shares == "speed"
-    yield Key(("train_batch_size",), "shares" if by_speed else "global_batch", None if by_speed else settings.global_batch)
+    yield Key(
+        ("train_batch_size",), "shares" if by_speed else "global_batch", None if by_speed else settings.global_batch
+    )
     yield from _micro_batch_keys(settings)
     yield Key(("gradient_clipping",), "max_grad_norm", settings.max_grad_norm)
     yield Key(("bf16", "enabled"), "precision", settings.precision == "bf16")

@@ -62,7 +62,7 @@ class Measured:
 def measure_speed(trainer: "PackedTrainer", order: BalancedOrder) -> Measured:
     """Time forward and backward passes over micro-batches of the first step, while all other ranks do the same.
 
-    Gradients are computed and not kept, so DeepSpeed, which hooks into keeping them, takes no part. All ranks call this.
+    Gradients are computed and not kept: DeepSpeed, which hooks into keeping them, takes no part. All ranks call this.
 
     Args:
         trainer: its model is on its device.
@@ -93,9 +93,7 @@ def _time_pass(trainer: "PackedTrainer", rows: list[int], both: PassClock, forwa
     weights = [weight for weight in trainer.model.parameters() if weight.requires_grad]
     with both.running():
         with forward.running():
-            loss = trainer.packed.run(
-                lambda: trainer.model(), lambda: trainer.objective.grade(trainer.packed, batch).loss
-            )
+            loss = trainer.packed.run(trainer.model, lambda: trainer.objective.grade(trainer.packed, batch).loss)
         torch.autograd.grad(loss, weights, allow_unused=True)
     if torch.cuda.is_available():
         torch.cuda.synchronize()

@@ -53,7 +53,9 @@ class PackedTrainer(Trainer):
     packed: PackedModel
     train_dataset: Any
 
-    def __init__(self, *, objective: Objective[Any], micro_batches: MicroBatchOrder | None = None, **given: Any) -> None:
+    def __init__(
+        self, *, objective: Objective[Any], micro_batches: MicroBatchOrder | None = None, **given: Any
+    ) -> None:
         super().__init__(data_collator=objective.collate, **given)
         self.objective, self.micro_batches = objective, micro_batches
         self.clock, self.counts = PassClock(), dict[str, float]()

@@ -77,7 +77,7 @@ class ResultWriter:
         return JobResult(shards=shards, counts=counts, cost=Cost(seconds=round(now - self.began, 3), tokens_in=tokens))
 
     def _counts_of_ranks(self, trainer: Any) -> dict[str, float]:
-        """Counts of the processes and parameters, the highest peak of memory of any process (MiB), and the trainer's."""
+        """Counts of the processes and parameters, the highest peak of memory of any process (MiB), the trainer's."""
         import torch
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,23 +1,18 @@
 """Gives ranks shares of a step's tokens by their speeds: given or measured at the start, and again while they train."""
 
-# ruff: noqa: TID253 - imported by the job's own program only
-
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
-
-import torch
-import torch.distributed
 
 from components.shared.log import say
 from components.train.balance.record import recorded_shares
 from components.train.balance.shares import RankSpeed, slowdown
 from components.train.batches.balanced_order import BalancedOrder
-from components.train.engine.measure_speed import Measured, PassClock, measure_speed
 from components.train.ranks import Ranks
 from components.train.settings import TrainSettings
 
 if TYPE_CHECKING:
+    from components.train.engine.measure_speed import Measured
     from components.train.engine.packed_trainer import PackedTrainer
 
 WINDOW = 20
@@ -48,6 +43,8 @@ class SpeedShares:
 
     def begin(self, step: int) -> None:
         """Find all ranks' speeds and budgets before the first step; measuring takes seconds."""
+        from components.train.engine.measure_speed import measure_speed
+
         began = time.monotonic()
         if self._given is None:
             self._measured = measure_speed(self._trainer, self._order)
@@ -82,6 +79,8 @@ class SpeedShares:
 
     def _gathered(self, speed: float) -> list[RankSpeed]:
         """All ranks' speeds and budgets."""
+        import torch.distributed
+
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
         mine = RankSpeed(
             name=f"rank {self._ranks.rank} ({device})", tokens_a_second=speed, most_tokens=self._order.limits.tokens

@@ -35,8 +35,8 @@ from components.train.engine.make_trainer import TrainerParts, import_trainer, m
 from components.train.engine.record_steps import background_checkpoints, engine_watch, separate_counts
 from components.train.engine.reference_output import ReferenceOutput
 from components.train.engine.save_result import ResultWriter
-from components.train.engine.stream_losses import LossStream
 from components.train.engine.share_by_speed import speed_shares
+from components.train.engine.stream_losses import LossStream
 from components.train.engine.token_cache import token_cache
 from components.train.engine.trainer_arguments import trainer_arguments
 from components.train.job_file import TrainingJob
