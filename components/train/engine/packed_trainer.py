@@ -45,7 +45,7 @@ class PackedTrainer(Trainer):
         given: arguments of transformers' trainer.
 
     Attributes:
-        clock: times forward passes that have weight.
+        clock: times forward passes that have weight, if it is set.
         counts: of this rank's passes without weight, and of what dealing by speed did.
     """
 
@@ -58,7 +58,8 @@ class PackedTrainer(Trainer):
     ) -> None:
         super().__init__(data_collator=objective.collate, **given)
         self.objective, self.micro_batches = objective, micro_batches
-        self.clock, self.counts = PassClock(), dict[str, float]()
+        self.clock: PassClock | None = None
+        self.counts: dict[str, float] = {}
         self._load = 0
         if isinstance(micro_batches, BalancedOrder):
             objective.spans_ranks = False
@@ -109,7 +110,7 @@ class PackedTrainer(Trainer):
         if isinstance(inputs, Weightless):
             # Gradients of 0, in the same order as everywhere: ranks reduce them in that order.
             return 0 * self._graded(model, inputs.batch)[0]
-        with self.clock.running():
+        with self.clock.running() if self.clock else nullcontext():
             loss, sums = self._graded(model, inputs)
         self._add(sums)
         if num_items_in_batch is None:

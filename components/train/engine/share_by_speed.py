@@ -43,11 +43,12 @@ class SpeedShares:
 
     def begin(self, step: int) -> None:
         """Find all ranks' speeds and budgets before the first step; measuring takes seconds."""
-        from components.train.engine.measure_speed import measure_speed
+        from components.train.engine.measure_speed import PassClock, measure_speed
 
         began = time.monotonic()
         if self._given is None:
             self._measured = measure_speed(self._trainer, self._order)
+            self._trainer.clock = PassClock()
             self._adopt(self._gathered(self._measured.both), step, "measured")
         else:
             self._adopt(self._gathered(self._given[self._ranks.rank]), step, "given")
@@ -59,9 +60,10 @@ class SpeedShares:
         Only forward passes are timed, which never wait for other ranks.
         """
         self._steps += 1
-        if self._measured is None or self._steps % WINDOW:
+        clock = self._trainer.clock
+        if self._measured is None or clock is None or self._steps % WINDOW:
             return
-        seconds, positions = self._trainer.clock.take(), self._trainer.take_load()
+        seconds, positions = clock.take(), self._trainer.take_load()
         relative = positions / seconds / self._measured.forward
         now = self._gathered(self._measured.both * relative)
         if slowdown(self._speeds, now) > SLOWDOWN:
