@@ -33,6 +33,7 @@ from benchmarks.training_data.made_up_rows import write_rows
 from components.launch.hand_back.files import JOB_FILE
 from components.launch.here.local import LOOPBACK
 from components.launch.here.torchrun import PRELOAD
+from components.shared.process.signals import sigterm_raises
 from components.shared.store.uri import join
 from components.train.job_file import TrainingJob
 from components.train.methods.registry import parse_train_settings
@@ -42,6 +43,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "unequal_throttled.json"
 CGROUPS = (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup"))
 PERIOD_MICROSECONDS = 100_000
 ROWS, TOKENS, GLOBAL_BATCH = 2048, 240, 64
+BRIEF_STEPS = 2
 WARM_UP = 3
 """Steps that are not counted."""
 LOADED = "ZeRO stage"
@@ -213,8 +215,9 @@ def main(
     """Compare, print and write the results."""
     quotas = quota or [0.5, 0.25]
     order: Sequence[Shares] = ("even", "speed") if brief else ("even", "speed", "speed", "even")
-    counted = 2 if brief else steps
-    with TemporaryDirectory() as root:
+    counted = BRIEF_STEPS if brief else steps
+    # Throttled ranks must not outlive this process.
+    with sigterm_raises(), TemporaryDirectory() as root:
         dataset = write_rows(root, "sft", ROWS, TOKENS).address
         alone = train(root, dataset, "even", (1.0,), counted).tokens_per_second
         print(f"one rank alone: {alone:,.0f} tokens/s", flush=True)
