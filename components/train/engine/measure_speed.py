@@ -3,16 +3,15 @@
 # ruff: noqa: TID253 - imported by the job's own program only
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed
 
 from components.train.batches.balanced_order import BalancedOrder
+from components.train.engine.pass_clock import PassClock
 
 if TYPE_CHECKING:
     from components.train.engine.packed_trainer import PackedTrainer
@@ -21,45 +20,15 @@ SECONDS, PASSES = 2.0, 3
 """A measurement ends after both."""
 
 
-class PassClock:
-    """Adds up how long passes take; on a GPU by events, so that nothing waits for it."""
-
-    def __init__(self) -> None:
-        self._seconds = 0.0
-        self._events: list[tuple[Any, Any]] = []
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Time what is inside."""
-        if torch.cuda.is_available():
-            began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            began.record()
-            yield
-            ended.record()
-            self._events.append((began, ended))
-        else:
-            start = time.perf_counter()
-            yield
-            self._seconds += time.perf_counter() - start
-
-    def take(self) -> float:
-        """The seconds since the last call."""
-        if self._events:
-            self._events[-1][1].synchronize()
-            self._seconds += sum(began.elapsed_time(ended) for began, ended in self._events) / 1000
-        found, self._seconds, self._events = self._seconds, 0.0, []
-        return found
-
-
 @dataclass(frozen=True)
-class Measured:
+class MeasuredSpeed:
     """Positions a second: of both passes, and of forward passes alone."""
 
     both: float
     forward: float
 
 
-def measure_speed(trainer: "PackedTrainer", order: BalancedOrder) -> Measured:
+def measure_speed(trainer: "PackedTrainer", order: BalancedOrder) -> MeasuredSpeed:
     """Time forward and backward passes over micro-batches of the first step, while all other ranks do the same.
 
     Gradients are computed and not kept: DeepSpeed, which hooks into keeping them, takes no part. All ranks call this.
@@ -85,7 +54,7 @@ def measure_speed(trainer: "PackedTrainer", order: BalancedOrder) -> Measured:
             seconds = time.monotonic() - began
             if seconds >= SECONDS and passes >= PASSES:
                 break
-    return Measured(done / both.take(), done / forward.take())
+    return MeasuredSpeed(done / both.take(), done / forward.take())
 
 
 def _time_pass(trainer: "PackedTrainer", rows: list[int], both: PassClock, forward: PassClock) -> None:

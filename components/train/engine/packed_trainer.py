@@ -16,7 +16,7 @@ from components.models.forward.check_packed import packed_model
 from components.models.forward.packed_model import PackedModel
 from components.train.batches.balanced_order import BalancedOrder
 from components.train.batches.budgeted_order import MicroBatchOrder
-from components.train.engine.measure_speed import PassClock
+from components.train.engine.pass_clock import PassClock
 from components.train.methods.reference_log_probs import with_reference
 from components.train.objectives.objective import Objective, Sums
 

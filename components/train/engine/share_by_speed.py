@@ -12,7 +12,7 @@ from components.train.ranks import Ranks
 from components.train.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from components.train.engine.measure_speed import Measured
+    from components.train.engine.measure_speed import MeasuredSpeed
     from components.train.engine.packed_trainer import PackedTrainer
 
 WINDOW = 20
@@ -37,13 +37,14 @@ class SpeedShares:
     ) -> None:
         self._trainer, self._order, self._task, self._ranks = trainer, order, task, ranks
         self._given = settings.launch.speeds
-        self._measured: Measured | None = None
+        self._measured: MeasuredSpeed | None = None
         self._speeds: tuple[RankSpeed, ...] = ()
         self._steps = 0
 
     def begin(self, step: int) -> None:
         """Find all ranks' speeds and budgets before the first step; measuring takes seconds."""
-        from components.train.engine.measure_speed import PassClock, measure_speed
+        from components.train.engine.measure_speed import measure_speed
+        from components.train.engine.pass_clock import PassClock
 
         began = time.monotonic()
         if self._given is None:
