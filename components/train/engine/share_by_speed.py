@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from components.shared.log import say
-from components.train.balance.record import recorded_shares
+from components.train.balance.record import Reason, recorded_shares
 from components.train.balance.shares import RankSpeed, slowdown
 from components.train.batches.balanced_order import BalancedOrder
+from components.train.engine.fit_memory import free_bytes
 from components.train.ranks import Ranks
 from components.train.settings import TrainSettings
 
@@ -67,21 +68,21 @@ class SpeedShares:
         seconds, positions = clock.take(), self._trainer.take_load()
         relative = positions / seconds / self._measured.forward
         now = self._gathered(self._measured.both * relative)
-        if slowdown(self._speeds, now) > SLOWDOWN:
+        if slowdown(self._speeds, [rank for rank, _ in now]) > SLOWDOWN:
             self._adopt(now, step + 1, "changed")
             self._trainer.counts["shares_changed"] += 1
 
-    def _adopt(self, speeds: Sequence[RankSpeed], step: int, reason: Literal["given", "measured", "changed"]) -> None:
-        self._speeds = tuple(speeds)
-        self._order.adopt(speeds)
-        record = recorded_shares(step, reason, speeds)
+    def _adopt(self, found: Sequence[tuple[RankSpeed, int]], step: int, reason: Reason) -> None:
+        record = recorded_shares(step, reason, found)
+        self._speeds = record.ranks
+        self._order.adopt(record.ranks)
         # Checkpoints keep the trainer's log, so a training that continues has the records from before.
         self._trainer.state.log_history.append({"shares": record.model_dump(mode="json"), "step": step})
         if self._ranks.is_main:
             say(self._task, str(record))
 
-    def _gathered(self, speed: float) -> list[RankSpeed]:
-        """All ranks' speeds and budgets."""
+    def _gathered(self, speed: float) -> list[tuple[RankSpeed, int]]:
+        """All ranks' speeds and budgets, and their free memory in bytes."""
         import torch.distributed
 
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
@@ -89,7 +90,7 @@ class SpeedShares:
             name=f"rank {self._ranks.rank} ({device})", tokens_a_second=speed, most_tokens=self._order.limits.tokens
         )
         found: list[Any] = [None] * self._ranks.world
-        torch.distributed.all_gather_object(found, mine)
+        torch.distributed.all_gather_object(found, (mine, free_bytes()))
         return found
 
 

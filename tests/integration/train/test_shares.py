@@ -92,6 +92,7 @@ def test_measured_shares_of_adapters_are_equal_to_even_ones(
     assert record.reason == "measured"
     assert [rank.name for rank in record.ranks] == ["rank 0 (CPU)", "rank 1 (CPU)"]
     assert sum(record.shares) == pytest.approx(1, abs=1e-5) and min(record.shares) > 0.1
+    assert min(record.free_gib) > 0
     assert all(rank.most_tokens == dealt.counts["micro_batch_tokens"] for rank in record.ranks)
     assert 2 < dealt.counts["seconds_speeds"] < 60
     assert capfd.readouterr().err.count("shares by speed (measured) from step 1: rank 0 (CPU)") == 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.train.balance.record import recorded_shares
+from components.train.balance.record import GIB, recorded_shares
 from components.train.balance.shares import RankSpeed, slowdown
 
 
@@ -22,7 +22,7 @@ def test_how_much_longer_steps_take_than_they_could(
 
 
 def test_the_log_lists_few_ranks_and_the_extremes_of_many() -> None:
-    few = str(recorded_shares(1, "measured", ranks_of(3000, 1000)))
+    few = str(recorded_shares(1, "measured", [(rank, GIB) for rank in ranks_of(3000, 1000)]))
     assert few == "shares by speed (measured) from step 1: rank 0 75.0% (3,000 tokens/s), rank 1 25.0% (1,000 tokens/s)"
-    many = str(recorded_shares(21, "given", ranks_of(*[1.0] * 30, 4.0, 0.5)))
+    many = str(recorded_shares(21, "given", [(rank, GIB) for rank in ranks_of(*[1.0] * 30, 4.0, 0.5)]))
     assert many.endswith("from step 21: 32 ranks, from rank 31 1.4% (0.5), to rank 30 11.6% (4)")
