@@ -23,9 +23,7 @@ class SharesRecord(Settings):
     )
     ranks: tuple[RankSpeed, ...] = Field(description="speeds that are given are relative, not tokens a second")
     shares: tuple[float, ...] = Field(description="each rank's share of a step's tokens, as far as rows allow")
-    free_gib: tuple[float, ...] = Field(
-        description="each rank's free memory beside the loaded model, GiB"
-    )
+    free_gib: tuple[float, ...] = Field(description="each rank's free memory beside the loaded model, GiB")
 
     def __str__(self) -> str:
         """A line for the log."""

@@ -115,7 +115,7 @@ def assert_continues(
     Where shares follow speed, the ranks compute other rows than those of the uninterrupted run.
     """
     capfd.readouterr()
-    resumed = bench.train(**chosen, root=root)
+    resumed: Manifest = bench.train(**chosen, root=root)
     log = capfd.readouterr().err
     assert f"continuing from the checkpoint of step {newest}" in log
     assert ("reference log-probs: 96 rows read from" in log) == ("reference_rows" in uninterrupted.counts)

@@ -47,7 +47,8 @@ def records_of(manifest: Manifest, root: str) -> list[SharesRecord]:
 
 def weights_of(manifest: Manifest, root: str) -> dict[str, torch.Tensor]:
     """The trained model's tensors."""
-    return load_file(Path(root) / manifest.address / "model" / "model.safetensors")
+    tensors: dict[str, torch.Tensor] = load_file(Path(root) / manifest.address / "model" / "model.safetensors")
+    return tensors
 
 
 def assert_equal_results(bench: Any, even: Manifest, dealt: Manifest, root: str, steps: slice = slice(None)) -> None:
