@@ -22,6 +22,11 @@ class Launch(Settings):
     nodes: int = Field(1, ge=1, description="machines; for a RayJob its workers, in addition to the head")
     processes_per_node: int = Field(1, ge=1, description="processes on each machine (one for each GPU)")
     cpus_per_process: int = Field(1, ge=1, description="CPU cores for each process")
+    speeds: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
+        None,
+        description="for a training whose shares follow speed: how fast each process is beside the others, such as "
+        "[1, 0.5], in the order of ranks; left out: measured",
+    )
     environment: dict[str, str] = Field({}, description="extra environment variables; no secrets")
     timeout_seconds: float = Field(7 * 24 * 3600.0, gt=0, description="longest running time, in seconds")
     queue_seconds: float = Field(

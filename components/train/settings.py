@@ -6,9 +6,12 @@ from pydantic import Field, model_validator
 
 from components.launch.job import Launch
 from components.shared.settings import Settings
+from components.shared.text.counted import counted
 
 ALL_LINEAR = "all-linear"
 FORWARD_RULE = "micro_batch, as it divides a rank's rows"
+SHARES_STAGES = (0, 1, 2)
+SHARES_RULE = "shares 'speed' needs ZeRO stage 0, 1 or 2 without offloading: processes make passes of their own"
 
 
 class LoraSettings(Settings):
@@ -55,6 +58,7 @@ class TrainSettings(Settings):
         {
             "micro_batch",
             "micro_batch_tokens",
+            "shares",
             "gradient_checkpointing",
             "checkpoint_steps",
             "checkpoints_kept",
@@ -94,6 +98,12 @@ class TrainSettings(Settings):
         description="most positions of one process in a forward pass, beside micro_batch, so that memory is steady; a "
         "longer row is a micro-batch of its own. auto: as many as fit the free memory by an estimate, which the job "
         "logs. Left out: micro_batch alone. Padded batches ignore it",
+    )
+    shares: Literal["even", "speed"] = Field(
+        "even",
+        description="each process's share of a step's tokens. even: equal; speed: in proportion to its speed, as "
+        "launch.speeds gives it, or else as measured at the start and again when a process becomes slower. For GPUs of "
+        "several kinds; on packed rows, with ZeRO stages 0, 1 and 2",
     )
     max_length: int = Field(1024, ge=8, description="longest row, prompt and response, in tokens; the paper: 1024")
     over_long: Literal["truncate", "drop"] = Field(
@@ -181,8 +191,34 @@ class TrainSettings(Settings):
 
     @model_validator(mode="after")
     def _batches_divide(self) -> Self:
-        if self.global_batch % self.ranks:
+        if self.shares == "even" and self.global_batch % self.ranks:
             raise ValueError(f"global_batch {self.global_batch} is not divisible by the {self.ranks} ranks")
+        return self
+
+    @model_validator(mode="after")
+    def _shares_fit_ranks(self) -> Self:
+        if self.shares == "even":
+            return self
+        if self.global_batch < self.ranks * self.rows_together:
+            each = f"{counted(self.rows_together, 'row')} that stay together" if self.rows_together > 1 else "a row"
+            raise ValueError(
+                f"global_batch {self.global_batch} is too small for {counted(self.ranks, 'rank')}: with shares 'speed' "
+                f"each computes at least {each} in every step, so global_batch is {self.ranks * self.rows_together} or "
+                "more"
+            )
+        speeds = self.launch.speeds
+        if speeds is not None and len(speeds) != self.ranks:
+            raise ValueError(f"launch.speeds has {len(speeds)} values, and there are {counted(self.ranks, 'rank')}")
+        return self
+
+    @model_validator(mode="after")
+    def _shares_fit_zero(self) -> Self:
+        zero = self.deepspeed
+        if self.shares == "speed" and self.deepspeed_config is None and (zero.stage == 3 or zero.offload != "none"):
+            raise ValueError(
+                f"{SHARES_RULE}; deepspeed has stage {zero.stage} and offload '{zero.offload}'. Allowed: stage "
+                f"{', '.join(map(str, ('auto', *SHARES_STAGES)))}, offload none; or shares: even"
+            )
         return self
 
     @model_validator(mode="after")
@@ -193,6 +229,11 @@ class TrainSettings(Settings):
                 "whose losses differ by more than rounding"
             )
         return self
+
+    @property
+    def rows_together(self) -> int:
+        """Rows of a step, from one of its multiples to the next, that the method's loss needs in one pass."""
+        return 1
 
     @property
     def forward_rule(self) -> str:

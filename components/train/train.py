@@ -177,6 +177,11 @@ def summarise(task: str, manifest: Manifest) -> str:
     if "reference_rows" in counts:
         made = "computed" if counts["reference_rows_computed"] else "read"
         lines.append(f"| reference log-probs | {counts['reference_rows']:,.0f} rows, {made} |")
+    if "shares_changed" in counts:
+        lines.append(
+            f"| shares by speed | found in {counts['seconds_speeds']:,.0f} s, changed {counts['shares_changed']:,.0f} "
+            f"times, {counts['passes_without_weight']:,.0f} passes without weight |"
+        )
     for name, what in (("rows_over_budget", "rows"), ("groups_over_budget", "groups of rows")):
         if counts.get(name):
             lines.append(

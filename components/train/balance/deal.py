@@ -69,9 +69,7 @@ def deal_step(
     tokens = np.array([sum(lengths[row] for row in group) for group in members], dtype=np.int64)
     _check(members, tokens, ranks)
     speeds = np.array([rank.tokens_a_second for rank in ranks])
-    used = np.ones_like(speeds) if even else speeds
-    owner = _longest_first(tokens, used)
-    _exchange(tokens, owner, used)
+    owner = deal_groups(tokens, np.ones_like(speeds) if even else speeds)
     loads = np.bincount(owner, weights=tokens, minlength=len(ranks))
     return DealtStep(
         tuple(_packed(np.flatnonzero(owner == place), tokens, members, rank) for place, rank in enumerate(ranks)),
@@ -79,6 +77,18 @@ def deal_step(
         tuple((loads / speeds).tolist()),
         float(tokens.sum() / speeds.sum()),
     )
+
+
+def deal_groups(tokens: np.ndarray, speeds: np.ndarray) -> np.ndarray:
+    """The rank of each group of rows [groups], at least one group for each.
+
+    Args:
+        tokens: of each group [groups]; not fewer groups than ranks.
+        speeds: tokens a second of each rank, or in proportion to that [ranks].
+    """
+    owner = _longest_first(tokens, speeds)
+    _exchange(tokens, owner, speeds)
+    return owner
 
 
 def _members(rows: int, groups: Sequence[int] | None) -> list[tuple[int, ...]]:

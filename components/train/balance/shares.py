@@ -27,6 +27,12 @@ def token_shares(ranks: Sequence[RankSpeed]) -> list[float]:
     return [rank.tokens_a_second / total for rank in ranks]
 
 
+def slowdown(dealt_by: Sequence[RankSpeed], now: Sequence[RankSpeed]) -> float:
+    """Time of a step with shares by earlier speeds to its time with shares by those of now; 1 is the least."""
+    pairs = zip(token_shares(dealt_by), token_shares(now), strict=True)
+    return max(dealt / fitting for dealt, fitting in pairs)
+
+
 def most_tokens(name: str, need: Need, free: int, longest: int) -> int:
     """The most tokens of a micro-batch that fit a device beside the model.
 

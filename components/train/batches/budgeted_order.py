@@ -4,6 +4,7 @@ A step's rows are those of its order, whatever the budget. Every rank makes the 
 and none is empty, as collective communication needs it (ZeRO-2 and ZeRO-3 reduce gradients in every micro-batch).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -52,11 +53,16 @@ class StepRows:
         groups = self.order[: len(self.positions)].reshape(-1, self.together)
         return np.array([_largest(_shares(group, self.positions, ranks), self.positions) for group in groups])
 
+    def groups(self, step: int) -> np.ndarray:
+        """Row numbers of a step, by what is read together, shape (groups, together)."""
+        rows = self.order[step * self.global_batch : (step + 1) * self.global_batch]
+        return rows.reshape(-1, self.together)
+
     def micro_batches(self, step: int, limits: Limits, ranks: int) -> list[list[list[int]]]:
         """Row numbers of each micro-batch of each rank in a step."""
-        rows = self.order[step * self.global_batch : (step + 1) * self.global_batch]
         if self.together > 1:
-            return self._whole_groups(rows.reshape(-1, self.together), limits, ranks)
+            return self._whole_groups(self.groups(step), limits, ranks)
+        rows = self.groups(step)[:, 0]
         dealt = micro_batches(self.positions[rows].tolist(), limits.tokens, ranks, limits.rows)
         return [[rows[places].tolist() for places in mine] for mine in dealt]
 
@@ -67,27 +73,30 @@ class StepRows:
         return [[[row for group in batch for row in shares[group][rank]] for batch in fitted] for rank in range(ranks)]
 
 
-class BudgetedOrder:
+class MicroBatchOrder(ABC):
     """A batch sampler: row numbers of each micro-batch of this rank, `places` of them for each step.
 
     transformers and DeepSpeed count a fixed number of micro-batches in a step. So there are as many places as a rank
-    would need for one row at a time, and those before the first micro-batch are empty lists, which cost nothing: all
-    ranks skip them. A step is divided when it is reached.
+    would need for one row at a time, and those before the first micro-batch are empty lists, which cost nothing: they
+    are skipped. A step is divided when it is reached.
 
     Args:
         rows: the training's.
-        limits: of a micro-batch.
-        ranks: this process among all.
+        limits: of a micro-batch of this rank.
+        places: micro-batches of a step, at most.
+        undivided: positions of what no budget divides.
     """
 
-    def __init__(self, rows: StepRows, limits: Limits, ranks: Ranks) -> None:
-        self.rows, self.limits, self._ranks = rows, limits, ranks
-        self.places = rows.global_batch // ranks.world
-        self._undivided = rows.undivided(ranks.world)
+    def __init__(self, rows: StepRows, limits: Limits, places: int, undivided: np.ndarray) -> None:
+        self.rows, self.limits, self.places, self._undivided = rows, limits, places, undivided
+
+    @abstractmethod
+    def divided(self, step: int) -> list[list[int]]:
+        """Row numbers of each micro-batch of this rank in a step, at least one."""
 
     def __iter__(self) -> Iterator[list[int]]:
         for step in range(self.rows.steps):
-            mine = self.rows.micro_batches(step, self.limits, self._ranks.world)[self._ranks.rank]
+            mine = self.divided(step)
             yield from ([] for _ in range(self.places - len(mine)))
             yield from mine
 
@@ -114,6 +123,24 @@ class BudgetedOrder:
     @property
     def _over(self) -> str:
         return "groups_over_budget" if self.rows.together > 1 else "rows_over_budget"
+
+
+class BudgetedOrder(MicroBatchOrder):
+    """For ranks of equal speed: all make the same number of micro-batches, and skip the same places.
+
+    Args:
+        rows: the training's.
+        limits: of a micro-batch.
+        ranks: this process among all.
+    """
+
+    def __init__(self, rows: StepRows, limits: Limits, ranks: Ranks) -> None:
+        super().__init__(rows, limits, rows.global_batch // ranks.world, rows.undivided(ranks.world))
+        self._ranks = ranks
+
+    def divided(self, step: int) -> list[list[int]]:
+        """By the budget alone."""
+        return self.rows.micro_batches(step, self.limits, self._ranks.world)[self._ranks.rank]
 
 
 def _shares(group: np.ndarray, positions: np.ndarray, ranks: int) -> list[list[int]]:

@@ -26,7 +26,12 @@ def budget_rows(settings: TrainSettings, ranks: int) -> int:
 
 
 def split_batch(settings: TrainSettings, ranks: int) -> Split:
-    """The largest micro-batch that the settings allow and that divides a rank's rows. Raises SettingsError."""
+    """The largest micro-batch that the settings allow and that divides a rank's rows. Raises SettingsError.
+
+    Where shares follow speed, steps are dealt when they are reached: until then their rows are those of one rank.
+    """
+    if settings.shares == "speed":
+        ranks = 1
     if settings.global_batch % ranks:
         raise SettingsError(
             f"global_batch {settings.global_batch} is not divisible by {ranks} ranks",

@@ -8,7 +8,7 @@ from components.shared.errors import NotFoundError, SettingsError
 from components.shared.log import say
 from components.shared.store.open_store import open_store
 from components.train.engine.fill_config import AUTO, Filled, check_config, fill_config
-from components.train.settings import TrainSettings, ZeroSettings
+from components.train.settings import SHARES_RULE, SHARES_STAGES, TrainSettings, ZeroSettings
 
 SomeSettings = TypeVar("SomeSettings", bound=TrainSettings)
 STAGES = (1, 2, 3)
@@ -32,6 +32,7 @@ def with_config_read(settings: SomeSettings) -> SomeSettings:
     where = config if isinstance(config, str) else "deepspeed_config"
     _check_stage(content, where)
     _check_checkpoints(content, where)
+    _check_shares(content, settings, where)
     check_config(content, settings, where)
     return settings.model_copy(update={"deepspeed_config": content})
 
@@ -72,6 +73,23 @@ def _check_checkpoints(content: dict[str, Any], where: str) -> None:
             rule="Tutelage writes and reads checkpoints itself: in the background, through the store",
             allowed=[f"checkpoint.{name}" for name in CHECKPOINT_KEYS],
             remedy="remove it from the file",
+        )
+
+
+def _check_shares(content: dict[str, Any], settings: TrainSettings, where: str) -> None:
+    zero = content["zero_optimization"]
+    wrong = [
+        name
+        for name in ("offload_optimizer", "offload_param")
+        if (zero.get(name) or {}).get("device", "none") != "none"
+    ]
+    wrong += ["stage 3"] if zero["stage"] not in SHARES_STAGES else []
+    if settings.shares == "speed" and wrong:
+        raise SettingsError(
+            f"{where} has zero_optimization with {', '.join(wrong)}, and shares is 'speed'",
+            rule=SHARES_RULE,
+            allowed=[f"stage {stage}" for stage in STAGES if stage in SHARES_STAGES],
+            remedy="change the file, or set shares to even",
         )
 
 

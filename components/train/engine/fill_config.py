@@ -115,7 +115,10 @@ def _check_blocks(config: dict[str, Any], where: str) -> None:
 
 
 def _keys(config: dict[str, Any], settings: TrainSettings) -> Iterator[Key]:
-    yield Key(("train_batch_size",), "global_batch", settings.global_batch)
+    by_speed = settings.shares == "speed"
+    yield Key(
+        ("train_batch_size",), "shares" if by_speed else "global_batch", None if by_speed else settings.global_batch
+    )
     yield from _micro_batch_keys(settings)
     yield Key(("gradient_clipping",), "max_grad_norm", settings.max_grad_norm)
     yield Key(("bf16", "enabled"), "precision", settings.precision == "bf16")
@@ -131,8 +134,9 @@ def _keys(config: dict[str, Any], settings: TrainSettings) -> Iterator[Key]:
 
 def _micro_batch_keys(settings: TrainSettings) -> Iterator[Key]:
     names = ("train_micro_batch_size_per_gpu",), ("gradient_accumulation_steps",)
-    if settings.micro_batch_tokens is not None:
-        yield from (Key(name, "micro_batch_tokens", None) for name in names)
+    if settings.micro_batch_tokens is not None or settings.shares == "speed":
+        setting = "shares" if settings.micro_batch_tokens is None else "micro_batch_tokens"
+        yield from (Key(name, setting, None) for name in names)
         return
     split = split_batch(settings, settings.ranks)
     yield Key(names[0], settings.forward_rule, split.micro_batch)

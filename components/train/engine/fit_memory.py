@@ -9,12 +9,13 @@ from typing import Any, Literal
 from components.models.stored.check_stored import EMBEDDINGS, HEADS, OTHER_TOWERS
 from components.models.stored.stored_model import StoredModel, StoredTensor
 from components.models.stored.stored_tokenizer import embedding_rows
+from components.shared.errors import SettingsError
 from components.shared.log import say
 from components.shared.text.counted import counted
 from components.train.checkpoints.checkpoint import Fetched
 from components.train.engine.deepspeed_config import zero_stage
 from components.train.memory import DecoderShape, Need, PassSize, Plan, fit_tokens, make_plan, shape_of
-from components.train.settings import ALL_LINEAR, TrainSettings
+from components.train.settings import ALL_LINEAR, SHARES_RULE, TrainSettings
 
 GIB = 2**30
 CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -39,17 +40,21 @@ def fit_memory(
         found: the checkpoint that training continues from: whether weights are sharded stays as it was.
         task: the step's name in logs.
     """
-    is_main, free = _free_of_all()
+    rank, all_free = _free_of_all()
+    is_main, free = rank == 0, min(all_free)
     stage = _stage(settings, found)
+    _check_shares(settings, stage, found)
     shape = read_shape(model, settings)
     if shape is None:
         return _without_estimate(settings, stage, task if is_main else "")
     need = Need(shape, settings.precision, ranks, 0, _offload(settings))
     plan, budget = _plan(need, size, free, stage, settings)
-    if stage == "auto" and found is not None and plan.stage == 3:
+    if stage == "auto" and plan.stage == 3 and (found is not None or settings.shares == "speed"):
         plan, budget = _plan(need, size, free, UNKNOWN_STAGE, settings)
     if is_main:
         say(task, described(need, plan, free, _described_pass(size, budget, settings.micro_batch_tokens == "auto")))
+    if settings.shares == "speed" and settings.micro_batch_tokens == "auto":
+        _, budget = fit_tokens(need, size, all_free[rank], plan.stage, plan.recomputed)
     return _with(settings, plan.stage, plan.recomputed, budget)
 
 
@@ -150,13 +155,24 @@ def _with(settings: TrainSettings, stage: int, recomputed: bool, budget: int | N
     return settings.model_copy(update=decided)
 
 
-def _free_of_all() -> tuple[bool, int]:
-    """Whether this is the first process, and the least free memory of any process: all must choose the same."""
+def _check_shares(settings: TrainSettings, stage: int | Literal["auto"], found: Fetched | None) -> None:
+    if settings.shares == "speed" and stage == 3:
+        where = f"the checkpoint of step {found.step} was" if found is not None else "weights are"
+        raise SettingsError(
+            f"shares is 'speed', and {where} sharded (ZeRO stage 3)",
+            rule=SHARES_RULE,
+            allowed=["even"],
+            remedy="set shares to even, or delete the checkpoints to start again",
+        )
+
+
+def _free_of_all() -> tuple[int, list[int]]:
+    """The number of this process, and the free memory of each: all must choose the same stage."""
     import torch.distributed
 
     free: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(free, free_bytes())
-    return torch.distributed.get_rank() == 0, min(free)
+    return torch.distributed.get_rank(), free
 
 
 def free_bytes() -> int:

@@ -11,6 +11,7 @@ from components.shared.log import Progress, say
 from components.train.engine.divergence import require_finite_loss
 
 LOSSES_FILE = "losses.jsonl"
+SHARES_FILE = "shares.jsonl"
 STEP_FIELDS = ("step", "loss", "learning_rate", "rows", "tokens", "seconds", "tokens_per_second")
 COMMON_METRICS = {"grad_norm": "gradient_norm"}
 """Metrics that every trainer logs, and their names in losses.jsonl; a method names its own."""
@@ -86,6 +87,11 @@ def loss_records(log_history: list[dict[str, Any]], metrics: Mapping[str, str]) 
     """
     steps = [entry for entry in log_history if "loss" in entry and "step" in entry]
     return [_record(entry, {**COMMON_METRICS, **metrics}) for entry in steps]
+
+
+def shares_records(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the trainer's log has of shares by speed, one record for each change (`balance/record.py`)."""
+    return [entry["shares"] for entry in log_history if "shares" in entry]
 
 
 def _record(entry: dict[str, Any], metrics: Mapping[str, str]) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from components.shared.errors import ModelError
+from components.shared.errors import ModelError, SettingsError
 from components.shared.log import say
-from components.train.batches.budgeted_order import BudgetedOrder
+from components.train.batches.budgeted_order import MicroBatchOrder
 from components.train.engine.load_model import adapter_config
 from components.train.engine.record_steps import recorded
 from components.train.engine.reference_output import ReferenceOutput
-from components.train.engine.trainer_arguments import budgeted_arguments
+from components.train.engine.trainer_arguments import arguments_of
 from components.train.methods.method import TrainingData, TrainingMethod
 from components.train.ranks import Ranks
 from components.train.settings import TrainSettings
@@ -30,7 +30,7 @@ class TrainerParts:
         dataset: that data set.
         reference: where a method with a reference finds its log-probs.
         tokenizer: the start's.
-        micro_batches: the rows of each, where a budget limits them on packed rows.
+        micro_batches: the rows of each on packed rows, where they have any number.
         load: loads the start; the trainer's arguments exist by then, so that under ZeRO-3 it is loaded in shards.
     """
 
@@ -43,7 +43,7 @@ class TrainerParts:
     reference: ReferenceOutput
     tokenizer: Any
     load: Callable[[], Any]
-    micro_batches: BudgetedOrder | None = None
+    micro_batches: MicroBatchOrder | None = None
 
 
 def import_trainer() -> None:
@@ -68,7 +68,7 @@ def _packed(parts: TrainerParts, objective: Any) -> Any:
 
     from components.train.engine.packed_trainer import PackedTrainer
 
-    common = parts.common if parts.micro_batches is None else parts.common | budgeted_arguments(parts.micro_batches)
+    common = parts.common if parts.micro_batches is None else parts.common | arguments_of(parts.micro_batches)
     arguments = TrainingArguments(**common, remove_unused_columns=False)
     model = parts.load()
     trainer = recorded(PackedTrainer, parts.task, parts.reference)(
@@ -99,6 +99,13 @@ def _release_accelerator() -> None:
 
 
 def _padded(parts: TrainerParts) -> Any:
+    if parts.settings.shares == "speed":
+        raise SettingsError(
+            "shares is 'speed', and this model or method trains on padded rows",
+            rule="only packed rows are dealt by speed: the losses of padded batches are means over equally many rows",
+            allowed=["even"],
+            remedy="set shares to even",
+        )
     if parts.micro_batches is not None and Ranks.from_environment().is_main:
         say(parts.task, "micro_batch_tokens is ignored: micro_batch alone limits padded batches")
     # The arguments come before the model: under ZeRO-3 they make it load in shards.

@@ -4,6 +4,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,9 +14,22 @@ from transformers import Trainer
 
 from components.models.forward.check_packed import packed_model
 from components.models.forward.packed_model import PackedModel
-from components.train.batches.budgeted_order import BudgetedOrder
+from components.train.batches.balanced_order import BalancedOrder
+from components.train.batches.budgeted_order import MicroBatchOrder
+from components.train.engine.pass_clock import PassClock
 from components.train.methods.reference_log_probs import with_reference
 from components.train.objectives.objective import Objective, Sums
+
+
+@dataclass(frozen=True, eq=False)
+class Weightless:
+    """A micro-batch that is computed again without weight, because other ranks make more passes in this step."""
+
+    batch: Any
+
+    def to(self, device: torch.device) -> "Weightless":
+        """The same on a device."""
+        return Weightless(self.batch.to(device))
 
 
 class PackedTrainer(Trainer):
@@ -26,17 +40,30 @@ class PackedTrainer(Trainer):
 
     Args:
         objective: the loss, whose rows are the data set's.
-        micro_batches: the rows of each, where a budget limits them; None: an equal number, as the arguments say.
+        micro_batches: the rows of each, where a budget limits them or shares follow speed; None: an equal number, as
+            the arguments say.
         given: arguments of transformers' trainer.
+
+    Attributes:
+        clock: times forward passes that have weight, if it is set.
+        counts: of this rank's passes without weight, and of what dealing by speed did.
     """
 
     loss_is_scaled_for_ga = True
     packed: PackedModel
     train_dataset: Any
 
-    def __init__(self, *, objective: Objective[Any], micro_batches: BudgetedOrder | None = None, **given: Any) -> None:
+    def __init__(
+        self, *, objective: Objective[Any], micro_batches: MicroBatchOrder | None = None, **given: Any
+    ) -> None:
         super().__init__(data_collator=objective.collate, **given)
         self.objective, self.micro_batches = objective, micro_batches
+        self.clock: PassClock | None = None
+        self.counts: dict[str, float] = {}
+        self._load = 0
+        if isinstance(micro_batches, BalancedOrder):
+            objective.spans_ranks = False
+            self.counts = {"passes_without_weight": 0, "shares_changed": 0}
         self._sums: dict[str, torch.Tensor] = {}
         if not objective.uses_dropout:
             _disable_dropout(self.model)
@@ -70,7 +97,7 @@ class PackedTrainer(Trainer):
         return DataLoader(self.train_dataset, batch_sampler=self.micro_batches, collate_fn=self._collate)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        """The forward and backward pass of a micro-batch, and nothing at an empty place, which all ranks skip."""
+        """The forward and backward pass of a micro-batch, and nothing at an empty place."""
         if inputs is None:
             return torch.zeros((), device=self.args.device)
         return super().training_step(model, inputs, num_items_in_batch)
@@ -80,19 +107,33 @@ class PackedTrainer(Trainer):
     ) -> torch.Tensor:
         """The micro-batch's part of the step's loss; of its own mean where the step's units are not given."""
         assert not return_outputs, "only evaluation during training asks for outputs, and there is none"
+        if isinstance(inputs, Weightless):
+            # Gradients of 0, in the same order as everywhere: ranks reduce them in that order.
+            return 0 * self._graded(model, inputs.batch)[0]
+        with self.clock.running() if self.clock else nullcontext():
+            loss, sums = self._graded(model, inputs)
+        self._add(sums)
+        if num_items_in_batch is None:
+            return loss / self.objective.units(inputs)
+        return loss * (self.args.world_size / num_items_in_batch)
+
+    def _graded(self, model: Any, batch: Any) -> tuple[torch.Tensor, Sums]:
+        """The sum of a micro-batch's loss, and its metrics."""
         found: list[Sums] = []
 
         def forward() -> torch.Tensor:
-            graded = self.objective.grade(self.packed, inputs)
+            graded = self.objective.grade(self.packed, batch)
             found.append(graded.sums)
             return graded.loss
 
         # Hooks may return another tensor than the forward pass did.
         loss: torch.Tensor = self.packed.run(model, forward)
-        self._add(found[0])
-        if num_items_in_batch is None:
-            return loss / self.objective.units(inputs)
-        return loss * (self.args.world_size / num_items_in_batch)
+        return loss, found[0]
+
+    def take_load(self) -> int:
+        """Positions of this rank since the last call."""
+        load, self._load = self._load, 0
+        return load
 
     def metrics(self) -> dict[str, float]:
         """The means of the metrics over all micro-batches since the last call, of all ranks. Every rank calls it."""
@@ -114,6 +155,28 @@ class PackedTrainer(Trainer):
     def floating_point_ops(self, inputs: Any) -> int:
         """Not counted: transformers' estimate is of padded positions, and nothing here reads it."""
         return 0
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Any]:
+        """A step's micro-batches, and its units; with passes without weight where ranks must make equally many."""
+        batches, units = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if isinstance(self.micro_batches, BalancedOrder):
+            self._load += self.micro_batches.load
+            if self.micro_batches.equally_many:
+                batches = self._equally_many(batches, device)
+        return batches, units
+
+    def _equally_many(self, batches: list[Any], device: torch.device) -> list[Any]:
+        """As many passes as the rank with the most makes; the rank's smallest micro-batch fills empty places."""
+        mine = [batch for batch in batches if batch is not None]
+        most = torch.tensor(len(mine), device=device)
+        if self.args.world_size > 1:
+            torch.distributed.all_reduce(most, op=torch.distributed.ReduceOp.MAX)
+        missing = int(most) - len(mine)
+        self.counts["passes_without_weight"] += missing
+        smallest = Weightless(min(mine, key=self.objective.units))
+        return [None] * (len(batches) - int(most)) + [smallest] * missing + mine
 
     def _collate(self, rows: Sequence[Any]) -> Any:
         return self.objective.collate(rows) if rows else None

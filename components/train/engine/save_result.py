@@ -14,7 +14,7 @@ from components.shared.outputs.divergence import DIVERGED_FILE, Divergence
 from components.shared.outputs.manifest import Cost
 from components.shared.store.open_store import open_store
 from components.train.engine.divergence import DivergedError
-from components.train.engine.losses import LOSSES_FILE, as_lines, loss_counts, loss_records
+from components.train.engine.losses import LOSSES_FILE, SHARES_FILE, as_lines, loss_counts, loss_records, shares_records
 from components.train.engine.reference_output import ReferenceOutput
 from components.train.engine.save_model import gather_weights, upload_folder, write_model
 from components.train.job_file import TrainingJob
@@ -101,6 +101,8 @@ class ResultWriter:
         saving = time.monotonic()
         records = loss_records(trainer.state.log_history, self.method.metrics)
         (folder / LOSSES_FILE).write_bytes(as_lines(records))
+        if shares := shares_records(trainer.state.log_history):
+            (folder / SHARES_FILE).write_bytes(as_lines(shares))
         shards = upload_folder(open_store(self.job.root).at(address), folder)
         now = time.monotonic()
         counts |= self.data.counts | self.budget | self.reference.counts
@@ -114,18 +116,22 @@ class ResultWriter:
         return JobResult(shards=shards, counts=counts, cost=Cost(seconds=round(now - self.began, 3), tokens_in=tokens))
 
     def _counts_of_ranks(self, trainer: Any) -> dict[str, float]:
-        """Counts of the processes and parameters, and the highest peak of memory of any process, in MiB."""
+        """Counts of the processes and parameters, the highest peak of memory of any process (MiB), the trainer's."""
         import torch
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0.0
-        peaks: list[Any] = [None] * self.ranks.world
-        torch.distributed.all_gather_object(peaks, (peak, gpu))
+        own = dict(getattr(trainer, "counts", {}))
+        found: list[Any] = [None] * self.ranks.world
+        torch.distributed.all_gather_object(found, (peak, gpu, own.get("passes_without_weight", 0)))
+        if own:
+            own["passes_without_weight"] = sum(passes for _, _, passes in found)
         sizes = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in trainer.model.parameters()]
         return {
             "ranks": self.ranks.world,
             "parameters": sum(size for size, _ in sizes),
             "parameters_trained": sum(size for size, trained in sizes if trained),
-            "peak_memory_mib": round(max(memory for memory, _ in peaks)),
-            "peak_gpu_memory_mib": round(max(memory for _, memory in peaks)),
+            "peak_memory_mib": round(max(memory for memory, _, _ in found)),
+            "peak_gpu_memory_mib": round(max(memory for _, memory, _ in found)),
+            **own,
         }

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from components.train.batches.budgeted_order import BudgetedOrder
+from components.train.batches.budgeted_order import MicroBatchOrder
 from components.train.batches.split import Split
 from components.train.engine.fill_config import adam_arguments
 from components.train.settings import TrainSettings
@@ -49,9 +49,9 @@ def trainer_arguments(
     }
 
 
-def budgeted_arguments(micro_batches: BudgetedOrder) -> dict[str, Any]:
-    """The arguments that differ where a budget limits micro-batches: a place for each row that a rank might read alone.
+def arguments_of(micro_batches: MicroBatchOrder) -> dict[str, Any]:
+    """The arguments that differ where micro-batches have any number of rows: a place for each that a rank may make.
 
-    So the product of rows, places and ranks is the step's rows, as DeepSpeed demands.
+    DeepSpeed's batch size is then the product of ranks and places. Nothing is divided by it.
     """
     return {"per_device_train_batch_size": 1, "gradient_accumulation_steps": micro_batches.places}

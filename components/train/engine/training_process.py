@@ -15,7 +15,7 @@ from components.shared.errors import SettingsError
 from components.shared.log import say
 from components.shared.outputs.library import Library
 from components.shared.process.signals import sigterm_raises
-from components.train.batches.budgeted_order import BudgetedOrder
+from components.train.batches.budgeted_order import MicroBatchOrder
 from components.train.batches.build_dataset import Template
 from components.train.batches.split import split_batch
 from components.train.batches.token_files import SharedFiles
@@ -28,7 +28,7 @@ from components.train.engine.divergence import DivergedError
 from components.train.engine.earlier_epochs import EarlierEpochs, drop_later_checkpoints
 from components.train.engine.epoch_steps import EpochSteps, epoch_steps
 from components.train.engine.fit_memory import fit_memory
-from components.train.engine.forward_passes import budgeted_order, pass_size
+from components.train.engine.forward_passes import micro_batch_order, pass_size
 from components.train.engine.join_ranks import barrier, cpu_has_bf16, join_ranks, leave_ranks, prepare_environment
 from components.train.engine.load_model import end_tokens, fetch_start, load_start, load_tokenizer
 from components.train.engine.losses import StepBook
@@ -36,6 +36,7 @@ from components.train.engine.make_trainer import TrainerParts, import_trainer, m
 from components.train.engine.record_steps import background_checkpoints, engine_watch, separate_counts
 from components.train.engine.reference_output import ReferenceOutput
 from components.train.engine.save_result import ResultWriter
+from components.train.engine.share_by_speed import speed_shares
 from components.train.engine.stream_losses import LossStream
 from components.train.engine.token_cache import token_cache
 from components.train.engine.trainer_arguments import trainer_arguments
@@ -155,7 +156,7 @@ class TrainingProcess:
                 reference=self.reference,
                 tokenizer=tokenizer,
                 load=lambda: load_start(start, self.job.start, self.settings),
-                micro_batches=budgeted_order(self.settings, data, self.ranks),
+                micro_batches=micro_batch_order(self.settings, data, self.ranks),
             )
         )
         self._report_budget(getattr(trainer, "micro_batches", None))
@@ -163,9 +164,11 @@ class TrainingProcess:
         trainer.book = StepBook(self.job.task, data.order, tokens, self.split.global_batch, steps.last)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(engine_watch(trainer))
+        if self.settings.shares == "speed":
+            trainer.add_callback(speed_shares(trainer, self.settings, self.job.task, self.ranks))
         return trainer
 
-    def _report_budget(self, micro_batches: BudgetedOrder | None) -> None:
+    def _report_budget(self, micro_batches: MicroBatchOrder | None) -> None:
         """Note what exceeds the token budget; a padded trainer has none."""
         if micro_batches is not None and self.ranks.is_main:
             self.budget_counts = micro_batches.counts

@@ -72,12 +72,19 @@ class KtoSettings(PreferenceSettings):
             return self
         if self.global_batch % self.kto.kl_batch:
             raise ValueError(f"kto.kl_batch {self.kto.kl_batch} does not divide global_batch {self.global_batch}")
+        if self.shares == "speed":
+            return self
         if self.kto.kl_batch % self.ranks or self.kto.kl_batch < 2 * self.ranks:
             raise ValueError(
                 f"kto.kl_batch {self.kto.kl_batch} is not at least 2 rows for each of the {self.ranks} ranks, or not a "
                 "multiple of their number"
             )
         return self
+
+    @property
+    def rows_together(self) -> int:
+        """The rows that estimate a reference point, if there is one."""
+        return self.kto.kl_batch if self.kto.loss == "kto" else super().rows_together
 
     @property
     def forward_rule(self) -> str:

@@ -134,7 +134,7 @@ class KtoObjective(Objective[JudgedBatch]):
     def _reference_points(self, ratios: torch.Tensor) -> torch.Tensor:
         """z0 of each group of rows [groups], from the log-ratios of their other responses [rows]."""
         assert self._kl_batch is not None, "a loss without a reference point has no other responses"
-        return means_over_ranks(ratios, self._kl_batch).clamp(min=0)
+        return means_over_ranks(ratios, self._kl_batch, spans_ranks=self.spans_ranks).clamp(min=0)
 
     def _rewards(self, batch: JudgedBatch, ratios: torch.Tensor, log_probs: torch.Tensor) -> Sums:
         kinds = {"chosen": batch.desirable.float(), "rejected": (~batch.desirable).float()}

@@ -46,6 +46,9 @@ class Objective(ABC, Generic[SomeBatch]):
     uses_dropout: ClassVar[bool] = False
     """Whether dropout stays on; log-probs that are compared need it off."""
 
+    spans_ranks: bool = True
+    """Whether rows that are graded together are spread over all ranks; False: a rank has all of them."""
+
     reference_columns: tuple[str, ...] = ()
     """Columns of the data set that hold the reference's log-probs."""
 
@@ -62,7 +65,10 @@ class Objective(ABC, Generic[SomeBatch]):
 
     @abstractmethod
     def grade(self, model: PackedModel, batch: SomeBatch) -> Graded:
-        """The loss and the metrics of a micro-batch; every rank makes the same number of forward passes."""
+        """The loss and the metrics of a micro-batch.
+
+        Every rank makes the same number of forward passes where rows that are graded together span ranks.
+        """
 
     def reference(self, model: PackedModel, batch: SomeBatch) -> list[torch.Tensor]:
         """Log-probs under the reference, called without gradients: [rows] for each of `reference_columns`, in nats."""
@@ -83,14 +89,15 @@ def column(rows: Sequence[Row], name: str) -> torch.Tensor | None:
     return torch.tensor([float(row[name]) for row in rows]) if name in rows[0] else None
 
 
-def means_over_ranks(values: torch.Tensor, group: int) -> torch.Tensor:
-    """The means of consecutive groups of values [groups], in their type. Every rank calls it.
+def means_over_ranks(values: torch.Tensor, group: int, *, spans_ranks: bool = True) -> torch.Tensor:
+    """The means of consecutive groups of values [groups], in their type. Every rank calls it, if groups span ranks.
 
     Args:
-        values: of this rank [rows]: as many of each group as every other rank has.
+        values: of this rank [rows]: as many of each group as every other rank has, or all of each group.
         group: values of all ranks in a group.
+        spans_ranks: whether a group's values are spread over all ranks.
     """
-    ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    ranks = torch.distributed.get_world_size() if spans_ranks and torch.distributed.is_initialized() else 1
     sums = values.view(-1, group // ranks).sum(dim=1)
     if ranks > 1:
         torch.distributed.all_reduce(sums)

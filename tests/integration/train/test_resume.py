@@ -47,7 +47,7 @@ train_model(Library(root), "train-it", parse_train_settings(settings), Manifest.
 COMMON = {"epochs": 10, "checkpoint_steps": 20, "weight_decay": 0.1}
 
 
-def on(nodes: int, processes: int) -> dict[str, int]:
+def on(nodes: int, processes: int) -> dict[str, Any]:
     """Where a training runs."""
     return {"nodes": nodes, "processes_per_node": processes}
 
@@ -110,15 +110,18 @@ def killed(bench: Any, root: str, **chosen: Any) -> int:
 def assert_continues(
     bench: Any, uninterrupted: Manifest, root: str, newest: int, capfd: pytest.CaptureFixture[str], **chosen: Any
 ) -> Manifest:
-    """Resume at `root` and compare every loss with the uninterrupted run's: equal on as many ranks, else nearly."""
+    """Resume at `root` and compare every loss with the uninterrupted run's: equal on as many ranks, else nearly.
+
+    Where shares follow speed, the ranks compute other rows than those of the uninterrupted run.
+    """
     capfd.readouterr()
-    resumed = bench.train(**chosen, root=root)
+    resumed: Manifest = bench.train(**chosen, root=root)
     log = capfd.readouterr().err
     assert f"continuing from the checkpoint of step {newest}" in log
     assert ("reference log-probs: 96 rows read from" in log) == ("reference_rows" in uninterrupted.counts)
     before, after = bench.losses(uninterrupted), bench.losses(resumed, root)
     assert [record["step"] for record in after] == list(range(1, STEPS + 1))
-    if resumed.counts["ranks"] == uninterrupted.counts["ranks"]:
+    if resumed.counts["ranks"] == uninterrupted.counts["ranks"] and "shares" not in chosen:
         assert after == before
         assert resumed.shard("model/model.safetensors").digest == uninterrupted.shard("model/model.safetensors").digest
     else:
@@ -157,6 +160,17 @@ def test_adapters_on_one_rank_continue_on_one_and_on_two(
     uninterrupted = bench.train(**chosen, launch=on(1, 1))
     assert_continues(bench, uninterrupted, one, newest, capfd, **chosen, launch=on(1, 1))
     assert_continues(bench, uninterrupted, two, newest, capfd, **chosen, launch=on(1, 2))
+
+
+def test_a_training_continues_with_other_shares(bench: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    chosen = COMMON | {"method": "sft", "deepspeed": {"stage": 1}}
+    root = str(tmp_path / "by speed")
+    newest = killed(bench, root, **chosen, shares="speed", launch=on(1, 2) | {"speeds": (1, 0.25)})
+    uninterrupted = bench.train(**chosen)
+    later = on(1, 2) | {"speeds": (1, 0.5)}
+    resumed = assert_continues(bench, uninterrupted, root, newest, capfd, **chosen, shares="speed", launch=later)
+    dealt = [json.loads(line) for line in Path(root, resumed.address, "shares.jsonl").read_text().splitlines()]
+    assert [(record["step"], record["shares"][0]) for record in dealt] == [(1, 0.8), (newest + 1, 0.666667)]
 
 
 class TwoMachines:

@@ -8,6 +8,7 @@ import pytest
 import torch.distributed
 
 from components.models.stored.stored_model import StoredModel, read_folder
+from components.shared.errors import SettingsError
 from components.train.checkpoints.checkpoint import Fetched
 from components.train.engine import fit_memory as subject
 from components.train.engine.fit_memory import fit_memory, host_bytes, read_shape
@@ -98,6 +99,28 @@ def test_a_checkpoint_decides_whether_weights_are_sharded(start: StoredModel, mo
     assert fitted(start, checkpoint(shards_weights=True)).deepspeed.stage == 3
     monkeypatch.setattr(subject, "free_bytes", lambda: 2**20)
     assert fitted(start, checkpoint(), longest=100_000).deepspeed.stage == 2
+
+
+def test_with_shares_by_speed_weights_are_never_sharded(start: StoredModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "free_bytes", lambda: 2**20)
+    assert fitted(start, longest=100_000, shares="speed").deepspeed.stage == 2
+    with pytest.raises(SettingsError, match="the checkpoint of step 20 was sharded"):
+        fitted(start, checkpoint(shards_weights=True), shares="speed")
+
+
+def test_with_shares_by_speed_each_rank_has_the_budget_of_its_own_memory(
+    start: StoredModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budgets = {}
+    for shares in ("even", "speed"):
+        for rank in range(2):
+            free = [40 * 2**20, 20 * 2**20]
+            monkeypatch.setattr(subject, "_free_of_all", lambda rank=rank, free=free: (rank, free))
+            after = fitted(start, longest=1024, micro_batch_tokens="auto", deepspeed={"stage": 1}, shares=shares)
+            assert after.gradient_checkpointing is False, "all ranks choose as the smallest memory needs"
+            assert isinstance(after.micro_batch_tokens, int)
+            budgets[shares, rank] = after.micro_batch_tokens
+    assert budgets["speed", 0] > budgets["speed", 1] == budgets["even", 0] == budgets["even", 1]
 
 
 def test_the_users_own_config_keeps_its_stage(start: StoredModel) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from components.shared.errors import SettingsError
 from components.train.engine.make_trainer import TrainerParts, make_trainer
 from components.train.methods.method import TrainingData
 from components.train.methods.registry import method_of, parse_train_settings
@@ -57,6 +58,11 @@ def test_a_model_that_cannot_read_packed_rows_trains_on_padded_ones(
     assert isinstance(trainer, SFTTrainer)
     assert trainer.model.config._attn_implementation != "tutelage_packed"
     assert re.search(f"train-it.*training on padded rows: .*{reason}", capsys.readouterr().err)
+
+
+def test_padded_rows_are_not_dealt_by_speed(tokenizer: Any, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="shares is 'speed', and this model or method trains on padded rows"):
+        made(make_recurrent_model, tokenizer, tmp_path, shares="speed")
 
 
 SMALL = {"vocab_size": 97, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}

@@ -12,6 +12,8 @@ from components.train.methods.dpo import DpoOptions
 from components.train.methods.registry import parse_train_settings
 from components.train.settings import TrainSettings
 
+BY_SPEED: dict[str, object] = {"shares": "speed"}
+
 
 def settings(**values: object) -> TrainSettings:
     return parse_train_settings(values)
@@ -34,6 +36,12 @@ def settings(**values: object) -> TrainSettings:
         ({"deepspeed": {"stage": 4}}, "Input should be 'auto', 0, 1, 2 or 3"),
         ({"micro_batch_tokens": 0}, "greater than or equal to 1"),
         ({"micro_batch_tokens": "most"}, "Input should be 'auto'"),
+        (BY_SPEED | {"global_batch": 2, "launch": {"processes_per_node": 3}}, "so global_batch is 3 or more"),
+        (BY_SPEED | {"method": "kto", "launch": {"processes_per_node": 3}}, "16 rows that stay together .* 48 or more"),
+        (BY_SPEED | {"deepspeed": {"stage": 3}}, "Allowed: stage auto, 0, 1, 2, offload none; or shares: even"),
+        (BY_SPEED | {"deepspeed": {"offload": "optimizer"}}, "has stage auto and offload 'optimizer'. Allowed"),
+        (BY_SPEED | {"launch": {"speeds": [1, 0.5]}}, "launch.speeds has 2 values, and there are 1 rank"),
+        (BY_SPEED | {"launch": {"speeds": [0]}}, "greater than 0"),
         ({"batch_size": 3}, "has no such key; allowed: .*global_batch"),
     ],
 )
@@ -50,6 +58,7 @@ def test_hardware_does_not_change_the_address() -> None:
     here = settings(launch={"processes_per_node": 2}, micro_batch=4, checkpoint_steps=7, gradient_checkpointing=False)
     assert here.key_material() == settings().key_material()
     assert settings(micro_batch_tokens="auto").key_material() == settings().key_material()
+    assert settings(shares="speed", launch={"speeds": [2]}).key_material() == settings().key_material()
     assert settings(seed=1).key_material() != settings().key_material()
 
 
@@ -122,6 +131,30 @@ def test_a_wrong_ds_config_is_refused(tmp_path: Path, text: str, message: str) -
     (tmp_path / "ds_config.json").write_text(text)
     with pytest.raises(SettingsError, match=message):
         with_config_read(settings(deepspeed_config=str(tmp_path / "ds_config.json")))
+
+
+@pytest.mark.parametrize(
+    ("block", "fault"),
+    [({"stage": 3}, "stage 3"), ({"stage": 2, "offload_optimizer": {"device": "cpu"}}, "offload_optimizer")],
+)
+def test_shares_by_speed_need_a_ds_config_whose_ranks_are_independent(block: dict[str, object], fault: str) -> None:
+    own = {"zero_optimization": block}
+    with pytest.raises(SettingsError, match=f"has zero_optimization with {fault}, and shares is 'speed'") as caught:
+        with_config_read(settings(shares="speed", deepspeed_config=own))
+    assert caught.value.allowed == ("stage 1", "stage 2")
+    assert with_config_read(settings(deepspeed_config=own)).deepspeed_config == own
+
+
+def test_with_shares_by_speed_the_job_decides_the_batch_sizes_of_a_ds_config() -> None:
+    own = {"zero_optimization": {"stage": 2}, "train_batch_size": 32}
+    with pytest.raises(SettingsError, match=r"train_batch_size is 32, but shares .* use 'auto'"):
+        with_config_read(settings(shares="speed", deepspeed_config=own))
+
+
+def test_rows_that_are_dealt_by_speed_need_not_divide_by_the_ranks() -> None:
+    assert settings(shares="speed", global_batch=30, launch={"processes_per_node": 4}).ranks == 4
+    kto = settings(method="kto", shares="speed", global_batch=48, launch={"processes_per_node": 3})
+    assert (kto.rows_together, kto.forward_rows(1)) == (16, 16)
 
 
 def test_a_missing_ds_config_is_refused(tmp_path: Path) -> None:

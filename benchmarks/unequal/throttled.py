@@ -1,0 +1,233 @@
+"""Ranks throttled for real, by cgroup CPU quotas, with shares by speed beside even ones.
+
+    python -m benchmarks.unequal.throttled [--quota 0.5 --quota 0.25] [--steps 16] [--brief]
+
+Two ranks of the real train step (torchrun, DeepSpeed ZeRO-1 on gloo, SFT of the demo's student on made-up rows) on two
+cores, each pinned to its own; the second rank may use a part of its core's time, from the moment its libraries are
+loaded. For each quota in turns: even, by speed, by speed, even. The bound is what a rank alone trains in a second,
+times one plus the quota. Shares come from the job's own measurement. It needs root, cgroup v1 or v2, and a machine that
+does nothing else; `--brief` shows that it runs.
+"""
+
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal
+
+import typer
+
+from benchmarks.machine import describe_machine
+from benchmarks.processes import family_of
+from benchmarks.training_data.made_up_rows import write_rows
+from components.launch.hand_back.files import JOB_FILE
+from components.launch.here.local import LOOPBACK
+from components.launch.here.torchrun import PRELOAD
+from components.shared.process.signals import sigterm_raises
+from components.shared.store.uri import join
+from components.train.job_file import TrainingJob
+from components.train.methods.registry import parse_train_settings
+from components.train.train import PROGRAM
+
+RESULTS = Path(__file__).parents[1] / "results" / "unequal_throttled.json"
+CGROUPS = (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup"))
+PERIOD_MICROSECONDS = 100_000
+ROWS, TOKENS, GLOBAL_BATCH = 2048, 240, 64
+BRIEF_STEPS = 2
+WARM_UP = 3
+"""Steps that are not counted."""
+LOADED = "ZeRO stage"
+"""The job's log has this once its libraries are loaded and its rows are tokenized."""
+LIMIT_SECONDS = 900.0
+Shares = Literal["even", "speed"]
+
+
+class CpuQuota:
+    """A cgroup whose processes may use a part of one core's time."""
+
+    def __init__(self) -> None:
+        parent = next((path for path in CGROUPS if (path / "cgroup.procs").exists()), None)
+        if parent is None:
+            raise SystemExit(f"no cgroup with CPU quotas at {' or '.join(map(str, CGROUPS))}")
+        self._folder = parent / f"tutelage-{uuid.uuid4().hex[:8]}"
+        self._folder.mkdir()
+
+    def add(self, process: int) -> None:
+        """Put a process, and what it starts from now on, into the group."""
+        (self._folder / "cgroup.procs").write_text(str(process))
+
+    def limit(self, share: float) -> None:
+        """Let the group use this share of one core."""
+        quota = round(share * PERIOD_MICROSECONDS)
+        if (self._folder / "cpu.max").exists():
+            (self._folder / "cpu.max").write_text(f"{quota} {PERIOD_MICROSECONDS}")
+        else:
+            (self._folder / "cpu.cfs_period_us").write_text(str(PERIOD_MICROSECONDS))
+            (self._folder / "cpu.cfs_quota_us").write_text(str(quota))
+
+    def close(self) -> None:
+        """Remove the group, once its processes have ended."""
+        deadline = time.monotonic() + 20
+        while (self._folder / "cgroup.procs").read_text().strip() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self._folder.rmdir()
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training's counted steps were.
+
+    Attributes:
+        tokens_per_second: of all ranks, the median of the steps.
+        shares: of each rank, where they follow speed.
+    """
+
+    tokens_per_second: float
+    shares: tuple[float, ...]
+
+
+def train(root: str, dataset: str, shares: Shares, quotas: Sequence[float], steps: int) -> Training:
+    """Train for some steps with one rank for each quota."""
+    address = f"train/{uuid.uuid4().hex}"
+    settings = parse_train_settings(
+        {
+            "method": "sft",
+            "precision": "fp32",
+            "epochs": 1,
+            "global_batch": GLOBAL_BATCH,
+            "micro_batch": 8,
+            "checkpoint_steps": 0,
+            "gradient_checkpointing": False,
+            "deepspeed": {"stage": 1},
+            "shares": shares,
+            "launch": {"nodes": len(quotas)},
+        }
+    )
+    job = TrainingJob(
+        root=root, address=address, task=shares, settings=settings, dataset=dataset, start="package:demo/student"
+    )
+    job.store.write(JOB_FILE, job.model_dump_json().encode())
+    _run(join(root, address, JOB_FILE), quotas, Path(root, address, "losses.jsonl"), WARM_UP + steps)
+    records = [json.loads(line) for line in Path(root, address, "losses.jsonl").read_text().splitlines()]
+    counted = [record["tokens_per_second"] for record in records][WARM_UP : WARM_UP + steps]
+    return Training(round(statistics.median(counted), 1), _shares(Path(root, address)))
+
+
+def _shares(folder: Path) -> tuple[float, ...]:
+    path = folder / "shares.jsonl"
+    return tuple(json.loads(path.read_text().splitlines()[-1])["shares"]) if path.exists() else ()
+
+
+def _run(uri: str, quotas: Sequence[float], losses: Path, steps: int) -> None:
+    """Run the job on one machine for each quota, and end it after so many steps."""
+    with ExitStack() as stack:
+        port, folder = _free_port(), Path(stack.enter_context(TemporaryDirectory()))
+        groups = [stack.enter_context(_group()) for _ in quotas]
+        ranks = [
+            stack.enter_context(_rank(uri, rank, len(quotas), port=port, folder=folder, group=group))
+            for rank, group in enumerate(groups)
+        ]
+        _wait(ranks, lambda: LOADED in (folder / "0.log").read_text(errors="replace"), folder)
+        for group, quota in zip(groups, quotas, strict=True):
+            if quota < 1:
+                group.limit(quota)
+        _wait(ranks, lambda: losses.exists() and len(losses.read_text().splitlines()) >= steps, folder)
+
+
+@contextmanager
+def _group() -> Iterator[CpuQuota]:
+    group = CpuQuota()
+    try:
+        yield group
+    finally:
+        group.close()
+
+
+@contextmanager
+def _rank(
+    uri: str, rank: int, ranks: int, *, port: int, folder: Path, group: CpuQuota
+) -> Iterator["subprocess.Popen[bytes]"]:
+    place = [f"--nnodes={ranks}", f"--node-rank={rank}", "--master-addr=127.0.0.1", f"--master-port={port}"]
+    command = [sys.executable, "-m", "components.launch.here.torchrun", PRELOAD, *place]
+    command += ["--nproc-per-node=1", "--local-addr=127.0.0.1", "-m", PROGRAM, "--job", uri]
+    own = {"TUTELAGE_CACHE": str(folder / str(rank)), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, **LOOPBACK, **own}
+    with (folder / f"{rank}.log").open("wb") as log:
+        running = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        group.add(running.pid)
+        os.sched_setaffinity(running.pid, {rank % (os.cpu_count() or 1)})
+        yield running
+    finally:
+        for process in family_of(running.pid):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        running.wait(30)
+
+
+def _wait(ranks: "Sequence[subprocess.Popen[bytes]]", reached: Callable[[], bool], folder: Path) -> None:
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not reached():
+        if any(rank.poll() not in (None, 0) for rank in ranks) or time.monotonic() > deadline:
+            raise SystemExit((folder / "0.log").read_text(errors="replace")[-4000:])
+        time.sleep(0.2)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def compare(
+    root: str, dataset: str, quota: float, *, order: Sequence[Shares], steps: int, alone: float
+) -> dict[str, object]:
+    """Train in turns with a throttled second rank; rates beside the bound."""
+    found: dict[Shares, list[Training]] = {"even": [], "speed": []}
+    for shares in order:
+        found[shares].append(train(root, dataset, shares, (1.0, quota), steps))
+        print(f"1 : {quota}, {shares}: {found[shares][-1]}", flush=True)
+    bound = alone * (1 + quota)
+    rates = {name: statistics.mean(one.tokens_per_second for one in trainings) for name, trainings in found.items()}
+    return {
+        "tokens_per_second": {name: round(rate, 1) for name, rate in rates.items()},
+        "bound_tokens_per_second": round(bound, 1),
+        "of_bound": {name: round(rate / bound, 3) for name, rate in rates.items()},
+        "even_of_bound_at_best": round(2 * quota / (1 + quota), 3),
+        "trainings": {name: [asdict(one) for one in trainings] for name, trainings in found.items()},
+    }
+
+
+def main(
+    quota: Annotated[list[float] | None, typer.Option(help="core time of the second rank")] = None,
+    steps: Annotated[int, typer.Option(help="counted steps of each training")] = 16,
+    brief: Annotated[bool, typer.Option(help="few steps, one turn, the first quota; writes nothing")] = False,
+) -> None:
+    """Compare, print and write the results."""
+    quotas = quota or [0.5, 0.25]
+    order: Sequence[Shares] = ("even", "speed") if brief else ("even", "speed", "speed", "even")
+    counted = BRIEF_STEPS if brief else steps
+    # Throttled ranks must not outlive this process.
+    with sigterm_raises(), TemporaryDirectory() as root:
+        dataset = write_rows(root, "sft", ROWS, TOKENS).address
+        alone = train(root, dataset, "even", (1.0,), counted).tokens_per_second
+        print(f"one rank alone: {alone:,.0f} tokens/s", flush=True)
+        chosen = quotas[:1] if brief else quotas
+        found = {f"1 : {one}": compare(root, dataset, one, order=order, steps=counted, alone=alone) for one in chosen}
+    print(json.dumps(found, indent=2))
+    if not brief:
+        machine = {"machine": describe_machine(), "alone_tokens_per_second": alone}
+        RESULTS.write_text(json.dumps({**machine, "quotas": found}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)
