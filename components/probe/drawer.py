@@ -11,11 +11,11 @@ from components.models.generators.generator import ChatRequest, Generator, Local
 from components.models.generators.read_reply import read_reply
 from components.models.generators.settle_reply import needs_more_tokens
 from components.probe.drawn_problem import DrawnProblem
-from components.probe.judge import RolloutJudge
 from components.probe.kept_rollouts import DrawnRollout, KeptRollouts
 from components.probe.problems import Problem
 from components.probe.results import ProbedShards
 from components.probe.settings import ProbeAssignment
+from components.rewards.checks.rollout_judge import RolloutJudge
 from components.shared.rows import Message
 from components.shared.store.open_store import open_store
 
