@@ -23,91 +23,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.rewards.forms import FORMS
 from components.shared.errors import SettingsError
 from components.shared.outputs.manifest import Shard
 from components.shared.rows import Routed
-from components.shared.sandbox.run_python import SandboxLimits
-from components.shared.settings import Settings
 from components.train.batches.split import Split
 from components.train.methods.method import Beside, TrainingData, TrainingMethod
 from components.train.methods.preference import PreferenceSettings
+from components.train.rollouts.settings import REWARDS, ROLLOUTS, GrpoOptions, RolloutPlan
 
 if TYPE_CHECKING:
     from components.train.batches.build_dataset import Template
     from components.train.batches.token_files import TokenFiles
-
-CHECK = "check"
-REWARDS = (CHECK, *FORMS)
-"""Names of rewards: the problem's check, and forms of a reply."""
-ROLLOUTS = "rollouts"
-"""The part of the output that holds every rollout, and the entry of the trainer's log about them."""
-
-
-class VllmRollouts(Settings):
-    """Rollouts by vLLM rather than by transformers. They are not the same from run to run."""
-
-    not_in_cache_key: ClassVar[frozenset[str]] = frozenset(
-        {"mode", "server_url", "gpu_memory_utilization", "tensor_parallel", "sleep"}
-    )
-
-    mode: Literal["colocate", "server"] = Field(
-        "colocate", description="colocate: on the GPUs that train; server: `trl vllm-serve` at server_url"
-    )
-    server_url: str = Field("", description="with server: its base URL, such as http://rollouts:8000")
-    gpu_memory_utilization: float = Field(0.3, gt=0, le=1, description="colocate: share of a GPU's memory; trl's 0.3")
-    tensor_parallel: int = Field(1, ge=1, description="colocate: GPUs that hold a model together")
-    sleep: bool = Field(False, description="colocate: free vLLM's memory while the model is trained")
-
-    @model_validator(mode="after")
-    def _server_has_url(self) -> Self:
-        if (self.mode == "server") != bool(self.server_url):
-            raise ValueError(f"vllm.mode {self.mode} and server_url {self.server_url!r}: a server, and only it, has one")
-        return self
-
-
-class GrpoOptions(Settings):
-    """What GRPO has beside the settings of every training."""
-
-    not_in_cache_key: ClassVar[frozenset[str]] = frozenset({"rollout_batch", "check_threads"})
-
-    group_size: int = Field(8, ge=2, le=256, description="rollouts of a problem in a step; trl: 8, DAPO: 16")
-    loss: Literal["dapo", "dr_grpo", "grpo"] = Field("dapo", description="over what a token's loss is averaged")
-    clip_low: float = Field(0.2, gt=0, lt=1, description="1 less the lowest ratio that is learnt from; DAPO: 0.2")
-    clip_high: float = Field(0.28, gt=0, le=10, description="the highest such ratio less 1; DAPO: 0.28")
-    scale_rewards: Literal["none", "group", "batch"] = Field(
-        "none", description="none: advantages are not divided by a deviation (Dr. GRPO); by the group's; by the batch's"
-    )
-    mask_truncated: bool = Field(True, description="rollouts that max_response ended take no part in the loss (DAPO)")
-    updates: int = Field(
-        1, ge=1, description="optimizer steps that learn from one drawing; at 1 all ratios are 1, so nothing is clipped"
-    )
-    max_response: int = Field(256, ge=1, description="longest rollout, in tokens; trl: 256")
-    temperature: float = Field(1.0, gt=0, le=2, description="of the sampling; 1: the model's own probabilities")
-    top_p: float = Field(1.0, gt=0, le=1, description="nucleus sampling; 1 draws from what the loss compares with")
-    rewards: dict[str, float] = Field(
-        {CHECK: 1.0},
-        min_length=1,
-        description=f"weights of the rewards, by name: {CHECK}, the verdict of the problem's check (math, exact, choice "
-        f"or code), and forms of the reply: {', '.join(FORMS)}",
-    )
-    leave_out: bool = Field(
-        True, description="leave problems of which no group had different rewards out of the next epoch"
-    )
-    code_limits: SandboxLimits = Field(SandboxLimits(), description="of one run of a rollout's code")
-    vllm: VllmRollouts | None = Field(None, description="draw rollouts with vLLM; left out: with transformers")
-    rollout_batch: int = Field(64, ge=1, description="rollouts of one process in a batch of transformers")
-    check_threads: int | None = Field(
-        None, ge=1, description="rollouts that a process checks at a time; None: one for each core"
-    )
-
-    @model_validator(mode="after")
-    def _rewards_exist(self) -> Self:
-        if unknown := sorted(self.rewards.keys() - set(REWARDS)):
-            raise ValueError(f"rewards has {', '.join(map(repr, unknown))}; known are {', '.join(REWARDS)}")
-        if wrong := [name for name, weight in self.rewards.items() if not 0 < weight < float("inf")]:
-            raise ValueError(f"the weight {self.rewards[wrong[0]]} of {wrong[0]!r} is not above 0: leave it out")
-        return self
 
 
 class GrpoSettings(PreferenceSettings):
@@ -118,9 +44,9 @@ class GrpoSettings(PreferenceSettings):
     grpo: GrpoOptions = Field(GrpoOptions(), description="GRPO's own settings")
 
     @property
-    def phase_rows(self) -> int:
-        """Rollouts that are drawn together, over all ranks."""
-        return self.global_batch * self.grpo.updates
+    def plan(self) -> RolloutPlan:
+        """What the trainer needs."""
+        return RolloutPlan(self.grpo, self.global_batch, self.epochs, self.seed)
 
     @model_validator(mode="after")
     def _groups_divide(self) -> Self:
@@ -206,7 +132,7 @@ class GrpoMethod(TrainingMethod[GrpoSettings]):
         made = build_problems(template, rows, room)
         problems = list(made.kept)  # type: ignore[call-overload]  # a list, as build_problems makes it
         order = ProblemOrder(
-            len(problems), problems_at_once(settings), settings.epochs, settings.seed, leaves_out=False
+            len(problems), settings.plan.phase_problems, settings.epochs, settings.seed, leaves_out=False
         )
         # The longest that rows can become, for the estimate of memory; the trainer notes what they became.
         lengths = np.array([len(ids) for ids, _ in problems], np.int64) + settings.grpo.max_response
@@ -242,7 +168,7 @@ class GrpoMethod(TrainingMethod[GrpoSettings]):
         """trl's, with the parts around the loss replaced."""
         from components.train.rollouts.trainer import RolloutTrainer
 
-        return type("GrpoTrainer", (RolloutTrainer,), {"settings": settings})
+        return type("GrpoTrainer", (RolloutTrainer,), {"plan": settings.plan})
 
     def beside(self, log: Sequence[Mapping[str, Any]], settings: GrpoSettings) -> Beside:
         """The rollouts, and what became of the groups."""
@@ -268,17 +194,13 @@ class GrpoMethod(TrainingMethod[GrpoSettings]):
         if "useful_groups" in counts:
             yield "share of groups with different rewards in them", f"{counts['useful_groups']:.3f}"
         yield "rollouts", f"{counts['rollouts']:,.0f} of {counts['tokens_generated']:,.0f} tokens"
-        yield "groups, all zero, all one", ", ".join(
-            f"{counts[name]:,.0f}" for name in ("groups", "groups_all_zero", "groups_all_one")
+        yield (
+            "groups, all zero, all one",
+            ", ".join(f"{counts[name]:,.0f}" for name in ("groups", "groups_all_zero", "groups_all_one")),
         )
         yield "problems left out of the last epoch", f"{counts['problems_left_out']:,.0f}"
         if counts.get("rollouts_without_verdict"):
             yield "rollouts without a verdict, which took no part", f"{counts['rollouts_without_verdict']:,.0f}"
-
-
-def problems_at_once(settings: GrpoSettings) -> int:
-    """Problems whose rollouts are drawn together."""
-    return settings.phase_rows // settings.grpo.group_size
 
 
 def vllm_arguments(settings: GrpoSettings) -> dict[str, Any]:
@@ -316,7 +238,7 @@ def require_vllm() -> None:
         raise SettingsError(
             f"grpo.vllm is set, and this process lacks {' and '.join(missing)}",
             rule="trl copies the weights of each step to vLLM from GPU to GPU, by vLLM's own code",
-            remedy="leave grpo.vllm out, which draws rollouts with transformers, or train in an image with vllm on GPUs",
+            remedy="leave grpo.vllm out, which draws rollouts with transformers, or train on GPUs, with vllm in the image",
         )
 
 

@@ -6,9 +6,7 @@ from components.rewards.checks.rollout_judge import RolloutJudge
 from components.rewards.forms import FORMS
 from components.shared.rows import Labelled
 from components.shared.sandbox.run_python import SandboxLimits
-
-CHECK = "check"
-"""The name of the reward that a problem's check gives: by value, text, letter or tests, whatever its kind."""
+from components.train.rollouts.settings import CHECK
 
 Scores = dict[str, float | None]
 """The rewards of a rollout by name, None without a verdict."""

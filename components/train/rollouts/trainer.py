@@ -19,12 +19,12 @@ from components.shared.outputs.shards import SUFFIX, describe, pack_rows
 from components.shared.rows import Routed, TrainingRollout
 from components.shared.store.store import Store
 from components.shared.text.counted import counted
-from components.train.methods.grpo import ROLLOUTS, GrpoSettings, problems_at_once
 from components.train.ranks import Ranks
 from components.train.rollouts.build_problems import PROBLEM, PROMPT
 from components.train.rollouts.draw import RolloutReader, draw, rollout_config
 from components.train.rollouts.problem_order import Group, ProblemOrder
 from components.train.rollouts.score import RolloutScorer
+from components.train.rollouts.settings import ROLLOUTS, RolloutPlan
 
 PLACE = "place"
 """Column of a row's place in its phase, over all ranks."""
@@ -37,34 +37,34 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is not typed
     log and so in every checkpoint. The rows that the loader returns are not read.
 
     Attributes:
-        settings: of the training; set by the subclass.
+        plan: of the training; set by the subclass.
         task: the step's name in the log.
         store: where the rollouts go.
         book: the record of steps.
     """
 
-    settings: ClassVar[GrpoSettings]
+    plan: ClassVar[RolloutPlan]
     task: str
     store: Store
     book: Any
 
     def __init__(self, *, train_dataset: Any, **given: Any) -> None:
-        grpo = self.settings.grpo
-        super().__init__(reward_funcs=[_named(name) for name in grpo.rewards], train_dataset=train_dataset, **given)
+        options = self.plan.options
+        super().__init__(reward_funcs=[_named(name) for name in options.rewards], train_dataset=train_dataset, **given)
         self._problems = [Routed.model_validate_json(text) for text in train_dataset[PROBLEM]]
         self._prompts: list[list[int]] = list(train_dataset[PROMPT])
         kinds = [row.check.kind for row in self._problems if row.check is not None]
-        self._scorer = RolloutScorer(grpo.rewards, kinds, grpo.code_limits, grpo.check_threads)
+        self._scorer = RolloutScorer(options.rewards, kinds, options.code_limits, options.check_threads)
         self._reader = RolloutReader(self._tokenizer, self.eos_token_ids)
         self._order = ProblemOrder(
             len(self._problems),
-            problems_at_once(self.settings),
-            self.settings.epochs,
-            self.settings.seed,
-            leaves_out=grpo.leave_out,
+            self.plan.phase_problems,
+            self.plan.epochs,
+            self.plan.seed,
+            leaves_out=options.leave_out,
         )
         self._sampling = Sampling(
-            temperature=grpo.temperature, top_p=grpo.top_p, max_tokens=grpo.max_response, seed=self.settings.seed
+            temperature=options.temperature, top_p=options.top_p, max_tokens=options.max_response, seed=self.plan.seed
         )
         self._keys: list[str] = []
         self._without_verdict = torch.zeros(0, dtype=torch.bool)
@@ -73,7 +73,7 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is not typed
     @property
     def phase(self) -> int:
         """The phase of the current step, from 0."""
-        return int(self.state.global_step) // self.settings.grpo.updates
+        return int(self.state.global_step) // self.plan.options.updates
 
     def get_train_dataloader(self) -> Any:
         """transformers' own: a batch for each micro-batch, where trl's returns all rows of a phase each time."""
@@ -92,7 +92,7 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is not typed
         """Draw and score this rank's rollouts of the phase."""
         self._recall()
         # trl shuffles the rows of a phase; nothing else draws numbers.
-        torch.manual_seed(seed_of(f"{self.settings.seed}:{self.phase}:{Ranks.from_environment().rank}") >> 1)
+        torch.manual_seed(seed_of(f"{self.plan.seed}:{self.phase}:{Ranks.from_environment().rank}") >> 1)
         rows = self._rows()
         self._keys = [f"{self.phase}/{row[PLACE]}" for row in rows]
         made = super()._generate_and_score_completions(rows)
@@ -107,11 +107,11 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is not typed
 
     def _rows(self) -> list[dict[str, Any]]:
         """This rank's rows of the phase: each problem once for each rollout of its group."""
-        size, ranks = self.settings.grpo.group_size, Ranks.from_environment()
+        size, ranks = self.plan.options.group_size, Ranks.from_environment()
         problems = self._order.at(self.phase)
         if self.phase and self.phase % self._order.phases == 0 and ranks.is_main:
             self._say_left_out()
-        each = self.settings.phase_rows // ranks.world
+        each = self.plan.phase_rows // ranks.world
         return [
             {PROMPT: self._prompts[number], PROBLEM: number, PLACE: place}
             for place in range(ranks.rank * each, (ranks.rank + 1) * each)
@@ -139,7 +139,7 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is not typed
             )
             return drawn
         config = rollout_config(self._sampling, self._tokenizer.pad_token_id, self.eos_token_ids)
-        batch, found = self.settings.grpo.rollout_batch, []
+        batch, found = self.plan.options.rollout_batch, []
         with (
             torch.no_grad(),
             unwrap_model_for_generation(
@@ -173,7 +173,7 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is not typed
                 source=problem.source,
                 line=problem.line,
                 step=self.state.global_step + 1,
-                group=row[PLACE] // self.settings.grpo.group_size,
+                group=row[PLACE] // self.plan.options.group_size,
                 text=one.text or "",
                 tokens_in=len(prompt),
                 tokens_out=len(ids),
@@ -197,7 +197,7 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is not typed
 
     def _note_phase(self, rows: Sequence[TrainingRollout], problems: Sequence[int]) -> None:
         """Store the phase's rollouts, and note the rewards of its groups."""
-        size = self.settings.grpo.group_size
+        size = self.plan.options.group_size
         groups = [_group(problems[begin], rows[begin : begin + size]) for begin in range(0, len(rows), size)]
         lost = sum(row.reward is None for row in rows)
         self._metrics["train"]["useful_groups"].append(sum(group.differs for group in groups) / len(groups))
@@ -217,7 +217,7 @@ class RolloutTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is not typed
 
     def _note_tokens(self, tokens: int) -> None:
         """Record the tokens of the phase's rows, in equal parts for its steps."""
-        step, updates = self.state.global_step, self.settings.grpo.updates
+        step, updates = self.state.global_step, self.plan.options.updates
         self.book.tokens[step : step + updates] = tokens // updates
 
     def _exclude(self, made: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Losses and gradients of GRPO are those of trl's own trainer on the same rollouts; the trainer's own parts around it."""
+"""Losses and gradients of GRPO are those of trl's own trainer on the same rollouts, and what our trainer adds to it."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -31,9 +31,7 @@ REWARDS: list[float | None] = [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]
 def problem(number: int) -> Routed:
     labels = {"type": "math", "primary": "a", "secondary": "b", "tries": 8, "successes": 1, "pool": "mixed"}
     check = Check(kind="exact", answer="7")
-    return Routed(
-        id=str(number), source="s", line=number + 1, instruction="Say" + "!" * number, check=check, **labels
-    )
+    return Routed(id=str(number), source="s", line=number + 1, instruction="Say" + "!" * number, check=check, **labels)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +100,15 @@ def ours(start: Any, tokenizer: Any, folder: Path, settings: GrpoSettings, rewar
     return trainer
 
 
-def trls(start: Any, tokenizer: Any, folder: Path, settings: GrpoSettings, rollouts: Any, rewards: Any) -> Any:
+def trls(
+    start: Any,
+    tokenizer: Any,
+    folder: Path,
+    settings: GrpoSettings,
+    *,
+    rollouts: tuple[list[list[int]], list[list[int]]],
+    rewards: Sequence[float | None],
+) -> Any:
     """trl's trainer, which gets these rollouts and rewards."""
     from datasets import Dataset
     from trl import GRPOTrainer
@@ -165,7 +171,7 @@ def test_loss_and_gradients_are_trls(start: Any, student: Any, tmp_path: Path, l
     inputs, rollouts = drawn(trainer)
     lengths = {len(answer) for answer in rollouts[1]}
     assert len(lengths) > 1, "rollouts of one length show nothing about the mean"
-    theirs = trls(start, student, tmp_path, settings, rollouts, REWARDS)
+    theirs = trls(start, student, tmp_path, settings, rollouts=rollouts, rewards=REWARDS)
     expected = theirs._generate_and_score_completions([{"prompt": "a"}] * len(REWARDS))
     assert_equal(gradients(trainer, inputs), gradients(theirs, expected))
 
@@ -180,7 +186,7 @@ def test_a_rollout_without_a_verdict_takes_no_part(start: Any, student: Any, tmp
     kept = [place for place in range(len(rewards)) if place not in lost]
     rest = [prompts[place] for place in kept], [answers[place] for place in kept]
     smaller = settings_of(loss=loss, mask_truncated=False, group_size=GROUP - 1)
-    theirs = trls(start, student, tmp_path, smaller, rest, [rewards[place] for place in kept])
+    theirs = trls(start, student, tmp_path, smaller, rollouts=rest, rewards=[rewards[place] for place in kept])
     expected = theirs._generate_and_score_completions([{"prompt": "a"}] * len(kept))
     assert_equal(gradients(trainer, inputs), gradients(theirs, expected))
     shard = trainer._entry["shard"]
