@@ -3,7 +3,7 @@
 A phase draws the rollouts of one or several optimizer steps. A group whose rewards are all equal has no advantage, so
 its problem teaches nothing: a problem of which every group was such is left out of the next epoch, and its places go to
 the others. So epochs stay equally long, and the schedule of the learning rate is known from the start. In the epoch
-after that the problem is tried again: what a model never gets right at first may have come within its reach.
+after that the problem is drawn again: what a model never gets right at first may have come within its reach.
 """
 
 from collections.abc import Sequence

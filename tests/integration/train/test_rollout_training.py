@@ -25,7 +25,7 @@ COMMON = {
     "method": "grpo",
     "learning_rate": 5e-3,
     "global_batch": 64,
-    "micro_batch": 32,
+    "micro_batch": 64,
     "max_length": 32,
     "scheduler": "constant",
 }
@@ -119,7 +119,7 @@ def rollouts(room: Bench, manifest: Manifest) -> list[TrainingRollout]:
 
 def test_the_reward_rises_on_any_number_of_ranks(class_room: Bench, tmp_path: Path) -> None:
     """Ranks and micro-batches draw the same first rollouts, and learn the same from them."""
-    alone = train(class_room, epochs=8, launch={"processes_per_node": 1})
+    alone = train(class_room, epochs=8, micro_batch=64, launch={"processes_per_node": 1})
     other = in_store(str(tmp_path / "other"), class_room.student)
     both = train(other, epochs=8, micro_batch=16)
     first, second = class_room.losses(alone), other.losses(both)
@@ -130,6 +130,7 @@ def test_the_reward_rises_on_any_number_of_ranks(class_room: Bench, tmp_path: Pa
         assert sum(rewards[-3:]) / 3 > 0.8
         assert {"useful_groups", "entropy", "response_tokens", "truncated_share", "clip_share"} <= records[0].keys()
     assert first[0]["reward"] == second[0]["reward"]
+    assert first[0]["loss"] == pytest.approx(second[0]["loss"], abs=1e-6)
     assert first[0]["gradient_norm"] == pytest.approx(second[0]["gradient_norm"], rel=1e-4)
     rows = rollouts(class_room, alone)
     assert len(rows) == alone.counts["rollouts"] == 24 * 64
@@ -170,14 +171,24 @@ def test_a_killed_training_continues_with_the_same_rollouts(
     assert before == after
 
 
-@pytest.mark.parametrize("stage", [0, 2])
-def test_adapters_and_zero_stages(class_room: Bench, stage: int) -> None:
-    lora = {"rank": 4, "keep_adapter": True}
-    manifest = train(class_room, epochs=4, deepspeed={"stage": stage}, lora=lora, learning_rate=2e-2)
+@pytest.mark.parametrize(("stage", "lora"), [(0, True), (2, True), (3, False)])
+def test_adapters_and_zero_stages(class_room: Bench, stage: int, lora: bool) -> None:
+    chosen = {"lora": {"rank": 4, "keep_adapter": True}, "learning_rate": 2e-2} if lora else {}
+    manifest = train(class_room, epochs=4, deepspeed={"stage": stage}, **chosen)
     rewards = [record["reward"] for record in class_room.losses(manifest)]
     assert sum(rewards[-3:]) > sum(rewards[:3])
-    assert manifest.counts["parameters_trained"] < manifest.counts["parameters"]
-    assert any(shard.name.startswith("adapter/") for shard in manifest.shards)
+    assert (manifest.counts["parameters_trained"] < manifest.counts["parameters"]) == lora
+    assert any(shard.name.startswith("adapter/") for shard in manifest.shards) == lora
+
+
+def test_the_model_of_an_earlier_epoch_has_its_rollouts(class_room: Bench, tmp_path: Path) -> None:
+    """It is the output of the training that ends there."""
+    train(class_room, epochs=2, hand_over_epochs=[1])
+    handed = train(class_room, epochs=2, stop_after_epochs=1)
+    other = in_store(str(tmp_path / "other"), class_room.student)
+    trained = train(other, epochs=2, stop_after_epochs=1)
+    assert handed.digest == trained.digest
+    assert len(rollouts(class_room, handed)) == 3 * 64
 
 
 def test_a_problem_without_a_check_is_refused_before_the_job(class_room: Bench) -> None:

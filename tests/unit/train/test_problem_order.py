@@ -36,7 +36,7 @@ def test_without_anything_to_leave_out_it_is_the_planned_order() -> None:
 
 
 @pytest.mark.parametrize("equal", [0.0, 1.0, 0.2])
-def test_a_problem_with_equal_rewards_is_left_out_once_and_tried_again(equal: float) -> None:
+def test_a_problem_with_equal_rewards_is_left_out_once_and_drawn_again(equal: float) -> None:
     order = order_of()
     assert 3 in run_epoch(order, {3: (equal, equal)})
     second = run_epoch(order, {})
