@@ -125,12 +125,12 @@ class GrpoMethod(TrainingMethod[GrpoSettings]):
         """A row for each problem, and their order if none is left out. Prompts are few, so they are kept in memory."""
         import numpy as np
 
-        from components.train.rollouts.build_problems import build_problems, problem_columns
+        from components.train.rollouts.build_problems import Problem, build_problems, problem_columns
         from components.train.rollouts.problem_order import ProblemOrder
 
         room = settings.max_length - settings.grpo.max_response
-        made = build_problems(template, rows, room)
-        problems = list(made.kept)  # type: ignore[call-overload]  # a list, as build_problems makes it
+        problems: list[Problem] = []
+        made = build_problems(template, rows, room, problems)
         order = ProblemOrder(
             len(problems), settings.plan.phase_problems, settings.epochs, settings.seed, leaves_out=False
         )
@@ -238,7 +238,7 @@ def require_vllm() -> None:
         raise SettingsError(
             f"grpo.vllm is set, and this process lacks {' and '.join(missing)}",
             rule="trl copies the weights of each step to vLLM from GPU to GPU, by vLLM's own code",
-            remedy="leave grpo.vllm out, which draws rollouts with transformers, or train on GPUs, with vllm in the image",
+            remedy="leave grpo.vllm out, which draws rollouts with transformers, or train on GPUs with vllm installed",
         )
 
 

@@ -8,7 +8,7 @@ from components.shared.errors import EmptyDataError, InputError
 from components.shared.rows import Routed
 from components.shared.text.counted import counted
 from components.train.batches.build_dataset import Template, in_chunks
-from components.train.batches.examples import Examples
+from components.train.batches.examples import Examples, Kept
 
 PROMPT = "prompt"
 """Column of token ids; trl's name."""
@@ -18,19 +18,20 @@ PROBLEM = "problem"
 Problem = tuple[list[int], Routed]
 
 
-def build_problems(template: Template, rows: Iterable[Routed], room: int) -> Examples[Problem]:
+def build_problems(template: Template, rows: Iterable[Routed], room: int, kept: Kept[Problem]) -> Examples[Problem]:
     """Tokenize the prompts of all problems.
 
     Args:
         template: of the model that is trained.
         rows: each with a check.
         room: most tokens of a prompt. A longer one is dropped: without its beginning it would be another problem.
+        kept: takes the problems.
 
     Raises:
         InputError: a problem without a check.
         EmptyDataError: no problem is left.
     """
-    examples: Examples[Problem] = Examples([])
+    examples: Examples[Problem] = Examples(kept)
     for chunk in in_chunks(require_checks(rows)):
         for row, encoded in zip(chunk, template.prompts([row.prompt() for row in chunk]), strict=True):
             if isinstance(encoded, Refusal):
@@ -39,8 +40,8 @@ def build_problems(template: Template, rows: Iterable[Routed], room: int) -> Exa
                 examples.dropped += 1
             else:
                 examples.control_text += encoded.control_text
-                examples.kept.append((encoded.prompt, row))
-    if not len(examples.kept):
+                kept.append((encoded.prompt, row))
+    if not len(kept):
         raise _nothing_left(examples, room)
     return examples
 

@@ -83,12 +83,14 @@ def template(tokenizer: Any, templates: dict[str, str]) -> Template:
 
 def test_long_prompts_are_dropped_and_counted(template: Template) -> None:
     rows = [problem(), problem(id="long", instruction="x" * 100), problem(id="spelt", instruction="<|end|>?")]
-    made = build_problems(template, rows, room=60)
+    made = build_problems(template, rows, room=60, kept=[])
     assert (made.counts["rows"], made.counts["rows_dropped"], made.counts["rows_with_control_text"]) == (2, 1, 1)
     with pytest.raises(EmptyDataError, match="no problem is left to train on: 3 prompts of more than 5 tokens"):
-        build_problems(template, rows, room=5)
+        build_problems(template, rows, room=5, kept=[])
 
 
 def test_problems_without_a_check_are_refused(template: Template) -> None:
     with pytest.raises(InputError, match="2 problems of 3 came without a check, the first: 'b'"):
-        build_problems(template, [problem(), problem(id="b", check=None), problem(id="c", check=None)], room=60)
+        build_problems(
+            template, [problem(), problem(id="b", check=None), problem(id="c", check=None)], room=60, kept=[]
+        )
