@@ -176,6 +176,22 @@ def test_loss_and_gradients_are_trls(start: Any, student: Any, tmp_path: Path, l
     assert_equal(gradients(trainer, inputs), gradients(theirs, expected))
 
 
+def test_later_updates_of_a_phase_are_clipped_as_trls(start: Any, student: Any, tmp_path: Path) -> None:
+    """After the first update the weights are no longer those that drew."""
+    settings, rewards = settings_of(updates=2, mask_truncated=False), REWARDS * 2
+    trainer = ours(start, student, tmp_path, settings, rewards)
+    inputs, rollouts = drawn(trainer)
+    theirs = trls(start, student, tmp_path, settings, rollouts=rollouts, rewards=rewards)
+    expected = theirs._generate_and_score_completions([{"prompt": "a"}] * len(rewards))
+    for model in (trainer.model, theirs.model):
+        torch.manual_seed(3)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.02)
+    assert_equal(gradients(trainer, inputs), gradients(theirs, expected))
+    assert trainer._metrics["train"]["clip_ratio/region_mean"][0] > 0
+
+
 @pytest.mark.parametrize("loss", ["dapo", "dr_grpo", "grpo"])
 def test_a_rollout_without_a_verdict_takes_no_part(start: Any, student: Any, tmp_path: Path, loss: str) -> None:
     """The loss is that of trl's trainer on groups without it."""
