@@ -73,7 +73,7 @@ class Beside:
     """
 
     shards: tuple[Shard, ...] = ()
-    counts: Mapping[str, float] = field(default_factory=dict)
+    counts: dict[str, float] = field(default_factory=dict)
 
 
 class TrainingMethod(ABC, Generic[SomeSettings]):

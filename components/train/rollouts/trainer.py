@@ -30,7 +30,7 @@ PLACE = "place"
 """Column of a row's place in its phase, over all ranks."""
 
 
-class RolloutTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is not typed
+class RolloutTrainer(GRPOTrainer):
     """Draws the rollouts of a phase, and learns from them in the optimizer steps of the phase.
 
     What a phase draws follows from the seed, the phase and the rewards of earlier epochs, which are in the trainer's

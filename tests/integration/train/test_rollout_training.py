@@ -15,6 +15,7 @@ from components.shared.outputs.output import Output, RowWriter
 from components.shared.rows import Check, Routed, TrainingRollout
 from components.shared.settings import Settings
 from components.shared.step import Product
+from components.train.train import summarise
 from tests.integration.train.conftest import MARKS, TEMPLATE, Bench
 from tests.integration.train.test_resume import assert_continues, killed
 
@@ -132,11 +133,12 @@ def test_the_reward_rises_on_any_number_of_ranks(class_room: Bench, tmp_path: Pa
     assert first[0]["reward"] == second[0]["reward"]
     assert first[0]["loss"] == pytest.approx(second[0]["loss"], abs=1e-6)
     assert first[0]["gradient_norm"] == pytest.approx(second[0]["gradient_norm"], rel=1e-4)
+    assert "| rollouts | 1,536 of 1,536 tokens |" in summarise("train-grpo", alone)
     rows = rollouts(class_room, alone)
     assert len(rows) == alone.counts["rollouts"] == 24 * 64
     assert [row.reward for row in rows[:64]] == [row.reward for row in rollouts(other, both)[:64]]
     for step, record in enumerate(first, start=1):
-        earned = [row.reward for row in rows if row.step == step]
+        earned = [row.reward for row in rows if row.step == step and row.reward is not None]
         assert sum(earned) / 64 == pytest.approx(record["reward"])
 
 
@@ -161,7 +163,14 @@ def test_a_killed_training_continues_with_the_same_rollouts(
     class_room: Bench, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     grpo = {**GRPO, "group_size": 8, "updates": 2}
-    chosen = {**COMMON, "global_batch": 16, "epochs": 20, "checkpoint_steps": 20, "learning_rate": 1e-3, "grpo": grpo}
+    chosen: dict[str, Any] = {
+        **COMMON,
+        "global_batch": 16,
+        "epochs": 20,
+        "checkpoint_steps": 20,
+        "learning_rate": 1e-3,
+        "grpo": grpo,
+    }
     root = str(tmp_path / "killed")
     newest = killed(class_room, root, **chosen)
     uninterrupted = class_room.train(**chosen)
@@ -173,7 +182,7 @@ def test_a_killed_training_continues_with_the_same_rollouts(
 
 @pytest.mark.parametrize(("stage", "lora"), [(0, True), (2, True), (3, False)])
 def test_adapters_and_zero_stages(class_room: Bench, stage: int, lora: bool) -> None:
-    chosen = {"lora": {"rank": 4, "keep_adapter": True}, "learning_rate": 2e-2} if lora else {}
+    chosen: dict[str, Any] = {"lora": {"rank": 4, "keep_adapter": True}, "learning_rate": 2e-2} if lora else {}
     manifest = train(class_room, epochs=4, deepspeed={"stage": stage}, **chosen)
     rewards = [record["reward"] for record in class_room.losses(manifest)]
     assert sum(rewards[-3:]) > sum(rewards[:3])

@@ -114,7 +114,8 @@ def trls(
     from trl import GRPOTrainer
 
     method = method_of(settings)
-    arguments = method.arguments(common(folder, len(rewards)), settings, None)
+    data = method.prepare([problem(0)], Template(tokenizer), settings, split_batch(settings, ranks=1))
+    arguments = method.arguments(common(folder, len(rewards)), settings, data)
 
     def reward(**_: Any) -> list[float | None]:
         return list(rewards)
