@@ -8,12 +8,12 @@ from components.shared.rows import Labelled
 from components.shared.sandbox.run_python import SandboxLimits
 from components.train.rollouts.settings import CHECK
 
-Scores = dict[str, float | None]
+RewardsByName = dict[str, float | None]
 """The rewards of a rollout by name, None without a verdict."""
 
 
 class RolloutScorer:
-    """Scores rollouts.
+    """RewardsByName rollouts.
 
     Args:
         weights: of the rewards, by name.
@@ -31,12 +31,12 @@ class RolloutScorer:
         self.weights = weights
         self._judge = RolloutJudge(kinds, limits, threads) if CHECK in weights else None
 
-    def score(self, problems: Sequence[Labelled], texts: Sequence[str | None]) -> list[Scores]:
+    def score(self, problems: Sequence[Labelled], texts: Sequence[str | None]) -> list[RewardsByName]:
         """The rewards of each text as an answer to its problem; None: there was no answer that could be read."""
         verdicts = self._verdicts(problems, texts)
         return [self._scores(text, verdict) for text, verdict in zip(texts, verdicts, strict=True)]
 
-    def total(self, scores: Scores) -> float | None:
+    def total(self, scores: RewardsByName) -> float | None:
         """The weighted sum; None where one of the rewards is missing."""
         values = {name: value for name, value in scores.items() if value is not None}
         if len(values) < len(scores):
@@ -50,7 +50,7 @@ class RolloutScorer:
         found = iter(self._judge.verdicts(tries))
         return [None if text is None else next(found) for text in texts]
 
-    def _scores(self, text: str | None, verdict: bool | None) -> Scores:
+    def _scores(self, text: str | None, verdict: bool | None) -> RewardsByName:
         return {name: self._reward(name, text, verdict) for name in self.weights}
 
     def _reward(self, name: str, text: str | None, verdict: bool | None) -> float | None:

@@ -21,9 +21,9 @@ from components.shared.store.store import Store
 from components.shared.text.counted import counted
 from components.train.ranks import Ranks
 from components.train.rollouts.build_problems import PROBLEM, PROMPT
-from components.train.rollouts.draw import RolloutReader, draw, rollout_config
+from components.train.rollouts.draw import ReadRollout, RolloutReader, draw, rollout_config
 from components.train.rollouts.problem_order import Group, ProblemOrder
-from components.train.rollouts.score import RolloutScorer
+from components.train.rollouts.score import RewardsByName, RolloutScorer
 from components.train.rollouts.settings import ROLLOUTS, RolloutPlan
 
 PLACE = "place"
@@ -164,36 +164,37 @@ class RolloutTrainer(GRPOTrainer):
     ) -> torch.Tensor:
         """The rewards of all ranks' rollouts, [rows, rewards]; NaN throughout where one of a rollout's is missing."""
         read = self._reader.read(prompts, completion_ids_list)
-        problems = [self._problems[row[PROBLEM]] for row in inputs]
-        scores = self._scorer.score(problems, [one.text for one in read])
-        totals = [self._scorer.total(each) for each in scores]
-        rows = [
-            TrainingRollout(
-                id=problem.id,
-                source=problem.source,
-                line=problem.line,
-                step=self.state.global_step + 1,
-                group=row[PLACE] // self.plan.options.group_size,
-                text=one.text or "",
-                tokens_in=len(prompt),
-                tokens_out=len(ids),
-                finish="length" if one.truncated else "stop",
-                rewards=each,
-                reward=total,
-            )
-            for row, problem, prompt, ids, one, each, total in zip(
-                inputs, problems, prompts, completion_ids_list, read, scores, totals, strict=True
-            )
-        ]
+        scores = self._scorer.score([self._problems[row[PROBLEM]] for row in inputs], [one.text for one in read])
+        lengths = zip(map(len, prompts), map(len, completion_ids_list), strict=True)
+        rows = [self._rollout(*each) for each in zip(inputs, read, scores, lengths, strict=True)]
         device = self.accelerator.device
-        self._without_verdict = torch.tensor([total is None for total in totals], device=device)
+        self._without_verdict = torch.tensor([row.reward is None for row in rows], device=device)
         self._note_phase(gather_object(rows), gather_object([row[PROBLEM] for row in inputs]))
         values = [
-            [math.nan if total is None else value for value in each.values()]
-            for each, total in zip(scores, totals, strict=True)
+            [math.nan if row.reward is None or value is None else value for value in row.rewards.values()]
+            for row in rows
         ]
         gathered: torch.Tensor = self.accelerator.gather(torch.tensor(values, dtype=torch.float32, device=device))
         return gathered
+
+    def _rollout(
+        self, row: dict[str, Any], read: ReadRollout, scores: RewardsByName, lengths: tuple[int, int]
+    ) -> TrainingRollout:
+        """A rollout as it is stored; `lengths` are the tokens of its prompt and of the answer."""
+        problem = self._problems[row[PROBLEM]]
+        return TrainingRollout(
+            id=problem.id,
+            source=problem.source,
+            line=problem.line,
+            step=self.state.global_step + 1,
+            group=row[PLACE] // self.plan.options.group_size,
+            text=read.text or "",
+            tokens_in=lengths[0],
+            tokens_out=lengths[1],
+            finish="length" if read.truncated else "stop",
+            rewards=scores,
+            reward=self._scorer.total(scores),
+        )
 
     def _note_phase(self, rows: Sequence[TrainingRollout], problems: Sequence[int]) -> None:
         """Store the phase's rollouts, and note the rewards of its groups."""

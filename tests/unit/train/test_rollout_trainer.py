@@ -17,7 +17,7 @@ from components.train.batches.split import split_batch
 from components.train.engine.losses import StepBook
 from components.train.methods.grpo import GrpoSettings
 from components.train.methods.registry import method_of, parse_train_settings
-from components.train.rollouts.score import Scores
+from components.train.rollouts.score import RewardsByName
 
 TEMPLATE = (
     "{%- for m in messages -%}{{- '<|' + m['role'] + '|>' + m['content'] + '<|end|>' -}}{%- endfor -%}"
@@ -95,7 +95,7 @@ def ours(start: Any, tokenizer: Any, folder: Path, settings: GrpoSettings, rewar
     trainer.current_gradient_accumulation_steps = 1
     trainer.model.train()
     if rewards:
-        scores: list[Scores] = [{"check": reward} for reward in rewards]
+        scores: list[RewardsByName] = [{"check": reward} for reward in rewards]
         trainer._scorer.score = lambda *_: scores
     return trainer
 
