@@ -1,7 +1,6 @@
 """GRPO on a tiny Llama with real checks: the reward rises, every rollout is a row, and a killed training continues."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +105,9 @@ def class_room(tmp_path: Path, pupil: Path, fork_server: ForkServer) -> Iterator
         yield in_store(str(tmp_path / "store"), pupil)
 
 
-def in_store(root: str, pupil: Path) -> Bench:
-    return Bench(root, write_routed(root, [problem(number) for number in range(PROBLEMS)]), pupil)
+def in_store(root: str, pupil: Path, problems: list[Routed] | None = None) -> Bench:
+    chosen = [problem(number) for number in range(PROBLEMS)] if problems is None else problems
+    return Bench(root, write_routed(root, chosen), pupil)
 
 
 def train(room: Bench, grpo: dict[str, Any] | None = None, **values: Any) -> Manifest:
@@ -142,9 +142,9 @@ def test_the_reward_rises_on_any_number_of_ranks(class_room: Bench, tmp_path: Pa
         assert sum(earned) / 64 == pytest.approx(record["reward"])
 
 
-def test_problems_without_signal_are_left_out_of_the_next_epoch(class_room: Bench) -> None:
+def test_problems_without_signal_are_left_out_of_the_next_epoch(class_room: Bench, tmp_path: Path) -> None:
     unreachable = [problem(number, "12345" if number % 2 else "7") for number in range(8)]
-    room = replace(class_room, selected=write_routed(class_room.root, unreachable))
+    room = in_store(str(tmp_path / "other"), class_room.student, unreachable)
     chosen: dict[str, Any] = {"epochs": 3, "learning_rate": 1e-6, "deepspeed": {"stage": 2}}
     manifest = train(room, **chosen, grpo={"group_size": 32})
     never = {str(number) for number in range(1, 8, 2)}
@@ -204,9 +204,9 @@ def test_the_adapters_of_an_earlier_epoch_have_its_rollouts(class_room: Bench, t
     assert len(rollouts(class_room, handed)) == 3 * 64
 
 
-def test_a_problem_without_a_check_is_refused_before_the_job(class_room: Bench) -> None:
+def test_a_problem_without_a_check_is_refused_before_the_job(class_room: Bench, tmp_path: Path) -> None:
     problems = [problem(0), problem(1).model_copy(update={"check": None})]
-    room = replace(class_room, selected=write_routed(class_room.root, problems))
+    room = in_store(str(tmp_path / "other"), class_room.student, problems)
     with pytest.raises(InputError, match="1 problem of 2 came without a check, the first: '1'") as refused:
         train(room)
     assert "collect these rows with a check" in str(refused.value.remedy)
