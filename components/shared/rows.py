@@ -244,6 +244,29 @@ class Bridged(Row):
     reason: str = ""
 
 
+class TrainingRollout(Row):
+    """One try at a problem during a training, and what it earned.
+
+    `step` is the first optimizer step that learns from it, `group` the number of its group in that step, `text` the
+    answer with its thought in tags. `rewards` has each reward by its name, None without a verdict, and `reward` their
+    weighted sum; None: the rollout took no part in the training.
+    """
+
+    content: ClassVar[str] = "training-rollout/1"
+
+    id: str
+    source: str
+    line: int
+    step: int
+    group: int
+    text: str
+    tokens_in: int
+    tokens_out: int
+    finish: Literal["stop", "length"] = "stop"
+    rewards: dict[str, float | None]
+    reward: float | None
+
+
 class Scores(BaseModel):
     """Scores of one response; None where a scorer does not apply.
 

@@ -124,13 +124,12 @@ def _check(library: Library, task: str, settings: TrainSettings, dataset: Manife
     if not count_rows(dataset, method.part):
         raise EmptyDataError(
             f"{dataset.address} has no {method.part} rows",
-            rule=f"method {method.name} reads the part {method.part}/ of the select step's output",
-            remedy="look at the select step's report, and loosen what it asks of a response",
+            rule=f"method {method.name} reads the part {method.part}/ of the {method.made_by} step's output",
+            remedy=f"look at the {method.made_by} step's report, and change the settings that leave this part empty",
         )
     if filled := filled_in(settings):
         say(task, f"deepspeed_config leaves out these keys, set from the settings: {', '.join(map(str, filled))}")
-    # A wrong input shows in its first row.
-    next(library.read_rows(dataset, method.row_type, part=method.part))
+    method.check_rows(library.read_rows(dataset, method.row_type, part=method.part))
     check_start(start, settings, task)
 
 

@@ -127,3 +127,7 @@ class Template:
     def encode(self, pairs: Sequence[tuple[Sequence[Message], str]]) -> list[Encoded | Refusal]:
         """Prompt ids and response ids (with the end token) of each pair, or why the template refuses it."""
         return self._encoder.answered(pairs)
+
+    def prompts(self, conversations: Sequence[Sequence[Message]]) -> list[Encoded | Refusal]:
+        """Prompt ids of each conversation, up to where the answer starts, or why the template refuses it."""
+        return self._encoder.prompts(conversations)

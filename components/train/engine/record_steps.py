@@ -9,6 +9,7 @@ import numpy as np
 
 from components.shared.errors import ModelError
 from components.shared.patch_libraries import before_optimizer_step, redirect_saves, separate_step_counts
+from components.shared.store.store import Store
 from components.train.checkpoints.mirror import Mirror
 from components.train.engine.divergence import require_finite_gradients
 from components.train.engine.earlier_epochs import EarlierEpochs
@@ -31,11 +32,15 @@ class RowOrder:
 
 
 class RecordedSteps:
-    """A mixin that precedes trl's class. `book`, `earlier` and, in the first process, `stream` are set before use."""
+    """A mixin that precedes trl's class. `book`, `earlier` and, in the first process, `stream` are set before use.
+
+    So is `store`, at the training's address, for trainers that write rows of their own beside the model.
+    """
 
     task: str
     reference: ReferenceOutput
     book: StepBook
+    store: Store
     stream: LossStream | None = None
     mirror: Mirror
     earlier: EarlierEpochs | None = None

@@ -11,8 +11,9 @@ from typing import Any
 from components.launch.hand_back.files import JobResult
 from components.shared.log import say
 from components.shared.outputs.divergence import DIVERGED_FILE, Divergence
-from components.shared.outputs.manifest import Cost
+from components.shared.outputs.manifest import Cost, Shard
 from components.shared.store.open_store import open_store
+from components.shared.store.store import Store
 from components.train.engine.divergence import DivergedError
 from components.train.engine.losses import LOSSES_FILE, SHARES_FILE, as_lines, loss_counts, loss_records, shares_records
 from components.train.engine.reference_output import ReferenceOutput
@@ -103,9 +104,11 @@ class ResultWriter:
         (folder / LOSSES_FILE).write_bytes(as_lines(records))
         if shares := shares_records(trainer.state.log_history):
             (folder / SHARES_FILE).write_bytes(as_lines(shares))
-        shards = upload_folder(open_store(self.job.root).at(address), folder)
+        store = open_store(self.job.root).at(address)
+        beside = self.method.beside(trainer.state.log_history, self.settings)
+        shards = (*upload_folder(store, folder), *self._copied(beside.shards, store))
         now = time.monotonic()
-        counts |= self.data.counts | self.budget | self.reference.counts
+        counts |= self.data.counts | self.budget | self.reference.counts | beside.counts
         counts |= loss_counts(records, self.method.metrics)
         phases = {**seconds, "save": seconds.get("save", 0.0) + now - saving}
         counts |= {f"seconds_{name}": round(value, 3) for name, value in phases.items()}
@@ -114,6 +117,13 @@ class ResultWriter:
         counts |= {"steps": len(records), "tokens": tokens}
         counts |= {"checkpoints": len(stalls), "seconds_checkpoints": round(sum(stalls), 4)}
         return JobResult(shards=shards, counts=counts, cost=Cost(seconds=round(now - self.began, 3), tokens_in=tokens))
+
+    def _copied(self, shards: tuple[Shard, ...], store: Store) -> tuple[Shard, ...]:
+        """What the trainer wrote to the training's own store, in the store of this result."""
+        own = self.job.store
+        for shard in shards if store.uri != own.uri else ():
+            store.write(shard.name, own.read(shard.name))
+        return shards
 
     def _counts_of_ranks(self, trainer: Any) -> dict[str, float]:
         """Counts of the processes and parameters, the highest peak of memory of any process (MiB), the trainer's."""

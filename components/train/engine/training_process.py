@@ -162,6 +162,7 @@ class TrainingProcess:
         self._report_budget(getattr(trainer, "micro_batches", None))
         tokens = data.lengths[data.order].reshape(steps.scheduled, -1).sum(axis=1)
         trainer.book = StepBook(self.job.task, data.order, tokens, self.split.global_batch, steps.last)
+        trainer.store = self.job.store
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(engine_watch(trainer))
         if self.settings.shares == "speed":

@@ -6,10 +6,11 @@ import them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from components.shared.outputs.manifest import Shard
 from components.shared.rows import Row
 from components.train.batches.split import Split
 from components.train.settings import TrainSettings
@@ -62,6 +63,19 @@ class TrainingData:
         return self.columns.dataset() if isinstance(self.columns, TokenTable) else Dataset.from_dict(self.columns)
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What a method's trainer makes beside the model.
+
+    Attributes:
+        shards: written by the trainer to its `store`, the one at the training's address.
+        counts: for the manifest.
+    """
+
+    shards: tuple[Shard, ...] = ()
+    counts: dict[str, float] = field(default_factory=dict)
+
+
 class TrainingMethod(ABC, Generic[SomeSettings]):
     """How a model is trained on which rows. Everything that depends on the method is here; the engine is shared."""
 
@@ -83,11 +97,18 @@ class TrainingMethod(ABC, Generic[SomeSettings]):
     row_type: ClassVar[type[Row]]
     """Type of those rows."""
 
+    made_by: ClassVar[str] = "select"
+    """The step whose output holds those rows, for messages."""
+
     settings: type[SomeSettings]
     """Settings of a training by this method."""
 
     metrics: ClassVar[Mapping[str, str]] = {}
     """Metrics that the trainer logs at each step, and their names in losses.jsonl and, averaged, in the counts."""
+
+    def check_rows(self, rows: Iterator[Any]) -> None:
+        """Check the rows before the job starts; here: the first, in which a wrong input shows. Raises InputError."""
+        next(rows, None)
 
     @abstractmethod
     def prepare(
@@ -133,6 +154,10 @@ class TrainingMethod(ABC, Generic[SomeSettings]):
 
         It trains models that cannot read packed rows, and methods without an objective.
         """
+
+    def beside(self, log: Sequence[Mapping[str, Any]], settings: SomeSettings) -> Beside:
+        """What its trainer made beside the model up to now, by its log, which every checkpoint holds; here: nothing."""
+        return Beside()
 
     def summary(self, counts: Mapping[str, float]) -> Iterable[tuple[str, str]]:
         """What the method adds to the training's summary: labels and values."""

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from components.shared.settings_union import SettingsUnion
-from components.train.methods import dpo, kto, orpo, sft, simpo
+from components.train.methods import dpo, grpo, kto, orpo, sft, simpo
 from components.train.methods.method import TrainingMethod
 from components.train.settings import TrainSettings
 
-METHODS: dict[str, TrainingMethod[Any]] = {module.METHOD.name: module.METHOD for module in (sft, kto, dpo, orpo, simpo)}
+METHODS: dict[str, TrainingMethod[Any]] = {
+    module.METHOD.name: module.METHOD for module in (sft, kto, dpo, orpo, simpo, grpo)
+}
 
 
 class SettingsByMethod(Mapping[str, type[TrainSettings]]):

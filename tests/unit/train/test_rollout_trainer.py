@@ -1,0 +1,232 @@
+"""Losses and gradients of GRPO are those of trl's own trainer on the same rollouts, and what our trainer adds to it."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from components.shared.outputs.shards import parse_row
+from components.shared.rows import Check, Routed, TrainingRollout
+from components.shared.store.folder import FolderStore
+from components.train.batches.build_dataset import Template
+from components.train.batches.split import split_batch
+from components.train.engine.losses import StepBook
+from components.train.methods.grpo import GrpoSettings
+from components.train.methods.registry import method_of, parse_train_settings
+from components.train.rollouts.score import RewardsByName
+
+TEMPLATE = (
+    "{%- for m in messages -%}{{- '<|' + m['role'] + '|>' + m['content'] + '<|end|>' -}}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
+)
+GROUP = 4
+PROBLEMS = 2
+REWARDS: list[float | None] = [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]
+
+
+def problem(number: int) -> Routed:
+    labels = {"type": "math", "primary": "a", "secondary": "b", "tries": 8, "successes": 1, "pool": "mixed"}
+    check = Check(kind="exact", answer="7")
+    return Routed(id=str(number), source="s", line=number + 1, instruction="Say" + "!" * number, check=check, **labels)
+
+
+@pytest.fixture(scope="module")
+def start() -> Any:
+    """A random Llama: 2 layers of width 32."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(7)
+    config = LlamaConfig(
+        vocab_size=261, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4
+    )
+    model = LlamaForCausalLM(config).eval()
+    # Some rollouts end before max_response.
+    with torch.no_grad():
+        model.lm_head.weight[4] *= 30
+    return model
+
+
+@pytest.fixture
+def student(tokenizer: Any) -> Any:
+    tokenizer.chat_template = TEMPLATE
+    return tokenizer
+
+
+def settings_of(**grpo: Any) -> GrpoSettings:
+    own = {"group_size": GROUP, "max_response": 6, **grpo}
+    rows = PROBLEMS * own["group_size"]
+    given = {"method": "grpo", "global_batch": rows, "micro_batch": rows, "max_length": 64, "precision": "fp32"}
+    settings = parse_train_settings({**given, "grpo": own})
+    assert isinstance(settings, GrpoSettings)
+    return settings
+
+
+def common(folder: Path, rows: int) -> dict[str, Any]:
+    return {
+        "output_dir": str(folder),
+        "use_cpu": True,
+        "bf16": False,
+        "report_to": "none",
+        "gradient_checkpointing": False,
+        "per_device_train_batch_size": rows,
+        "seed": 42,
+    }
+
+
+def ours(start: Any, tokenizer: Any, folder: Path, settings: GrpoSettings, rewards: Sequence[float | None] = ()) -> Any:
+    """Our trainer; where rewards are given, they replace those of the check."""
+    from datasets import Dataset
+
+    method = method_of(settings)
+    rows = [problem(number) for number in range(PROBLEMS)]
+    data = method.prepare(rows, Template(tokenizer), settings, split_batch(settings, ranks=1))
+    trainer = method.trainer_type(settings)(
+        model=deepcopy(start),
+        args=method.arguments(common(folder, settings.global_batch), settings, data),
+        train_dataset=Dataset.from_dict(data.columns),
+        processing_class=tokenizer,
+    )
+    trainer.task, trainer.store = "test", FolderStore(folder / "store")
+    trainer.book = StepBook("test", data.order, np.zeros(9, dtype=np.int64), settings.global_batch)
+    trainer.current_gradient_accumulation_steps = 1
+    trainer.model.train()
+    if rewards:
+        scores: list[RewardsByName] = [{"check": reward} for reward in rewards]
+        trainer._scorer.score = lambda *_: scores
+    return trainer
+
+
+def trls(
+    start: Any,
+    tokenizer: Any,
+    folder: Path,
+    settings: GrpoSettings,
+    *,
+    rollouts: tuple[list[list[int]], list[list[int]]],
+    rewards: Sequence[float | None],
+) -> Any:
+    """trl's trainer, which gets these rollouts and rewards."""
+    from datasets import Dataset
+    from trl import GRPOTrainer
+
+    method = method_of(settings)
+    data = method.prepare([problem(0)], Template(tokenizer), settings, split_batch(settings, ranks=1))
+    arguments = method.arguments(common(folder, len(rewards)), settings, data)
+
+    def reward(**_: Any) -> list[float | None]:
+        return list(rewards)
+
+    def given(prompts: Any, trainer: Any) -> dict[str, Any]:
+        prompt_ids, completion_ids = rollouts
+        return {"prompt_ids": prompt_ids, "completion_ids": completion_ids, "logprobs": None}
+
+    trainer = GRPOTrainer(
+        model=deepcopy(start),
+        reward_funcs=[reward],
+        args=arguments,
+        train_dataset=Dataset.from_dict({"prompt": ["a"] * len(rewards)}),
+        processing_class=tokenizer,
+        rollout_func=given,
+    )
+    trainer.current_gradient_accumulation_steps = 1
+    trainer.model.train()
+    return trainer
+
+
+def drawn(trainer: Any) -> tuple[dict[str, Any], tuple[list[list[int]], list[list[int]]]]:
+    """What our trainer makes of a phase, and its rollouts: token ids of prompts and of answers."""
+    kept: list[Any] = []
+    read = trainer._reader.read
+
+    def reading(prompts: Any, answers: Any) -> Any:
+        kept.append(([list(each) for each in prompts], [list(each) for each in answers]))
+        return read(prompts, answers)
+
+    trainer._reader.read = reading
+    return trainer._generate_and_score_completions(None), kept[0]
+
+
+def gradients(trainer: Any, inputs: dict[str, Any]) -> tuple[float, dict[str, torch.Tensor]]:
+    loss = trainer.compute_loss(trainer.model, inputs)
+    loss.backward()
+    return float(loss.detach()), {name: p.grad for name, p in trainer.model.named_parameters() if p.grad is not None}
+
+
+def assert_equal(first: Any, second: Any) -> None:
+    assert first[0] == pytest.approx(second[0], abs=1e-6)
+    assert first[1].keys() == second[1].keys()
+    assert max(float(grad.abs().max()) for grad in first[1].values()) > 1e-4
+    for name, grad in first[1].items():
+        torch.testing.assert_close(grad, second[1][name], atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["dapo", "dr_grpo", "grpo"])
+@pytest.mark.parametrize("masked", [True, False])
+def test_loss_and_gradients_are_trls(start: Any, student: Any, tmp_path: Path, loss: str, masked: bool) -> None:
+    settings = settings_of(loss=loss, mask_truncated=masked)
+    trainer = ours(start, student, tmp_path, settings, REWARDS)
+    inputs, rollouts = drawn(trainer)
+    lengths = {len(answer) for answer in rollouts[1]}
+    assert len(lengths) > 1, "rollouts of one length show nothing about the mean"
+    theirs = trls(start, student, tmp_path, settings, rollouts=rollouts, rewards=REWARDS)
+    expected = theirs._generate_and_score_completions([{"prompt": "a"}] * len(REWARDS))
+    assert_equal(gradients(trainer, inputs), gradients(theirs, expected))
+
+
+def test_later_updates_of_a_phase_are_clipped_as_trls(start: Any, student: Any, tmp_path: Path) -> None:
+    """After the first update the weights are no longer those that drew."""
+    settings, rewards = settings_of(updates=2, mask_truncated=False), REWARDS * 2
+    trainer = ours(start, student, tmp_path, settings, rewards)
+    inputs, rollouts = drawn(trainer)
+    theirs = trls(start, student, tmp_path, settings, rollouts=rollouts, rewards=rewards)
+    expected = theirs._generate_and_score_completions([{"prompt": "a"}] * len(rewards))
+    for model in (trainer.model, theirs.model):
+        torch.manual_seed(3)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.02)
+    assert_equal(gradients(trainer, inputs), gradients(theirs, expected))
+    assert trainer._metrics["train"]["clip_ratio/region_mean"][0] > 0
+
+
+@pytest.mark.parametrize("loss", ["dapo", "dr_grpo", "grpo"])
+def test_a_rollout_without_a_verdict_takes_no_part(start: Any, student: Any, tmp_path: Path, loss: str) -> None:
+    """The loss is that of trl's trainer on groups without it."""
+    lost = [1, 6]
+    rewards = [None if place in lost else reward for place, reward in enumerate(REWARDS)]
+    trainer = ours(start, student, tmp_path, settings_of(loss=loss, mask_truncated=False), rewards)
+    inputs, (prompts, answers) = drawn(trainer)
+    kept = [place for place in range(len(rewards)) if place not in lost]
+    rest = [prompts[place] for place in kept], [answers[place] for place in kept]
+    smaller = settings_of(loss=loss, mask_truncated=False, group_size=GROUP - 1)
+    theirs = trls(start, student, tmp_path, smaller, rollouts=rest, rewards=[rewards[place] for place in kept])
+    expected = theirs._generate_and_score_completions([{"prompt": "a"}] * len(kept))
+    assert_equal(gradients(trainer, inputs), gradients(theirs, expected))
+    shard = trainer._entry["shard"]
+    assert (shard["rows"], trainer._entry["no_verdict"]) == (8, 2)
+
+
+def test_every_rollout_is_a_row(start: Any, student: Any, tmp_path: Path) -> None:
+    import gzip
+
+    trainer = ours(start, student, tmp_path, settings_of(rewards={"check": 1.0, "boxed": 0.5}))
+    _, (_, answers) = drawn(trainer)
+    name = trainer._entry["shard"]["name"]
+    lines = gzip.decompress(trainer.store.read(name)).splitlines()
+    rows = [parse_row(line, TrainingRollout, "here") for line in lines]
+    assert name == "rollouts/00000001.jsonl.gz"
+    assert [row.group for row in rows] == [0] * GROUP + [1] * GROUP
+    assert [row.tokens_out for row in rows] == [len(answer) for answer in answers]
+    assert all(row.rewards == {"check": 0.0, "boxed": 0.0} and row.reward == 0.0 for row in rows)
+    assert {row.finish for row in rows} == {"stop", "length"}
+
+
+def test_rollouts_follow_from_the_seed_whatever_shares_their_batch(start: Any, student: Any, tmp_path: Path) -> None:
+    together = drawn(ours(start, student, tmp_path, settings_of(), REWARDS))[1]
+    one_by_one = drawn(ours(start, student, tmp_path, settings_of(rollout_batch=1), REWARDS))[1]
+    assert together == one_by_one
+    assert len({tuple(answer) for answer in together[1]}) > 1
