@@ -30,7 +30,7 @@ import typer
 from benchmarks.machine import describe_machine
 from benchmarks.processes import family_of
 from benchmarks.training_data.made_up_rows import write_rows
-from components.launch.hand_back.files import JOB_FILE
+from components.launch.hand_back.files import JOB_FILE, RESULT_FILE
 from components.launch.here.local import LOOPBACK
 from components.launch.here.torchrun import PRELOAD
 from components.shared.process.signals import sigterm_raises
@@ -42,7 +42,7 @@ from components.train.train import PROGRAM
 RESULTS = Path(__file__).parents[1] / "results" / "unequal_throttled.json"
 CGROUPS = (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup"))
 PERIOD_MICROSECONDS = 100_000
-ROWS, TOKENS, GLOBAL_BATCH = 2048, 240, 64
+TOKENS, GLOBAL_BATCH = 240, 64
 BRIEF_STEPS = 2
 WARM_UP = 3
 """Steps that are not counted."""
@@ -96,8 +96,8 @@ class Training:
     shares: tuple[float, ...]
 
 
-def train(root: str, dataset: str, shares: Shares, quotas: Sequence[float], steps: int) -> Training:
-    """Train for some steps with one rank for each quota."""
+def train(root: str, dataset: str, shares: Shares, quotas: Sequence[float]) -> Training:
+    """Train for an epoch with one rank for each quota."""
     address = f"train/{uuid.uuid4().hex}"
     settings = parse_train_settings(
         {
@@ -117,9 +117,9 @@ def train(root: str, dataset: str, shares: Shares, quotas: Sequence[float], step
         root=root, address=address, task=shares, settings=settings, dataset=dataset, start="package:demo/student"
     )
     job.store.write(JOB_FILE, job.model_dump_json().encode())
-    _run(join(root, address, JOB_FILE), quotas, Path(root, address, "losses.jsonl"), WARM_UP + steps)
+    _run(join(root, address, JOB_FILE), quotas, Path(root, address, RESULT_FILE))
     records = [json.loads(line) for line in Path(root, address, "losses.jsonl").read_text().splitlines()]
-    counted = [record["tokens_per_second"] for record in records][WARM_UP : WARM_UP + steps]
+    counted = [record["tokens_per_second"] for record in records[WARM_UP:]]
     return Training(round(statistics.median(counted), 1), _shares(Path(root, address)))
 
 
@@ -128,8 +128,8 @@ def _shares(folder: Path) -> tuple[float, ...]:
     return tuple(json.loads(path.read_text().splitlines()[-1])["shares"]) if path.exists() else ()
 
 
-def _run(uri: str, quotas: Sequence[float], losses: Path, steps: int) -> None:
-    """Run the job on one machine for each quota, and end it after so many steps."""
+def _run(uri: str, quotas: Sequence[float], result: Path) -> None:
+    """Run the job on one machine for each quota, until its result is there."""
     with ExitStack() as stack:
         port, folder = _free_port(), Path(stack.enter_context(TemporaryDirectory()))
         groups = [stack.enter_context(_group()) for _ in quotas]
@@ -141,7 +141,7 @@ def _run(uri: str, quotas: Sequence[float], losses: Path, steps: int) -> None:
         for group, quota in zip(groups, quotas, strict=True):
             if quota < 1:
                 group.limit(quota)
-        _wait(ranks, lambda: losses.exists() and len(losses.read_text().splitlines()) >= steps, folder)
+        _wait(ranks, result.exists, folder)
 
 
 @contextmanager
@@ -188,13 +188,11 @@ def _free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def compare(
-    root: str, dataset: str, quota: float, *, order: Sequence[Shares], steps: int, alone: float
-) -> dict[str, object]:
+def compare(root: str, dataset: str, quota: float, *, order: Sequence[Shares], alone: float) -> dict[str, object]:
     """Train in turns with a throttled second rank; rates beside the bound."""
     found: dict[Shares, list[Training]] = {"even": [], "speed": []}
     for shares in order:
-        found[shares].append(train(root, dataset, shares, (1.0, quota), steps))
+        found[shares].append(train(root, dataset, shares, (1.0, quota)))
         print(f"1 : {quota}, {shares}: {found[shares][-1]}", flush=True)
     bound = alone * (1 + quota)
     rates = {name: statistics.mean(one.tokens_per_second for one in trainings) for name, trainings in found.items()}
@@ -218,11 +216,11 @@ def main(
     counted = BRIEF_STEPS if brief else steps
     # Throttled ranks must not outlive this process.
     with sigterm_raises(), TemporaryDirectory() as root:
-        dataset = write_rows(root, "sft", ROWS, TOKENS).address
-        alone = train(root, dataset, "even", (1.0,), counted).tokens_per_second
+        dataset = write_rows(root, "sft", GLOBAL_BATCH * (WARM_UP + counted), TOKENS).address
+        alone = train(root, dataset, "even", (1.0,)).tokens_per_second
         print(f"one rank alone: {alone:,.0f} tokens/s", flush=True)
         chosen = quotas[:1] if brief else quotas
-        found = {f"1 : {one}": compare(root, dataset, one, order=order, steps=counted, alone=alone) for one in chosen}
+        found = {f"1 : {one}": compare(root, dataset, one, order=order, alone=alone) for one in chosen}
     print(json.dumps(found, indent=2))
     if not brief:
         machine = {"machine": describe_machine(), "alone_tokens_per_second": alone}
