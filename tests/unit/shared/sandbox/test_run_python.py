@@ -128,8 +128,9 @@ def test_memory_is_limited() -> None:
 
 
 def test_processor_time_is_limited_also_when_the_signal_is_caught() -> None:
-    outcome = attempt("import signal; signal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass")
-    assert not outcome.completed and outcome.ended == "cpu" and outcome.seconds < 5
+    program = "import signal; signal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass"
+    outcome = attempt(program, SandboxLimits(wall_seconds=60))  # of which a busy machine gives it a part
+    assert not outcome.completed and outcome.ended == "cpu"
 
 
 def test_the_clock_is_limited() -> None:
