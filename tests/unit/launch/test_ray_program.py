@@ -1,4 +1,4 @@
-"""The synthesis job ends with its error's exit code, and leaves the error for its step."""
+"""A Ray job ends with its error's exit code, and leaves the error for its step."""
 
 import sys
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from components.launch.hand_back.files import FAILURE_FILE, JOB_FILE, JobFailure
+from components.launch.ray.program import run_program
 from components.shared.errors import GenerationError, SettingsError, TutelageError
 from components.shared.store.open_store import open_store
 from components.shared.store.uri import join
-from components.synthesize import generate
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,9 @@ def test_the_job_leaves_the_error_it_met(
     def fail(_uri: str) -> None:
         raise met
 
-    monkeypatch.setattr(generate, "generate", fail)
-    monkeypatch.setattr(sys, "argv", ["generate", "--job", join(str(tmp_path), "synthesize/abc", JOB_FILE)])
+    monkeypatch.setattr(sys, "argv", ["program", "--job", join(str(tmp_path), "synthesize/abc", JOB_FILE)])
     with pytest.raises(SystemExit) as ended:
-        generate.main()
+        run_program("synthesize", fail, None)
     assert ended.value.code == met.job_exit_code
     assert met.problem in capfd.readouterr().err
     recorded = open_store(str(tmp_path)).at("synthesize/abc").read(FAILURE_FILE)
