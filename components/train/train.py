@@ -124,8 +124,8 @@ def _check(library: Library, task: str, settings: TrainSettings, dataset: Manife
     if not count_rows(dataset, method.part):
         raise EmptyDataError(
             f"{dataset.address} has no {method.part} rows",
-            rule=f"method {method.name} reads the part {method.part}/ of the {method.made_by} step's output",
-            remedy=f"look at the {method.made_by} step's report, and change the settings that leave this part empty",
+            rule=f"method {method.name} reads the part {method.part}/ of its dataset",
+            remedy="look at the report of the step that made it, and change the settings that leave this part empty",
         )
     if filled := filled_in(settings):
         say(task, f"deepspeed_config leaves out these keys, set from the settings: {', '.join(map(str, filled))}")

@@ -94,7 +94,6 @@ class GrpoMethod(TrainingMethod[GrpoSettings]):
     source = "Shao and others, arXiv 2402.03300; Yu and others, arXiv 2503.14476; Liu and others, arXiv 2503.20783"
     part = "rl"
     row_type = Routed
-    made_by = "route"
     settings = GrpoSettings
     metrics: ClassVar[Mapping[str, str]] = {
         "reward": "reward",

@@ -97,9 +97,6 @@ class TrainingMethod(ABC, Generic[SomeSettings]):
     row_type: ClassVar[type[Row]]
     """Type of those rows."""
 
-    made_by: ClassVar[str] = "select"
-    """The step whose output holds those rows, for messages."""
-
     settings: type[SomeSettings]
     """Settings of a training by this method."""
 
