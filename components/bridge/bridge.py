@@ -19,7 +19,7 @@ from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Cost, Manifest, Parent
 from components.shared.outputs.output import Output, address_of
 from components.shared.outputs.shards import count_rows
-from components.shared.rows import Probed, Routed
+from components.shared.rollout_rows import Probed, Routed
 from components.shared.step import Product
 from components.shared.text.counted import counted
 

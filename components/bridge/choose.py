@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from components.bridge.steps import step_starts
 from components.bridge.taught_problem import NO_VERDICT, PENDING, WrittenProblem
-from components.shared.rows import Bridged, BridgeText, Dropped, Scores, SftRow
+from components.shared.rollout_rows import Bridged, BridgeText
+from components.shared.rows import Dropped, Scores, SftRow
 
 DECIMALS = 6
 CHOSEN, SPARE = "chosen", "spare"

@@ -10,7 +10,7 @@ from components.bridge.taught_problem import FAILED, NO_VERDICT, TRUNCATED, WRON
 from components.launch.hand_back.files import JobResult
 from components.shared.errors import EmptyDataError
 from components.shared.outputs.manifest import Cost, Shard
-from components.shared.rows import Bridged, BridgeText
+from components.shared.rollout_rows import Bridged, BridgeText
 from components.shared.scores import mean
 from components.shared.store.open_store import open_store
 

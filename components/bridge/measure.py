@@ -17,7 +17,7 @@ from components.models.conversation.chat_template import Refusal
 from components.models.likelihood.completions import Pair
 from components.models.likelihood.likelihood import LikelihoodModel
 from components.models.likelihood.row_scorers import TokenScores
-from components.shared.rows import BridgeText, StepLikelihood
+from components.shared.rollout_rows import BridgeText, StepLikelihood
 from components.shared.scores import mean
 
 DECIMALS = 6

@@ -17,7 +17,8 @@ from components.bridge.taught_problem import WrittenProblem
 from components.shared.errors import DamagedError
 from components.shared.outputs.manifest import Shard
 from components.shared.outputs.shards import SUFFIX, describe, pack_rows
-from components.shared.rows import Bridged, Dropped, SftRow
+from components.shared.rollout_rows import Bridged
+from components.shared.rows import Dropped, SftRow
 from components.shared.store.store import Store
 
 WRITTEN, BRIDGED, SFT, DROPPED = "written", "bridged", "sft", "dropped"

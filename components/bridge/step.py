@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from components.bridge.settings import BridgeSettings
 from components.models.generators.examine import image_for, look_at, models_in
 from components.shared.finding import Look
-from components.shared.rows import SELECTION, Probed, Routed
+from components.shared.rollout_rows import Probed, Routed
+from components.shared.rows import SELECTION
 from components.shared.step import MODEL, Image, Product, Step
 
 BRIDGED = Product("bridge", 1, SELECTION)

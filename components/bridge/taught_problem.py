@@ -11,7 +11,8 @@ from components.models.generators.generator import ChatRequest, Reply
 from components.models.rollouts.kept_rollouts import DrawnRollout
 from components.models.rollouts.problems import Problem
 from components.shared.outputs.digest import digest_value, hex_of
-from components.shared.rows import BridgeText, Message, Routed
+from components.shared.rollout_rows import BridgeText, Routed
+from components.shared.rows import Message
 from components.shared.thought import answer_of, split_thought
 
 REQUEST_KEY = 8

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from components.bridge.settings import TokenCap
-from components.shared.rows import Probed
+from components.shared.rollout_rows import Probed
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from components.bridge.taught_problem import PENDING, WrittenProblem
 from components.bridge.try_beginnings import BeginningTest
 from components.models.conversation.chat_template import Refusal
 from components.models.likelihood.likelihood import LikelihoodModel
-from components.shared.rows import BridgeText
+from components.shared.rollout_rows import BridgeText
 from components.shared.store.open_store import open_store
 
 

@@ -11,7 +11,7 @@ from components.models.rollouts.problems import Problem
 from components.models.rollouts.shared_model import SharedModel
 from components.rewards.checks.rollout_judge import RolloutJudge
 from components.shared.outputs.digest import digest_value, hex_of
-from components.shared.rows import BridgeText, Routed
+from components.shared.rollout_rows import BridgeText, Routed
 
 KEY = 8
 

@@ -14,7 +14,7 @@ from components.launch.ray.environment import set_ray_environment
 from components.launch.ray.program import run_program
 from components.models.rollouts.problems import Problem, problems_of, slices
 from components.shared.outputs.library import Library
-from components.shared.rows import Routed
+from components.shared.rollout_rows import Routed
 from components.shared.store.open_store import open_store
 
 

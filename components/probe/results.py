@@ -19,7 +19,8 @@ from components.shared.errors import DamagedError, EmptyDataError, InputError
 from components.shared.outputs.manifest import Cost, Shard
 from components.shared.outputs.shards import SUFFIX, describe, pack_rows
 from components.shared.pass_rate import histogram
-from components.shared.rows import Dropped, Probed
+from components.shared.rollout_rows import Probed
+from components.shared.rows import Dropped
 from components.shared.scores import mean, standard_error
 from components.shared.store.store import Store
 

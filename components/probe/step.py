@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from components.models.generators.examine import image_for, look_at
 from components.probe.settings import ProbeSettings
 from components.shared.finding import Look
-from components.shared.rows import Labelled, Probed
+from components.shared.rollout_rows import Probed
+from components.shared.rows import Labelled
 from components.shared.step import MODEL, Image, Product, Step
 
 PROBED = Product("probe", 1, Probed.content)

@@ -13,7 +13,8 @@ from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output, RowWriter
 from components.shared.outputs.shards import count_rows
-from components.shared.rows import Dropped, Labelled, Probed, Routed
+from components.shared.rollout_rows import Probed, Routed
+from components.shared.rows import Dropped, Labelled
 from components.shared.text.counted import counted
 
 REPORT = "report.json"

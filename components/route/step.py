@@ -1,7 +1,7 @@
 """The declaration of the step route."""
 
 from components.route.settings import RouteSettings
-from components.shared.rows import Probed, Routed
+from components.shared.rollout_rows import Probed, Routed
 from components.shared.step import Product, Step
 
 ROUTED = Product("route", 1, Routed.content)

@@ -5,7 +5,7 @@ from typing import Any
 
 from components.shared.pass_rate import histogram
 from components.shared.pools import POOLS, Pool
-from components.shared.rows import Probed
+from components.shared.rollout_rows import Probed
 
 PARTS = ("sft", "rl", "dropped")
 NO_VERDICT = "no-verdict"

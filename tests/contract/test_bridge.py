@@ -23,7 +23,8 @@ from components.shared.errors import EmptyDataError, GenerationError, InputError
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output
-from components.shared.rows import SELECTION, Bridged, Check, Dropped, Probed, Rollout, Routed, SftRow
+from components.shared.rollout_rows import Bridged, Probed, Rollout, Routed
+from components.shared.rows import SELECTION, Check, Dropped, SftRow
 from components.shared.sandbox.run_python import run_python
 from components.shared.settings import Settings
 from components.shared.step import Product

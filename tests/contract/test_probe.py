@@ -21,7 +21,8 @@ from components.shared.errors import EmptyDataError, GenerationError, InputError
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest, Parent, parse_manifest
 from components.shared.outputs.output import Output
-from components.shared.rows import Check, Dropped, Instruction, Labelled, Probed
+from components.shared.rollout_rows import Probed
+from components.shared.rows import Check, Dropped, Instruction, Labelled
 from components.shared.settings import Settings
 from components.shared.step import Product
 from tests.edit_model import edit_config

@@ -14,7 +14,8 @@ from components.shared.errors import EmptyDataError, InputError
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output
-from components.shared.rows import Check, Dropped, Labelled, Probed, Rollout, Routed
+from components.shared.rollout_rows import Probed, Rollout, Routed
+from components.shared.rows import Check, Dropped, Labelled
 from components.shared.settings import Settings
 from components.shared.step import Product
 

@@ -25,7 +25,7 @@ from pydantic import Field, model_validator
 
 from components.shared.errors import SettingsError
 from components.shared.outputs.manifest import Shard
-from components.shared.rows import Routed
+from components.shared.rollout_rows import Routed
 from components.train.batches.split import Split
 from components.train.methods.method import Beside, TrainingData, TrainingMethod
 from components.train.methods.preference import PreferenceSettings

@@ -5,7 +5,7 @@ from typing import Any
 
 from components.models.conversation.chat_template import REMEDY, Refusal
 from components.shared.errors import EmptyDataError, InputError
-from components.shared.rows import Routed
+from components.shared.rollout_rows import Routed
 from components.shared.text.counted import counted
 from components.train.batches.build_dataset import Template, in_chunks
 from components.train.batches.examples import Examples, Kept

@@ -16,7 +16,7 @@ from components.models.generators.generator import Sampling
 from components.shared.log import say
 from components.shared.outputs.digest import seed_of
 from components.shared.outputs.shards import SUFFIX, describe, pack_rows
-from components.shared.rows import Routed, TrainingRollout
+from components.shared.rollout_rows import Routed, TrainingRollout
 from components.shared.store.store import Store
 from components.shared.text.counted import counted
 from components.train.ranks import Ranks

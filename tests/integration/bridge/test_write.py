@@ -15,7 +15,8 @@ from components.bridge.settings import BridgeSettings
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output
-from components.shared.rows import Bridged, Check, Probed, Routed, SftRow
+from components.shared.rollout_rows import Bridged, Probed, Routed
+from components.shared.rows import Check, SftRow
 from components.shared.settings import Settings
 from components.shared.step import Product
 from components.train.methods.registry import METHODS

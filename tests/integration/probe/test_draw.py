@@ -11,7 +11,8 @@ from components.probe.probe import probe_problems
 from components.probe.settings import ProbeSettings
 from components.shared.outputs.library import Library
 from components.shared.outputs.output import Output
-from components.shared.rows import Check, Labelled, Probed
+from components.shared.rollout_rows import Probed
+from components.shared.rows import Check, Labelled
 from components.shared.settings import Settings
 from components.shared.step import Product
 from tests.deadlines import ended

@@ -11,7 +11,8 @@ from components.shared.errors import InputError, SettingsError
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output, RowWriter
-from components.shared.rows import Check, Routed, TrainingRollout
+from components.shared.rollout_rows import Routed, TrainingRollout
+from components.shared.rows import Check
 from components.shared.settings import Settings
 from components.shared.step import Product
 from components.train.train import summarise

@@ -7,7 +7,8 @@ import torch
 
 from components.bridge.measure import measured, step_bounds
 from components.models.likelihood.likelihood import LikelihoodModel
-from components.shared.rows import BridgeText, Message
+from components.shared.rollout_rows import BridgeText
+from components.shared.rows import Message
 from tests.tiny_model import save_tiny_model
 
 PROMPT = (Message(role="user", content="Add 3 to 2."),)

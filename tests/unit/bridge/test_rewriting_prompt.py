@@ -6,7 +6,8 @@ from components.bridge.settings import BridgeSettings
 from components.bridge.taught_problem import TaughtProblem
 from components.models.rollouts.kept_rollouts import DrawnRollout
 from components.models.rollouts.problems import Problem
-from components.shared.rows import Check, Message, Routed
+from components.shared.rollout_rows import Routed
+from components.shared.rows import Check, Message
 
 
 def taught(**changed: Any) -> TaughtProblem:

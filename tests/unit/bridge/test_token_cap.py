@@ -4,7 +4,7 @@ import pytest
 
 from components.bridge.settings import TokenCap
 from components.bridge.token_cap import percentile, token_cap
-from components.shared.rows import Probed, Rollout
+from components.shared.rollout_rows import Probed, Rollout
 
 
 def probed(*rollouts: Rollout) -> Probed:

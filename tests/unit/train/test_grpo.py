@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from components.rewards.checks import math_check
 from components.shared.errors import EmptyDataError, InputError
-from components.shared.rows import Check, Routed
+from components.shared.rollout_rows import Routed
+from components.shared.rows import Check
 from components.shared.sandbox.run_python import SandboxLimits
 from components.train.batches.build_dataset import Template
 from components.train.methods.registry import parse_train_settings

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from components.shared.outputs.shards import parse_row
-from components.shared.rows import Check, Routed, TrainingRollout
+from components.shared.rollout_rows import Routed, TrainingRollout
+from components.shared.rows import Check
 from components.shared.store.folder import FolderStore
 from components.train.batches.build_dataset import Template
 from components.train.batches.split import split_batch
