@@ -169,6 +169,6 @@ class _Part(Settings):
 
 def _asked(name: str) -> AskedBenchmark:
     return AskedBenchmark(
-        name=name, metric="exact_match", protocol="zero-shot", few_shot=0, max_tokens=16, samples=1, temperature=0.0,
+        name=name, metric="exact_match", protocol="the reply", few_shot=0, max_tokens=16, samples=1, temperature=0.0,
         top_p=1.0,
     )  # fmt: skip

@@ -285,9 +285,9 @@ class Score(BaseModel):
 class AskedBenchmark(BaseModel):
     """One benchmark of an evaluation: the metric that models are compared by, and how it was asked.
 
-    `protocol` is one line; `few_shot` are the worked examples before a question, `max_tokens` is the longest answer,
-    `prompt` surrounds the question where the settings set one. `samples` answers were given to each question, at
-    `temperature` (0: greedy) and `top_p`; of several, pass@k is reported for the k in `pass_at`.
+    `protocol` is one line, without the number of worked examples; `few_shot` is that number, `max_tokens` the longest
+    answer, and `prompt` surrounds the question where the settings set one. `samples` answers were given to each
+    question, at `temperature` (0: greedy) and `top_p`; of several, pass@k is reported for the k in `pass_at`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -307,8 +307,8 @@ class AskedBenchmark(BaseModel):
     def words(self) -> str:
         """The metric, and how it was asked, in one line."""
         prompt = f"; prompt {self.prompt!r}" if self.prompt else ""
-        examples = f"; {counted(self.few_shot, 'worked example')}" if self.few_shot else ""
-        return f"{self.metric}; {self.protocol}{prompt}{examples}; {self._sampling} of at most {self.max_tokens} tokens"
+        shots = counted(self.few_shot, "worked example") if self.few_shot else "zero-shot"
+        return f"{self.metric}; {self.protocol}{prompt}; {shots}; {self._sampling} of at most {self.max_tokens} tokens"
 
     @property
     def _sampling(self) -> str:

@@ -51,16 +51,43 @@ class DecoderShape:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """Bytes that one process needs: its share of weights, gradients and optimizer state, and its activations."""
+class HostCopies:
+    """Bytes of host memory that one process needs for what leaves it.
 
-    state: int
-    activations: int
+    Attributes:
+        checkpoint: the copy of its part of a checkpoint (`checkpoints/snapshot.py`), kept until the training ends.
+        saving: the gathered weights, and their file while it is written: once, by the first process.
+    """
+
+    checkpoint: int = 0
+    saving: int = 0
 
     @property
     def total(self) -> int:
-        """All bytes."""
-        return self.state + self.activations
+        """Both: the model is saved while the memory of the last checkpoint is kept."""
+        return self.checkpoint + self.saving
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes that one process needs on its device.
+
+    Attributes:
+        state: its share of weights, gradients and optimizer state.
+        activations: what its forward passes keep.
+        copies: what it copies to host memory.
+        shares_host: whether the device is the host (a CPU), so that the copies need the same memory.
+    """
+
+    state: int
+    activations: int
+    copies: HostCopies = HostCopies()
+    shares_host: bool = False
+
+    @property
+    def total(self) -> int:
+        """All bytes of the device."""
+        return self.state + self.activations + (self.copies.total if self.shares_host else 0)
 
 
 def state_bytes(shape: DecoderShape, precision: Precision, stage: int, ranks: int, offload: str = "none") -> int:
@@ -79,6 +106,26 @@ def state_bytes(shape: DecoderShape, precision: Precision, stage: int, ranks: in
     weights = 0.0 if offload == "optimizer+parameters" else shape.parameters * weight / (ranks if stage == 3 else 1)
     states = 0.0 if offload != "none" else shape.trained * optimizer / (ranks if stage else 1)
     return round(weights + shape.trained * gradient / (ranks if stage > 1 else 1) + states)
+
+
+def host_copies(
+    shape: DecoderShape, precision: Precision, stage: int, ranks: int, *, saved: Precision, checkpoints: bool
+) -> HostCopies:
+    """What one process copies to host memory; frozen weights are neither in checkpoints nor saved from memory.
+
+    Args:
+        shape: of the model.
+        precision: of weights and gradients.
+        stage: ZeRO's.
+        ranks: processes that train together.
+        saved: precision of the weights that are saved.
+        checkpoints: whether any are made.
+    """
+    weight = WEIGHT if precision == "bf16" else FP32_WEIGHT
+    optimizer = OPTIMIZER if precision == "bf16" else MOMENTS + (MASTER if stage else 0)
+    checkpoint = weight / (ranks if stage == 3 else 1) + optimizer / (ranks if stage else 1)
+    written = WEIGHT if saved == "bf16" else FP32_WEIGHT
+    return HostCopies(round(shape.trained * checkpoint) if checkpoints else 0, 2 * written * shape.trained)
 
 
 def layer_bytes(shape: DecoderShape, precision: Precision) -> int:
@@ -123,19 +170,28 @@ def activation_bytes(shape: DecoderShape, precision: Precision, tokens: int, rec
 
 @dataclass(frozen=True)
 class Need:
-    """What a training asks for: the model, its arithmetic, its processes and the positions of a forward pass."""
+    """What a training asks for: the model, its arithmetic, its processes and the positions of a forward pass.
+
+    `saved` is the precision of the weights that it saves, `checkpoints` whether it makes any; `on_cpu`: its device's
+    memory is the host's.
+    """
 
     shape: DecoderShape
     precision: Precision
     ranks: int
     tokens: int
     offload: str = "none"
+    saved: Precision = "bf16"
+    checkpoints: bool = True
+    on_cpu: bool = False
 
     def estimate(self, stage: int, recomputed: bool) -> Estimate:
         """The bytes of one process."""
         return Estimate(
             state_bytes(self.shape, self.precision, stage, self.ranks, self.offload),
             activation_bytes(self.shape, self.precision, self.tokens, recomputed),
+            host_copies(self.shape, self.precision, stage, self.ranks, saved=self.saved, checkpoints=self.checkpoints),
+            self.on_cpu,
         )
 
 

@@ -20,7 +20,7 @@ from components.shared.settings import Settings
 from components.shared.step import Product
 
 DEMO = AskedBenchmark(
-    name="demo", metric="exact_match", protocol="zero-shot", few_shot=0, max_tokens=4,
+    name="demo", metric="exact_match", protocol="the reply", few_shot=0, max_tokens=4,
     samples=1, temperature=0.0, top_p=1.0,
 )  # fmt: skip
 SETTINGS = ChooseSettings(benchmark="demo", rates=(0.001, 0.01, 0.0001), seeds=(0, 7))

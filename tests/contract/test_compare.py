@@ -19,7 +19,7 @@ from components.shared.settings import Settings
 from components.shared.step import Product
 
 DEMO = AskedBenchmark(
-    name="demo", metric="exact_match", protocol="zero-shot", few_shot=0, max_tokens=4,
+    name="demo", metric="exact_match", protocol="the reply", few_shot=0, max_tokens=4,
     samples=1, temperature=0.0, top_p=1.0,
 )  # fmt: skip
 EVALUATION = Product("evaluate", 5, "evaluation/1")
@@ -95,7 +95,7 @@ def test_component_hands_over_scores_and_differences(tmp_path: Path, store: Aske
     said = Path(summary.path).read_text()
     assert (
         "| sft | 50.0 ± 11.5 (+30.0, p = 0.180) |" in said
-        and "- **demo**: exact_match; zero-shot; a greedy answer of at most 4 tokens" in said
+        and "- **demo**: exact_match; the reply; zero-shot; a greedy answer of at most 4 tokens" in said
     )
     assert "2 prompts exceeded the models' context" in said
 

@@ -31,7 +31,7 @@ from tests.stand_in_outputs import stand_in_output
 
 WEIGHTS = bytes(range(256)) * 100
 QUIZ = AskedBenchmark(
-    name="quiz", metric="exact_match", protocol="zero-shot", few_shot=0, max_tokens=32,
+    name="quiz", metric="exact_match", protocol="the reply", few_shot=0, max_tokens=32,
     samples=8, temperature=0.6, top_p=0.95, pass_at=(4,),
 )  # fmt: skip
 STUDENT = Parent(address="package:demo/student", digest="5" * 64)
@@ -159,7 +159,7 @@ def test_the_report_says_how_the_benchmarks_were_asked(run: Run) -> None:
     manifest = publish_best(library, PublishSettings(), run.write())
     assert read_report(library, manifest).asked == (QUIZ,)
     page = read_page(library, manifest)
-    said = "exact_match; zero-shot; 8 answers at temperature 0.6, top_p 0.95 of at most 32 tokens"
+    said = "exact_match; the reply; zero-shot; 8 answers at temperature 0.6, top_p 0.95 of at most 32 tokens"
     assert f"<li><b>quiz</b>: {said}</li>" in page
 
 

@@ -60,7 +60,7 @@ def _plain(answer: str) -> str:
 BENCHMARK = Benchmark(
     name="bbh",
     metric="exact_match",
-    protocol="3-shot chain of thought; what follows 'the answer is' equals the answer",
+    protocol="chain of thought; what follows 'the answer is' equals the answer",
     few_shot=3,
     max_tokens=512,
     prompt=_prompt,

@@ -28,7 +28,7 @@ class Benchmark:
     Attributes:
         name: of the benchmark; in an evaluation, that of the set of questions (`Question.benchmark`).
         metric: name of the score that is averaged.
-        protocol: one line, for reports.
+        protocol: one line, for reports, without the number of worked examples, which is a setting.
         few_shot: worked examples before a question.
         max_tokens: longest reply.
         prompt: the user's turn for a question.

@@ -19,7 +19,7 @@ def _prompt(question: Question) -> str:
 BENCHMARK = Benchmark(
     name="ceval",
     metric="exact_match",
-    protocol="validation set, zero-shot, generative, in Chinese; the letter is read from the reply",
+    protocol="validation set, generative, in Chinese; the letter is read from the reply",
     few_shot=0,
     max_tokens=32,
     prompt=_prompt,

@@ -38,7 +38,7 @@ def _group(question: Question, answers: Sequence[str], limits: SandboxLimits) ->
 BENCHMARK = Benchmark(
     name="checked",
     metric="accuracy",  # of a set with several kinds of checks; that of one kind has its metric
-    protocol="zero-shot; the share of replies that pass the check of their question",
+    protocol="the share of replies that pass the check of their question",
     few_shot=0,
     max_tokens=512,
     prompt=_prompt,

@@ -17,7 +17,7 @@ def _prompt(question: Question) -> str:
 BENCHMARK = Benchmark(
     name="cmmlu",
     metric="exact_match",
-    protocol="zero-shot, generative, in Chinese; the letter is read from the reply; mean over all questions",
+    protocol="generative, in Chinese; the letter is read from the reply; mean over all questions",
     few_shot=0,
     max_tokens=32,
     prompt=_prompt,

@@ -27,7 +27,7 @@ def _score(question: Question, reply: str) -> float:
 BENCHMARK = Benchmark(
     name="free_text",
     metric=ChrfChecker.metric,
-    protocol="zero-shot; mean chrF of the replies against the references (character n-grams up to 6, beta 2)",
+    protocol="mean chrF of the replies against the references (character n-grams up to 6, beta 2)",
     few_shot=0,
     max_tokens=512,
     prompt=_prompt,

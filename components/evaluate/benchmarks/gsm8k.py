@@ -59,7 +59,7 @@ def _plain(number: str) -> Fraction | None:
 BENCHMARK = Benchmark(
     name="gsm8k",
     metric="exact_match",
-    protocol="4-shot chain of thought; the number stated as the answer, or else the last one, compared by value",
+    protocol="chain of thought; the number stated as the answer, or else the last one, compared by value",
     few_shot=4,
     max_tokens=512,
     prompt=_prompt,

@@ -41,7 +41,7 @@ def _run(question: Question, reply: str, limits: SandboxLimits) -> float:
 BENCHMARK = Benchmark(
     name="humaneval",
     metric="pass@1",
-    protocol="zero-shot; the tests run in the sandbox",
+    protocol="the tests run in the sandbox",
     few_shot=0,
     max_tokens=512,
     prompt=_prompt,

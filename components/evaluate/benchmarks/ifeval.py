@@ -44,7 +44,7 @@ def _field(question: Question, name: str) -> list[object]:
 BENCHMARK = Benchmark(
     name="ifeval",
     metric="prompt_level_strict",
-    protocol="zero-shot; 1 when every checkable instruction of the prompt is followed (strict)",
+    protocol="1 when every checkable instruction of the prompt is followed (strict)",
     few_shot=0,
     max_tokens=1280,
     prompt=_prompt,

@@ -19,7 +19,7 @@ def _prompt(question: Question) -> str:
 BENCHMARK = Benchmark(
     name="mmlu",
     metric="exact_match",
-    protocol="zero-shot, generative; the letter is read from the reply; mean over all questions",
+    protocol="generative; the letter is read from the reply; mean over all questions",
     few_shot=0,
     max_tokens=32,
     prompt=_prompt,

@@ -30,7 +30,7 @@ def _score(question: Question, reply: str) -> float:
 BENCHMARK = Benchmark(
     name="qqp",
     metric="accuracy",
-    protocol="zero-shot, generative; the first `yes` or `no` of the reply is the label",
+    protocol="generative; the first `yes` or `no` of the reply is the label",
     few_shot=0,
     max_tokens=8,
     prompt=_prompt,

@@ -34,7 +34,7 @@ def _score_by_character(question: Question, output: str) -> float:
 BENCHMARK = Benchmark(
     name="ranked",
     metric="acc",
-    protocol="zero-shot; the choice with the highest log-likelihood after the prompt",
+    protocol="the choice with the highest log-likelihood after the prompt",
     few_shot=0,
     max_tokens=1,
     prompt=_prompt,

@@ -47,7 +47,7 @@ def fit_memory(
     shape = read_shape(model, settings)
     if shape is None:
         return _without_estimate(settings, stage, task if is_main else "")
-    need = Need(shape, settings.precision, ranks, 0, _offload(settings))
+    need = _need(shape, settings, ranks)
     plan, budget = _plan(need, size, free, stage, settings)
     if stage == "auto" and plan.stage == 3 and (found is not None or settings.shares == "speed"):
         plan, budget = _plan(need, size, free, UNKNOWN_STAGE, settings)
@@ -56,6 +56,21 @@ def fit_memory(
     if settings.shares == "speed" and settings.micro_batch_tokens == "auto":
         _, budget = fit_tokens(need, size, all_free[rank], plan.stage, plan.recomputed)
     return _with(settings, plan.stage, plan.recomputed, budget)
+
+
+def _need(shape: DecoderShape, settings: TrainSettings, ranks: int) -> Need:
+    import torch
+
+    return Need(
+        shape,
+        settings.precision,
+        ranks,
+        tokens=0,
+        offload=_offload(settings),
+        saved="fp32" if settings.saved_weights == "fp32" else settings.precision,
+        checkpoints=settings.checkpoint_steps > 0,
+        on_cpu=not torch.cuda.is_available(),
+    )
 
 
 def _plan(
@@ -80,11 +95,14 @@ def described(need: Need, plan: Plan, free: int, rows: str) -> str:
     """A plan and its numbers, for the log."""
     layers = "recomputed (gradient checkpointing)" if plan.recomputed else "kept"
     state, activations = plan.estimate.state / GIB, plan.estimate.activations / GIB
+    copies = plan.estimate.copies
     text = (
         f"ZeRO stage {plan.stage}, activations {layers}: by estimate each of "
         f"{counted(need.ranks, 'process', 'processes')} needs {state:,.2f} GiB for {need.shape.parameters:,} "
         f"parameters ({need.shape.trained:,} trained, {need.precision}) and {activations:,.2f} GiB for {rows}, "
-        f"of {free / GIB:,.2f} GiB free"
+        f"of {free / GIB:,.2f} GiB free; {'of the same' if need.on_cpu else 'of host'} memory "
+        f"{copies.checkpoint / GIB:,.2f} GiB for the copy of a checkpoint and, in one process, "
+        f"{copies.saving / GIB:,.2f} GiB while the model is saved"
     )
     advice = (
         "; this may not fit: if memory runs out, lower micro_batch, micro_batch_tokens or max_length, or use more GPUs"

@@ -9,7 +9,7 @@ from components.shared.rows import AskedBenchmark
 
 QUESTIONS = [f"q{number}" for number in range(2000)]
 DEMO = AskedBenchmark(
-    name="demo", metric="exact_match", protocol="zero-shot", few_shot=0, max_tokens=4,
+    name="demo", metric="exact_match", protocol="the reply", few_shot=0, max_tokens=4,
     samples=1, temperature=0.0, top_p=1.0,
 )  # fmt: skip
 

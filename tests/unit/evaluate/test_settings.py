@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from components.evaluate.benchmarks.registry import BENCHMARKS
 from components.evaluate.evaluation import facts_of
 from components.evaluate.settings import EvaluationSettings
 from components.models.generators.generator import Sampling
@@ -82,8 +83,18 @@ def test_an_evaluation_records_how_each_benchmark_was_asked() -> None:
     mine, gsm8k = facts_of(wanted, ["math_match", "exact_match"]).benchmarks
     assert (mine.samples, mine.temperature, mine.top_p, mine.pass_at) == (4, 0.6, 0.9, (2,))
     assert mine.words.endswith(
-        "; prompt '{question} Briefly.'; 4 answers at temperature 0.6, top_p 0.9 of at most 9 tokens"
+        "; prompt '{question} Briefly.'; zero-shot; 4 answers at temperature 0.6, top_p 0.9 of at most 9 tokens"
     )
     assert (gsm8k.few_shot, gsm8k.prompt) == (4, None) and "; 4 worked examples; 4 answers" in gsm8k.words
     one = facts_of(settings(benchmarks=[{"name": "bbh", "few_shot": 1}]), ["exact_match"]).benchmarks[0]
     assert one.words.endswith("; 1 worked example; a greedy answer of at most 512 tokens")
+
+
+@pytest.mark.parametrize("name", ["gsm8k", "bbh"])
+def test_only_the_examples_that_were_shown_are_reported(name: str) -> None:
+    none = facts_of(settings(benchmarks=[{"name": name, "few_shot": 0}]), ["exact_match"]).benchmarks[0]
+    assert "zero-shot" in none.words and "-shot chain" not in none.words and "worked example" not in none.words
+
+
+def test_no_protocol_names_a_number_of_worked_examples() -> None:
+    assert [name for name, kind in BENCHMARKS.items() if "-shot" in kind.protocol] == []

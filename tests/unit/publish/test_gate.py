@@ -149,7 +149,7 @@ def measured(number: int, own: list[tuple[str, float]], base: list[tuple[str, fl
     """A variant as compare describes it; number 0 is the base."""
     greedy = {"few_shot": 0, "max_tokens": 40, "samples": 1, "temperature": 0.0, "top_p": 1.0}
     asked = [
-        AskedBenchmark.model_validate({"name": "demo", "metric": "exact_match", "protocol": "zero-shot", **greedy})
+        AskedBenchmark.model_validate({"name": "demo", "metric": "exact_match", "protocol": "the reply", **greedy})
     ]
     of_base = (lambda _: base) if number else None
     selection, confirmation = (

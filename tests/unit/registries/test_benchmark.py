@@ -27,7 +27,7 @@ def vowels(question: Question, reply: str) -> float:
 VOWELS = Benchmark(
     name="vowels",
     metric="vowel_share",
-    protocol="zero-shot; the share of vowels in the reply",
+    protocol="the share of vowels in the reply",
     few_shot=0,
     max_tokens=6,
     prompt=lambda question: f"Say: {question.question}",
@@ -59,6 +59,6 @@ def test_a_made_up_benchmark_is_asked_and_scored(tmp_path: Path, monkeypatch: py
     assert [sample.score for sample in samples] == [vowels(rows[0], sample.outputs[0]) for sample in samples]
     facts = facts_of(settings, [VOWELS.metric] * 2)
     assert [(asked.name, asked.max_tokens) for asked in facts.benchmarks] == [("vowels", 4), ("words", 4)]
-    assert "- **words**: vowel_share; zero-shot; the share of vowels in the reply" in summarise(
+    assert "- **words**: vowel_share; the share of vowels in the reply; zero-shot; a greedy answer" in summarise(
         library, manifest, "base"
     )

@@ -52,6 +52,7 @@ def test_the_log_has_the_choice_and_its_numbers(start: StoredModel, capsys: pyte
     log = capsys.readouterr().err
     assert "ZeRO stage 1, activations kept: by estimate each of 2 processes needs" in log
     assert "8 rows of at most 128 tokens" in log
+    assert "of the same memory 0.00 GiB for the copy of a checkpoint and, in one process," in log
 
 
 def test_what_does_not_fit_is_recomputed_and_sharded(

@@ -12,6 +12,7 @@ from components.train.memory import (
     PassSize,
     activation_bytes,
     fit_tokens,
+    host_copies,
     layer_bytes,
     make_plan,
     shape_of,
@@ -65,6 +66,25 @@ def test_a_layer_keeps_what_autograd_saves(precision: Any) -> None:
 
     shape = DecoderShape(0, 0, 128, 1, 64, 128, 640, 64)
     assert layer_bytes(shape, precision) * 256 == pytest.approx(kept(3) - kept(2), rel=0.12)
+
+
+@pytest.mark.parametrize(
+    ("precision", "stage", "ranks", "bytes_each"),
+    [("bf16", 1, 1, 14), ("bf16", 1, 2, 8), ("bf16", 3, 2, 7), ("fp32", 0, 2, 12), ("fp32", 1, 1, 16)],
+)
+def test_a_checkpoint_is_copied_to_host_memory(precision: Any, stage: int, ranks: int, bytes_each: int) -> None:
+    copies = host_copies(QWEN, precision, stage, ranks, saved="fp32", checkpoints=True)
+    assert copies.checkpoint == QWEN.trained * bytes_each
+    assert host_copies(QWEN, precision, stage, ranks, saved="fp32", checkpoints=False).checkpoint == 0
+
+
+def test_copies_need_the_device_only_where_it_is_the_host() -> None:
+    on_gpu, on_cpu = (need(saved="fp32", on_cpu=cpu).estimate(1, recomputed=False) for cpu in (False, True))
+    assert on_gpu.copies == on_cpu.copies and on_gpu.copies.saving == QWEN.trained * 8
+    assert on_cpu.total - on_gpu.total == on_gpu.copies.total > 0
+    free = int(on_gpu.total / 0.8)
+    assert make_plan(need(saved="fp32"), free).recomputed is False
+    assert make_plan(need(saved="fp32", on_cpu=True), free).recomputed is True
 
 
 def test_recomputing_keeps_the_inputs_of_layers_alone() -> None:
