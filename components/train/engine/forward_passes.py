@@ -20,14 +20,20 @@ def pass_size(settings: TrainSettings, split: Split, data: TrainingData) -> Pass
     return PassSize(budget_rows(settings, split.ranks), longest, int(undivided.max()))
 
 
+def token_budget(settings: TrainSettings) -> int | None:
+    """Most positions of one process in a forward pass, as `fit_memory` has left the settings; None: no limit."""
+    budget = settings.micro_batch_tokens
+    if budget == "auto":
+        raise ValueError("micro_batch_tokens is auto until fit_memory has decided it")
+    return budget
+
+
 def micro_batch_order(settings: TrainSettings, data: TrainingData, ranks: Ranks) -> MicroBatchOrder | None:
     """The micro-batches of this process, as `fit_memory` has left the settings.
 
     None: every forward pass has the same number of rows.
     """
-    budget = settings.micro_batch_tokens
-    if budget == "auto":
-        raise ValueError("micro_batch_tokens is auto until fit_memory has decided it")
+    budget = token_budget(settings)
     rows = step_rows(settings, data)
     if settings.shares == "speed":
         limits = Limits(MOST_TOKENS if budget is None else budget, budget_rows(settings, 1))

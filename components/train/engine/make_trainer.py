@@ -8,6 +8,7 @@ from typing import Any
 from components.shared.errors import ModelError, SettingsError
 from components.shared.log import say
 from components.train.batches.budgeted_order import MicroBatchOrder
+from components.train.engine.forward_passes import token_budget
 from components.train.engine.load_model import adapter_config
 from components.train.engine.record_steps import recorded
 from components.train.engine.reference_output import ReferenceOutput
@@ -87,7 +88,7 @@ def _packed(parts: TrainerParts, objective: Any) -> Any:
             say(parts.task, f"training on padded rows: {refusal.problem}")
         _release_accelerator()
         return None
-    trainer.add_reference()
+    trainer.add_reference(token_budget(parts.settings))
     return trainer
 
 

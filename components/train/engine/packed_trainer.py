@@ -73,10 +73,15 @@ class PackedTrainer(Trainer):
         with _weights_in_place(self):
             self.packed = packed_model(self.model)
 
-    def add_reference(self) -> None:
-        """Compute the reference's log-probs, which the objective's rows need, as columns of the data set."""
+    def add_reference(self, budget: int | None) -> None:
+        """Compute the reference's log-probs, which the objective's rows need, as columns of the data set.
+
+        Args:
+            budget: most positions of one process in a forward pass, as in training; None: only rows are limited.
+        """
         if names := self.objective.reference_columns:
-            self.train_dataset = with_reference(self, self.train_dataset, self.objective.reference_batch, names)
+            rows = self.objective.reference_batch
+            self.train_dataset = with_reference(self, self.train_dataset, rows, names, budget)
 
     def compute_ref_log_probs(self, model: Any, batch: Any) -> list[torch.Tensor]:
         """Log-probs of a batch under the reference, the model without adapters: [rows] for each column.

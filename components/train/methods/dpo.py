@@ -73,7 +73,10 @@ class DpoOptions(Settings):
         description="weight of the mean negative log-likelihood of the chosen response's tokens; arXiv 2404.19733: 1",
     )
     reference_batch: int = Field(
-        16, ge=1, description="pairs of one process in a forward pass when the reference's log-probs are precomputed"
+        16,
+        ge=1,
+        description="most pairs of one process in a forward pass when the reference's log-probs are precomputed; "
+        "micro_batch_tokens limits it too",
     )
 
     not_in_cache_key: ClassVar[frozenset[str]] = frozenset({"reference_batch"})

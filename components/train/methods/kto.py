@@ -54,7 +54,10 @@ class KtoOptions(Settings):
         "micro_batch_tokens several such groups too, as far as both limits allow",
     )
     reference_batch: int = Field(
-        32, ge=1, description="rows of one process in a forward pass when the reference's log-probs are precomputed"
+        32,
+        ge=1,
+        description="most rows of one process in a forward pass when the reference's log-probs are precomputed; "
+        "micro_batch_tokens limits it too",
     )
 
     not_in_cache_key: ClassVar[frozenset[str]] = frozenset({"reference_batch"})

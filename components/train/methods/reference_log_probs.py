@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 
 from components.shared.log import Progress
+from components.train.batches.budgeted_order import Limits
 from components.train.batches.order import padded_lengths
-from components.train.batches.token_table import token_column
+from components.train.batches.token_table import lengths_of, token_column
 from components.train.ranks import Ranks
 
 
-def reference_log_probs(
-    trainer: Any, dataset: Any, lengths: np.ndarray, batch_size: int, number: int
-) -> list[list[float]]:
+def reference_log_probs(trainer: Any, dataset: Any, chunks: Sequence[np.ndarray], number: int) -> list[list[float]]:
     """What the trainer's `compute_ref_log_probs` returns, for every row: shape (number, rows), in nats.
 
     Every rank computes its share of each batch and makes the same number of forward passes, as ZeRO-3 needs.
@@ -21,8 +20,7 @@ def reference_log_probs(
     Args:
         trainer: the packed trainer, or one of trl's with a reference; not yet training.
         dataset: its rows.
-        lengths: tokens of each row; rows of similar length share a forward pass, so that little is padded.
-        batch_size: rows of one process in a forward pass.
+        chunks: the numbers of the rows that all processes read in one forward pass (`reference_passes`).
         number: log-probs of each row, such as 2 for a chosen and a rejected response.
     """
     import torch
@@ -34,7 +32,7 @@ def reference_log_probs(
     model = prepare_deepspeed(trainer.model, trainer.accelerator) if trainer.is_deepspeed_enabled else trainer.model
     found = torch.zeros(number, len(dataset), dtype=torch.float64, device=trainer.accelerator.device)
     progress = Progress(trainer.task, "reference log-probs", len(dataset), "rows") if ranks.is_main else None
-    for chunk in _by_length(lengths, batch_size * ranks.world):
+    for chunk in chunks:
         # A rank without rows in the last chunk computes one more and discards the result.
         mine = chunk[ranks.rank :: ranks.world]
         batch = trainer.data_collator([dataset[int(place)] for place in (mine if len(mine) else chunk[:1])])
@@ -52,17 +50,28 @@ def reference_log_probs(
     return result
 
 
-def with_reference(trainer: Any, dataset: Any, batch_size: int, names: Sequence[str]) -> Any:
+def with_reference(trainer: Any, dataset: Any, batch_size: int, names: Sequence[str], budget: int | None = None) -> Any:
     """The data set with the log-probs of `reference_log_probs` as columns, named in the order in which trl has them.
 
     trl hands them over through a file that all ranks must share; here they are exchanged in memory. A trainer with a
     `reference` (engine/reference_output.py) takes them from the store if they are there.
+
+    Args:
+        trainer: see `reference_log_probs`.
+        dataset: its rows.
+        batch_size: most rows of one process in a forward pass.
+        names: of the columns.
+        budget: most positions of one process in a forward pass; None: only rows are limited.
     """
 
     def compute() -> list[list[float]]:
         ids = [name for name in dataset.column_names if name.endswith("_ids")]
-        lengths = padded_lengths({name: token_column(dataset, name) for name in ids})
-        return reference_log_probs(trainer, dataset, lengths, batch_size, len(names))
+        columns = {name: token_column(dataset, name) for name in ids}
+        lengths = padded_lengths(columns)
+        positions = np.sum([lengths_of(column) for column in columns.values()], axis=0)
+        most = int(positions.sum()) if budget is None else budget
+        chunks = reference_passes(lengths, positions, Limits(most, batch_size), Ranks.from_environment().world)
+        return reference_log_probs(trainer, dataset, chunks, len(names))
 
     stored = getattr(trainer, "reference", None)
     columns = stored.columns(dataset, names, compute) if stored else dict(zip(names, compute(), strict=True))
@@ -72,7 +81,22 @@ def with_reference(trainer: Any, dataset: Any, batch_size: int, names: Sequence[
     return with_columns
 
 
-def _by_length(lengths: np.ndarray, chunk: int) -> list[np.ndarray]:
-    """Row numbers in chunks of similar length, longest first."""
-    order = np.argsort(-lengths, kind="stable")
-    return [order[start : start + chunk] for start in range(0, len(order), chunk)]
+def reference_passes(lengths: np.ndarray, positions: np.ndarray, limits: Limits, ranks: int) -> list[np.ndarray]:
+    """The rows of each forward pass of all processes together: of similar length, longest first.
+
+    Args:
+        lengths: tokens of each row with the longest of its responses, shape (rows,), by which rows are sorted.
+        positions: of each row with all of its responses, shape (rows,), of which a process reads at most its limit.
+        limits: of one process.
+        ranks: processes, to each of which a pass deals its rows in turn.
+    """
+    order, passes, start = np.argsort(-lengths, kind="stable"), [], 0
+    while start < len(order):
+        rows = order[start : start + limits.rows * ranks]
+        largest = np.maximum.accumulate(positions[rows])
+        # What a process reads is at most its number of rows times the largest.
+        each = -(-np.arange(1, len(rows) + 1) // ranks)
+        fitting = max(int(np.count_nonzero(each * largest <= limits.tokens)), min(ranks, len(rows)))
+        passes.append(rows[:fitting])
+        start += fitting
+    return passes

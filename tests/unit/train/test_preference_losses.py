@@ -123,7 +123,7 @@ def ours(
         objective = method.objective(settings, data)
         trainer = type("Named", (PackedTrainer,), {"task": "test"})(args=arguments, objective=objective, **given)
         trainer.begin_packing()
-        trainer.add_reference()
+        trainer.add_reference(budget=None)
     else:
         arguments = method.arguments(common(folder), settings, data)
         given["train_dataset"] = method.padded_rows(given["train_dataset"])
