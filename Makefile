@@ -9,7 +9,7 @@ export PYTHONUNBUFFERED := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo demo-study images lock sbom test test-quick test-integration test-serving test-all cluster-programs \
-  cluster-up cluster-down test-cluster test-cluster-shared test-cluster-jobs test-cluster-steps test-cluster-alone test-images test-image-contents test-image-programs lint format clean
+  cluster-up cluster-down test-cluster test-cluster-shared test-cluster-jobs test-cluster-steps test-cluster-alone test-cluster-whole test-images test-image-contents test-image-programs lint format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -52,7 +52,7 @@ test-serving: install ## real vLLM on CPUs, in an environment of its own (6 GB, 
 	$(RUN)/pytest tests/serving
 
 test-all: ## every test, on the cluster and on images too (root, Go, containerd)
-	$(MAKE) test test-serving cluster-up test-cluster test-images cluster-down
+	$(MAKE) test test-serving cluster-up test-cluster test-cluster-whole test-images cluster-down
 
 cluster-programs: install ## build what the node and the tests of charts and manifests run, where it is missing
 	@$(RUN)/python -m tests.cluster.node build
@@ -66,13 +66,16 @@ cluster-down: ## end that node; nothing of it is left but files
 test-cluster: test-cluster-shared test-cluster-alone ## the tests on the cluster that KUBECONFIG names, else on that node
 
 test-cluster-shared: install
-	$(RUN)/pytest tests/cluster -m "not alone" -n 5
+	$(RUN)/pytest tests/cluster -m "not alone and not whole" -n 5
 
 test-cluster-jobs: install
 	$(RUN)/pytest tests/cluster -m "jobs and not alone" -n 5
 
 test-cluster-steps: install
-	$(RUN)/pytest tests/cluster -m "not jobs and not alone" -n 5
+	$(RUN)/pytest tests/cluster -m "not jobs and not alone and not whole" -n 5
+
+test-cluster-whole: install
+	$(RUN)/pytest tests/cluster -m whole
 
 test-cluster-alone: install
 	$(RUN)/pytest tests/cluster -m alone

@@ -46,9 +46,14 @@ def compile_demo(namespace: Namespace, placement: Path, folder: Path, changes: d
     In this process, since a new one would take some seconds for its imports alone.
     """
     recipe = yaml.safe_load(RECIPE.read_text()) | (changes or {})
-    changed, compiled = folder / "recipe.yaml", folder / "compiled.yaml"
+    changed = folder / "recipe.yaml"
     changed.write_text(yaml.safe_dump(recipe))
-    store = f"{namespace.store}/demo"
-    read = read_recipe(changed, {}, check_files=False, store=store, placement=placement, for_cluster=None)
+    return compile_recipe(changed, f"{namespace.store}/demo", placement)
+
+
+def compile_recipe(recipe: Path, store: str, placement: Path) -> Path:
+    """Compile a recipe for the tests' cluster; the file is beside it."""
+    compiled = recipe.with_name("compiled.yaml")
+    read = read_recipe(recipe, {}, check_files=False, store=store, placement=placement, for_cluster=None)
     compile_pipeline(read, compiled)
     return compiled

@@ -33,17 +33,13 @@ class Task:
     executor: dict[str, Any]
     platform: dict[str, Any]
     after: tuple[str, ...]
+    always: bool
+    """Whether it runs regardless of how the others end: it is an exit handler, or part of one that is a pipeline."""
 
     @property
     def retries(self) -> int:
         """How often a failed pod is retried."""
         return int(self.spec.get("retryPolicy", {}).get("maxRetryCount", 0))
-
-    @property
-    def always(self) -> bool:
-        """Whether it runs regardless of how the others end: an exit handler."""
-        trigger = self.spec.get("triggerPolicy", {}).get("strategy", "")
-        return bool(trigger == "ALL_UPSTREAM_TASKS_COMPLETED")
 
     def parameters(self, given: Mapping[str, Any], made: Made) -> dict[str, Any]:
         """The values of the task's input parameters."""
@@ -67,16 +63,19 @@ def read_compiled(path: Path) -> tuple[dict[str, Any], list[Task]]:
     return {name: fact.get("defaultValue") for name, fact in inputs.items()}, _ordered(tasks)
 
 
-def _tasks(pipeline: dict[str, Any], dag: dict[str, Any], platforms: dict[str, Any]) -> Iterator[Task]:
+def _tasks(
+    pipeline: dict[str, Any], dag: dict[str, Any], platforms: dict[str, Any], *, always: bool = False
+) -> Iterator[Task]:
     for name, spec in dag["tasks"].items():
         component = pipeline["components"][spec["componentRef"]["name"]]
-        if "dag" in component:  # what an exit handler guards
-            yield from _tasks(pipeline, component["dag"], platforms)
+        ends = always or spec.get("triggerPolicy", {}).get("strategy") == "ALL_UPSTREAM_TASKS_COMPLETED"
+        if "dag" in component:  # what an exit handler guards, or the exit handler itself
+            yield from _tasks(pipeline, component["dag"], platforms, always=ends)
             continue
         label = component["executorLabel"]
         executor = pipeline["deploymentSpec"]["executors"][label]["container"]
         after = tuple(spec.get("dependentTasks", ()))
-        yield Task(name, label, spec, component, executor, platforms.get(label, {}), after)
+        yield Task(name, label, spec, component, executor, platforms.get(label, {}), after, ends)
 
 
 def in_order(tasks: list[Task]) -> TopologicalSorter[str]:
