@@ -1,0 +1,119 @@
+"""SparsePipe's own workload: a U-Net of sparse convolutions on point clouds, beside a dense one, in stages by cost.
+
+    python -m benchmarks.unequal.point_clouds [--brief]
+
+First one scan by resolution: seconds and memory, sparse and dense. Then two processes train the sparse U-Net in
+pipeline stages, each pinned to its core, the second with a part of its core's time (cgroup CPU quota): cut evenly and
+by measured cost, in turns (even, balanced, balanced, even). The bound is what the first trains alone, times one plus
+the quota; a pipeline of few layers and 16 micro-batches cannot reach it. It needs root, cgroup v1 or v2, two cores, and
+a machine that does nothing else. Nothing is claimed of the paper beyond its abstract (Zhai and others, arXiv
+2012.13846).
+"""
+
+import json
+import multiprocessing
+import statistics
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.machine import describe_machine
+from benchmarks.unequal.point_clouds.measure import cost_of, seconds_of_geometry
+from benchmarks.unequal.point_clouds.pipeline import PROCESSES, Cut, Meeting, Work, run_rank
+from benchmarks.unequal.point_clouds.scans import make_scan
+from benchmarks.unequal.throttled import CpuQuota
+
+RESULTS = Path(__file__).parents[2] / "results" / "point_clouds.json"
+RESOLUTIONS, BRIEF_RESOLUTIONS = (16, 32, 64, 96), (16,)
+QUOTAS = (1.0, 0.5, 0.25)
+TURNS: tuple[Cut, ...] = ("alone", "even", "balanced", "balanced", "even")
+WORK, BRIEF_WORK = (
+    Work(64, scans=16, steps=5, cuts=TURNS),
+    Work(16, scans=4, steps=1, cuts=("alone", "even", "balanced")),
+)
+LIMIT_SECONDS = 900.0
+
+
+def main(
+    brief: Annotated[bool, typer.Option(help="small sizes, one quota: shows that it runs")] = False,
+    result: Annotated[Path, typer.Option(help="where the numbers are written")] = RESULTS,
+) -> None:
+    """Measure, print, and write the numbers."""
+    scans = [by_resolution(side, repeats=1 if brief else 5) for side in (BRIEF_RESOLUTIONS if brief else RESOLUTIONS)]
+    work, quotas = (BRIEF_WORK, (0.5,)) if brief else (WORK, QUOTAS)
+    pipelines = [in_stages(work, quota) for quota in quotas]
+    document = {"machine": describe_machine(), "scans": scans, "pipelines": pipelines}
+    result.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def by_resolution(side: int, repeats: int) -> dict[str, Any]:
+    """Seconds and bytes of one scan of a resolution, and the share of the room that has points."""
+    scan = make_scan(side, seed=1)
+    sparse, dense = (cost_of(scan, kind, repeats) for kind in ("sparse", "dense"))
+    found = {
+        "resolution": side,
+        "voxels": len(scan.labels),
+        "share": round(len(scan.labels) / side**3, 4),
+        "geometry_seconds": round(seconds_of_geometry(scan), 4),
+        "sparse_seconds": round(sparse.seconds, 4),
+        "dense_seconds": round(dense.seconds, 4),
+        "sparse_mib": round(sparse.kept_bytes / 2**20, 1),
+        "dense_mib": round(dense.kept_bytes / 2**20, 1),
+    }
+    print(json.dumps(found), flush=True)
+    return found
+
+
+def in_stages(work: Work, quota: float) -> dict[str, Any]:
+    """Train with a second process of this share of its core; scans a second beside the bound."""
+    trained = train_throttled(work, quota)
+    seconds: dict[str, float] = {
+        cut: statistics.mean(seconds for name, _, seconds, _ in trained if name == cut) for cut in work.cuts
+    }
+    bound = (1 + quota) / seconds["alone"]
+    found = {
+        "quota": quota,
+        "stages": {cut: stages for cut, stages, _, _ in trained},
+        "scans_per_second": {cut: round(work.scans / value, 2) for cut, value in seconds.items()},
+        "balanced_to_even": round(seconds["even"] / seconds["balanced"], 2),
+        "of_the_bound": {cut: round(1 / (seconds[cut] * bound), 2) for cut in ("even", "balanced")},
+        "losses": {cut: loss for cut, _, _, loss in trained},
+    }
+    print(json.dumps(found), flush=True)
+    return found
+
+
+def train_throttled(work: Work, quota: float) -> list[tuple[Cut, Sequence[Any], float, float]]:
+    """What process 0 found for each cut; the second process's quota begins once both have loaded their libraries."""
+    spawn = multiprocessing.get_context("spawn")
+    ready = tuple(spawn.Event() for _ in range(PROCESSES))
+    group = CpuQuota()
+    with tempfile.TemporaryDirectory() as folder:
+        meeting = Meeting(Path(folder), ready, spawn.Event(), spawn.Queue())
+        running = [spawn.Process(target=run_rank, args=(rank, work, meeting), daemon=True) for rank in range(PROCESSES)]
+        try:
+            for process in running:
+                process.start()
+            for event in ready:
+                if not event.wait(LIMIT_SECONDS):
+                    raise SystemExit("the processes did not start")
+            group.add(running[1].pid or 0)
+            if quota < 1:
+                group.limit(quota)
+            meeting.begin.set()
+            return [meeting.found.get(timeout=LIMIT_SECONDS) for _ in work.cuts]
+        finally:
+            for process in running:
+                process.join(20)
+                with suppress(ValueError):
+                    process.kill()
+                process.join(20)
+            group.close()
+
+
+if __name__ == "__main__":
+    typer.run(main)
