@@ -1,12 +1,12 @@
 """Ranks throttled for real, by cgroup CPU quotas, with shares by speed beside even ones.
 
-    python -m benchmarks.unequal.throttled [--quota 0.5 --quota 0.25] [--steps 16] [--brief]
+    python -m benchmarks.unequal.throttled [--speeds 1:0.5 --speeds 1:0.5:0.25] [--steps 16] [--brief]
 
-Two ranks of the real train step (torchrun, DeepSpeed ZeRO-1 on gloo, SFT of the demo's student on made-up rows) on two
-cores, each pinned to its own; the second rank may use a part of its core's time, from the moment its libraries are
-loaded. For each quota in turns: even, by speed, by speed, even. The bound is what a rank alone trains in a second,
-times one plus the quota. Shares come from the job's own measurement. It needs root, cgroup v1 or v2, and a machine that
-does nothing else; `--brief` shows that it runs.
+Ranks of the real train step (torchrun, DeepSpeed ZeRO-1 on gloo, SFT of the demo's student on made-up rows) on two
+cores: the first has a core to itself, the others are on the second, and may use a part of its time each, from the
+moment their libraries are loaded. For each set of speeds in turns: even, by speed, by speed, even. The bound is what a
+rank alone trains in a second, times the sum of speeds. Shares come from the job's own measurement. It needs root,
+cgroup v1 or v2, and a machine that does nothing else; `--brief` shows that it runs.
 """
 
 import json
@@ -42,7 +42,8 @@ from components.train.train import PROGRAM
 RESULTS = Path(__file__).parents[1] / "results" / "unequal_throttled.json"
 CGROUPS = (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup"))
 PERIOD_MICROSECONDS = 100_000
-TOKENS, GLOBAL_BATCH = 240, 64
+TOKENS, GLOBAL_BATCH = 240, 48
+SPEEDS = ("1:0.5", "1:0.25", "1:0.5:0.25")
 BRIEF_STEPS = 2
 WARM_UP = 3
 """Steps that are not counted."""
@@ -166,7 +167,7 @@ def _rank(
         running = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         group.add(running.pid)
-        os.sched_setaffinity(running.pid, {rank % (os.cpu_count() or 1)})
+        os.sched_setaffinity(running.pid, {min(rank, 1)})
         yield running
     finally:
         for process in family_of(running.pid):
@@ -188,30 +189,42 @@ def _free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def compare(root: str, dataset: str, quota: float, *, order: Sequence[Shares], alone: float) -> dict[str, object]:
-    """Train in turns with a throttled second rank; rates beside the bound."""
+def compare(
+    root: str, dataset: str, quotas: Sequence[float], *, order: Sequence[Shares], alone: float
+) -> dict[str, object]:
+    """Train in turns with ranks of these quotas; rates beside the bound."""
     found: dict[Shares, list[Training]] = {"even": [], "speed": []}
     for shares in order:
-        found[shares].append(train(root, dataset, shares, (1.0, quota)))
-        print(f"1 : {quota}, {shares}: {found[shares][-1]}", flush=True)
-    bound = alone * (1 + quota)
+        found[shares].append(train(root, dataset, shares, quotas))
+        print(f"{quotas}, {shares}: {found[shares][-1]}", flush=True)
+    bound = alone * sum(quotas)
     rates = {name: statistics.mean(one.tokens_per_second for one in trainings) for name, trainings in found.items()}
     return {
         "tokens_per_second": {name: round(rate, 1) for name, rate in rates.items()},
         "bound_tokens_per_second": round(bound, 1),
         "of_bound": {name: round(rate / bound, 3) for name, rate in rates.items()},
-        "even_of_bound_at_best": round(2 * quota / (1 + quota), 3),
+        "even_of_bound_at_best": round(len(quotas) * min(quotas) / sum(quotas), 3),
         "trainings": {name: [asdict(one) for one in trainings] for name, trainings in found.items()},
     }
 
 
+def quotas_of(speeds: str) -> tuple[float, ...]:
+    """Each rank's part of a core. Raises typer.BadParameter where the second core cannot give what is asked for."""
+    quotas = tuple(float(part) for part in speeds.split(":"))
+    if len(quotas) < 2 or quotas[0] != 1 or sum(quotas[1:]) > 1 or min(quotas) <= 0:
+        raise typer.BadParameter(
+            f"{speeds}: the first is 1, the others share a core: at most 1 together"
+        )
+    return quotas
+
+
 def main(
-    quota: Annotated[list[float] | None, typer.Option(help="core time of the second rank")] = None,
+    speeds: Annotated[list[str] | None, typer.Option(help="of the ranks, such as 1:0.5:0.25")] = None,
     steps: Annotated[int, typer.Option(help="counted steps of each training")] = 16,
-    brief: Annotated[bool, typer.Option(help="few steps, one turn, the first quota; writes nothing")] = False,
+    brief: Annotated[bool, typer.Option(help="few steps, one turn, the first speeds; writes nothing")] = False,
 ) -> None:
     """Compare, print and write the results."""
-    quotas = quota or [0.5, 0.25]
+    chosen = {words: quotas_of(words) for words in (speeds or SPEEDS)[: 1 if brief else None]}
     order: Sequence[Shares] = ("even", "speed") if brief else ("even", "speed", "speed", "even")
     counted = BRIEF_STEPS if brief else steps
     # Throttled ranks must not outlive this process.
@@ -219,12 +232,11 @@ def main(
         dataset = write_rows(root, "sft", GLOBAL_BATCH * (WARM_UP + counted), TOKENS).address
         alone = train(root, dataset, "even", (1.0,)).tokens_per_second
         print(f"one rank alone: {alone:,.0f} tokens/s", flush=True)
-        chosen = quotas[:1] if brief else quotas
-        found = {f"1 : {one}": compare(root, dataset, one, order=order, alone=alone) for one in chosen}
+        found = {words: compare(root, dataset, quotas, order=order, alone=alone) for words, quotas in chosen.items()}
     print(json.dumps(found, indent=2))
     if not brief:
         machine = {"machine": describe_machine(), "alone_tokens_per_second": alone}
-        RESULTS.write_text(json.dumps({**machine, "quotas": found}, indent=2) + "\n")
+        RESULTS.write_text(json.dumps({**machine, "speeds": found}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
