@@ -1,4 +1,4 @@
-"""The numbered steps of a text: where they begin, and what is before one of them."""
+"""The numbered steps of a text: where they begin, and what is before or after one of them."""
 
 import re
 
