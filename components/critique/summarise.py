@@ -18,7 +18,7 @@ FATES = {
     "no_verdict": "could not be checked",
     "unrepaired": "no continuation is right",
     "disagrees": "disagrees with the check",
-    "mentions_reference": "speaks of the reference solution",
+    "mentions_reference": "mentions the reference solution",
     "truncated": "ended by max_tokens",
     "unreadable": "without a readable verdict or a reason",
     "template_refused": "a chat template refuses the conversation",
