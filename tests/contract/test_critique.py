@@ -339,6 +339,7 @@ def test_the_component_hands_over_the_address_and_a_summary(tmp_path: Path) -> N
     assert (logged["sft_rows"], logged["trace_rows"], logged["repair_rows"]) == (11, 8, 1)
     text = Path(summary.path).read_text()
     assert "**11 rows** to learn, for 2 unsolved problems of 3" in text
+    assert "- 1 unsolved problem without a critique to learn (unreadable)" in text
     assert "| diagnoses | 2 | 18.2% | 20% |" in text and "| without a readable verdict or a reason | 1 |" in text
     assert set(first.parents) == {"probed", "bridged"}
 
