@@ -358,6 +358,15 @@ def test_a_killed_critique_asks_nothing_again_that_was_stored(tmp_path: Path, mo
     assert not list(tmp_path.glob("critique/*/written/*")), "what only the job needs is deleted"
 
 
+def test_the_cost_is_that_of_all_replies_by_the_price_list(tmp_path: Path) -> None:
+    price = {"per_million_in": 100.0, "per_million_out": 1000.0, "currency": "EUR"}
+    teacher = {"backend": "critic-book", "model": "b", "price": price}
+    cost = made(tmp_path, [problem("a", "diagnoses=step2 repairs=good,fails")], teacher=teacher).cost
+    # A diagnosis and 2 of 4 continuations, each of 9 tokens in and 4 out.
+    assert (cost.tokens_in, cost.tokens_out) == (27, 12)
+    assert (cost.price, cost.currency) == (0.0147, "EUR")
+
+
 def test_a_later_round_asks_for_new_rollouts_alone(tmp_path: Path) -> None:
     rows = [problem(f"w{number}", "diagnoses=step2 repairs=good") for number in range(3)]
     made(tmp_path, rows, right_share=0.0)
