@@ -8,15 +8,17 @@ from pydantic import BaseModel, ConfigDict
 
 from components.bridge.settings import PROBLEM, TOKENS, TRACE, BridgeSettings
 from components.models.generators.generator import ChatRequest, Reply
+from components.models.rollouts.fates import FAILED, NO_VERDICT, PENDING, WRONG, fate_of
 from components.models.rollouts.kept_rollouts import DrawnRollout
 from components.models.rollouts.problems import Problem
 from components.shared.outputs.digest import digest_value, hex_of
 from components.shared.rollout_rows import BridgeText, Routed
 from components.shared.rows import Message
+from components.shared.text.fill import filled
 from components.shared.thought import answer_of, split_thought
 
 REQUEST_KEY = 8
-PENDING, FAILED, NO_VERDICT, WRONG, TRUNCATED, REPEATED = "", "failed", "no_verdict", "wrong", "truncated", "repeated"
+REPEATED = "repeated"
 
 
 class WrittenProblem(BaseModel):
@@ -69,7 +71,7 @@ class TaughtProblem:
             self._lose(outcome)
             return
         self._count(outcome)
-        fate = _fate(outcome, passed)
+        fate = fate_of(outcome, passed)
         self.traces["right" if fate == PENDING else fate] += 1
         if fate == PENDING:
             self.trace = outcome
@@ -82,7 +84,7 @@ class TaughtProblem:
         trace = "\n\n".join(filter(None, (parted.reasoning, parted.answer)))
         values = {PROBLEM: self.row.instruction, TRACE: trace, TOKENS: str(cap)}
         *before, _ = self.problem.messages
-        messages = (*before, Message(role="user", content=_filled(settings.prompt, values)))
+        messages = (*before, Message(role="user", content=filled(settings.prompt, values)))
         digest = hex_of(digest_value([[message.role, message.content] for message in messages]), REQUEST_KEY)
         for number in range(settings.candidates):
             yield ChatRequest(key=f"{self.problem.key}/{digest}/{number}", messages=messages)
@@ -93,7 +95,7 @@ class TaughtProblem:
             self.texts.append(BridgeText(origin="rewritten", text=outcome.text, passed=None, fate=FAILED))
             return
         self._count(outcome)
-        text, fate = answer_of(outcome.text), _fate(outcome, passed)
+        text, fate = answer_of(outcome.text), fate_of(outcome, passed)
         if fate == PENDING and any(text == other.text for other in self.texts):
             fate = REPEATED
         self.texts.append(BridgeText(origin="rewritten", text=text, passed=passed, fate=fate))
@@ -123,21 +125,3 @@ class TaughtProblem:
 def reference_of(row: Routed) -> str:
     """The reference solution that a row came with, without its reasoning; empty where it has none."""
     return answer_of(row.response).strip()
-
-
-def _fate(outcome: DrawnRollout, passed: bool | None) -> str:
-    if passed is None:
-        return NO_VERDICT
-    if not passed:
-        return WRONG
-    return TRUNCATED if outcome.finish == "length" else PENDING
-
-
-def _filled(prompt: str, values: dict[str, str]) -> str:
-    """The prompt with its placeholders replaced, all at once: a problem may contain braces, or a placeholder."""
-    parts, rest = [], prompt
-    while found := min(((rest.find(name), name) for name in values if name in rest), default=None):
-        place, name = found
-        parts += [rest[:place], values[name]]
-        rest = rest[place + len(name) :]
-    return "".join([*parts, rest])
