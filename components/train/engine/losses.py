@@ -40,8 +40,8 @@ class StepBook:
         order: np.ndarray,
         tokens: np.ndarray,
         global_batch: int,
-        *,
         steps: int | None = None,
+        *,
         allowed: int | None = None,
         measures_compute: bool = False,
     ) -> None:
