@@ -1,19 +1,20 @@
 """The train step: runs the training as a job, and finishes the output with the job's result."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 from components.launch.hand_back.files import JobResult
 from components.launch.hand_back.hand_over import HandedJob
 from components.launch.job import Job
 from components.models.reference import as_parent
-from components.shared.errors import EmptyDataError, ModelError
+from components.shared.errors import EmptyDataError, ModelError, SettingsError
 from components.shared.log import say
 from components.shared.outputs.divergence import has_diverged
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output
 from components.shared.outputs.shards import count_rows
+from components.shared.outputs.training_compute import allowed_tokens, budget_inputs, read_budget
 from components.shared.text.counted import counted
 from components.train.check_start import check_start
 from components.train.checkpoints.checkpoint import delete_checkpoints
@@ -27,7 +28,15 @@ PROGRAM = "components.train.engine.run_training"
 """The job's module, whatever the method: the job file names it."""
 
 
-def train_model(library: Library, task: str, settings: TrainSettings, dataset: Manifest, start: str) -> Manifest:
+def train_model(
+    library: Library,
+    task: str,
+    settings: TrainSettings,
+    dataset: Manifest,
+    start: str,
+    *,
+    budget: Sequence[str] = (),
+) -> Manifest:
     """Train a model on the rows of the select step; returns the manifest of `model/` and `losses.jsonl`.
 
     The models of earlier epochs that the settings hand over are finished first, each at the address of the training
@@ -39,17 +48,32 @@ def train_model(library: Library, task: str, settings: TrainSettings, dataset: M
         settings: method, schedule, ZeRO and launch.
         dataset: the select step's output, with the part that the method reads.
         start: a model reference; KTO from an SFT output is the paper's SFT-then-KTO.
+        budget: URIs of trainings; this one ends at the first step at which its own compute reaches the sum of theirs,
+            whatever its epochs. Empty: no limit.
 
     Raises:
         EmptyDataError: the method's part holds no rows.
+        InputError: the budget names what is not a training.
         ModelError: the model is missing or cannot be trained: not safetensors, incomplete, quantised, or with the
             tokenizer of another model; or the training diverged, and the settings do not take that for a result.
-        SettingsError: `max_length` or the LoRA targets do not fit the model.
+        SettingsError: `max_length` or the LoRA targets do not fit the model, or the settings do not fit a budget.
         JobError: the job failed; its checkpoints are kept.
     """
     settings = with_config_read(settings)
     pickled = settings.allow_pickled_weights
-    output = Output(library, TRAINED, settings, {"dataset": dataset, "start": as_parent(start, pickled)})
+    trainings = read_budget(library, budget)
+    if trainings:
+        _require_no_epochs(settings)
+    output = Output(
+        library,
+        TRAINED,
+        settings,
+        {
+            "dataset": dataset,
+            "start": as_parent(start, pickled),
+            **budget_inputs(trainings),
+        },
+    )
     task_file = TrainingJob(
         root=library.absolute_root,
         address=output.address,
@@ -57,6 +81,7 @@ def train_model(library: Library, task: str, settings: TrainSettings, dataset: M
         settings=settings,
         dataset=dataset.address,
         start=start,
+        allowed_tokens=allowed_tokens(trainings),
     )
     earlier = {epoch: _ending_after(output, settings, epoch) for epoch in settings.hand_over_epochs}
 
@@ -68,7 +93,7 @@ def train_model(library: Library, task: str, settings: TrainSettings, dataset: M
             if result is None:
                 rows = count_rows(dataset, method_of(settings).part)
                 ranks = counted(settings.ranks, "process", "processes")
-                say(task, f"{settings.method} on {ranks}, {counted(rows, 'row')}")
+                say(task, f"{settings.method} on {ranks}, {counted(rows, 'row')}{_limit(task_file)}")
                 addresses = {epoch: other.address for epoch, other in claimed.items()}
                 file = task_file.model_copy(update={"earlier": addresses})
                 result = handed.run(file, _job(file, handed.arguments))
@@ -85,6 +110,21 @@ def train_model(library: Library, task: str, settings: TrainSettings, dataset: M
     )
     _require_model(settings, manifest)
     return manifest
+
+
+def _limit(job: TrainingJob) -> str:
+    return "" if job.allowed_tokens is None else f", until {job.allowed_tokens:,} tokens of compute are spent"
+
+
+def _require_no_epochs(settings: TrainSettings) -> None:
+    """Raises SettingsError where the settings name an epoch, and a budget decides how many there are."""
+    for name in ("stop_after_epochs", "hand_over_epochs"):
+        if value := getattr(settings, name):
+            raise SettingsError(
+                f"{name} is {value}, and the training has a budget",
+                rule="a training with a budget ends when its compute is spent, within any epoch",
+                remedy=f"leave {name} out, or train without a budget",
+            )
 
 
 def _require_model(settings: TrainSettings, manifest: Manifest) -> None:
@@ -151,6 +191,12 @@ def _loss_lines(counts: Mapping[str, float]) -> Iterator[str]:
         yield f"| loss, first and last | {counts['loss_first']:.4f}, {counts['loss_last']:.4f} |"
 
 
+def _budget_lines(counts: Mapping[str, float]) -> Iterator[str]:
+    if "tokens_allowed" in counts:
+        spent, allowed = counts["tokens_spent"], counts["tokens_allowed"]
+        yield f"| compute in tokens, spent and allowed | {spent:,.0f}, {allowed:,.0f} |"
+
+
 def summarise(task: str, manifest: Manifest) -> str:
     """A summary of the training in Markdown, for Kubeflow's page of the run."""
     counts, method = manifest.counts, METHODS[str(manifest.settings["method"])]
@@ -169,6 +215,7 @@ def summarise(task: str, manifest: Manifest) -> str:
         f"| optimizer steps | {counts['steps']:,.0f} |",
         *_loss_lines(counts),
         f"| tokens | {counts['tokens']:,.0f} |",
+        *_budget_lines(counts),
         f"| parameters trained | {counts['parameters_trained']:,.0f} of {counts['parameters']:,.0f} |",
         f"| processes | {counts['ranks']:.0f}, at most {counts['peak_memory_mib']:,.0f} MiB each |",
         f"| seconds | {manifest.cost.seconds:,.0f}, of which training {counts['seconds_train']:,.0f} |",
