@@ -6,13 +6,14 @@ from contextlib import ExitStack
 from components.launch.hand_back.files import JobResult
 from components.launch.hand_back.hand_over import HandedJob
 from components.launch.job import Job
-from components.models.reference import as_parent
+from components.models.reference import as_parent, handed_on
 from components.shared.errors import EmptyDataError, ModelError
 from components.shared.log import say
 from components.shared.outputs.divergence import has_diverged
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output
+from components.shared.outputs.passed_through import PASSED_THROUGH_FILE, PassedThrough, has_passed_through
 from components.shared.outputs.shards import count_rows
 from components.shared.text.counted import counted
 from components.train.check_start import check_start
@@ -26,9 +27,15 @@ from components.train.step import TRAINED
 PROGRAM = "components.train.engine.run_training"
 """The job's module, whatever the method: the job file names it."""
 
+NOTHING_TRAINED = ("rows", "steps", "tokens")
+"""Counts of a training without rows, all 0."""
+
 
 def train_model(library: Library, task: str, settings: TrainSettings, dataset: Manifest, start: str) -> Manifest:
     """Train a model on the rows of the select step; returns the manifest of `model/` and `losses.jsonl`.
+
+    Where the part has no rows and the settings say so, no job starts: the output hands on the model that it starts from
+    (`shared/outputs/passed_through.py`).
 
     The models of earlier epochs that the settings hand over are finished first, each at the address of the training
     that ends there; not those that are complete, or that another process is making.
@@ -41,13 +48,14 @@ def train_model(library: Library, task: str, settings: TrainSettings, dataset: M
         start: a model reference; KTO from an SFT output is the paper's SFT-then-KTO.
 
     Raises:
-        EmptyDataError: the method's part holds no rows.
+        EmptyDataError: the method's part holds no rows, and the settings do not take that for a result.
         ModelError: the model is missing or cannot be trained: not safetensors, incomplete, quantised, or with the
             tokenizer of another model; or the training diverged, and the settings do not take that for a result.
         SettingsError: `max_length` or the LoRA targets do not fit the model.
         JobError: the job failed; its checkpoints are kept.
     """
     settings = with_config_read(settings)
+    is_empty = _is_empty(settings, dataset)
     pickled = settings.allow_pickled_weights
     output = Output(library, TRAINED, settings, {"dataset": dataset, "start": as_parent(start, pickled)})
     task_file = TrainingJob(
@@ -61,6 +69,9 @@ def train_model(library: Library, task: str, settings: TrainSettings, dataset: M
     earlier = {epoch: _ending_after(output, settings, epoch) for epoch in settings.hand_over_epochs}
 
     def work() -> Manifest:
+        if is_empty:
+            say(task, f"{dataset.address} has no {method_of(settings).part} rows: {start} is handed on as it is")
+            return _pass_through(output, start)
         with ExitStack() as stack:
             claimed = {epoch: other for epoch, other in earlier.items() if other.claimed(stack)}
             handed = HandedJob(output, JobResult)
@@ -80,11 +91,30 @@ def train_model(library: Library, task: str, settings: TrainSettings, dataset: M
 
     manifest = output.made(
         work,
-        prepare=lambda: _check(library, task, settings, dataset, start),
+        prepare=lambda: None if is_empty else _check(library, task, settings, dataset, start),
         wait_seconds=settings.launch.wait_seconds,
     )
     _require_model(settings, manifest)
     return manifest
+
+
+def _is_empty(settings: TrainSettings, dataset: Manifest) -> bool:
+    """Whether there is nothing to learn. Raises EmptyDataError where the settings do not take that for a result."""
+    method = method_of(settings)
+    is_empty = not count_rows(dataset, method.part)
+    if is_empty and settings.when_empty == "fail":
+        raise EmptyDataError(
+            f"{dataset.address} has no {method.part} rows",
+            rule=f"method {method.name} reads the part {method.part}/ of its dataset",
+            remedy="look at the report of the step that made it, and change the settings that leave this part empty",
+        )
+    return is_empty
+
+
+def _pass_through(output: Output, start: str) -> Manifest:
+    """Complete the output of a training without rows: its start is its model."""
+    output.write_json(PASSED_THROUGH_FILE, PassedThrough.of(output.library, handed_on(start)))
+    return output.finish({"passed_through": 1, **dict.fromkeys(NOTHING_TRAINED, 0)})
 
 
 def _require_model(settings: TrainSettings, manifest: Manifest) -> None:
@@ -121,12 +151,6 @@ def _finish(output: Output, handed: HandedJob[JobResult], result: JobResult) -> 
 def _check(library: Library, task: str, settings: TrainSettings, dataset: Manifest, start: str) -> None:
     """Check what can be known before processes and models are started."""
     method = method_of(settings)
-    if not count_rows(dataset, method.part):
-        raise EmptyDataError(
-            f"{dataset.address} has no {method.part} rows",
-            rule=f"method {method.name} reads the part {method.part}/ of its dataset",
-            remedy="look at the report of the step that made it, and change the settings that leave this part empty",
-        )
     if filled := filled_in(settings):
         say(task, f"deepspeed_config leaves out these keys, set from the settings: {', '.join(map(str, filled))}")
     method.check_rows(library.read_rows(dataset, method.row_type, part=method.part))
@@ -154,6 +178,8 @@ def _loss_lines(counts: Mapping[str, float]) -> Iterator[str]:
 def summarise(task: str, manifest: Manifest) -> str:
     """A summary of the training in Markdown, for Kubeflow's page of the run."""
     counts, method = manifest.counts, METHODS[str(manifest.settings["method"])]
+    if has_passed_through(manifest):
+        return _summarise_pass(task, manifest)
     lines = [
         f"# {task}",
         "",
@@ -188,3 +214,9 @@ def summarise(task: str, manifest: Manifest) -> str:
             )
     lines += [f"| {label} | {value} |" for label, value in method.summary(counts)]
     return "\n".join(lines) + "\n"
+
+
+def _summarise_pass(task: str, manifest: Manifest) -> str:
+    dataset, start = (manifest.parents[name].address for name in ("dataset", "start"))
+    part = METHODS[str(manifest.settings["method"])].part
+    return f"# {task}\n\nNothing to learn: {dataset} has no {part} rows, so {start} is handed on as it is.\n"
