@@ -7,6 +7,7 @@ from components.choose.step import STEP as CHOOSE
 from components.clean_up.step import STEP as CLEAN_UP
 from components.collect.step import STEP as COLLECT
 from components.compare.step import STEP as COMPARE
+from components.critique.step import STEP as CRITIQUE
 from components.curate.step import STEP as CURATE
 from components.evaluate.step import STEP as EVALUATE
 from components.merge.step import STEP as MERGE
@@ -23,7 +24,7 @@ STEPS: dict[str, Step] = {
     for step in (
         *(COLLECT, CURATE, SYNTHESIZE, SELECT, TRAIN, MERGE, EVALUATE, COMPARE, PUBLISH),
         *(ADOPT, CHOOSE, ANALYSE),
-        *(PROBE, ROUTE, BRIDGE),
+        *(PROBE, ROUTE, BRIDGE, CRITIQUE),
         CLEAN_UP,
     )
 }

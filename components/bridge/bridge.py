@@ -5,22 +5,22 @@ from typing import Any
 
 from components.bridge.combine import BridgeResult, BridgeTally
 from components.bridge.results import SFT, BridgeShards
-from components.bridge.settings import BridgeAssignment, BridgeSettings, TeacherReplies
+from components.bridge.settings import BridgeAssignment, BridgeSettings
 from components.bridge.step import BRIDGED, REWRITINGS, STEP, TRACES
 from components.bridge.token_cap import Cap, token_cap
 from components.launch.hand_back.hand_over import HandedJob
 from components.launch.job import Job
 from components.models.reference import as_parent
+from components.models.rollouts.teacher_replies import teacher_parent
 from components.models.stored.check_stored import require_complete
 from components.models.stored.stored_model import read_model
 from components.shared.errors import EmptyDataError, InputError, TutelageError
 from components.shared.log import say
 from components.shared.outputs.library import Library
-from components.shared.outputs.manifest import Cost, Manifest, Parent
-from components.shared.outputs.output import Output, address_of
+from components.shared.outputs.manifest import Cost, Manifest
+from components.shared.outputs.output import Output
 from components.shared.outputs.shards import count_rows
 from components.shared.rollout_rows import Probed, Routed
-from components.shared.step import Product
 from components.shared.text.counted import counted
 
 REPORT = "report.json"
@@ -65,7 +65,7 @@ def bridge_traces(
             remedy="pass the reference of the student",
             step=STEP.name,
         )
-    teacher = _teacher(settings)
+    teacher = teacher_parent(settings.teacher)
     output = Output(
         library, BRIDGED, settings, {"routed": routed, "probed": probed, "student": as_parent(student), **teacher}
     )
@@ -83,8 +83,8 @@ def bridge_traces(
             root=library.absolute_root,
             address=output.address,
             routed=routed.address,
-            traces=_kept(TRACES, settings.trace_source, teacher),
-            rewritings=_kept(REWRITINGS, settings.rewrite_source, teacher),
+            traces=settings.trace_source.kept_at(TRACES, teacher),
+            rewritings=settings.rewrite_source.kept_at(REWRITINGS, teacher),
             student=student,
             cap=cap.tokens,
             settings=settings,
@@ -106,16 +106,6 @@ def bridge_traces(
     manifest = output.made(work, prepare=check, wait_seconds=settings.launch.wait_seconds)
     _require_texts(settings, manifest)
     return manifest
-
-
-def _teacher(settings: BridgeSettings) -> dict[str, Parent]:
-    """A local teacher is an input by its content; a remote one is known by name only."""
-    return {} if settings.teacher.is_remote else {"teacher": as_parent(settings.teacher.model)}
-
-
-def _kept(product: Product, source: TeacherReplies, teacher: dict[str, Parent]) -> str:
-    """The address of the teacher's kept replies."""
-    return address_of(product, source, teacher)
 
 
 def _cap(library: Library, probed: Manifest, settings: BridgeSettings) -> Cap:

@@ -4,10 +4,10 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from components.bridge.steps import step_starts
 from components.bridge.taught_problem import NO_VERDICT, PENDING, WrittenProblem
 from components.shared.rollout_rows import Bridged, BridgeText
 from components.shared.rows import Dropped, Scores, SftRow
+from components.shared.text.numbered_steps import step_starts
 
 DECIMALS = 6
 CHOSEN, SPARE = "chosen", "spare"

@@ -12,13 +12,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from components.bridge.steps import step_starts
 from components.models.conversation.chat_template import Refusal
 from components.models.likelihood.completions import Pair
 from components.models.likelihood.likelihood import LikelihoodModel
 from components.models.likelihood.row_scorers import TokenScores
 from components.shared.rollout_rows import BridgeText, StepLikelihood
 from components.shared.scores import mean
+from components.shared.text.numbered_steps import step_starts
 
 DECIMALS = 6
 LEAST_SURPRISAL = 1e-12

@@ -5,10 +5,11 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from components.launch.job import Launch
-from components.models.generators.generator import Ability, GeneratorSettings, Sampling
+from components.models.generators.generator import Ability, Sampling
 from components.models.generators.local_model import Precision
 from components.models.generators.registry import AnyBackendSettings, AnyGeneratorSettings
 from components.models.generators.transformers import TransformersSettings
+from components.models.rollouts.teacher_replies import TeacherReplies, require_samples
 from components.shared.sandbox.run_python import SandboxLimits
 from components.shared.settings import Settings
 
@@ -68,15 +69,8 @@ class PrefixTest(Settings):
                 f"generator: the backend {self.generator.backend!r} cannot go on with an answer that is begun; "
                 "use one that runs the student's files"
             )
-        _require_samples("tries", self.tries, self.sampling, self.generator)
+        require_samples("tries", self.tries, self.sampling, self.generator)
         return self
-
-
-class TeacherReplies(Settings):
-    """What a reply of the teacher depends on besides its conversation: the address of kept replies is of these."""
-
-    teacher: AnyGeneratorSettings = Field(description="the teacher")
-    sampling: Sampling = Field(description="how its replies are sampled")
 
 
 class BridgeSettings(Settings):
@@ -152,19 +146,9 @@ class BridgeSettings(Settings):
     def _can_rewrite(self) -> Self:
         if missing := [name for name in (PROBLEM, TRACE) if name not in self.prompt]:
             raise ValueError(f"prompt must contain {' and '.join(missing)}: what is to be rewritten")
-        _require_samples("traces", self.traces, self.trace_sampling, self.teacher)
-        _require_samples("candidates", self.candidates, self.rewrite_sampling, self.teacher)
+        require_samples("traces", self.traces, self.trace_sampling, self.teacher)
+        require_samples("candidates", self.candidates, self.rewrite_sampling, self.teacher)
         return self
-
-
-def _require_samples(name: str, count: int, sampling: Sampling, generator: GeneratorSettings) -> None:
-    """Refuse several answers where all would be equal. Raises ValueError."""
-    if count == 1:
-        return
-    if sampling.temperature == 0:
-        raise ValueError(f"{name}: {count} greedy answers would be equal; set the temperature above 0, such as 0.7")
-    if Ability.SAMPLES not in generator.abilities:
-        raise ValueError(f"{name}: the backend {generator.backend!r} cannot sample several answers; set it to 1")
 
 
 class BridgeAssignment(Settings):

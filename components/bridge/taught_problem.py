@@ -13,6 +13,7 @@ from components.models.rollouts.problems import Problem
 from components.shared.outputs.digest import digest_value, hex_of
 from components.shared.rollout_rows import BridgeText, Routed
 from components.shared.rows import Message
+from components.shared.text.fill import filled
 from components.shared.thought import answer_of, split_thought
 
 REQUEST_KEY = 8
@@ -82,7 +83,7 @@ class TaughtProblem:
         trace = "\n\n".join(filter(None, (parted.reasoning, parted.answer)))
         values = {PROBLEM: self.row.instruction, TRACE: trace, TOKENS: str(cap)}
         *before, _ = self.problem.messages
-        messages = (*before, Message(role="user", content=_filled(settings.prompt, values)))
+        messages = (*before, Message(role="user", content=filled(settings.prompt, values)))
         digest = hex_of(digest_value([[message.role, message.content] for message in messages]), REQUEST_KEY)
         for number in range(settings.candidates):
             yield ChatRequest(key=f"{self.problem.key}/{digest}/{number}", messages=messages)
@@ -131,13 +132,3 @@ def _fate(outcome: DrawnRollout, passed: bool | None) -> str:
     if not passed:
         return WRONG
     return TRUNCATED if outcome.finish == "length" else PENDING
-
-
-def _filled(prompt: str, values: dict[str, str]) -> str:
-    """The prompt with its placeholders replaced, all at once: a problem may contain braces, or a placeholder."""
-    parts, rest = [], prompt
-    while found := min(((rest.find(name), name) for name in values if name in rest), default=None):
-        place, name = found
-        parts += [rest[:place], values[name]]
-        rest = rest[place + len(name) :]
-    return "".join([*parts, rest])

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from components.bridge.choose import UNFINISHED
 from components.bridge.settings import BridgeSettings, PrefixTest
-from components.bridge.steps import first_steps
 from components.models.generators.generator import ChatRequest
 from components.models.generators.read_reply import read_reply
 from components.models.rollouts.problems import Problem
@@ -12,6 +11,7 @@ from components.models.rollouts.shared_model import SharedModel
 from components.rewards.checks.rollout_judge import RolloutJudge
 from components.shared.outputs.digest import digest_value, hex_of
 from components.shared.rollout_rows import BridgeText, Routed
+from components.shared.text.numbered_steps import first_steps
 
 KEY = 8
 

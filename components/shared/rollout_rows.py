@@ -111,6 +111,45 @@ class Bridged(Row):
     reason: str = ""
 
 
+class RepairText(BaseModel):
+    """A teacher's attempt to correct a solution: the complete text, prefix included, and the verdict of the check.
+
+    `fate` is `chosen`, `spare` (right, but another one was chosen), or why it was not good enough.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    passed: bool | None
+    fate: str
+
+
+class Critique(Row):
+    """What the teacher found in one rollout of a model, or how it corrected it.
+
+    `rollout` is the rollout's index in the probe's row, `attempt` its answer in numbered steps, and `passed` the
+    verdict of the check. `step` is the first wrong step by the teacher, from 1: None where the teacher says that all
+    are right, or where its reply could not be read. `why` is its reason. A row of the kind `repair` has the corrected
+    `repairs`, and which is `chosen` (index). `fate` is `learnt`, or why it is not.
+    """
+
+    content: ClassVar[str] = "critique/1"
+
+    id: str
+    source: str
+    line: int
+    instruction: str
+    kind: Literal["diagnosis", "repair"]
+    rollout: int
+    attempt: str
+    passed: bool
+    step: int | None
+    why: str
+    repairs: tuple[RepairText, ...] = ()
+    chosen: int | None = None
+    fate: str
+
+
 class TrainingRollout(Row):
     """One try at a problem during a training, and what it earned.
 

@@ -10,7 +10,8 @@ from components.shared.text.counted import counted
 SELECTION = "selection/1"
 """Content of what trainings read: rows to learn from in parts of their own (`sft`, `kto`, `pairs`).
 
-Beside them, select has `Verdict` rows in `verdicts`, and bridge `Bridged` rows in `bridged`: why these were chosen.
+Beside them, select has `Verdict` rows in `verdicts`, bridge `Bridged` rows in `bridged`, and critique `Critique` rows
+in `critiques`: why these were chosen.
 """
 EVALUATION = "evaluation/1"
 """Content of the evaluation of one model: `EvaluationFacts` in `evaluation.json`, `scores.json`, and `Sample` rows."""
@@ -19,6 +20,7 @@ COMPARISON = "comparison/1"
 
 Role = Literal["system", "user", "assistant"]
 Origin = Literal["original", "teacher", "student"]
+SftKind = Literal["", "trace", "diagnosis", "repair"]
 
 
 class Row(BaseModel):
@@ -176,7 +178,11 @@ class Verdict(Row):
 
 
 class SftRow(Row):
-    """One demonstration: prompt messages and the completion to learn."""
+    """One demonstration: prompt messages and the completion to learn.
+
+    `kind` is what critique's mix has it for: a solution of the problem, the first wrong step of a solution, or a
+    corrected solution; empty where there is one kind only.
+    """
 
     content: ClassVar[str] = "sft/1"
 
@@ -185,6 +191,8 @@ class SftRow(Row):
     completion: str
     origin: Origin
     scores: Scores
+    # Left out where it is empty, so that rows of one kind are stored as before.
+    kind: SftKind = Field("", exclude_if=lambda kind: not kind)
 
 
 class KtoRow(Row):

@@ -23,6 +23,7 @@ from components.shared.outputs.digest import digest_value, hex_of
 from components.shared.outputs.manifest import Parent
 from components.shared.rows import Answered, Message
 from components.shared.text.counted import counted
+from components.shared.text.fill import filled
 
 CONVERSATION, RESPONSE = "{conversation}", "{response}"
 SHOWN_CHARACTERS = 400
@@ -218,8 +219,7 @@ class JudgeMeasure:
 
 def fill(template: str, conversation: str, response: str) -> str:
     """The template with its two placeholders filled in; braces in the texts are kept."""
-    parts = {CONVERSATION: conversation, RESPONSE: response}
-    return re.sub(r"\{(?:conversation|response)\}", lambda match: parts[match[0]], template)
+    return filled(template, {CONVERSATION: conversation, RESPONSE: response})
 
 
 def read_rating(text: str, scale: int) -> float | None:

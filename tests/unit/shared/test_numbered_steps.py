@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.bridge.steps import first_steps, step_starts
+from components.shared.text.numbered_steps import first_steps, step_starts
 
 THREE = "1. Take 2.\n2. Add 3.\n3. That is 5.\nThe answer is 5."
 
