@@ -9,7 +9,7 @@ from components.publish.component import publish
 from components.shared.outputs.digest import digest_value
 from pipelines.placement.place_tasks import Placer
 from pipelines.placement.task import plain
-from pipelines.promotion.recipe import BASE, Judged
+from pipelines.promotion.recipe import BASE, Judged, comparing
 
 
 def judge_models(recipe: Judged, root: Any, benchmarks: Any, models: Mapping[str, Any], placed: Placer) -> None:
@@ -29,7 +29,7 @@ def judge_models(recipe: Judged, root: Any, benchmarks: Any, models: Mapping[str
         facts = {"task": f"evaluate-{name}", "name": name, "settings": plain(recipe.evaluate.of(name))}
         task = evaluate(root=root, benchmarks=benchmarks, model=models.get(name, ""), **facts)
         evaluations[name] = placed(task, f"evaluate-{name}").outputs["Output"]
-    compared = placed(compare(root=root, settings=plain(recipe.compare), evaluations=evaluations))
+    compared = placed(compare(root=root, settings=plain(comparing(recipe)), evaluations=evaluations))
     settings = _named(recipe, tuple(name for name in evaluations if name != BASE))
     placed(publish(root=root, settings=settings, comparison=compared.outputs["comparison"]))
 

@@ -1,6 +1,6 @@
 """The part of a recipe that judges models: how each is evaluated, how they are compared, which is promoted."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -9,10 +9,20 @@ from components.compare.settings import CompareSettings
 from components.evaluate.settings import EvaluationSettings
 from components.models.generators.registry import AnyGeneratorSettings
 from components.publish.settings import PublishSettings
+from components.shared.settings import Settings
 
 BASE = "base"
 MOVED_TO_COMPARE = ("correction", "selection_share", "resamples")
 """Keys that `evaluate` had before the comparison became a step of its own."""
+
+
+SomeSettings = TypeVar("SomeSettings", bound=Settings)
+
+
+def narrowed(kind: type[SomeSettings], settings: SomeSettings) -> SomeSettings:
+    """The settings of a step, without the keys that a recipe adds to them."""
+    given = kind.model_fields.keys() & settings.model_fields_set
+    return kind(**{field: getattr(settings, field) for field in given})
 
 
 class Evaluating(EvaluationSettings):
@@ -26,8 +36,7 @@ class Evaluating(EvaluationSettings):
 
     def of(self, name: str) -> EvaluationSettings:
         """The settings of the evaluation of a model or an endpoint; those of a model do not depend on the endpoints."""
-        given = EvaluationSettings.model_fields.keys() & self.model_fields_set
-        settings = EvaluationSettings(**{field: getattr(self, field) for field in given})
+        settings = narrowed(EvaluationSettings, self)
         return settings.model_copy(update={"generator": self.endpoints[name]}) if name in self.endpoints else settings
 
     @model_validator(mode="before")
@@ -58,3 +67,8 @@ class Judged(Protocol):
     @property
     def publish(self) -> PublishSettings: ...
     def key_material(self) -> dict[str, Any]: ...
+
+
+def comparing(recipe: Judged) -> CompareSettings:
+    """The settings of the comparison."""
+    return narrowed(CompareSettings, recipe.compare)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from pipelines.data.tasks import make_task
 from pipelines.placement.task import Task
-from pipelines.promotion.recipe import BASE, Judged
+from pipelines.promotion.recipe import BASE, Judged, comparing
 
 
 def judging_tasks(recipe: Judged, models: Sequence[str]) -> Iterator[Task]:
@@ -19,5 +19,5 @@ def judging_tasks(recipe: Judged, models: Sequence[str]) -> Iterator[Task]:
         yield make_task("evaluate", recipe.evaluate.of(name), name, ("evaluate",), **known)
     for name in recipe.evaluate.endpoints:
         yield make_task("evaluate", recipe.evaluate.of(name), name, ("evaluate", "endpoints", name))
-    yield make_task("compare", recipe.compare)
+    yield make_task("compare", comparing(recipe))
     yield make_task("publish", recipe.publish)
