@@ -23,6 +23,7 @@ CONTENTS = {
     "probe": "probe/1",
     "route": "routed/1",
     "bridge": "selection/1",
+    "critique": "selection/1",
 }
 
 

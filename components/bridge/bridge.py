@@ -17,7 +17,7 @@ from components.models.stored.stored_model import read_model
 from components.shared.errors import EmptyDataError, InputError, TutelageError
 from components.shared.log import say
 from components.shared.outputs.library import Library
-from components.shared.outputs.manifest import Cost, Manifest
+from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output
 from components.shared.outputs.shards import count_rows
 from components.shared.rollout_rows import Probed, Routed
@@ -98,7 +98,9 @@ def bridge_traces(
         for shard in result.shards:
             output.adopt(shard)
         output.write_json(REPORT, report_of(settings, result, cap))
-        manifest = output.finish({**result.counts, **result.moved, "token_cap": cap.tokens}, _cost(settings, result))
+        manifest = output.finish(
+            {**result.counts, **result.moved, "token_cap": cap.tokens}, settings.teacher.price.on(result.cost)
+        )
         BridgeShards(output.store).clean()
         handed.clear()
         return manifest
@@ -184,10 +186,3 @@ def report_of(settings: BridgeSettings, result: BridgeResult, cap: Cap) -> dict[
         "teacher": {"model": settings.teacher.model, "backend": settings.teacher.backend},
         "prefix_test": settings.prefix is not None,
     }
-
-
-def _cost(settings: BridgeSettings, result: BridgeResult) -> Cost:
-    """Tokens of all replies of the teacher, those that were kept from before too; the price is by its list."""
-    cost, price = result.cost, settings.teacher.price
-    paid = (cost.tokens_in * price.per_million_in + cost.tokens_out * price.per_million_out) / 1e6
-    return cost.model_copy(update={"price": round(paid, 6), "currency": price.currency if paid else ""})

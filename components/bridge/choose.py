@@ -4,7 +4,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from components.bridge.taught_problem import NO_VERDICT, PENDING, WrittenProblem
+from components.bridge.taught_problem import WrittenProblem
+from components.models.rollouts.fates import NO_VERDICT, PENDING
 from components.shared.rollout_rows import Bridged, BridgeText
 from components.shared.rows import Dropped, Scores, SftRow
 from components.shared.text.numbered_steps import step_starts

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from components.bridge.choose import NO_TEXT, NO_TRACE, ORIGINS, REASONS, REFUSED
 from components.bridge.results import BridgeShards
 from components.bridge.settings import BridgeAssignment
-from components.bridge.taught_problem import FAILED, NO_VERDICT, TRUNCATED, WRONG, WrittenProblem
+from components.bridge.taught_problem import WrittenProblem
 from components.launch.hand_back.files import JobResult
+from components.models.rollouts.fates import FAILED, NO_VERDICT, TRUNCATED, WRONG
 from components.shared.errors import EmptyDataError
 from components.shared.outputs.manifest import Cost, Shard
 from components.shared.rollout_rows import Bridged, BridgeText

@@ -1,7 +1,6 @@
 """Assigns the missing slices to Ray actors: first to those of the teacher, then to those of the student."""
 
 # ruff: noqa: TID253 - imported by the job's own program only
-import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -12,12 +11,12 @@ from components.bridge.results import BridgeShards
 from components.bridge.settings import BridgeAssignment
 from components.bridge.trace_scorer import TraceScorer
 from components.bridge.trace_writer import TraceWriter, WrittenSlice
-from components.launch.ray.actors import Make, actor_beside_driver, local_actors, maker, result_of, results
+from components.launch.ray.actors import Make, local_actors, maker, result_of, results
 from components.models.rollouts.failed_rollouts import FailedRollouts
+from components.models.rollouts.model_actors import model_actors
 from components.models.rollouts.problems import Problem, kinds_of
 from components.shared.log import Progress, say
 
-WINDOWS_AHEAD = 3
 KEPT = "the teacher's replies so far are kept"
 
 BridgeSlice = tuple[int, list[Problem]]
@@ -65,12 +64,16 @@ class BridgeDrive:
         progress.finish()
 
     def _teachers(self, make: Make, tasks: int) -> "deque[Any]":
-        """The teacher's actors; an endpoint's takes several slices at a time, so that the window is full."""
-        teacher = self.settings.teacher
-        if not teacher.is_remote:
-            return self._local(make, tasks)
-        return actor_beside_driver(
-            make, math.ceil(WINDOWS_AHEAD * teacher.most_in_flight / self.settings.rows_per_shard) + 1
+        settings = self.settings
+        return model_actors(
+            "bridge",
+            make,
+            settings.teacher,
+            tasks=tasks,
+            requests_per_task=settings.rows_per_shard,
+            actors=settings.actors,
+            cpus=settings.cpus_per_actor,
+            gpus=settings.gpus_per_actor,
         )
 
     def _local(self, make: Make, tasks: int) -> "deque[Any]":

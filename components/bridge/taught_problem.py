@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from components.bridge.settings import PROBLEM, TOKENS, TRACE, BridgeSettings
 from components.models.generators.generator import ChatRequest, Reply
+from components.models.rollouts.fates import FAILED, NO_VERDICT, PENDING, WRONG, fate_of
 from components.models.rollouts.kept_rollouts import DrawnRollout
 from components.models.rollouts.problems import Problem
 from components.shared.outputs.digest import digest_value, hex_of
@@ -17,7 +18,7 @@ from components.shared.text.fill import filled
 from components.shared.thought import answer_of, split_thought
 
 REQUEST_KEY = 8
-PENDING, FAILED, NO_VERDICT, WRONG, TRUNCATED, REPEATED = "", "failed", "no_verdict", "wrong", "truncated", "repeated"
+REPEATED = "repeated"
 
 
 class WrittenProblem(BaseModel):
@@ -70,7 +71,7 @@ class TaughtProblem:
             self._lose(outcome)
             return
         self._count(outcome)
-        fate = _fate(outcome, passed)
+        fate = fate_of(outcome, passed)
         self.traces["right" if fate == PENDING else fate] += 1
         if fate == PENDING:
             self.trace = outcome
@@ -94,7 +95,7 @@ class TaughtProblem:
             self.texts.append(BridgeText(origin="rewritten", text=outcome.text, passed=None, fate=FAILED))
             return
         self._count(outcome)
-        text, fate = answer_of(outcome.text), _fate(outcome, passed)
+        text, fate = answer_of(outcome.text), fate_of(outcome, passed)
         if fate == PENDING and any(text == other.text for other in self.texts):
             fate = REPEATED
         self.texts.append(BridgeText(origin="rewritten", text=text, passed=passed, fate=fate))
@@ -124,11 +125,3 @@ class TaughtProblem:
 def reference_of(row: Routed) -> str:
     """The reference solution that a row came with, without its reasoning; empty where it has none."""
     return answer_of(row.response).strip()
-
-
-def _fate(outcome: DrawnRollout, passed: bool | None) -> str:
-    if passed is None:
-        return NO_VERDICT
-    if not passed:
-        return WRONG
-    return TRUNCATED if outcome.finish == "length" else PENDING

@@ -8,10 +8,11 @@ from components.bridge.choose import REFUSED, best, bridged, dropped, fitting, s
 from components.bridge.measure import measured
 from components.bridge.results import BridgeShards
 from components.bridge.settings import BridgeAssignment
-from components.bridge.taught_problem import PENDING, WrittenProblem
+from components.bridge.taught_problem import WrittenProblem
 from components.bridge.try_beginnings import BeginningTest
 from components.models.conversation.chat_template import Refusal
 from components.models.likelihood.likelihood import LikelihoodModel
+from components.models.rollouts.fates import PENDING
 from components.shared.rollout_rows import BridgeText
 from components.shared.store.open_store import open_store
 

@@ -1,20 +1,18 @@
 """Assigns the missing slices to Ray actors, and counts what they return."""
 
-import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from components.launch.ray.actors import actor_beside_driver, local_actors, maker, results
+from components.launch.ray.actors import maker, results
 from components.models.rollouts.failed_rollouts import FailedRollouts
+from components.models.rollouts.model_actors import model_actors
 from components.models.rollouts.problems import Problem, kinds_of
 from components.probe.drawer import Drawer, DrawnSlice
 from components.probe.results import ProbedShards
 from components.probe.settings import ProbeAssignment
 from components.shared.log import Progress, say
 from components.shared.text.counted import counted
-
-WINDOWS_AHEAD = 3
 
 Slice = tuple[int, list[Problem]]
 
@@ -39,14 +37,17 @@ class Drive:
         say("probe", f"{counted(self.drawn, 'rollout')} drawn, {self.kept:,} kept from before")
 
     def _actors(self) -> "deque[Any]":
-        """The actors; an endpoint's takes several slices at a time, so that the window is full."""
         settings = self.settings
-        make = maker(Drawer, self.assignment.model_dump_json(), self.kinds, settings.cpus_per_actor)
-        if settings.asks_endpoint:
-            at_once = settings.rows_per_shard * settings.rule.round
-            return actor_beside_driver(make, math.ceil(WINDOWS_AHEAD * settings.generator.most_in_flight / at_once) + 1)
-        room = {"cpus": settings.cpus_per_actor, "gpus": settings.gpus_per_actor}
-        return local_actors("probe", make, actors=settings.actors, tasks=len(self.missing), **room)
+        return model_actors(
+            "probe",
+            maker(Drawer, self.assignment.model_dump_json(), self.kinds, settings.cpus_per_actor),
+            settings.generator,
+            tasks=len(self.missing),
+            requests_per_task=settings.rows_per_shard * settings.rule.round,
+            actors=settings.actors,
+            cpus=settings.cpus_per_actor,
+            gpus=settings.gpus_per_actor,
+        )
 
     def _note(self, done: DrawnSlice) -> None:
         """Count a finished slice. Raises GenerationError."""

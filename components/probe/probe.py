@@ -13,7 +13,7 @@ from components.probe.settings import ProbeAssignment, ProbeSettings
 from components.probe.step import PROBED, ROLLOUTS, STEP
 from components.shared.errors import EmptyDataError, InputError, TutelageError
 from components.shared.outputs.library import Library
-from components.shared.outputs.manifest import Cost, Manifest
+from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output, address_of
 from components.shared.outputs.shards import count_rows
 from components.shared.rows import Labelled
@@ -70,7 +70,7 @@ def probe_problems(
             output.adopt(shard)
         report = report_of(settings, result)
         output.write_json(REPORT, report)
-        manifest = output.finish({**result.counts, **_estimates(result)}, _cost(settings, result))
+        manifest = output.finish({**result.counts, **_estimates(result)}, settings.generator.price.on(result.cost))
         handed.clear()
         return manifest
 
@@ -138,10 +138,3 @@ def report_of(settings: ProbeSettings, result: ProbeResult) -> dict[str, Any]:
 def _estimates(result: ProbeResult) -> dict[str, float]:
     """pass@k as counts of the manifest: `pass_at_8`."""
     return {f"pass_at_{k}": value for k, (value, _) in sorted(result.pass_at.items())}
-
-
-def _cost(settings: ProbeSettings, result: ProbeResult) -> Cost:
-    """Tokens of all rollouts, those that were kept from before too; the price is by the generator's list."""
-    cost, price = result.cost, settings.generator.price
-    paid = (cost.tokens_in * price.per_million_in + cost.tokens_out * price.per_million_out) / 1e6
-    return cost.model_copy(update={"price": round(paid, 6), "currency": price.currency if paid else ""})

@@ -4,20 +4,16 @@ rows/00007.jsonl.gz      the problems of slice 7 with their rollouts; it exists 
 dropped/00007.jsonl.gz   the problems of slice 7 that the model cannot be asked, if any
 """
 
-import gzip
-import zlib
 from collections import Counter
 from collections.abc import Sequence
-
-from pydantic import ValidationError
 
 from components.launch.hand_back.files import JobResult
 from components.models.conversation.chat_template import REMEDY
 from components.probe.estimate import pass_at_stopped
 from components.probe.settings import ProbeSettings
-from components.shared.errors import DamagedError, EmptyDataError, InputError
+from components.shared.errors import EmptyDataError, InputError
 from components.shared.outputs.manifest import Cost, Shard
-from components.shared.outputs.shards import SUFFIX, describe, pack_rows
+from components.shared.outputs.slice_files import SliceFiles
 from components.shared.pass_rate import histogram
 from components.shared.rollout_rows import Probed
 from components.shared.rows import Dropped
@@ -25,6 +21,7 @@ from components.shared.scores import mean, standard_error
 from components.shared.store.store import Store
 
 DECIMALS = 6
+ROWS, DROPPED = "rows", "dropped"
 
 
 class ProbeResult(JobResult):
@@ -38,44 +35,25 @@ class ProbedShards:
     """The slices of one output."""
 
     def __init__(self, store: Store) -> None:
-        self.store = store
+        self._files = SliceFiles(store, (ROWS, DROPPED))
 
     def done(self) -> set[int]:
         """The numbers of the finished slices."""
-        names = (entry.key.rpartition("/")[2] for entry in self.store.list("rows/"))
-        return {int(name.removesuffix(SUFFIX)) for name in names}
+        return self._files.numbers(ROWS)
 
     def write(self, index: int, rows: Sequence[Probed], dropped: Sequence[Dropped]) -> None:
         """Write a slice; its rows come last, since they mark it as finished."""
-        if dropped:
-            self.store.write(_name("dropped", index), pack_rows(dropped)[0])
-        self.store.write(_name("rows", index), pack_rows(rows)[0])
+        self._files.write_some(DROPPED, index, dropped)
+        self._files.write(ROWS, index, rows)
 
     def discard(self, index: int) -> None:
         """Delete a slice, so that what it lacks is drawn by the next run."""
-        self.store.delete(_name("rows", index))
-        self.store.delete(_name("dropped", index))
+        self._files.discard(index)
 
     def read(self, index: int) -> tuple[list[Probed], list[Shard]]:
         """A slice's problems, and its files. Raises DamagedError, after which the slice is drawn again."""
-        data = self.store.read(_name("rows", index))
-        try:
-            rows = [Probed.model_validate_json(line) for line in gzip.decompress(data).splitlines()]
-            return rows, [describe(_name("rows", index), data, len(rows)), *self._dropped(index)]
-        except (OSError, EOFError, zlib.error, ValidationError) as error:
-            self.discard(index)
-            raise DamagedError(
-                f"{self.store.uri}/{_name('rows', index)} was damaged: {error}",
-                rule="a finished slice has all of its problems",
-                remedy="run again: its rollouts are kept, and only this slice is written again",
-            ) from error
-
-    def _dropped(self, index: int) -> list[Shard]:
-        name = _name("dropped", index)
-        if not self.store.exists(name):
-            return []
-        data = self.store.read(name)
-        return [describe(name, data, len(gzip.decompress(data).splitlines()))]
+        rows, shard = self._files.read(ROWS, index, Probed)
+        return rows, [shard, *self._files.described(index, (DROPPED,))]
 
 
 class Summing:
@@ -119,7 +97,7 @@ class Summing:
         }
         counts: dict[str, float] = dict.fromkeys(("hard_problems", "mixed_problems", "easy_problems"), 0.0)
         counts |= self.counts
-        counts["refused_problems"] = sum(shard.rows for shard in shards if shard.name.startswith("dropped/"))
+        counts["refused_problems"] = sum(shard.rows for shard in shards if shard.name.startswith(f"{DROPPED}/"))
         tokens = {name: int(self.counts[name]) for name in ("tokens_in", "tokens_out")}
         return ProbeResult(
             shards=tuple(shards),
@@ -168,7 +146,3 @@ def combine(store: Store, settings: ProbeSettings, slices: int, seconds: float) 
         for index in range(slices):
             found.discard(index)
         raise
-
-
-def _name(part: str, index: int) -> str:
-    return f"{part}/{index:05d}{SUFFIX}"

@@ -9,6 +9,7 @@ MODULES = {
     "components.synthesize.generate": ("ray",),
     "components.probe.draw": ("ray",),
     "components.bridge.write": ("ray",),
+    "components.critique.write": ("ray",),
     "components.launch.here.torchrun": ("train",),
     "components.train.engine.run_training": ("train",),
     "components.models.place_model": ("launcher", "train"),

@@ -12,7 +12,7 @@ from tests.images.programs import ELSEWHERE, MODULES, commands
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = {
-    "ray": ("synthesize", "probe", "bridge", "rewards", "models", "shared"),
+    "ray": ("synthesize", "probe", "bridge", "critique", "rewards", "models", "shared"),
     "train": (
         *(
             "collect",
@@ -38,7 +38,7 @@ OPTIONAL = {"ray": {"vllm", "deepspeed"}, "train": {"vllm"}}
 THIN = (
     "clean_up.component",
     *("synthesize.component", "synthesize.synthesize", "probe.component", "probe.probe"),
-    *("bridge.component", "bridge.bridge"),
+    *("bridge.component", "bridge.bridge", "critique.component", "critique.critique"),
     *("train.component", "train.train"),
 )
 """What a pod of the launcher image imports."""

@@ -11,6 +11,7 @@ from components.models.generators.local_model import LocalPrompts, ModelFolder
 from components.models.reference import as_parent
 from components.shared.errors import SettingsError
 from components.shared.outputs.digest import hex_of
+from components.shared.outputs.manifest import Cost
 from components.shared.rows import Message
 from components.shared.settings import Settings
 from components.shared.step import Image
@@ -37,6 +38,11 @@ class Price(Settings):
     per_million_in: float = Field(0.0, ge=0, description="for a million prompt tokens")
     per_million_out: float = Field(0.0, ge=0, description="for a million generated tokens")
     currency: str = Field("USD", description="ISO 4217 code")
+
+    def on(self, cost: Cost) -> Cost:
+        """A cost with the price of its tokens."""
+        paid = (cost.tokens_in * self.per_million_in + cost.tokens_out * self.per_million_out) / 1e6
+        return cost.model_copy(update={"price": round(paid, 6), "currency": self.currency if paid else ""})
 
 
 class Sampling(Settings):

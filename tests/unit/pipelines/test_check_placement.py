@@ -28,7 +28,11 @@ def refusal(recipe: Path, placement: Path | None, *, store: str = BUCKET, **vari
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
-        ("image: a\njobs:\n  synthesise: {launcher: RayJob}\n", 3, "allowed: synthesize, train, probe, bridge"),
+        (
+            "image: a\njobs:\n  synthesise: {launcher: RayJob}\n",
+            3,
+            "synthesize, train, probe, bridge, critique",
+        ),
         ("jobs:\n  synthesize:\n    launcher: TrainJob\n", 3, "allowed: local, RayJob"),
         ("jobs:\n  train-kto: {launcher: RayJob}\n", 2, "allowed: local, TrainJob, PyTorchJob"),
         ("jobs:\n  train:\n    launcher: TrainJob\n    nodes: 3\n", 4, "not divisible by the 3 ranks"),
