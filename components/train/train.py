@@ -34,7 +34,7 @@ NOTHING_TRAINED = ("rows", "steps", "tokens")
 def train_model(library: Library, task: str, settings: TrainSettings, dataset: Manifest, start: str) -> Manifest:
     """Train a model on the rows of the select step; returns the manifest of `model/` and `losses.jsonl`.
 
-    Where the part has no rows and the settings say so, no job starts: the output hands on the model that it starts from
+    Where the part has no rows and the settings allow that, no job starts: the output hands on the model it starts from
     (`shared/outputs/passed_through.py`).
 
     The models of earlier epochs that the settings hand over are finished first, each at the address of the training

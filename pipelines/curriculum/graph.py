@@ -16,12 +16,12 @@ from components.registry import STEPS
 from components.route.component import route
 from components.train.component import train
 from pipelines.curriculum.plan import (
+    CurriculumTraining,
+    CurriculumWork,
     PlannedBridge,
     PlannedCritique,
     PlannedProbe,
     PlannedRoute,
-    PlannedTraining,
-    PlannedWork,
     plan_curriculum,
 )
 from pipelines.curriculum.recipe import CurriculumRecipe
@@ -51,7 +51,7 @@ def curriculum(recipe: CurriculumRecipe, placement: Placement | None = None) -> 
     def pipeline(root: str = recipe.store, student: str = recipe.student) -> None:
         with placed.cleaned_up():
             problems = prepare_problems(recipe, root, placed)
-            unrolled = _Unrolled(root, student, problems.instructions, placed)
+            unrolled = _UnrolledRounds(root, student, problems.instructions, placed)
             for work in plan.works:
                 unrolled.add(work)
             models = {BASE: student, **unrolled.models(plan.models)}
@@ -60,7 +60,7 @@ def curriculum(recipe: CurriculumRecipe, placement: Placement | None = None) -> 
     return pipeline
 
 
-class _Unrolled:
+class _UnrolledRounds:
     """The tasks so far, by name.
 
     Args:
@@ -74,7 +74,7 @@ class _Unrolled:
         self._root, self._student, self._problems, self._placed = root, student, problems, placed
         self._tasks: dict[str, Any] = {}
 
-    def add(self, work: PlannedWork) -> None:
+    def add(self, work: CurriculumWork) -> None:
         """Add the task of a planned work."""
         common = {"root": self._root, "task": work.name, "settings": plain(work.settings)}
         match work:
@@ -87,7 +87,7 @@ class _Unrolled:
                 task = bridge(routed=routed, probed=probed, student=self._model(work.student), **common)
             case PlannedCritique():
                 task = critique(probed=self._rows(work.probed), bridged=self._rows(work.bridged), **common)
-            case PlannedTraining():
+            case CurriculumTraining():
                 task = train(dataset=self._rows(work.dataset), start=self._model(work.start), **common)
         self._tasks[work.name] = self._placed(task, work.name)
 

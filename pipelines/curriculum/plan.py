@@ -91,7 +91,7 @@ class PlannedCritique:
 
 
 @dataclass(frozen=True)
-class PlannedTraining:
+class CurriculumTraining:
     """One training.
 
     Attributes:
@@ -111,7 +111,7 @@ class PlannedTraining:
     budget: tuple[str, ...] = ()
 
 
-PlannedWork = PlannedProbe | PlannedRoute | PlannedBridge | PlannedCritique | PlannedTraining
+CurriculumWork = PlannedProbe | PlannedRoute | PlannedBridge | PlannedCritique | CurriculumTraining
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class CurriculumPlan:
         models: the trainings whose models are evaluated, by the names of the models, in the order of reports.
     """
 
-    works: tuple[PlannedWork, ...] = field(repr=False)
+    works: tuple[CurriculumWork, ...] = field(repr=False)
     models: dict[str, str]
 
     @property
@@ -134,7 +134,7 @@ class CurriculumPlan:
 
 def plan_curriculum(recipe: CurriculumRecipe) -> CurriculumPlan:
     """The plan of a recipe without faults."""
-    planner = _Planner(recipe)
+    planner = _CurriculumPlanner(recipe)
     works = [work for number in range(1, recipe.rounds + 1) for work in planner.round(number)]
     works += planner.unrouted()
     works += [work for name in recipe.compare.baselines for work in planner.baseline(name)]
@@ -149,7 +149,7 @@ def _model_names(recipe: CurriculumRecipe) -> Iterator[str]:
         yield from models_of(name)
 
 
-class _Planner:
+class _CurriculumPlanner:
     """Plans the works of one recipe."""
 
     def __init__(self, recipe: CurriculumRecipe) -> None:
@@ -157,7 +157,7 @@ class _Planner:
         self._route = recipe.route.model_copy(update={"when_empty": "finish"})
         self._bridge = recipe.bridge.model_copy(update={"when_empty": "finish"})
 
-    def round(self, number: int) -> Iterator[PlannedWork]:
+    def round(self, number: int) -> Iterator[CurriculumWork]:
         """One round: what fails is taught, then what is solved in part is reinforced."""
         recipe, name = self._recipe, f"round-{number}"
         start = f"train-round-{number - 1}-rl" if number > 1 else ""
@@ -175,7 +175,7 @@ class _Planner:
             problems = f"route-{name}-again"
         yield self._training(f"train-{name}-rl", "rl", problems, taught)
 
-    def unrouted(self) -> Iterator[PlannedWork]:
+    def unrouted(self) -> Iterator[CurriculumWork]:
         """All problems, and texts for all of them, as far as a baseline learns from them."""
         baselines, probed = self._recipe.compare.baselines, "probe-round-1"
         texts = needs(baselines, ALL_TRACES)
@@ -184,7 +184,7 @@ class _Planner:
         if texts:
             yield PlannedBridge(ALL_TRACES, self._bridge, ALL_PROBLEMS, probed, "")
 
-    def baseline(self, name: str) -> Iterator[PlannedTraining]:
+    def baseline(self, name: str) -> Iterator[CurriculumTraining]:
         """The trainings of a baseline; each may spend what trainings of the rounds spent."""
         start = ""
         for stage, model in zip(BASELINES[name].stages, models_of(name), strict=True):
@@ -192,17 +192,17 @@ class _Planner:
             yield self._training(training, stage.part, stage.dataset, start, budget)
             start = training
 
-    def _divide(self, name: str, model: str) -> Iterator[PlannedWork]:
+    def _divide(self, name: str, model: str) -> Iterator[CurriculumWork]:
         """Probe a model, and divide the problems by what it can do."""
         yield PlannedProbe(f"probe-{name}", self._recipe.probe, model)
         yield PlannedRoute(f"route-{name}", self._route, ("route",), f"probe-{name}")
 
     def _training(
         self, name: str, part: Part, dataset: str, start: str, budget: tuple[str, ...] = ()
-    ) -> PlannedTraining:
+    ) -> CurriculumTraining:
         settings: TrainSettings = getattr(self._recipe.train, part)
         passing = settings.model_copy(update={"when_empty": "pass_through"})
-        return PlannedTraining(name, passing, ("train", part), dataset, start, budget)
+        return CurriculumTraining(name, passing, ("train", part), dataset, start, budget)
 
     def _spent(self, parts: tuple[Part, ...]) -> tuple[str, ...]:
         """The trainings of these parts in all rounds."""

@@ -1,12 +1,12 @@
 """The tasks of a recipe of `curriculum`."""
 
 from pipelines.curriculum.plan import (
+    CurriculumTraining,
+    CurriculumWork,
     PlannedBridge,
     PlannedCritique,
     PlannedProbe,
     PlannedRoute,
-    PlannedTraining,
-    PlannedWork,
     plan_curriculum,
 )
 from pipelines.curriculum.recipe import CurriculumRecipe
@@ -25,7 +25,7 @@ def tasks(recipe: CurriculumRecipe) -> list[Task]:
     ]
 
 
-def _task_of(recipe: CurriculumRecipe, work: PlannedWork) -> Task:
+def _task_of(recipe: CurriculumRecipe, work: CurriculumWork) -> Task:
     step, _, variant = work.name.partition("-")
     match work:
         case PlannedProbe():
@@ -36,5 +36,5 @@ def _task_of(recipe: CurriculumRecipe, work: PlannedWork) -> Task:
             return make_task(step, work.settings, variant, ("bridge",), student=recipe.student)
         case PlannedCritique():
             return make_task(step, work.settings, variant, ("critique",))
-        case PlannedTraining():
+        case CurriculumTraining():
             return make_task(step, work.settings, variant, work.location, start=recipe.student)

@@ -6,16 +6,16 @@ from components.models.generators.generator import Ability
 from components.models.generators.registry import BACKENDS
 from components.shared.step import Location
 from pipelines.placement.task import Fault
-from pipelines.promotion.recipe import Judged
+from pipelines.promotion.recipe import JudgingSteps
 
 
-def find_judging_faults(recipe: Judged) -> Iterator[Fault]:
+def find_judging_faults(recipe: JudgingSteps) -> Iterator[Fault]:
     """All faults of the evaluation's endpoints and of the gate."""
     yield from _endpoints(recipe)
     yield from _gate(recipe)
 
 
-def _endpoints(recipe: Judged) -> Iterator[Fault]:
+def _endpoints(recipe: JudgingSteps) -> Iterator[Fault]:
     """Endpoints are rows of their own; a model that is files answers from them."""
     evaluating = recipe.evaluate
     remote = [name for name, backend in BACKENDS.items() if backend.is_remote]
@@ -41,7 +41,7 @@ def _endpoints(recipe: Judged) -> Iterator[Fault]:
             )
 
 
-def _gate(recipe: Judged) -> Iterator[Fault]:
+def _gate(recipe: JudgingSteps) -> Iterator[Fault]:
     allowed = [benchmark.name for benchmark in recipe.evaluate.benchmarks]
     gate = recipe.publish.gate
     named: list[tuple[Location, str]] = [(("publish", "gate", "max_loss", name), name) for name in gate.max_loss]

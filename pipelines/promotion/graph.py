@@ -9,10 +9,10 @@ from components.publish.component import publish
 from components.shared.outputs.digest import digest_value
 from pipelines.placement.place_tasks import Placer
 from pipelines.placement.task import plain
-from pipelines.promotion.recipe import BASE, Judged, comparing
+from pipelines.promotion.recipe import BASE, JudgingSteps, comparing
 
 
-def judge_models(recipe: Judged, root: Any, benchmarks: Any, models: Mapping[str, Any], placed: Placer) -> None:
+def judge_models(recipe: JudgingSteps, root: Any, benchmarks: Any, models: Mapping[str, Any], placed: Placer) -> None:
     """Add the evaluation of every model and endpoint, the comparison and the gate to the pipeline being built.
 
     Each evaluation depends on its model alone: on Kubeflow they run side by side, the base's right after collect.
@@ -34,7 +34,7 @@ def judge_models(recipe: Judged, root: Any, benchmarks: Any, models: Mapping[str
     placed(publish(root=root, settings=settings, comparison=compared.outputs["comparison"]))
 
 
-def _named(recipe: Judged, order: tuple[str, ...]) -> dict[str, Any]:
+def _named(recipe: JudgingSteps, order: tuple[str, ...]) -> dict[str, Any]:
     """The settings of publish, with facts for the report: the run's name, the recipe's digest, the variants' order."""
     named = {"run_name": recipe.name, "recipe_digest": digest_value(recipe.key_material()), "order": order}
     return plain(recipe.publish.model_copy(update=named))

@@ -53,7 +53,7 @@ def _moved(name: str, value: Any) -> InitErrorDetails:
     return InitErrorDetails(type=PydanticCustomError("moved", message), loc=(name,), input=value)
 
 
-class Judged(Protocol):
+class JudgingSteps(Protocol):
     """The settings of the steps that judge models: a recipe's."""
 
     @property
@@ -69,6 +69,6 @@ class Judged(Protocol):
     def key_material(self) -> dict[str, Any]: ...
 
 
-def comparing(recipe: Judged) -> CompareSettings:
+def comparing(recipe: JudgingSteps) -> CompareSettings:
     """The settings of the comparison."""
     return narrowed(CompareSettings, recipe.compare)

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from pipelines.data.tasks import make_task
 from pipelines.placement.task import Task
-from pipelines.promotion.recipe import BASE, Judged, comparing
+from pipelines.promotion.recipe import BASE, JudgingSteps, comparing
 
 
-def judging_tasks(recipe: Judged, models: Sequence[str]) -> Iterator[Task]:
+def judging_tasks(recipe: JudgingSteps, models: Sequence[str]) -> Iterator[Task]:
     """A task for each model and each endpoint, the comparison, and the gate.
 
     Args:
