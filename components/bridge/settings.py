@@ -124,8 +124,8 @@ class BridgeSettings(Settings):
     )
     when_empty: Literal["fail", "finish"] = Field(
         "fail",
-        description="no problem for SFT, or no text for any of them: fail ends the step with an error, finish completes "
-        "its output without rows to learn (a round of a curriculum may have nothing left to learn)",
+        description="no problem for SFT, or no text for any of them: fail ends the step with an error, finish "
+        "completes its output without rows to learn (a round of a curriculum may have nothing left to learn)",
     )
     actors: int = Field(2, ge=1, description="Ray actors that run a local model; an endpoint always has one")
     cpus_per_actor: int = Field(1, ge=1, description="CPU cores of one actor")

@@ -85,6 +85,8 @@ class _UnrolledRounds:
             case PlannedBridge():
                 routed, probed = self._rows(work.routed), self._rows(work.probed)
                 task = bridge(routed=routed, probed=probed, student=self._model(work.student), **common)
+                if work.after:
+                    task.after(self._tasks[work.after])
             case PlannedCritique():
                 task = critique(probed=self._rows(work.probed), bridged=self._rows(work.bridged), **common)
             case CurriculumTraining():

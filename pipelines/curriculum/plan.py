@@ -17,7 +17,16 @@ from components.probe.settings import ProbeSettings
 from components.route.settings import RouteSettings
 from components.shared.step import Location
 from components.train.settings import TrainSettings
-from pipelines.curriculum.baselines import ALL_PROBLEMS, ALL_TRACES, BASELINES, BOTH, Part, models_of, needs
+from pipelines.curriculum.baselines import (
+    ALL_PROBLEMS,
+    ALL_TRACES,
+    BASELINES,
+    BOTH,
+    HARD_TRACES,
+    Part,
+    models_of,
+    needs,
+)
 from pipelines.curriculum.recipe import CurriculumRecipe
 from pipelines.promotion.recipe import BASE
 
@@ -64,6 +73,7 @@ class PlannedBridge:
         routed: the route whose problems are taught.
         probed: the probe whose rollouts give the token cap.
         student: the training whose model they are for; empty: the student.
+        after: the bridge that asks the teacher for some of its traces, which are then found; empty: none.
     """
 
     name: str
@@ -71,6 +81,7 @@ class PlannedBridge:
     routed: str
     probed: str
     student: str
+    after: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,7 +193,7 @@ class _CurriculumPlanner:
         if texts or needs(baselines, ALL_PROBLEMS):
             yield PlannedRoute(ALL_PROBLEMS, self._everything, ("compare", "baselines"), probed)
         if texts:
-            yield PlannedBridge(ALL_TRACES, self._bridge, ALL_PROBLEMS, probed, "")
+            yield PlannedBridge(ALL_TRACES, self._bridge, ALL_PROBLEMS, probed, "", HARD_TRACES)
 
     def baseline(self, name: str) -> Iterator[CurriculumTraining]:
         """The trainings of a baseline; each may spend what trainings of the rounds spent."""

@@ -53,7 +53,7 @@ def needs(one: Any) -> set[str]:
         case PlannedRoute():
             return {one.probed}
         case PlannedBridge():
-            return {one.routed, one.probed, one.student}
+            return {one.routed, one.probed, one.student, one.after}
         case PlannedCritique():
             return {one.probed, one.bridged}
         case CurriculumTraining():
@@ -133,7 +133,7 @@ def test_baselines_learn_from_the_same_problems_without_routing(tmp_path: Path) 
     everything = work(plan, "route-all")
     assert (everything.probed, everything.settings.by.policy) == ("probe-round-1", "all")
     traces = work(plan, "bridge-all")
-    assert (traces.routed, traces.student) == ("route-all", "")
+    assert (traces.routed, traces.student, traces.after) == ("route-all", "", "bridge-round-1")
     assert traces.settings == work(plan, "bridge-round-1").settings, "so the teacher's kept traces are used again"
     found = {
         name: (one.dataset, one.start)
