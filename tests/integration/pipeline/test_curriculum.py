@@ -1,6 +1,5 @@
 """A curriculum from the recipe to its report: two rounds, on the demo's world, with a teacher behind an endpoint."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,9 @@ from tests.stand_in_teacher import StandInTeacher, stand_in_teacher
 
 pytestmark = pytest.mark.timeout(1800)
 CURRICULUM = ROOT / "pipelines" / "recipes" / "curriculum-demo.yaml"
-ANSWERS = dict(csv.reader((ROOT / "demo" / "instructions" / "questions.csv").read_text(errors="replace").splitlines()))
+LINES = (ROOT / "demo" / "instructions" / "alpaca.jsonl").read_text(errors="replace").splitlines()[:40]
+ANSWERS = {row["instruction"]: row["output"] for row in map(json.loads, LINES) if row["output"] and not row["input"]}
+"""The demo's own instructions, with the answers that they come with."""
 ONE_ACTOR = {"actors": 1}
 
 
@@ -33,8 +34,9 @@ def small_curriculum(folder: Path, store: Path, teacher: str, **changes: Any) ->
     recipe = yaml.safe_load(CURRICULUM.read_text())
     recipe["store"] = str(store)
     recipe["teacher"] = {"backend": "openai", "model": "stand-in", "endpoints": [teacher]}
-    source = {"name": "questions", "uri": "package:demo/instructions/questions.csv", "check": {"kind": "exact"}}
-    recipe["collect"].update(sources=[{**source, "limit": 24}], max_rejected_share=0.5)
+    problems = folder / "problems.jsonl"
+    problems.write_text("".join(json.dumps({"question": q, "answer": a}) + "\n" for q, a in ANSWERS.items()))
+    recipe["collect"]["sources"] = [{"name": "questions", "uri": str(problems), "check": {"kind": "exact"}}]
     recipe["collect"]["benchmarks"][0]["limit"] = 20
     # No model labels them.
     recipe["curate"] = {"labeller": "rules", "rare_below": 1}
