@@ -18,15 +18,19 @@ def train(
     model: Output[Model],
     metrics: Output[Metrics],
     summary: Output[Markdown],
+    budget: list[str] = [],  # noqa: B006 - kfp compiles the default
 ) -> str:
-    """Train a model on the selected responses, distributed by torchrun and DeepSpeed.
+    """Train a model on selected rows, distributed by torchrun and DeepSpeed.
 
     Args:
         root: URI of the store's root.
         task: the task's name in logs and states, such as train-sft.
         settings: the step's settings (SftSettings, KtoSettings, …, by `method`); those left out have their defaults.
-        dataset: selected responses (selection/1).
+        dataset: the rows: selected responses (selection/1), or for GRPO problems (routed/1).
         start: reference of the model to start from.
+        budget: URIs of trained models. This training ends at the first step at which its compute (tokens forward and
+            backward, and generated tokens) reaches that of their trainings; epochs are repeated as needed. Empty: no
+            limit.
 
     Returns:
         model: manifest of the trained model (model/1).
@@ -42,6 +46,8 @@ def train(
     return run_component(
         task,
         root,
-        lambda library: train_model(library, task, parse_train_settings(settings), read_artifact(dataset), start),
+        lambda library: train_model(
+            library, task, parse_train_settings(settings), read_artifact(dataset), start, budget=budget
+        ),
         lambda library, made: hand_over(made, library, model, metrics, (summary, summarise(task, made))),
     )

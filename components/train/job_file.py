@@ -12,7 +12,8 @@ from components.train.methods.registry import AnyTrainSettings
 class TrainingJob(BaseModel):
     """One training: the rows' address, the model it starts from, and where the result is written.
 
-    `earlier` are the addresses of the models of earlier epochs that it hands over, by epoch.
+    `earlier` are the addresses of the models of earlier epochs that it hands over, by epoch. `allowed_tokens` is the
+    compute after which it ends (`components/shared/outputs/training_compute.py`); None: after its epochs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -24,6 +25,7 @@ class TrainingJob(BaseModel):
     dataset: str
     start: str
     earlier: dict[int, str] = {}
+    allowed_tokens: int | None = None
 
     @property
     def store(self) -> Store:

@@ -1,13 +1,13 @@
 """The train step: runs the training as a job, and finishes the output with the job's result."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 from components.launch.hand_back.files import JobResult
 from components.launch.hand_back.hand_over import HandedJob
 from components.launch.job import Job
 from components.models.reference import as_parent, handed_on
-from components.shared.errors import EmptyDataError, ModelError
+from components.shared.errors import EmptyDataError, ModelError, SettingsError
 from components.shared.log import say
 from components.shared.outputs.divergence import has_diverged
 from components.shared.outputs.library import Library
@@ -15,6 +15,7 @@ from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output
 from components.shared.outputs.passed_through import PASSED_THROUGH_FILE, PassedThrough, has_passed_through
 from components.shared.outputs.shards import count_rows
+from components.shared.outputs.training_compute import allowed_tokens, budget_inputs, read_budget
 from components.shared.text.counted import counted
 from components.train.check_start import check_start
 from components.train.checkpoints.checkpoint import delete_checkpoints
@@ -28,14 +29,23 @@ PROGRAM = "components.train.engine.run_training"
 """The job's module, whatever the method: the job file names it."""
 
 NOTHING_TRAINED = ("rows", "steps", "tokens")
-"""Counts of a training without rows, all 0."""
+"""Counts of a training that trained nothing, all 0."""
+NO_BUDGET = "the trainings whose compute it may spend had nothing to learn"
 
 
-def train_model(library: Library, task: str, settings: TrainSettings, dataset: Manifest, start: str) -> Manifest:
+def train_model(
+    library: Library,
+    task: str,
+    settings: TrainSettings,
+    dataset: Manifest,
+    start: str,
+    *,
+    budget: Sequence[str] = (),
+) -> Manifest:
     """Train a model on the rows of the select step; returns the manifest of `model/` and `losses.jsonl`.
 
-    Where the part has no rows and the settings allow that, no job starts: the output hands on the model it starts from
-    (`shared/outputs/passed_through.py`).
+    Where the part has no rows or the budget no tokens, and the settings allow that, no job starts: the output hands on
+    the model that it starts from (`shared/outputs/passed_through.py`).
 
     The models of earlier epochs that the settings hand over are finished first, each at the address of the training
     that ends there; not those that are complete, or that another process is making.
@@ -46,18 +56,35 @@ def train_model(library: Library, task: str, settings: TrainSettings, dataset: M
         settings: method, schedule, ZeRO and launch.
         dataset: the select step's output, with the part that the method reads.
         start: a model reference; KTO from an SFT output is the paper's SFT-then-KTO.
+        budget: URIs of trainings; this one ends at the first step at which its own compute reaches the sum of theirs,
+            whatever its epochs. Empty: no limit.
 
     Raises:
-        EmptyDataError: the method's part holds no rows, and the settings do not take that for a result.
+        EmptyDataError: the method's part holds no rows, or the budget no tokens, and the settings do not take that for
+            a result.
+        InputError: the budget names what is not a training.
         ModelError: the model is missing or cannot be trained: not safetensors, incomplete, quantised, or with the
             tokenizer of another model; or the training diverged, and the settings do not take that for a result.
-        SettingsError: `max_length` or the LoRA targets do not fit the model.
+        SettingsError: `max_length` or the LoRA targets do not fit the model, or the settings do not fit a budget.
         JobError: the job failed; its checkpoints are kept.
     """
     settings = with_config_read(settings)
-    is_empty = _is_empty(settings, dataset)
     pickled = settings.allow_pickled_weights
-    output = Output(library, TRAINED, settings, {"dataset": dataset, "start": as_parent(start, pickled)})
+    trainings = read_budget(library, budget)
+    if trainings:
+        _require_no_epochs(settings)
+    allowed = allowed_tokens(trainings)
+    why_nothing = _why_nothing(settings, dataset, allowed)
+    output = Output(
+        library,
+        TRAINED,
+        settings,
+        {
+            "dataset": dataset,
+            "start": as_parent(start, pickled),
+            **budget_inputs(trainings),
+        },
+    )
     task_file = TrainingJob(
         root=library.absolute_root,
         address=output.address,
@@ -65,13 +92,14 @@ def train_model(library: Library, task: str, settings: TrainSettings, dataset: M
         settings=settings,
         dataset=dataset.address,
         start=start,
+        allowed_tokens=allowed,
     )
     earlier = {epoch: _ending_after(output, settings, epoch) for epoch in settings.hand_over_epochs}
 
     def work() -> Manifest:
-        if is_empty:
-            say(task, f"{dataset.address} has no {method_of(settings).part} rows: {start} is handed on as it is")
-            return _pass_through(output, start)
+        if why_nothing:
+            say(task, f"{why_nothing}: {start} is handed on as it is")
+            return _pass_through(output, start, allowed)
         with ExitStack() as stack:
             claimed = {epoch: other for epoch, other in earlier.items() if other.claimed(stack)}
             handed = HandedJob(output, JobResult)
@@ -79,7 +107,7 @@ def train_model(library: Library, task: str, settings: TrainSettings, dataset: M
             if result is None:
                 rows = count_rows(dataset, method_of(settings).part)
                 ranks = counted(settings.ranks, "process", "processes")
-                say(task, f"{settings.method} on {ranks}, {counted(rows, 'row')}")
+                say(task, f"{settings.method} on {ranks}, {counted(rows, 'row')}{_limit(task_file)}")
                 addresses = {epoch: other.address for epoch, other in claimed.items()}
                 file = task_file.model_copy(update={"earlier": addresses})
                 result = handed.run(file, _job(file, handed.arguments))
@@ -91,30 +119,51 @@ def train_model(library: Library, task: str, settings: TrainSettings, dataset: M
 
     manifest = output.made(
         work,
-        prepare=lambda: None if is_empty else _check(library, task, settings, dataset, start),
+        prepare=lambda: None if why_nothing else _check(library, task, settings, dataset, start),
         wait_seconds=settings.launch.wait_seconds,
     )
     _require_model(settings, manifest)
     return manifest
 
 
-def _is_empty(settings: TrainSettings, dataset: Manifest) -> bool:
-    """Whether there is nothing to learn. Raises EmptyDataError where the settings do not take that for a result."""
-    method = method_of(settings)
-    is_empty = not count_rows(dataset, method.part)
-    if is_empty and settings.when_empty == "fail":
-        raise EmptyDataError(
-            f"{dataset.address} has no {method.part} rows",
-            rule=f"method {method.name} reads the part {method.part}/ of its dataset",
-            remedy="look at the report of the step that made it, and change the settings that leave this part empty",
-        )
-    return is_empty
+def _why_nothing(settings: TrainSettings, dataset: Manifest, allowed: int | None) -> str:
+    """Why nothing is trained; empty: something is.
+
+    Raises EmptyDataError where the settings do not take that for a result.
+    """
+    method, reason = method_of(settings), ""
+    rule, remedy = f"method {method.name} reads the part {method.part}/ of its dataset", ""
+    if not count_rows(dataset, method.part):
+        reason = f"{dataset.address} has no {method.part} rows"
+        remedy = "look at the report of the step that made it, and change the settings that leave this part empty"
+    elif allowed == 0:
+        reason, rule = NO_BUDGET, "a training with a budget spends the compute of the trainings that it names"
+        remedy = "name trainings that had rows, or train without a budget"
+    if reason and settings.when_empty == "fail":
+        raise EmptyDataError(reason, rule=rule, remedy=remedy)
+    return reason
 
 
-def _pass_through(output: Output, start: str) -> Manifest:
-    """Complete the output of a training without rows: its start is its model."""
+def _pass_through(output: Output, start: str, allowed: int | None) -> Manifest:
+    """Complete the output of a training that trains nothing: its start is its model."""
     output.write_json(PASSED_THROUGH_FILE, PassedThrough.of(output.library, handed_on(start)))
-    return output.finish({"passed_through": 1, **dict.fromkeys(NOTHING_TRAINED, 0)})
+    limit = {} if allowed is None else {"tokens_spent": 0, "tokens_allowed": allowed}
+    return output.finish({"passed_through": 1, **dict.fromkeys(NOTHING_TRAINED, 0), **limit})
+
+
+def _limit(job: TrainingJob) -> str:
+    return "" if job.allowed_tokens is None else f", until {job.allowed_tokens:,} tokens of compute are spent"
+
+
+def _require_no_epochs(settings: TrainSettings) -> None:
+    """Raises SettingsError where the settings name an epoch, and a budget decides how many there are."""
+    for name in ("stop_after_epochs", "hand_over_epochs"):
+        if value := getattr(settings, name):
+            raise SettingsError(
+                f"{name} is {value}, and the training has a budget",
+                rule="a training with a budget ends when its compute is spent, within any epoch",
+                remedy=f"leave {name} out, or train without a budget",
+            )
 
 
 def _require_model(settings: TrainSettings, manifest: Manifest) -> None:
@@ -175,6 +224,12 @@ def _loss_lines(counts: Mapping[str, float]) -> Iterator[str]:
         yield f"| loss, first and last | {counts['loss_first']:.4f}, {counts['loss_last']:.4f} |"
 
 
+def _budget_lines(counts: Mapping[str, float]) -> Iterator[str]:
+    if "tokens_allowed" in counts:
+        spent, allowed = counts["tokens_spent"], counts["tokens_allowed"]
+        yield f"| compute in tokens, spent and allowed | {spent:,.0f}, {allowed:,.0f} |"
+
+
 def summarise(task: str, manifest: Manifest) -> str:
     """A summary of the training in Markdown, for Kubeflow's page of the run."""
     counts, method = manifest.counts, METHODS[str(manifest.settings["method"])]
@@ -195,6 +250,7 @@ def summarise(task: str, manifest: Manifest) -> str:
         f"| optimizer steps | {counts['steps']:,.0f} |",
         *_loss_lines(counts),
         f"| tokens | {counts['tokens']:,.0f} |",
+        *_budget_lines(counts),
         f"| parameters trained | {counts['parameters_trained']:,.0f} of {counts['parameters']:,.0f} |",
         f"| processes | {counts['ranks']:.0f}, at most {counts['peak_memory_mib']:,.0f} MiB each |",
         f"| seconds | {manifest.cost.seconds:,.0f}, of which training {counts['seconds_train']:,.0f} |",
@@ -219,4 +275,5 @@ def summarise(task: str, manifest: Manifest) -> str:
 def _summarise_pass(task: str, manifest: Manifest) -> str:
     dataset, start = (manifest.parents[name].address for name in ("dataset", "start"))
     part = METHODS[str(manifest.settings["method"])].part
-    return f"# {task}\n\nNothing to learn: {dataset} has no {part} rows, so {start} is handed on as it is.\n"
+    reason = NO_BUDGET if manifest.counts.get("tokens_allowed") == 0 else f"{dataset} has no {part} rows"
+    return f"# {task}\n\nNothing to learn, since {reason}: {start} is handed on as it is.\n"

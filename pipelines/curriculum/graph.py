@@ -90,7 +90,9 @@ class _UnrolledRounds:
             case PlannedCritique():
                 task = critique(probed=self._rows(work.probed), bridged=self._rows(work.bridged), **common)
             case CurriculumTraining():
-                task = train(dataset=self._rows(work.dataset), start=self._model(work.start), **common)
+                budget = [self._model(name) for name in work.budget]
+                start = self._model(work.start)
+                task = train(dataset=self._rows(work.dataset), start=start, budget=budget, **common)
         self._tasks[work.name] = self._placed(task, work.name)
 
     def models(self, trainings: Mapping[str, str]) -> dict[str, Any]:

@@ -40,7 +40,9 @@ def distill(recipe: DistillRecipe, placement: Placement | None = None) -> Any:
             for name in training_order(recipe):
                 variant = recipe.train[name]
                 settings, start = plain(variant.settings), models[variant.start]
-                task = train(root=root, task=f"train-{name}", settings=settings, dataset=data.rows, start=start)
+                task = train(
+                    root=root, task=f"train-{name}", settings=settings, dataset=data.rows, start=start, budget=[]
+                )
                 models[name] = placed(task, f"train-{name}").outputs["Output"]
             models[BASE] = models.pop(STUDENT)
             merged: dict[str, Any] = {}

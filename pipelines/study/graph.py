@@ -103,7 +103,9 @@ class _Unrolled:
 
     def _training(self, work: PlannedTraining) -> Any:
         start, settings = self._output(work.start), plain(work.settings)
-        task = train(root=self._root, task=work.name, settings=settings, dataset=self._data.rows, start=start)
+        task = train(
+            root=self._root, task=work.name, settings=settings, dataset=self._data.rows, start=start, budget=[]
+        )
         return task.after(self._tasks[work.after]) if work.after else task
 
     def _evaluation(self, work: PlannedEvaluation) -> Any:

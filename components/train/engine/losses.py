@@ -26,13 +26,29 @@ class StepBook:
         tokens: tokens in the rows of each optimizer step, prompt and response, padding aside.
         global_batch: rows of one optimizer step.
         steps: optimizer steps after which the training ends; None: those of the entire order.
+        allowed: tokens of compute after which it ends if that is earlier; None: no limit.
+        measures_compute: whether a step's tokens are known only when it is reached, so that `steps` is a limit above
+            those that are allowed.
+
+    Attributes:
+        generated: tokens that were generated for each optimizer step; those for several steps at the first one.
     """
 
     def __init__(
-        self, task: str, order: np.ndarray, tokens: np.ndarray, global_batch: int, steps: int | None = None
+        self,
+        task: str,
+        order: np.ndarray,
+        tokens: np.ndarray,
+        global_batch: int,
+        *,
+        steps: int | None = None,
+        allowed: int | None = None,
+        measures_compute: bool = False,
     ) -> None:
         self.task, self.order, self.global_batch = task, order, global_batch
         self.tokens, self.steps = tokens, len(order) // global_batch if steps is None else steps
+        self.generated, self.allowed = np.zeros(len(tokens), np.int64), allowed
+        self.measures_compute = measures_compute
         self.progress: Progress | None = None
         self.checkpoint_seconds: list[float] = []
         self._stepped = time.monotonic()
@@ -41,6 +57,19 @@ class StepBook:
         """Start the clock; `already` steps were done before."""
         self._stepped = time.monotonic()
         self.progress = Progress(self.task, "training", self.steps, "steps", already) if show else None
+
+    def spent(self, step: int) -> int:
+        """Tokens of compute in the steps up to this one, from 1; of steps to come, what is planned."""
+        return int(self.tokens[:step].sum() + self.generated[:step].sum())
+
+    def share_spent(self, step: int) -> float:
+        """The same as a share of what is allowed, at most 1. Only for a training with a limit."""
+        assert self.allowed is not None
+        return min(1.0, self.spent(step) / self.allowed)
+
+    def is_last(self, step: int) -> bool:
+        """Whether the training ends after this step."""
+        return step >= self.steps or (self.allowed is not None and self.spent(step) >= self.allowed)
 
     def restart_clock(self) -> None:
         """Leave the time since the last step out of the next one's."""

@@ -1,7 +1,7 @@
 """What Tutelage adds to every trainer: the order of rows, the record of steps, and checkpoints in the background."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,16 @@ class RecordedSteps:
         if "loss" in logs and self.earlier is not None:
             self.earlier.after_step(self)
 
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """transformers' own; where only measurement shows how many steps a budget allows, it follows the share spent.
+
+        So the learning rate reaches its end when the training does, however long rollouts are.
+        """
+        scheduler = super().create_scheduler(num_training_steps, optimizer)  # type: ignore[misc]  # as above
+        if self.book.measures_compute:
+            scheduler.lr_lambdas = [_by_share(rate, self.book, num_training_steps) for rate in scheduler.lr_lambdas]
+        return scheduler
+
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Do nothing: a checkpoint holds DeepSpeed's shards, which include the weights."""
 
@@ -74,6 +84,11 @@ class RecordedSteps:
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """Do nothing: a model gets its card when it is published."""
+
+
+def _by_share(rate: Callable[[float], float], book: StepBook, steps: int) -> Callable[[int], float]:
+    """A schedule over `steps`, at the place among them that the compute so far is at."""
+    return lambda step: rate(book.share_spent(step) * steps)
 
 
 def recorded(base: type[Any], task: str, reference: ReferenceOutput) -> type[Any]:
@@ -126,7 +141,7 @@ def background_checkpoints(trainer: Any, mirror: Mirror) -> Any:
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
             # The model itself is saved after the last step.
-            if state.global_step >= trainer.book.steps:
+            if trainer.book.is_last(state.global_step):
                 control.should_save = False
                 control.should_training_stop = True
             return control

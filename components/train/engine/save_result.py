@@ -12,6 +12,7 @@ from components.launch.hand_back.files import JobResult
 from components.shared.log import say
 from components.shared.outputs.divergence import DIVERGED_FILE, Divergence
 from components.shared.outputs.manifest import Cost, Shard
+from components.shared.outputs.training_compute import TOKENS, tokens_spent
 from components.shared.store.open_store import open_store
 from components.shared.store.store import Store
 from components.train.engine.divergence import DivergedError
@@ -114,7 +115,9 @@ class ResultWriter:
         counts |= {f"seconds_{name}": round(value, 3) for name, value in phases.items()}
         tokens = sum(record["tokens"] for record in records)
         stalls = trainer.book.checkpoint_seconds
-        counts |= {"steps": len(records), "tokens": tokens}
+        counts |= {"steps": len(records), TOKENS: tokens}
+        if (allowed := self.job.allowed_tokens) is not None:
+            counts |= {"tokens_allowed": allowed, "tokens_spent": tokens_spent(counts)}
         counts |= {"checkpoints": len(stalls), "seconds_checkpoints": round(sum(stalls), 4)}
         return JobResult(shards=shards, counts=counts, cost=Cost(seconds=round(now - self.began, 3), tokens_in=tokens))
 

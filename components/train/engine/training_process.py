@@ -17,6 +17,7 @@ from components.shared.outputs.library import Library
 from components.shared.process.signals import sigterm_raises
 from components.train.batches.budgeted_order import MicroBatchOrder
 from components.train.batches.build_dataset import Template
+from components.train.batches.spend_tokens import spend_tokens
 from components.train.batches.split import split_batch
 from components.train.batches.token_files import SharedFiles
 from components.train.check_start import check_start_here, check_tokens
@@ -75,7 +76,7 @@ class TrainingProcess:
             check_start_here(start, self.job.start, self.settings, self.job.task)
             tokenizer, data = self._prepare_data(start)
         with self._phase("checkpoint"):
-            steps = epoch_steps(self.settings, len(data.order) // self.split.global_batch, self.job.earlier)
+            steps = self._steps(data)
             found = self._fetch_checkpoint(steps)
         with self._phase("model"):
             self._fit_memory(start, data, found)
@@ -127,7 +128,6 @@ class TrainingProcess:
         template = Template(tokenizer, end_tokens(start, tokenizer), self.job.start)
         library = Library(self.job.root)
         dataset = library.load(self.job.dataset)
-        rows = library.read_rows(dataset, self.method.row_type, part=self.method.part)
         files = SharedFiles(
             cache=token_cache(dataset, self.method, self.settings, start),
             scratch=self.scratch / "tokens",
@@ -135,10 +135,34 @@ class TrainingProcess:
             barrier=barrier,
             log=partial(say, self.job.task),
         )
-        data = self.method.prepare(rows, template, self.settings, self.split, files)
+
+        def prepare(epochs: int) -> TrainingData:
+            rows = library.read_rows(dataset, self.method.row_type, part=self.method.part)
+            settings = self.settings.model_copy(update={"epochs": epochs})
+            return self.method.prepare(rows, template, settings, self.split, files)
+
+        data = prepare(self.settings.epochs)
+        if self.job.allowed_tokens is not None:
+            data = spend_tokens(data, self.job.allowed_tokens, self.settings, prepare)
+            self._require_own_schedule(data)
         for note in data.notes if self.ranks.is_main else ():
             say(self.job.task, note)
         return tokenizer, data
+
+    def _require_own_schedule(self, data: TrainingData) -> None:
+        config = self.settings.deepspeed_config
+        if data.fewest is not None and isinstance(config, dict) and "scheduler" in config:
+            raise SettingsError(
+                "deepspeed_config has a scheduler, and only measurement shows how many steps the budget allows",
+                rule="the learning rate of such a training follows the share of the budget that is spent",
+                remedy="leave the scheduler out of deepspeed_config, and set scheduler and warmup_share",
+            )
+
+    def _steps(self, data: TrainingData) -> EpochSteps:
+        scheduled = len(data.order) // self.split.global_batch
+        if self.job.allowed_tokens is not None:
+            return EpochSteps(scheduled, scheduled, {})
+        return epoch_steps(self.settings, scheduled, self.job.earlier)
 
     def _make_trainer(
         self, config: dict[str, Any], start: Path, tokenizer: Any, data: TrainingData, steps: EpochSteps
@@ -161,7 +185,15 @@ class TrainingProcess:
         )
         self._report_budget(getattr(trainer, "micro_batches", None))
         tokens = data.lengths[data.order].reshape(steps.scheduled, -1).sum(axis=1)
-        trainer.book = StepBook(self.job.task, data.order, tokens, self.split.global_batch, steps.last)
+        trainer.book = StepBook(
+            self.job.task,
+            data.order,
+            tokens,
+            self.split.global_batch,
+            steps=steps.last,
+            allowed=self.job.allowed_tokens,
+            measures_compute=self.job.allowed_tokens is not None and data.fewest is not None,
+        )
         trainer.store = self.job.store
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(engine_watch(trainer))

@@ -25,6 +25,7 @@ from pydantic import Field, model_validator
 
 from components.shared.errors import SettingsError
 from components.shared.outputs.manifest import Shard
+from components.shared.outputs.training_compute import GENERATED
 from components.shared.rollout_rows import Routed
 from components.train.batches.split import Split
 from components.train.methods.method import Beside, TrainingData, TrainingMethod
@@ -54,6 +55,15 @@ class GrpoSettings(PreferenceSettings):
             raise ValueError(
                 f"global_batch {self.global_batch} counts rollouts and is not a multiple of grpo.group_size "
                 f"{self.grpo.group_size}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shares_are_even(self) -> Self:
+        if self.shares != "even":
+            raise ValueError(
+                f"shares '{self.shares}' deals packed rows by speed, and method {self.method} trains on padded rollouts. "
+                "Allowed: even"
             )
         return self
 
@@ -134,9 +144,18 @@ class GrpoMethod(TrainingMethod[GrpoSettings]):
             len(problems), settings.plan.phase_problems, settings.epochs, settings.seed, leaves_out=False
         )
         # The longest that rows can become, for the estimate of memory; the trainer notes what they became.
-        lengths = np.array([len(ids) for ids, _ in problems], np.int64) + settings.grpo.max_response
+        prompts = np.array([len(ids) for ids, _ in problems], np.int64)
+        lengths = prompts + settings.grpo.max_response
         rows_in_order = np.repeat(order.planned(), settings.grpo.group_size)
-        return TrainingData(problem_columns(problems), rows_in_order, lengths, made.counts, notes=tuple(made.notes()))
+        return TrainingData(
+            problem_columns(problems),
+            rows_in_order,
+            lengths,
+            made.counts,
+            notes=tuple(made.notes()),
+            # An answer of one token, which is generated and then learnt from.
+            fewest=prompts + 2,
+        )
 
     def arguments(self, common: dict[str, Any], settings: GrpoSettings, data: TrainingData) -> Any:
         """The loss is trl's. Raises SettingsError where vLLM cannot run."""
@@ -178,7 +197,7 @@ class GrpoMethod(TrainingMethod[GrpoSettings]):
         counts = {
             "rollouts": sum(entry["shard"]["rows"] for entry in entries),
             "rollouts_without_verdict": sum(entry["no_verdict"] for entry in entries),
-            "tokens_generated": sum(entry["tokens"] for entry in entries),
+            GENERATED: sum(entry["tokens"] for entry in entries),
             "groups": len(groups),
             "groups_all_zero": sum(high <= 0 for _, high in known),
             "groups_all_one": sum(low >= full for low, _ in known),
@@ -192,7 +211,7 @@ class GrpoMethod(TrainingMethod[GrpoSettings]):
             yield "reward of the last steps", f"{counts['reward']:.3f}"
         if "useful_groups" in counts:
             yield "share of groups with different rewards in them", f"{counts['useful_groups']:.3f}"
-        yield "rollouts", f"{counts['rollouts']:,.0f} of {counts['tokens_generated']:,.0f} tokens"
+        yield "rollouts", f"{counts['rollouts']:,.0f} of {counts[GENERATED]:,.0f} tokens"
         yield (
             "groups, all zero, all one",
             ", ".join(f"{counts[name]:,.0f}" for name in ("groups", "groups_all_zero", "groups_all_one")),

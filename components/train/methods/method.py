@@ -37,6 +37,7 @@ class TrainingData:
         together: rows of the order, from one of its multiples to the next, that all ranks read in one forward pass.
         counts: counts of the data for the manifest.
         arguments: trainer arguments that follow from the data.
+        fewest: fewest tokens that training on a row can cost, where rollouts decide how many; left out: its tokens.
         notes: what a person should know about how the rows were put together, for the log.
     """
 
@@ -48,6 +49,12 @@ class TrainingData:
     notes: tuple[str, ...] = ()
     positions: "np.ndarray | None" = None
     together: int = 1
+    fewest: "np.ndarray | None" = None
+
+    @property
+    def fewest_tokens(self) -> "np.ndarray":
+        """Fewest tokens that training on each row costs, shape (rows,)."""
+        return self.lengths if self.fewest is None else self.fewest
 
     @property
     def pass_positions(self) -> "np.ndarray":

@@ -100,10 +100,13 @@ class RolloutTrainer(GRPOTrainer):
         return made
 
     def _recall(self) -> None:
-        """Note the rewards of the phases before a restart."""
-        entries = [entry[ROLLOUTS] for entry in self.state.log_history if ROLLOUTS in entry]
-        for entry in entries[self._order.noted :]:
-            self._order.note([Group(*group) for group in entry["groups"]])
+        """Note the rewards and the tokens of the phases so far, those before a restart among them."""
+        steps = [entry for entry in self.state.log_history if ROLLOUTS in entry]
+        for entry in steps[self._order.noted :]:
+            self._order.note([Group(*group) for group in entry[ROLLOUTS]["groups"]])
+            first, updates = entry["step"] - 1, self.plan.options.updates
+            self.book.tokens[first : first + updates] = entry["tokens"]
+            self.book.generated[first] = entry[ROLLOUTS]["tokens"]
 
     def _rows(self) -> list[dict[str, Any]]:
         """This rank's rows of the phase: each problem once for each rollout of its group."""
@@ -214,12 +217,13 @@ class RolloutTrainer(GRPOTrainer):
             "tokens": sum(row.tokens_out for row in rows),
             "left_out": len(self._order.left_out(self.phase // self._order.phases)),
         }
-        self._note_tokens(sum(row.tokens_in + row.tokens_out for row in rows))
+        self._note_tokens(sum(row.tokens_in + row.tokens_out for row in rows), self._entry["tokens"])
 
-    def _note_tokens(self, tokens: int) -> None:
-        """Record the tokens of the phase's rows, in equal parts for its steps."""
+    def _note_tokens(self, tokens: int, generated: int) -> None:
+        """Record the tokens of the phase's rows, in equal parts for its steps; all were generated for the first one."""
         step, updates = self.state.global_step, self.plan.options.updates
         self.book.tokens[step : step + updates] = tokens // updates
+        self.book.generated[step] = generated
 
     def _exclude(self, made: dict[str, Any]) -> None:
         """Take rollouts without a verdict out of the loss: trl sets their advantage to 0, but counts their tokens."""

@@ -60,6 +60,15 @@ def test_the_baselines_do_not_route(tasks: dict[str, Any]) -> None:
     assert tasks["train-sft-grpo"]["start"] == "train-sft-grpo-sft"
 
 
+def test_a_baseline_may_spend_what_the_rounds_spent(tasks: dict[str, Any]) -> None:
+    for baseline, part in (("train-sft-grpo-sft", "sft"), ("train-sft-grpo", "rl")):
+        given = tasks[baseline]
+        named = {value for name, value in given.items() if name.startswith("pipelinechannel--")}
+        assert len(given["budget"]) == 2
+        assert named - {given["start"]} == {f"train-round-{number}-{part}" for number in (1, 2)}
+    assert tasks["train-round-1-sft"]["budget"] == []
+
+
 def test_every_model_is_a_row_of_one_comparison_in_the_order_of_the_rounds(tasks: dict[str, Any]) -> None:
     models = [f"round-{number}-{part}" for number in (1, 2) for part in ("sft", "rl")] + ["sft-grpo-sft", "sft-grpo"]
     evaluated = {name.removeprefix("evaluate-") for name in tasks if name.startswith("evaluate-")}
