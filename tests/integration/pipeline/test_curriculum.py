@@ -69,8 +69,13 @@ class Finished:
     def report(self) -> Report:
         return Report.model_validate_json((self._folder / "report.json").read_bytes())
 
+    def model(self, task: str) -> str:
+        """The address of a training's model: its own, or that of the start that it handed on."""
+        made = self.of(task)
+        return made.parents["start"].address if "passed_through" in made.counts else made.address
+
     @property
-    def summaries(self) -> str:
+    def log(self) -> str:
         return (self._folder / "log.txt").read_text()
 
 
@@ -85,6 +90,7 @@ def test_two_rounds_end_in_a_report_and_a_second_run_finds_all_of_it(command_lin
         first = Finished(command_line, store, recipe)
         _check_rounds(first)
         _check_teaching(store, first, teacher)
+        _check_baseline(first)
         names = ["base", "round-1-sft", "round-1-rl", "round-2-sft", "round-2-rl", "distillation"]
         assert [variant.name for variant in first.report.variants] == names
 
@@ -92,30 +98,39 @@ def test_two_rounds_end_in_a_report_and_a_second_run_finds_all_of_it(command_lin
         again = Finished(command_line, store, recipe)
         assert again.done == first.done and len(teacher.prompts) == asked
         assert written_files(store) == now, "a complete run writes nothing"
-    assert "Traceback" not in first.run.stderr + again.run.stderr + first.summaries
+    assert "Traceback" not in first.run.stderr + again.run.stderr + first.log
 
 
 def _check_rounds(run: Finished) -> None:
     """Each round begins with the model of the one before."""
     done = run.done
-    for number, start in ((1, "package:demo/student"), (2, done["train-round-1-rl"])):
+    for number, start in ((1, "package:demo/student"), (2, run.model("train-round-1-rl"))):
         name = f"round-{number}"
         texts = f"{'critique' if number == 2 else 'bridge'}-{name}"
         assert parents(run.of(f"probe-{name}"))["model"] == start
         assert parents(run.of(f"bridge-{name}"))["student"] == start
         assert parents(run.of(f"train-{name}-sft")) == {"dataset": done[texts], "start": start}
         reinforced = parents(run.of(f"train-{name}-rl"))
-        assert reinforced == {"dataset": done[f"route-{name}"], "start": done[f"train-{name}-sft"]}
+        assert reinforced == {"dataset": done[f"route-{name}"], "start": run.model(f"train-{name}-sft")}
     counts = run.of("route-round-1").counts
     assert counts["sft_rows"] > 0 and counts["rl_rows"] > 0, "this student has problems of both kinds"
     assert run.of("train-round-1-rl").counts["rollouts"] > 0
-    baseline = parents(run.of("train-distillation"))
-    assert baseline == {"dataset": done["bridge-round-1"], "start": "package:demo/student"}
+
+
+def _check_baseline(run: Finished) -> None:
+    """It learns from the first round's texts, for as much compute as the rounds had."""
+    done, baseline = run.done, run.of("train-distillation")
+    assert parents(baseline).items() >= {"dataset": done["bridge-round-1"], "start": "package:demo/student"}.items()
+    rounds = {done[f"train-round-{number}-{part}"] for number in (1, 2) for part in ("sft", "rl")}
+    trained = [run.of(task).counts for task in done if task.startswith("train-round-")]
+    spent = sum(one["tokens"] + one.get("tokens_generated", 0) for one in trained)
+    assert rounds <= set(parents(baseline).values()) and baseline.counts["tokens_allowed"] == spent
+    assert baseline.counts["tokens_spent"] >= spent, "it ends at the first step that reaches it"
 
 
 def _check_teaching(store: Path, run: Finished, teacher: StandInTeacher) -> None:
     bridged = json.loads((store / run.done["bridge-round-1"] / "report.json").read_text())
-    assert bridged["sft_rows"] == bridged["problems"] == run.of("route-round-1").counts["sft_rows"]
+    assert 0 < bridged["sft_rows"] <= bridged["problems"] == run.of("route-round-1").counts["sft_rows"]
     assert run.of("train-round-1-sft").counts["rows"] == bridged["sft_rows"]
     assert len(teacher.prompts) >= bridged["problems"]
 
@@ -130,7 +145,7 @@ def test_rounds_with_nothing_left_to_learn_hand_the_student_on(command_line: Com
         assert teacher.prompts == []
     trainings = [task for task in run.done if task.startswith("train-")]
     assert len(trainings) == 5 and all(run.of(task).counts["passed_through"] for task in trainings)
-    assert all("has no" in line and "handed on" in line for line in run.summaries.splitlines() if "] route/" in line)
+    assert "has no rl rows: package:demo/student is handed on as it is" in run.log
     assert run.done["probe-round-2"] == run.done["probe-round-1"], "of the same model nothing is drawn again"
     assert len({address for task, address in run.done.items() if task.startswith("evaluate-")}) == 1
     base, *others = run.report.variants
