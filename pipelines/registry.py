@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.shared.errors import SettingsError
+from pipelines.curriculum.pipeline import PIPELINE as CURRICULUM
 from pipelines.distill.pipeline import PIPELINE as DISTILL
 from pipelines.pipeline import Pipeline, Recipe
 from pipelines.placement.task import Task
 from pipelines.preview.preview import Preview
 from pipelines.study.pipeline import PIPELINE as STUDY
 
-PIPELINES: dict[str, Pipeline] = {pipeline.name: pipeline for pipeline in (DISTILL, STUDY)}
+PIPELINES: dict[str, Pipeline] = {pipeline.name: pipeline for pipeline in (DISTILL, STUDY, CURRICULUM)}
 DEFAULT = DISTILL.name
 
 

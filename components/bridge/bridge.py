@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from components.bridge.combine import BridgeResult
+from components.bridge.combine import BridgeResult, BridgeTally
 from components.bridge.results import SFT, BridgeShards
 from components.bridge.settings import BridgeAssignment, BridgeSettings
 from components.bridge.step import BRIDGED, REWRITINGS, STEP, TRACES
@@ -52,7 +52,7 @@ def bridge_traces(
         `report.json`.
 
     Raises:
-        EmptyDataError: no problems, or no text for any of them.
+        EmptyDataError: no problems, or no text for any of them, and the settings do not take that for a result.
         InputError: a problem without a check, rows of another kind, or no student.
         SandboxError: code is to be run, and it cannot be confined where the job runs.
         GenerationError: the teacher cannot be reached, or too many of its replies failed.
@@ -71,6 +71,7 @@ def bridge_traces(
     )
 
     def check() -> None:
+        _require_problems(settings, routed)
         _require_checks(library, routed)
         for reference in (student, *([settings.teacher.model] if teacher else [])):
             if (stored := read_model(reference)) is not None:
@@ -89,7 +90,11 @@ def bridge_traces(
             settings=settings,
         )
         handed = HandedJob(output, BridgeResult)
-        result = handed.result() or _run(handed, assignment, write)
+        if count_rows(routed, SFT) == 0:
+            say(STEP.name, f"{routed.address} has no problems for SFT: nothing is bridged")
+            result = BridgeTally().result((), 0.0, may_be_empty=True)
+        else:
+            result = handed.result() or _run(handed, assignment, write)
         for shard in result.shards:
             output.adopt(shard)
         output.write_json(REPORT, report_of(settings, result, cap))
@@ -100,7 +105,9 @@ def bridge_traces(
         handed.clear()
         return manifest
 
-    return output.made(work, prepare=check, wait_seconds=settings.launch.wait_seconds)
+    manifest = output.made(work, prepare=check, wait_seconds=settings.launch.wait_seconds)
+    _require_texts(settings, manifest)
+    return manifest
 
 
 def _cap(library: Library, probed: Manifest, settings: BridgeSettings) -> Cap:
@@ -112,15 +119,30 @@ def _cap(library: Library, probed: Manifest, settings: BridgeSettings) -> Cap:
     return cap
 
 
-def _require_checks(library: Library, routed: Manifest) -> None:
-    """Check before the job starts that there are problems, and that each can be checked."""
-    if count_rows(routed, SFT) == 0:
+def _require_texts(settings: BridgeSettings, manifest: Manifest) -> None:
+    """Refuse an output without rows to learn, where these settings do not take that for a result."""
+    if settings.when_empty == "fail" and not manifest.counts["sft_rows"]:
+        raise EmptyDataError(
+            f"{manifest.address} has no texts to learn",
+            rule="the step teaches something, unless when_empty is finish",
+            remedy="look at its report for what became of the problems and of the teacher's texts",
+            step=STEP.name,
+        )
+
+
+def _require_problems(settings: BridgeSettings, routed: Manifest) -> None:
+    """Check that there are problems, unless the settings take nothing for a result."""
+    if settings.when_empty == "fail" and count_rows(routed, SFT) == 0:
         raise EmptyDataError(
             f"{routed.address} has no problems for SFT",
             rule=f"bridge teaches the problems in {SFT}/ of route's output",
             remedy="nothing is to be bridged: train with RL alone, or choose a policy of route that sends some to SFT",
             step=STEP.name,
         )
+
+
+def _require_checks(library: Library, routed: Manifest) -> None:
+    """Check before the job starts that each problem can be checked."""
     try:
         unchecked = [row.id for row in library.read_rows(routed, Routed, SFT) if row.check is None]
     except TutelageError as error:

@@ -93,11 +93,11 @@ class BridgeTally:
         if raw is not None and chosen.origin == "rewritten":
             self._add_move(raw, chosen)
 
-    def result(self, shards: Sequence[Shard], seconds: float) -> BridgeResult:
-        """The job's result. Raises EmptyDataError when there is nothing to learn."""
-        if not self.counts["sft_rows"]:
+    def result(self, shards: Sequence[Shard], seconds: float, *, may_be_empty: bool) -> BridgeResult:
+        """The job's result. Raises EmptyDataError when there is nothing to learn, unless that may be."""
+        if not self.counts["sft_rows"] and not may_be_empty:
             self._give_up()
-        named = ("sft_rows", *(f"{origin}_rows" for origin in ORIGINS), "dropped_rows", "candidates")
+        named = ("problems", "sft_rows", *(f"{origin}_rows" for origin in ORIGINS), "dropped_rows", "candidates")
         counts: dict[str, float] = dict.fromkeys((*named, *(f"dropped_{reason}" for reason in REASONS)), 0.0)
         counts |= self.counts
         verdicts = self.counts["candidates_passed"] + self.counts[f"candidates_{WRONG}"]
@@ -147,7 +147,7 @@ def combine(assignment: BridgeAssignment, slices: int, seconds: float) -> Bridge
     """What the finished slices say together.
 
     Raises:
-        EmptyDataError: there is nothing to learn.
+        EmptyDataError: there is nothing to learn, and the settings do not take that for a result.
         DamagedError: a slice is damaged.
     """
     found, tally = BridgeShards(open_store(assignment.root).at(assignment.address)), BridgeTally()
@@ -160,7 +160,7 @@ def combine(assignment: BridgeAssignment, slices: int, seconds: float) -> Bridge
         for row in rows:
             tally.add(row)
     try:
-        return tally.result(shards, seconds)
+        return tally.result(shards, seconds, may_be_empty=assignment.settings.when_empty == "finish")
     except EmptyDataError:
         # The next run checks the teacher's replies again.
         for index in range(slices):

@@ -1,6 +1,6 @@
 """Settings of bridge."""
 
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -80,7 +80,7 @@ class BridgeSettings(Settings):
     """
 
     not_in_cache_key: ClassVar[frozenset[str]] = frozenset(
-        {"failed_share", "actors", "cpus_per_actor", "gpus_per_actor", "check_threads", "launch"}
+        {"failed_share", "when_empty", "actors", "cpus_per_actor", "gpus_per_actor", "check_threads", "launch"}
     )
 
     teacher: AnyGeneratorSettings = Field(description="the large model, which solves and rewrites")
@@ -121,6 +121,11 @@ class BridgeSettings(Settings):
         le=1,
         description="share of the teacher's traces that may fail for good, 0 to 1. A failed one costs at most its row: "
         "this is for a teacher that does not answer at all. Rewritings may all fail",
+    )
+    when_empty: Literal["fail", "finish"] = Field(
+        "fail",
+        description="no problem for SFT, or no text for any of them: fail ends the step with an error, finish "
+        "completes its output without rows to learn (a round of a curriculum may have nothing left to learn)",
     )
     actors: int = Field(2, ge=1, description="Ray actors that run a local model; an endpoint always has one")
     cpus_per_actor: int = Field(1, ge=1, description="CPU cores of one actor")

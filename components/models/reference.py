@@ -2,7 +2,8 @@
 
 A reference is one of: a folder; `package:FOLDER` (a folder inside the installed Tutelage, such as
 `package:demo/student`); a store URI (`s3://…`) of a folder or of an address with a manifest; or a hub id
-(`Qwen/Qwen2-0.5B-Instruct`, `NAME@REVISION`).
+(`Qwen/Qwen2-0.5B-Instruct`, `NAME@REVISION`). The output of a training that had no rows, and was to hand on its start,
+means that start.
 """
 
 import os
@@ -13,6 +14,7 @@ from components.shared.errors import DamagedError, ModelError
 from components.shared.outputs.digest import Digester, digest_bytes, digest_file, digest_value, hex_of
 from components.shared.outputs.divergence import DIVERGED_FILE, Divergence, has_diverged
 from components.shared.outputs.manifest import MANIFEST, Manifest, Parent, parse_manifest
+from components.shared.outputs.passed_through import PASSED_THROUGH_FILE, PassedThrough, has_passed_through
 from components.shared.parse_json import parse_json
 from components.shared.process.interruption import may_pass
 from components.shared.store.open_store import open_store
@@ -35,6 +37,7 @@ def as_parent(reference: str, allow_pickled: bool = False) -> Parent:
     Raises:
         ModelError: no such model, or its weights are not safetensors and `allow_pickled` is not set.
     """
+    reference = handed_on(reference)
     if is_hub_id(reference):
         return Parent(address=reference, digest=digest_bytes(f"hub:{reference}".encode()))
     store = _store_of(reference)
@@ -52,6 +55,7 @@ def local_model(reference: str, allow_pickled: bool = False) -> Path:
             output of a training that diverged.
         DamagedError: a downloaded file differs from its manifest.
     """
+    reference = handed_on(reference)
     if is_hub_id(reference):
         return _from_hub(reference, allow_pickled)
     store, part = open_model(reference)
@@ -84,7 +88,26 @@ def divergence_of(reference: str) -> Divergence | None:
 
     Raises ModelError and DamagedError.
     """
+    reference = handed_on(reference)
     return None if is_hub_id(reference) else _divergence_in(_store_of(reference))
+
+
+def handed_on(reference: str) -> str:
+    """The model that a reference means: of the output of a training without rows, the model that it handed on.
+
+    Raises ModelError and DamagedError.
+    """
+    if is_hub_id(reference):
+        return reference
+    store = _store_of(reference)
+    if not store.exists(MANIFEST):
+        return reference
+    manifest = parse_manifest(store.read(MANIFEST), where=store.uri)
+    if not has_passed_through(manifest):
+        return reference
+    where = f"{store.uri}/{PASSED_THROUGH_FILE}"
+    passed = parse_json(store.read(PASSED_THROUGH_FILE), PassedThrough, where, "run the training again")
+    return passed.reference(reference, manifest.address)
 
 
 def is_hub_id(reference: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from components.route.policies.policy import Policy, Way
 from components.route.settings import RouteSettings
 from components.route.step import ROUTED, STEP
-from components.route.tally import NO_VERDICT, PARTS, RouteTally
+from components.route.tally import NO_VERDICT, PARTS, REASONS, RouteTally, count_of
 from components.shared.errors import EmptyDataError
 from components.shared.log import say
 from components.shared.outputs.digest import seed_of
@@ -34,7 +34,8 @@ def route_problems(library: Library, settings: RouteSettings, probed: Manifest) 
         may be in both `sft/` and `rl/`. Rows are in the order of the input.
 
     Raises:
-        EmptyDataError: there are no problems, or all of them are dropped.
+        EmptyDataError: there are no problems; or all of them are dropped, and the settings do not take that for a
+            result.
         InputError: rows that are not Probed.
     """
     output = Output(library, ROUTED, settings, {"probed": probed})
@@ -47,15 +48,17 @@ def route_problems(library: Library, settings: RouteSettings, probed: Manifest) 
 
     def work() -> Manifest:
         tally = _write(library, settings, probed, output)
-        _require_rows(tally)
-        remarks = [*_differing_thresholds(settings.by, probed), *_undecided(tally)]
+        _require_rows(settings, tally.counts())
+        remarks = [*_differing_thresholds(settings.by, probed), *_undecided(tally), *_nothing_left(tally)]
         for remark in remarks:
             say(STEP.name, remark)
         policy = settings.by.model_dump(mode="json")
         output.write_json(REPORT, {**tally.report(), "policy": policy, "remarks": remarks})
         return output.finish(tally.counts())
 
-    return output.made(work, prepare=check)
+    manifest = output.made(work, prepare=check)
+    _require_rows(settings, manifest.counts)
+    return manifest
 
 
 def parts_of(row: Labelled, way: Way, seed: int) -> tuple[str, ...]:
@@ -100,16 +103,25 @@ def _dropped(row: Probed, reason: str, evidence: str) -> Dropped:
     return Dropped(id=row.id, source=row.source, line=row.line, reason=reason, evidence=evidence)
 
 
-def _require_rows(tally: RouteTally) -> None:
-    """Raises EmptyDataError when nothing is left to learn from."""
-    if tally.parts["sft"] + tally.parts["rl"] == 0:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(tally.reasons.items()))
+def _require_rows(settings: RouteSettings, counts: Mapping[str, float]) -> None:
+    """Raises EmptyDataError when nothing is left to learn from, and the settings do not take that for a result."""
+    if settings.when_empty == "fail" and not _learnt(counts):
+        dropped = {reason: counts[count_of(reason)] for reason in REASONS}
+        reasons = ", ".join(f"{reason} {count:.0f}" for reason, count in dropped.items() if count)
         raise EmptyDataError(
-            f"all {tally.problems} problems are dropped: {reasons}",
+            f"all {counts['problems']:.0f} problems are dropped: {reasons}",
             rule="a problem is learnt from where the model can still improve, or where a policy's share keeps it",
             remedy="collect harder problems, raise easy_share, or choose another policy",
             step=STEP.name,
         )
+
+
+def _learnt(counts: Mapping[str, float]) -> float:
+    return counts["sft_rows"] + counts["rl_rows"]
+
+
+def _nothing_left(tally: RouteTally) -> list[str]:
+    return [] if _learnt(tally.counts()) else ["nothing is left to learn: every problem is dropped"]
 
 
 def _differing_thresholds(policy: Policy, probed: Manifest) -> list[str]:

@@ -9,6 +9,13 @@ from components.shared.rollout_rows import Probed
 
 PARTS = ("sft", "rl", "dropped")
 NO_VERDICT = "no-verdict"
+REASONS = (*POOLS, NO_VERDICT)
+"""Why a problem is dropped: its pool, or that it has none."""
+
+
+def count_of(reason: str) -> str:
+    """The name of the count of problems that were dropped for a reason."""
+    return f"dropped_{reason.replace('-', '_')}"
 
 
 class RouteTally:
@@ -49,7 +56,7 @@ class RouteTally:
             "problems": self.problems,
             **{f"{part}_rows": self.parts[part] for part in PARTS},
             **{f"{pool}_problems": self.pools[pool] for pool in POOLS},
-            **{f"dropped_{reason.replace('-', '_')}": self.reasons[reason] for reason in (*POOLS, NO_VERDICT)},
+            **{count_of(reason): self.reasons[reason] for reason in REASONS},
         }
 
     def report(self) -> dict[str, Any]:

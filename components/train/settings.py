@@ -64,6 +64,7 @@ class TrainSettings(Settings):
             "checkpoints_kept",
             "hand_over_epochs",
             "on_divergence",
+            "when_empty",
             "allow_remote_code",
             "allow_pickled_weights",
             "launch",
@@ -119,6 +120,12 @@ class TrainSettings(Settings):
         "fail",
         description="a loss, gradient or weight that is infinite or NaN: fail ends the step with an error; finish "
         "completes its output without a model, with diverged.json instead (a study tries rates that may be too large)",
+    )
+    when_empty: Literal["fail", "pass_through"] = Field(
+        "fail",
+        description="no rows in the part that the method reads: fail ends the step with an error; pass_through "
+        "completes its output without a job, and hands on the model that it starts from (a round of a curriculum may "
+        "have nothing left to learn)",
     )
     seed: int = Field(42, ge=0, lt=2**31, description="seed of the order of rows, of dropout and of adapters")
     precision: Literal["bf16", "fp32"] = Field(

@@ -6,13 +6,14 @@ from contextlib import ExitStack
 from components.launch.hand_back.files import JobResult
 from components.launch.hand_back.hand_over import HandedJob
 from components.launch.job import Job
-from components.models.reference import as_parent
+from components.models.reference import as_parent, handed_on
 from components.shared.errors import EmptyDataError, ModelError, SettingsError
 from components.shared.log import say
 from components.shared.outputs.divergence import has_diverged
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output
+from components.shared.outputs.passed_through import PASSED_THROUGH_FILE, PassedThrough, has_passed_through
 from components.shared.outputs.shards import count_rows
 from components.shared.outputs.training_compute import allowed_tokens, budget_inputs, read_budget
 from components.shared.text.counted import counted
@@ -27,6 +28,10 @@ from components.train.step import TRAINED
 PROGRAM = "components.train.engine.run_training"
 """The job's module, whatever the method: the job file names it."""
 
+NOTHING_TRAINED = ("rows", "steps", "tokens")
+"""Counts of a training that trained nothing, all 0."""
+NO_BUDGET = "the trainings whose compute it may spend had nothing to learn"
+
 
 def train_model(
     library: Library,
@@ -38,6 +43,9 @@ def train_model(
     budget: Sequence[str] = (),
 ) -> Manifest:
     """Train a model on the rows of the select step; returns the manifest of `model/` and `losses.jsonl`.
+
+    Where the part has no rows or the budget no tokens, and the settings allow that, no job starts: the output hands on
+    the model that it starts from (`shared/outputs/passed_through.py`).
 
     The models of earlier epochs that the settings hand over are finished first, each at the address of the training
     that ends there; not those that are complete, or that another process is making.
@@ -52,7 +60,8 @@ def train_model(
             whatever its epochs. Empty: no limit.
 
     Raises:
-        EmptyDataError: the method's part holds no rows.
+        EmptyDataError: the method's part holds no rows, or the budget no tokens, and the settings do not take that for
+            a result.
         InputError: the budget names what is not a training.
         ModelError: the model is missing or cannot be trained: not safetensors, incomplete, quantised, or with the
             tokenizer of another model; or the training diverged, and the settings do not take that for a result.
@@ -64,6 +73,8 @@ def train_model(
     trainings = read_budget(library, budget)
     if trainings:
         _require_no_epochs(settings)
+    allowed = allowed_tokens(trainings)
+    why_nothing = _why_nothing(settings, dataset, allowed)
     output = Output(
         library,
         TRAINED,
@@ -81,11 +92,14 @@ def train_model(
         settings=settings,
         dataset=dataset.address,
         start=start,
-        allowed_tokens=allowed_tokens(trainings),
+        allowed_tokens=allowed,
     )
     earlier = {epoch: _ending_after(output, settings, epoch) for epoch in settings.hand_over_epochs}
 
     def work() -> Manifest:
+        if why_nothing:
+            say(task, f"{why_nothing}: {start} is handed on as it is")
+            return _pass_through(output, start, allowed)
         with ExitStack() as stack:
             claimed = {epoch: other for epoch, other in earlier.items() if other.claimed(stack)}
             handed = HandedJob(output, JobResult)
@@ -105,11 +119,36 @@ def train_model(
 
     manifest = output.made(
         work,
-        prepare=lambda: _check(library, task, settings, dataset, start),
+        prepare=lambda: None if why_nothing else _check(library, task, settings, dataset, start),
         wait_seconds=settings.launch.wait_seconds,
     )
     _require_model(settings, manifest)
     return manifest
+
+
+def _why_nothing(settings: TrainSettings, dataset: Manifest, allowed: int | None) -> str:
+    """Why nothing is trained; empty: something is.
+
+    Raises EmptyDataError where the settings do not take that for a result.
+    """
+    method, reason = method_of(settings), ""
+    rule, remedy = f"method {method.name} reads the part {method.part}/ of its dataset", ""
+    if not count_rows(dataset, method.part):
+        reason = f"{dataset.address} has no {method.part} rows"
+        remedy = "look at the report of the step that made it, and change the settings that leave this part empty"
+    elif allowed == 0:
+        reason, rule = NO_BUDGET, "a training with a budget spends the compute of the trainings that it names"
+        remedy = "name trainings that had rows, or train without a budget"
+    if reason and settings.when_empty == "fail":
+        raise EmptyDataError(reason, rule=rule, remedy=remedy)
+    return reason
+
+
+def _pass_through(output: Output, start: str, allowed: int | None) -> Manifest:
+    """Complete the output of a training that trains nothing: its start is its model."""
+    output.write_json(PASSED_THROUGH_FILE, PassedThrough.of(output.library, handed_on(start)))
+    limit = {} if allowed is None else {"tokens_spent": 0, "tokens_allowed": allowed}
+    return output.finish({"passed_through": 1, **dict.fromkeys(NOTHING_TRAINED, 0), **limit})
 
 
 def _limit(job: TrainingJob) -> str:
@@ -161,12 +200,6 @@ def _finish(output: Output, handed: HandedJob[JobResult], result: JobResult) -> 
 def _check(library: Library, task: str, settings: TrainSettings, dataset: Manifest, start: str) -> None:
     """Check what can be known before processes and models are started."""
     method = method_of(settings)
-    if not count_rows(dataset, method.part):
-        raise EmptyDataError(
-            f"{dataset.address} has no {method.part} rows",
-            rule=f"method {method.name} reads the part {method.part}/ of its dataset",
-            remedy="look at the report of the step that made it, and change the settings that leave this part empty",
-        )
     if filled := filled_in(settings):
         say(task, f"deepspeed_config leaves out these keys, set from the settings: {', '.join(map(str, filled))}")
     method.check_rows(library.read_rows(dataset, method.row_type, part=method.part))
@@ -200,6 +233,8 @@ def _budget_lines(counts: Mapping[str, float]) -> Iterator[str]:
 def summarise(task: str, manifest: Manifest) -> str:
     """A summary of the training in Markdown, for Kubeflow's page of the run."""
     counts, method = manifest.counts, METHODS[str(manifest.settings["method"])]
+    if has_passed_through(manifest):
+        return _summarise_pass(task, manifest)
     lines = [
         f"# {task}",
         "",
@@ -235,3 +270,10 @@ def summarise(task: str, manifest: Manifest) -> str:
             )
     lines += [f"| {label} | {value} |" for label, value in method.summary(counts)]
     return "\n".join(lines) + "\n"
+
+
+def _summarise_pass(task: str, manifest: Manifest) -> str:
+    dataset, start = (manifest.parents[name].address for name in ("dataset", "start"))
+    part = METHODS[str(manifest.settings["method"])].part
+    reason = NO_BUDGET if manifest.counts.get("tokens_allowed") == 0 else f"{dataset} has no {part} rows"
+    return f"# {task}\n\nNothing to learn, since {reason}: {start} is handed on as it is.\n"

@@ -21,13 +21,18 @@ from pipelines.pipeline import Recipe
 from pipelines.placement.task import Fault
 
 
-class DataSteps(Protocol):
-    """The settings of the steps that make the rows and the questions: a recipe, or what one says in fewer words."""
+class ProblemSteps(Protocol):
+    """The settings of the steps that make problems and questions."""
 
     @property
     def collect(self) -> CollectSettings: ...
     @property
     def curate(self) -> CurateSettings: ...
+
+
+class DataSteps(ProblemSteps, Protocol):
+    """The settings of the steps that make the rows and the questions: a recipe, or what one says in fewer words."""
+
     @property
     def synthesize(self) -> SynthesizeSettings: ...
     @property
@@ -46,7 +51,12 @@ class StudentRecipe(Recipe):
         """Pass the recipe's teacher and student to the steps that need one and do not set it."""
         if not isinstance(given, dict):
             return given
-        steps = {"curate": ("teacher",), "synthesize": ("teacher", "student")}
+        steps = {
+            "curate": ("teacher",),
+            "synthesize": ("teacher", "student"),
+            "bridge": ("teacher",),
+            "critique": ("teacher",),
+        }
         filled = {}
         for step, fields in steps.items():
             settings = given.get(step)
@@ -78,7 +88,7 @@ def examine(recipe: StudentRecipe) -> Iterator[Look]:
     )
 
 
-def find_benchmark_faults(recipe: DataSteps, evaluation: EvaluationSettings) -> Iterator[Fault]:
+def find_benchmark_faults(recipe: ProblemSteps, evaluation: EvaluationSettings) -> Iterator[Fault]:
     """Benchmarks of `evaluate` whose questions collect does not import, or imports without the check that they need."""
     there = recipe.collect.sets
     for number, benchmark in enumerate(evaluation.benchmarks):

@@ -1,17 +1,21 @@
-"""The tasks from collect to select, which pipelines with the same data share."""
+"""The tasks from collect to curate and to select, which pipelines with the same data share."""
 
 from components.registry import STEPS
 from components.shared.settings import Settings
 from components.shared.step import Location
-from pipelines.data.recipe import DataSteps
+from pipelines.data.recipe import DataSteps, ProblemSteps
 from pipelines.placement.task import Task
+
+
+def problem_tasks(recipe: ProblemSteps) -> list[Task]:
+    """The tasks that make problems and questions, in order."""
+    return [make_task("collect", recipe.collect), make_task("curate", recipe.curate)]
 
 
 def data_tasks(recipe: DataSteps) -> list[Task]:
     """The tasks that make the rows and the questions, in order."""
     return [
-        make_task("collect", recipe.collect),
-        make_task("curate", recipe.curate),
+        *problem_tasks(recipe),
         make_task("synthesize", recipe.synthesize),
         make_task("select", recipe.select),
     ]

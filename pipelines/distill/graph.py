@@ -8,18 +8,16 @@ from typing import Any
 
 from kfp import dsl
 
-from components.compare.component import compare
-from components.evaluate.component import evaluate
 from components.merge.component import merge
-from components.publish.component import publish
-from components.shared.outputs.digest import digest_value
 from components.train.component import train
 from pipelines.data.graph import prepare_data
-from pipelines.distill.recipe import BASE, STUDENT, DistillRecipe, sweep_of, training_order
+from pipelines.distill.recipe import STUDENT, DistillRecipe, sweep_of, training_order
 from pipelines.distill.tasks import tasks
 from pipelines.placement.place_tasks import Placer
 from pipelines.placement.placement import Placement
 from pipelines.placement.task import plain
+from pipelines.promotion.graph import judge_models
+from pipelines.promotion.recipe import BASE
 
 
 def distill(recipe: DistillRecipe, placement: Placement | None = None) -> Any:
@@ -58,20 +56,6 @@ def distill(recipe: DistillRecipe, placement: Placement | None = None) -> Any:
                 if name != first:
                     merged[name].after(merged[first])
                 models[name] = merged[name].outputs["Output"]
-            # Each depends on its model alone: on Kubeflow they run side by side, the base's right after collect.
-            evaluations: dict[str, Any] = {}
-            for name in (*models, *recipe.evaluate.endpoints):
-                facts = {"task": f"evaluate-{name}", "name": name, "settings": plain(recipe.evaluate.of(name))}
-                task = evaluate(root=root, benchmarks=data.benchmarks, model=models.get(name, ""), **facts)
-                evaluations[name] = placed(task, f"evaluate-{name}").outputs["Output"]
-            compared = placed(compare(root=root, settings=plain(recipe.compare), evaluations=evaluations))
-            placed(publish(root=root, settings=_named(recipe), comparison=compared.outputs["comparison"]))
+            judge_models(recipe, root, data.benchmarks, models, placed)
 
     return pipeline
-
-
-def _named(recipe: DistillRecipe) -> dict[str, Any]:
-    """The settings of publish, with facts for the report: the run's name, the recipe's digest, the variants' order."""
-    order = (*training_order(recipe), *recipe.merge, *recipe.evaluate.endpoints)
-    named = {"run_name": recipe.name, "recipe_digest": digest_value(recipe.key_material()), "order": order}
-    return plain(recipe.publish.model_copy(update=named))

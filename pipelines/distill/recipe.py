@@ -1,23 +1,18 @@
 """The recipe of the pipeline `distill`."""
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import Field
 
 from components.compare.settings import CompareSettings
-from components.evaluate.settings import EvaluationSettings
 from components.merge.settings import MergeSettings
-from components.models.generators.registry import AnyGeneratorSettings
 from components.publish.settings import PublishSettings
 from components.shared.settings import Settings
 from components.train.methods.registry import AnyTrainSettings
 from pipelines.data.recipe import DataRecipe
+from pipelines.promotion.recipe import BASE, Evaluating
 
 STUDENT = "student"
-BASE = "base"
-MOVED_TO_COMPARE = ("correction", "selection_share", "resamples")
-"""Keys that `evaluate` had before the comparison became a step of its own."""
 
 
 class Training(Settings):
@@ -25,35 +20,6 @@ class Training(Settings):
 
     start: str = Field(STUDENT, description="where training starts: `student`, or the name of another variant")
     settings: AnyTrainSettings
-
-
-class Evaluating(EvaluationSettings):
-    """How every model is evaluated, and the endpoints that are evaluated besides."""
-
-    endpoints: dict[str, AnyGeneratorSettings] = Field(
-        {},
-        description="models that are only endpoints, such as the teacher, by the name of their row in the table: they "
-        "are asked the same questions and compared with the base, and never promoted",
-    )
-
-    def of(self, name: str) -> EvaluationSettings:
-        """The settings of the evaluation of a model or an endpoint; those of a model do not depend on the endpoints."""
-        given = EvaluationSettings.model_fields.keys() & self.model_fields_set
-        settings = EvaluationSettings(**{field: getattr(self, field) for field in given})
-        return settings.model_copy(update={"generator": self.endpoints[name]}) if name in self.endpoints else settings
-
-    @model_validator(mode="before")
-    @classmethod
-    def _say_where_settings_moved(cls, given: Any) -> Any:
-        moved = [name for name in MOVED_TO_COMPARE if isinstance(given, dict) and name in given]
-        if moved:
-            raise ValidationError.from_exception_data(cls.__name__, [_moved(name, given[name]) for name in moved])
-        return given
-
-
-def _moved(name: str, value: Any) -> InitErrorDetails:
-    message = f"moved: models are compared by a step of their own; write it as compare.{name}"
-    return InitErrorDetails(type=PydanticCustomError("moved", message), loc=(name,), input=value)
 
 
 class DistillRecipe(DataRecipe):

@@ -1,10 +1,9 @@
 """The tasks of a recipe of `distill`."""
 
-from collections.abc import Iterator
-
 from pipelines.data.tasks import data_tasks, make_task
-from pipelines.distill.recipe import BASE, DistillRecipe, model_names, training_order
+from pipelines.distill.recipe import DistillRecipe, model_names, training_order
 from pipelines.placement.task import Task
+from pipelines.promotion.tasks import judging_tasks
 
 
 def tasks(recipe: DistillRecipe) -> list[Task]:
@@ -17,16 +16,5 @@ def tasks(recipe: DistillRecipe) -> list[Task]:
         *data_tasks(recipe),
         *trainings,
         *(make_task("merge", merging, name, ("merge", name)) for name, merging in recipe.merge.items()),
-        *_evaluations(recipe),
-        make_task("compare", recipe.compare),
-        make_task("publish", recipe.publish),
+        *judging_tasks(recipe, model_names(recipe)),
     ]
-
-
-def _evaluations(recipe: DistillRecipe) -> Iterator[Task]:
-    """A task for each model and each endpoint."""
-    for name in model_names(recipe):
-        known = {"model": recipe.student} if name == BASE else {}
-        yield make_task("evaluate", recipe.evaluate.of(name), name, ("evaluate",), **known)
-    for name in recipe.evaluate.endpoints:
-        yield make_task("evaluate", recipe.evaluate.of(name), name, ("evaluate", "endpoints", name))

@@ -15,6 +15,7 @@ from components.bridge.bridge import bridge_traces
 from components.bridge.component import bridge
 from components.bridge.settings import BridgeSettings
 from components.bridge.step import BRIDGED
+from components.bridge.summarise import summarise
 from components.bridge.write_here import write_here
 from components.models.generators.generator import ChatRequest, GeneratorSettings, Reply, Sampling, Usage
 from components.models.generators.registry import BACKENDS
@@ -315,6 +316,18 @@ def test_nothing_to_learn_names_the_reason_and_keeps_the_replies(tmp_path: Path,
     with pytest.raises(EmptyDataError):
         made(tmp_path, student, rows)
     assert len(ASKED) == asked == 8
+
+
+def test_nothing_to_teach_and_nothing_to_learn_complete_where_that_is_asked_for(tmp_path: Path, student: str) -> None:
+    nothing = made(tmp_path / "none", student, [], when_empty="finish")
+    assert not ASKED and (nothing.counts["problems"], nothing.counts["sft_rows"]) == (0, 0)
+    assert "**0 texts** to learn for 0 problems" in summarise(Library(str(tmp_path / "none")), nothing)
+    rows = [problem("a", "wrong"), problem("b", "wrong")]
+    lost = made(tmp_path, student, rows, when_empty="finish")
+    assert (lost.counts["sft_rows"], lost.counts["dropped_no_trace"]) == (0, 2)
+    assert [row.reason for row in read(tmp_path, lost, Dropped, "dropped").values()] == ["no_trace"] * 2
+    with pytest.raises(EmptyDataError, match="has no texts to learn"):
+        made(tmp_path, student, rows)
 
 
 def test_a_teacher_that_does_not_answer_at_all_ends_the_run(tmp_path: Path, student: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from components.route.component import route
 from components.route.route import route_problems
 from components.route.settings import RouteSettings
+from components.route.summarise import summarise
 from components.shared.errors import EmptyDataError, InputError
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
@@ -137,6 +138,12 @@ def test_nothing_to_route_and_nothing_to_learn_from(tmp_path: Path) -> None:
     with pytest.raises(EmptyDataError, match="all 5 problems are dropped: easy 5") as caught:
         routed(tmp_path / "easy", [problem(number, 8, 8) for number in range(5)], by={"easy_share": 0})
     assert "easy_share" in caught.value.remedy
+    solved = [problem(number, 8, 8) for number in range(5)]
+    nothing = routed(tmp_path / "easy", solved, by={"easy_share": 0}, when_empty="finish")
+    assert (nothing.counts["sft_rows"], nothing.counts["rl_rows"], nothing.counts["dropped_easy"]) == (0, 0, 5)
+    assert "nothing is left to learn" in summarise(Library(str(tmp_path / "easy")), nothing)
+    with pytest.raises(EmptyDataError, match="all 5 problems are dropped: easy 5"):
+        routed(tmp_path / "easy", solved, by={"easy_share": 0})
     other = Labelled(id="a", source="s", line=1, instruction="?", type="t", primary="p", secondary="s")
     with pytest.raises(InputError, match="is not a valid Probed"):
         routed(tmp_path / "other", [other])

@@ -1,6 +1,7 @@
 """The train component, as Kubeflow calls it."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,8 @@ from components.launch.hand_back import hand_over
 from components.launch.hand_back.files import JobResult
 from components.launch.hand_back.report import read_job, write_result
 from components.launch.job import Job
+from components.models.reference import as_parent, local_model
+from components.models.stored.stored_model import read_model
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest, parse_manifest
 from components.shared.outputs.output import Output, RowWriter
@@ -106,14 +109,18 @@ class Bench:
     runner: Runner
     patch: pytest.MonkeyPatch
 
-    def run(self, dataset: Manifest | None = None, **settings: Any) -> tuple[str, Any]:
+    def run(
+        self, dataset: Manifest | None = None, start: str = "", budget: Sequence[str] = (), **settings: Any
+    ) -> tuple[str, Any]:
         """Call the component's function as KFP does."""
         handed = artifact(self.folder, "dataset")
         Path(handed.path).write_text((dataset or self.selected).model_dump_json())
         model, summary, logged = artifact(self.folder, "model"), artifact(self.folder, "summary"), {}
         metrics = SimpleNamespace(path=str(self.folder / "metrics"), log_metric=logged.__setitem__)
         values = SETTINGS | settings
-        uri = train.python_func(self.root, "train-sft", values, handed, str(self.student), model, metrics, summary)
+        given = start or str(self.student)
+        outputs = (model, metrics, summary, list(budget))
+        uri = train.python_func(self.root, "train-sft", values, handed, given, *outputs)
         return uri, SimpleNamespace(model=model, summary=Path(summary.path).read_text(), metrics=logged)
 
 
@@ -199,6 +206,53 @@ def test_no_rows_are_an_error(bench: Bench, capsys: pytest.CaptureFixture[str]) 
     assert f"{empty.address} has no sft rows" in failed(capsys)
 
 
+def test_without_rows_the_start_is_handed_on_where_that_is_asked_for(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    library = Library(bench.root)
+    empty = Output(library, Product("select", 1, "select/1"), SelectSettings(), {}).finish()
+    uri, handed = bench.run(empty, when_empty="pass_through")
+    assert bench.runner.jobs == []
+    manifest = parse_manifest(Path(handed.model.path).read_bytes(), "model")
+    assert uri == f"{bench.root}/{manifest.address}" and manifest.content == "model/1"
+    assert {shard.name for shard in manifest.shards} == {"passed_through.json"}, "no weights are copied"
+    assert handed.metrics == {"passed_through": 1, "rows": 0, "steps": 0, "tokens": 0}
+    assert f"{empty.address} has no sft rows: {bench.student} is handed on as it is" in handed.summary
+    assert as_parent(uri) == as_parent(str(bench.student)), "so what was made of the start is found again"
+    read = read_model(uri)
+    assert local_model(uri) == bench.student and read is not None and read.reference == str(bench.student)
+
+    with pytest.raises(SystemExit):
+        bench.run(empty)
+    assert f"{empty.address} has no sft rows" in failed(capsys), "the address is the same, the demand is not"
+
+
+def test_who_may_spend_the_compute_of_trainings_without_rows_trains_nothing(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = Output(Library(bench.root), Product("select", 1, "select/1"), SelectSettings(), {}).finish()
+    spent_nothing, _ = bench.run(empty, when_empty="pass_through")
+    uri, handed = bench.run(budget=[spent_nothing], when_empty="pass_through")
+    assert bench.runner.jobs == [] and uri != spent_nothing
+    assert (handed.metrics["passed_through"], handed.metrics["tokens_allowed"]) == (1, 0)
+    assert "the trainings whose compute it may spend had nothing to learn" in handed.summary
+    with pytest.raises(SystemExit):
+        bench.run(budget=[spent_nothing])
+    assert "had nothing to learn" in failed(capsys)
+
+
+def test_a_model_that_is_handed_on_twice_moves_with_its_store(bench: Bench, tmp_path: Path) -> None:
+    empty = Output(Library(bench.root), Product("select", 1, "select/1"), SelectSettings(), {}).finish()
+    trained, _ = bench.run()
+    first, _ = bench.run(empty, start=trained, when_empty="pass_through")
+    second, handed = bench.run(empty, start=first, when_empty="pass_through", learning_rate=1e-5)
+    assert second != first and trained.removeprefix(f"{bench.root}/") in handed.summary
+    moved = Path(bench.root).rename(tmp_path / "moved")
+    there = second.replace(bench.root, str(moved))
+    assert local_model(there) == Path(trained.replace(bench.root, str(moved)), "model")
+    assert as_parent(there).address == trained.removeprefix(f"{bench.root}/")
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -267,5 +321,5 @@ def test_the_job_file_is_complete_and_holds_no_secret(root: str, student: Path, 
     assert read_job(f"{root}/train/1/job.json", TrainingJob) == job
     assert set(json.loads(job.store.read("job.json"))) == {
         *("root", "address", "task", "settings", "dataset", "start"),
-        "earlier",
+        *("earlier", "allowed_tokens"),
     }

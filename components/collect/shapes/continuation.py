@@ -30,4 +30,4 @@ def read(fields: RecordFields, reading: ShapeSettings) -> Iterator[Draft]:
     yield Draft(reading.continuation.ask(beginning), rest, check=Check(kind="chrf", answer=rest))
 
 
-SHAPE = Shape("continuation", recognises, read, frozenset({"id", "text"}))
+SHAPE = Shape("continuation", recognises, read, frozenset({"id", "text"}), has_check=True)

@@ -38,4 +38,4 @@ def final_answer(worked: str) -> str:
     return answer.strip().replace(",", "")
 
 
-SHAPE = Shape("gsm8k", recognises, read, frozenset({"question", "answer", *SYSTEM, "history"}))
+SHAPE = Shape("gsm8k", recognises, read, frozenset({"question", "answer", *SYSTEM, "history"}), has_check=True)

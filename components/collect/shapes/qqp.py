@@ -49,4 +49,4 @@ def _words(fields: RecordFields) -> tuple[str, str]:
     return WORDS[label]
 
 
-SHAPE = Shape("qqp", recognises, read, frozenset({"id", "qid1", "qid2", *QUESTIONS, LABEL}))
+SHAPE = Shape("qqp", recognises, read, frozenset({"id", "qid1", "qid2", *QUESTIONS, LABEL}), has_check=True)

@@ -86,13 +86,15 @@ class Shape:
     """How a record becomes instructions.
 
     `recognises` decides by a record's fields whether it has this shape (their values may be wrong). `read` yields its
-    instructions, usually one, and raises BadRowError for a bad record. `fields` are the names that it reads.
+    instructions, usually one, and raises BadRowError for a bad record. `fields` are the names that it reads, and
+    `has_check` says that its rows come with a check of their answers.
     """
 
     name: str
     recognises: Callable[[RecordFields], bool]
     read: Callable[[RecordFields, ShapeSettings], Iterator[Draft]]
     fields: frozenset[str]
+    has_check: bool = False
 
 
 def first_present(fields: RecordFields, names: tuple[str, ...]) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from components.models.reference import is_hub_id, open_model
+from components.models.reference import handed_on, is_hub_id, open_model
 from components.models.stored.hub_files import HubFiles
 from components.shared.errors import ModelError, NotFoundError
 from components.shared.log import say
@@ -100,6 +100,7 @@ class StoredModel:
 
 def read_model(reference: str) -> StoredModel | None:
     """A model's files where they are; None for a hub id where the hub cannot be reached. Raises ModelError."""
+    reference = handed_on(reference)
     if is_hub_id(reference):
         return _read_hub(reference)
     store, part = open_model(reference)

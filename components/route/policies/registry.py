@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from components.route.policies.all import AllPolicy
 from components.route.policies.paper import PaperPolicy
 from components.route.policies.policy import Policy
 from components.route.policies.pools import PoolsPolicy
@@ -12,6 +13,7 @@ POLICIES: dict[str, type[Policy]] = {
     "paper": PaperPolicy,
     "relift": ReliftPolicy,
     "pools": PoolsPolicy,
+    "all": AllPolicy,
 }
 
 AnyPolicy = Annotated[Policy, SettingsUnion("policy", POLICIES, "policy", default="paper")]

@@ -48,6 +48,7 @@ def test_pools_by_pass_rate(given: dict[str, Any], of_8: str, of_16: str) -> Non
         ({"policy": "pools", "hard_share": 0, "easy_share": 0}, {"sft"}, {"rl"}, {"dropped"}),
         ({"policy": "pools", "hard_share": 1, "mixed_share": 0, "easy_share": 1}, {"rl"}, {"dropped"}, {"rl"}),
         ({"policy": "pools", "hard_share": 0, "hard_to_sft": False}, {"dropped"}, {"rl"}, None),
+        ({"policy": "all"}, {"sft", "rl"}, {"sft", "rl"}, {"sft", "rl"}),
     ],
 )
 def test_ways_of_whole_pools(given: dict[str, Any], hard: set[str], mixed: set[str], easy: set[str] | None) -> None:
