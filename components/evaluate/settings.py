@@ -211,9 +211,7 @@ class EvaluationSettings(Settings):
 def _require_samples(where: str, answers: AnswersPerQuestion) -> None:
     """Refuse several greedy answers, and pass@k for more answers than there are. Raises ValueError."""
     if answers.samples > 1 and answers.temperature == 0:
-        raise ValueError(
-            f"{where}samples above 1 need a temperature above 0: greedy answers to one question are equal"
-        )
+        raise ValueError(f"{where}samples above 1 need a temperature above 0: greedy answers to one question are equal")
     if too_many := [k for k in answers.pass_at if k > answers.samples]:
         raise ValueError(
             f"{where}pass_at {too_many[0]} needs as many samples: set samples to at least {max(answers.pass_at)}"

@@ -1,6 +1,6 @@
 """Ask a model the held-out problems of the graded world, once and greedily, and count right answers by steps.
 
-`python -m demo.graded.evaluate_models MODEL_FOLDER` prints the share of right answers for each family and number of steps.
+`python -m demo.graded.evaluate_models MODEL_FOLDER` prints the share of right answers by family and number of steps.
 """
 
 # ruff: noqa: TID253  # a program of its own: nothing imports it to compile a pipeline

@@ -1,7 +1,7 @@
 """Train the teacher and the student of the graded world from the demo's student, on this machine's CPU.
 
-`python -m demo.graded.make_models all --out DIR` writes DIR/teacher, DIR/student and DIR/cost.json. The weights are saved
-after each lesson: `--first-lesson 2` goes on from there.
+`python -m demo.graded.make_models all --out DIR` writes DIR/teacher, DIR/student and DIR/cost.json. The weights are
+saved after each lesson: `--first-lesson 2` goes on from there.
 """
 
 # ruff: noqa: TID253  # a program of its own: nothing imports it to compile a pipeline
@@ -45,15 +45,16 @@ def taught(model: LlamaForCausalLM, tokenizer: Any, lesson: GradedLesson, folder
     return asdict(lesson) | {"tokens": tokens, "seconds": round(seconds, 1), "right": scores, "machine": machine()}
 
 
-def made(name: str, out: Path, first_lesson: int, steps: int | None) -> None:
-    """Teach the model `name` under `out`/`name` from the 1-based `first_lesson` on, and record cost and scores."""
+def made(name: str, out: Path, lesson_range: tuple[int, int | None], steps: int | None) -> None:
+    """Give a model the lessons of a range, counted from 1, under `out`/`name`, and record cost and scores."""
+    first_lesson, last_lesson = lesson_range
     folder, costs = out / name, read_costs(out / "cost.json")
     save_tokenizer(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     plans = [lesson.plan if steps is None else replace(lesson.plan, steps=steps) for lesson in LESSONS[name]]
     model = load_causal_model(DEMO_STUDENT if first_lesson == 1 else folder, name)
     lessons = costs[name]["lessons"][: first_lesson - 1] if first_lesson > 1 else []
-    for lesson, plan in list(zip(LESSONS[name], plans, strict=True))[first_lesson - 1 :]:
+    for lesson, plan in list(zip(LESSONS[name], plans, strict=True))[first_lesson - 1 : last_lesson]:
         lessons.append(taught(model, tokenizer, replace(lesson, plan=plan), folder))
         size = (folder / "model.safetensors").stat().st_size
         record(out / "cost.json", name, {"lessons": lessons, "parameters": model.num_parameters(), "bytes": size})
@@ -66,12 +67,13 @@ def main(
     threads: Annotated[int, typer.Option(help="threads that torch may use")] = 1,
     steps: Annotated[int | None, typer.Option(help="steps of each lesson, instead of its own number")] = None,
     first_lesson: Annotated[int, typer.Option(help="start with this lesson, from the weights in OUT")] = 1,
+    last_lesson: Annotated[int | None, typer.Option(help="end with this lesson")] = None,
 ) -> None:
     """Train the models and record their cost."""
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     for name in LESSONS if which is Which.all else [which.value]:
-        made(name, out, first_lesson, steps)
+        made(name, out, (first_lesson, last_lesson), steps)
 
 
 if __name__ == "__main__":

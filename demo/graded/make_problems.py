@@ -1,7 +1,7 @@
 """Make the problems of the graded world, which are in no training text of its models.
 
-`python -m demo.graded.make_problems` writes `problems/train.jsonl` and `problems/heldout.jsonl` beside this file; a seed gives
-the same bytes.
+`python -m demo.graded.make_problems` writes `problems/train.jsonl` and `problems/heldout.jsonl` beside this file; a
+seed gives the same bytes.
 """
 
 import json

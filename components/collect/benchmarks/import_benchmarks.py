@@ -45,7 +45,13 @@ class Imported:
         """The set's part of `report.json`; sets of one's own also have what the sources of instructions have."""
         rows = {} if self.tally is None else self.tally.report()
         counts = {"subjects": self.subjects, "test": self.test, "dev": self.dev}
-        return {**rows, "rejected": rows.get("rejected", dict(self.left_out)), "name": self.name, "importer": self.importer, **counts}
+        return {
+            **rows,
+            "rejected": rows.get("rejected", dict(self.left_out)),
+            "name": self.name,
+            "importer": self.importer,
+            **counts,
+        }
 
 
 def import_benchmarks(

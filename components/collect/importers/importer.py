@@ -120,7 +120,7 @@ class OriginalFile:
 
 @dataclass(frozen=True)
 class RejectedQuestion:
-    """A row that is read, but is no question of the set, or one whose answer cannot be compared: left out and counted."""
+    """A row that is left out and counted: one of another set, or one whose answer cannot be compared."""
 
     line: int
     reason: Rejection

@@ -1,11 +1,11 @@
 """MATH-500, AIME 2024 and 2025, AMC 2023 and Minerva Math: problems with one final answer, as they are published.
 
-MATH-500 (Lightman et al., arXiv 2305.20050; HuggingFaceH4/MATH-500): problem, solution, answer, subject, level, unique_id.
-AIME 2024: HuggingFaceH4/aime_2024 (id, problem, solution, answer, url, year) and Maxwell-Jia/AIME_2024 (ID, Problem,
-Solution, Answer). AIME 2025: opencompass/AIME2025 (question, answer; two files) and yentinglin/aime_2025 (id, problem,
-answer, solution, url, year). AMC 2023: math-ai/amc23 (id, question, answer, url) and AI-MO/aimo-validation-amc (id, problem,
-answer, url), whose problems of 2022 are left out. Minerva Math (OCWCourses, Lewkowycz et al., arXiv 2206.14858):
-math-ai/minervamath (question, answer), or problem and a solution with a box.
+MATH-500 (Lightman et al., arXiv 2305.20050; HuggingFaceH4/MATH-500): problem, solution, answer, subject, level,
+unique_id. AIME 2024: HuggingFaceH4/aime_2024 (id, problem, solution, answer, url, year) and Maxwell-Jia/AIME_2024 (ID,
+Problem, Solution, Answer). AIME 2025: opencompass/AIME2025 (question, answer; two files) and yentinglin/aime_2025 (id,
+problem, answer, solution, url, year). AMC 2023: math-ai/amc23 (id, question, answer, url) and
+AI-MO/aimo-validation-amc (id, problem, answer, url), whose problems of 2022 are left out. Minerva Math (OCWCourses,
+Lewkowycz et al., arXiv 2206.14858): math-ai/minervamath (question, answer), or problem and a solution with a box.
 """
 
 import re
@@ -26,7 +26,9 @@ IDENTITY = ("unique_id", "id", "ID")
 URL_YEAR = re.compile(r"(20\d\d)_(?:AMC|AIME)")
 
 
-def read_problems(year: int | None) -> Callable[[str, OriginalFile, re.Match[str]], Iterator[Question | RejectedQuestion]]:
+def read_problems(
+    year: int | None,
+) -> Callable[[str, OriginalFile, re.Match[str]], Iterator[Question | RejectedQuestion]]:
     """The reader of a set; `year` is that of its contest, if its rows may be of several."""
 
     def read(benchmark: str, member: OriginalFile, match: re.Match[str]) -> Iterator[Question | RejectedQuestion]:
@@ -111,5 +113,11 @@ def plain_text(value: object) -> str:
 
 IMPORTERS = tuple(
     Importer(name, PATH, read_problems(year))
-    for name, year in (("math_500", None), ("aime_2024", 2024), ("aime_2025", 2025), ("amc_2023", 2023), ("minerva", None))
+    for name, year in (
+        ("math_500", None),
+        ("aime_2024", 2024),
+        ("aime_2025", 2025),
+        ("amc_2023", 2023),
+        ("minerva", None),
+    )
 )

@@ -1,8 +1,9 @@
 """OlympiadBench (He et al., arXiv 2402.14008): open-ended competition problems in English, `OE_TO_maths_en_COMP`.
 
 Fields: id, question, solution, final_answer (a list), is_multiple_answer, unit, answer_type, error (a tolerance),
-subfield, …; as JSON or Parquet. Several answers are one list; a unit is asked for. A row whose answer cannot be compared is
-left out and counted: no final answer, an answer_type that needs a person, or a tolerance of anything but one number.
+subfield, …; as JSON or Parquet. Several answers are one list; a unit is asked for. A row whose answer cannot be
+compared is left out and counted: no final answer, an answer_type that needs a person, or a tolerance of anything but
+one number.
 """
 
 import re

@@ -1,9 +1,10 @@
 """Competition and university problems with one final answer each, which is compared by value (the check `math`).
 
-The prompt is that of Qwen2.5-Math (arXiv 2409.12122) and DeepSeek-R1. Each question is asked several times, since few questions
-and long solutions make one answer noisy: at temperature 0.6 and top_p 0.95, and with 4 to 64 answers, as DeepSeek-R1 (arXiv
-2501.12948, section 3) is evaluated. Sets of 30 or 40 questions get 32 answers, as DAPO (arXiv 2503.14476) reports avg@32
-on AIME 2024, the others 4. DeepSeek-R1 allows 32,768 tokens: set `max_tokens` to that for a model that thinks at length.
+The prompt is that of Qwen2.5-Math (arXiv 2409.12122) and DeepSeek-R1. Each question is asked several times, since few
+questions and long solutions make one answer noisy: at temperature 0.6 and top_p 0.95, with 4 to 64 answers, as
+DeepSeek-R1 (arXiv 2501.12948) is evaluated. Sets of 30 or 40 questions get 32 answers, as DAPO (arXiv 2503.14476)
+reports avg@32 on AIME 2024, the others 4. DeepSeek-R1 allows 32,768 tokens: set `max_tokens` to that for a model that
+thinks at length.
 """
 
 from collections.abc import Sequence
@@ -83,6 +84,9 @@ BENCHMARKS: Final = (
     _benchmark("amc_2023", "40 problems of AMC 12", FEW_QUESTIONS, "the file of AMC 2023"),
     _benchmark("minerva", "272 university problems (OCWCourses)", MANY_QUESTIONS, "Minerva Math's test.jsonl"),
     _benchmark(
-        "olympiadbench", "open-ended English competition problems", MANY_QUESTIONS, "OlympiadBench's OE_TO_maths_en_COMP"
+        "olympiadbench",
+        "open-ended English competition problems",
+        MANY_QUESTIONS,
+        "OlympiadBench's OE_TO_maths_en_COMP",
     ),
 )

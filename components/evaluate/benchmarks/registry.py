@@ -1,4 +1,7 @@
-"""All benchmarks by name. To add one, write a file beside this one and add its module to this list; one of several sets has `BENCHMARKS`."""
+"""All benchmarks by name. To add one, write a file beside this one and add its module to this list.
+
+A file with several benchmarks has a tuple of them, `BENCHMARKS`.
+"""
 
 from components.evaluate.benchmarks import (
     bbh,

@@ -1,7 +1,7 @@
 """The three families of problems: sums of coins, hours on a clock, and the digits of a number.
 
-A family is a function of a seeded `random.Random` and a number of steps. It reads no clock and no file, so the same seed
-gives the same texts on every machine.
+A family is a function of a seeded `random.Random` and a number of steps. It reads no clock and no file, so the same
+seed gives the same texts on every machine.
 """
 
 import random

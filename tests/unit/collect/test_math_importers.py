@@ -43,7 +43,11 @@ def imported(root: Path, uri: Path, name: str) -> tuple[Manifest, list[Question]
     settings = QuestionSettings.model_validate({"benchmarks": [{"name": name, "uri": str(uri)}]})
     library = Library(str(root / "store"))
     manifest = import_benchmarks(library, settings)
-    return manifest, list(library.read_rows(manifest, Question)), list(library.read_rows(manifest, Rejected, "rejected"))
+    return (
+        manifest,
+        list(library.read_rows(manifest, Question)),
+        list(library.read_rows(manifest, Rejected, "rejected")),
+    )
 
 
 def lines(path: Path, *rows: Row) -> Path:
@@ -66,7 +70,7 @@ def test_math_500(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "row", "identity", "answer"),
+    "published",
     [
         ("aime_2024", {"id": 60, "problem": "P", "answer": "204", "year": "2024"}, "aime_2024/60", "204"),
         ("aime_2024", {"ID": "2024-I-1", "Problem": "P", "Solution": "S", "Answer": 33}, "aime_2024/2024-I-1", "33"),
@@ -78,7 +82,8 @@ def test_math_500(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("form", ["jsonl", "parquet", "json", "zip"])
-def test_published_shapes(name: str, row: Row, identity: str, answer: str | None, form: str, tmp_path: Path) -> None:
+def test_published_shapes(published: tuple[str, Row, str, str | None], form: str, tmp_path: Path) -> None:
+    name, row, identity, answer = published
     path = tmp_path / f"data.{form}"
     if form == "parquet":
         table(path, row)
@@ -111,9 +116,11 @@ def test_problems_of_another_year_are_left_out_and_counted(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["math_500", "aime_2024", "aime_2025", "amc_2023", "minerva"])
-@pytest.mark.parametrize("row", [{"prompt": "P", "answer": "1"}, {"problem": "P"}, {"problem": "P", "solution": "No box."}])
+@pytest.mark.parametrize(
+    "row", [{"prompt": "P", "answer": "1"}, {"problem": "P"}, {"problem": "P", "solution": "No box."}]
+)
 def test_other_shapes_are_refused_with_their_fields(name: str, row: Row, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="data.jsonl line 1: .* has .*; a row has problem or question, and answer"):
+    with pytest.raises(InputError, match=r"data.jsonl line 1: .* has .*; a row has problem or question, and answer"):
         imported(tmp_path, lines(tmp_path / "data.jsonl", row), name)
 
 

@@ -76,7 +76,9 @@ def test_a_set_is_asked_as_often_as_its_benchmark_says_unless_the_recipe_says_ot
 def test_a_set_that_cannot_be_sampled_so_is_refused() -> None:
     with pytest.raises(ValidationError, match="aime_2025: samples above 1 need a temperature above 0"):
         settings({"name": "aime_2025", "temperature": 0})
-    with pytest.raises(ValidationError, match="aime_2025: pass_at 64 needs as many samples: set samples to at least 64"):
+    with pytest.raises(
+        ValidationError, match="aime_2025: pass_at 64 needs as many samples: set samples to at least 64"
+    ):
         settings({"name": "aime_2025", "pass_at": [64]})
 
 
