@@ -26,22 +26,23 @@ def prompt_of(question: str) -> str:
     return f"<|user|>{question}<|end|><|assistant|>"
 
 
-def greedy_answers(model: Any, tokenizer: Any, questions: list[str]) -> list[str]:
-    """One greedy answer of at most 32 bytes for each question, in the order of the questions."""
+def greedy_answers(model: Any, tokenizer: Any, questions: list[str], longest: int = ANSWER_TOKENS) -> list[str]:
+    """One greedy answer of at most `longest` bytes for each question, in the order of the questions."""
     order = sorted(range(len(questions)), key=lambda index: len(questions[index]))
     answers = [""] * len(questions)
     model.eval()
     for start in range(0, len(order), BATCH_ROWS):
         chosen = order[start : start + BATCH_ROWS]
-        for index, answer in zip(chosen, _answer_batch(model, tokenizer, [questions[i] for i in chosen]), strict=True):
+        found = _answer_batch(model, tokenizer, [questions[i] for i in chosen], longest)
+        for index, answer in zip(chosen, found, strict=True):
             answers[index] = answer
     return answers
 
 
 @torch.inference_mode()
-def _answer_batch(model: Any, tokenizer: Any, questions: list[str]) -> list[str]:
+def _answer_batch(model: Any, tokenizer: Any, questions: list[str], longest: int) -> list[str]:
     batch = tokenizer([prompt_of(question) for question in questions], return_tensors="pt", padding=True)
-    output = model.generate(**batch, max_new_tokens=ANSWER_TOKENS, do_sample=False, pad_token_id=tokenizer.pad_token_id)
+    output = model.generate(**batch, max_new_tokens=longest, do_sample=False, pad_token_id=tokenizer.pad_token_id)
     new = output[:, batch["input_ids"].shape[1] :]
     return [str(text) for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
 

@@ -88,10 +88,10 @@ def rank(model: EvaluatedModel, asking: Asking, progress: Progress) -> Answers:
         if ranking.refusal:
             raise refused_question(f"{asking.benchmark.name}/{question.id}", ranking.refusal)
         output = json.dumps([round(total, DECIMALS) for total in ranking.log_likelihoods])
-        for sample in range(asking.settings.samples):
+        for sample in range(asking.per_question.samples):
             key = asking.key(question, sample)
             answers.by_key[key] = Answer(key=key, output=output, tokens_in=0 if sample else ranking.tokens_in)
-        progress.advance(asking.settings.samples)
+        progress.advance(asking.per_question.samples)
     return answers
 
 
@@ -119,7 +119,7 @@ def _require_answers(model: EvaluatedModel, failed: Sequence[Reply]) -> None:
 
 def score_answers(asking: Asking, answers: Mapping[str, Answer]) -> list[Sample]:
     """One sample for each question, in the order of the questions; several programs run at a time."""
-    kind, count = asking.kind, asking.settings.samples
+    kind, count = asking.kind, asking.per_question.samples
     asked = [
         (question, answers[asking.key(question, sample)].output)
         for question in asking.questions.asked

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from components.evaluate.benchmarks.benchmark import Benchmark, Shot
+from components.evaluate.benchmarks.benchmark import AnswersPerQuestion, Benchmark, Shot
 from components.evaluate.evaluated_model import EvaluatedModel
 from components.evaluate.questions import QuestionSet, definition_of, turns_of, worked_examples
 from components.evaluate.settings import BenchmarkSettings, EvaluationSettings
@@ -25,9 +25,14 @@ class Asking:
         return definition_of(self.benchmark, self.questions)
 
     @property
+    def per_question(self) -> AnswersPerQuestion:
+        """How often each question is asked, and how its answers are sampled."""
+        return self.settings.answers_of(self.benchmark)
+
+    @property
     def answers(self) -> int:
         """Answers to all questions together."""
-        return len(self.questions.asked) * self.settings.samples
+        return len(self.questions.asked) * self.per_question.samples
 
     def key(self, question: Question, sample: int) -> str:
         """The key of one request, from which a sampled answer's seed follows."""
@@ -49,7 +54,7 @@ class Asking:
         return [
             ChatRequest(key=self.key(question, sample), messages=messages)
             for question, messages in conversations
-            for sample in range(self.settings.samples)
+            for sample in range(self.per_question.samples)
         ]
 
     def rankings(self) -> list[RankRequest]:
@@ -68,8 +73,8 @@ class Asking:
         """How answers are sampled."""
         wanted = self.benchmark.max_tokens or self.kind.max_tokens
         return Sampling(
-            temperature=self.settings.temperature,
-            top_p=self.settings.top_p,
+            temperature=self.per_question.temperature,
+            top_p=self.per_question.top_p,
             max_tokens=model.answer_length(self.benchmark.name, wanted),
             seed=self.settings.seed,
             stop=self.kind.stop,

@@ -116,7 +116,7 @@ class Evaluation:
     def _ask(self, benchmark: BenchmarkSettings) -> BenchmarkResult:
         asking, kept = self._asking(benchmark), KeptAnswers(self._output.store, benchmark.name)
         before = self._model.unusual_prompts()
-        unit = "questions" if self._settings.samples == 1 else "answers"
+        unit = "questions" if asking.per_question.samples == 1 else "answers"
         progress = Progress(STEP.name, f"{self._name} on {benchmark.name}", asking.answers, unit)
         ranks = asking.kind.ranks
         answers = rank(self._model, asking, progress) if ranks else ask(self._model, asking, kept, progress)
@@ -128,7 +128,7 @@ class Evaluation:
             samples=self._output.write_rows(f"{SAMPLES}/{benchmark.name}/00000", samples),
             scores=tuple(
                 score_samples(
-                    asking.kind, asking.questions.asked, samples, self._settings.pass_at, self._settings.sandbox
+                    asking.kind, asking.questions.asked, samples, asking.per_question.pass_at, self._settings.sandbox
                 )
             ),
             **answers.tokens(),
@@ -167,7 +167,7 @@ def facts_of(settings: EvaluationSettings, metrics: Sequence[str]) -> Evaluation
 
 
 def _asked(benchmark: BenchmarkSettings, settings: EvaluationSettings, metric: str) -> AskedBenchmark:
-    kind = benchmark.definition
+    kind, answers = benchmark.definition, settings.answers_of(benchmark)
     return AskedBenchmark(
         name=kind.name,
         metric=metric,
@@ -175,10 +175,10 @@ def _asked(benchmark: BenchmarkSettings, settings: EvaluationSettings, metric: s
         few_shot=kind.few_shot if benchmark.few_shot is None else benchmark.few_shot,
         max_tokens=benchmark.max_tokens or kind.max_tokens,
         prompt=benchmark.prompt,
-        samples=settings.samples,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        pass_at=settings.pass_at,
+        samples=answers.samples,
+        temperature=answers.temperature,
+        top_p=answers.top_p,
+        pass_at=answers.pass_at,
     )
 
 

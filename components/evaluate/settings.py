@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from components.evaluate.benchmarks.benchmark import Benchmark, no_shots
+from components.evaluate.benchmarks.benchmark import AnswersPerQuestion, Benchmark, no_shots
 from components.evaluate.benchmarks.registry import BENCHMARKS, CHECKED
 from components.models.generators.generator import Ability
 from components.models.generators.registry import BACKENDS, AnyBackendSettings
@@ -38,6 +38,8 @@ BenchmarkName = Annotated[str, AfterValidator(_replaced), known(BENCHMARKS, "ben
 class BenchmarkSettings(Settings):
     """One set of questions and how it is asked; the file of the benchmark in `benchmarks/` has the defaults."""
 
+    not_in_cache_key_at_default: ClassVar[frozenset[str]] = frozenset({"samples", "temperature", "top_p", "pass_at"})
+
     name: str = Field(pattern=SET_NAME, description="the set of questions, as collect.benchmarks names it")
     benchmark: BenchmarkName | None = Field(
         None,
@@ -55,6 +57,14 @@ class BenchmarkSettings(Settings):
     )
     max_tokens: int | None = Field(
         None, ge=1, description="longest answer, in tokens; default: as the benchmark has it"
+    )
+    samples: int | None = Field(
+        None, ge=1, description="answers to each question; default: as the benchmark has it, or else as the step"
+    )
+    temperature: float | None = Field(None, ge=0, le=2, description="of these answers; default: as for `samples`")
+    top_p: float | None = Field(None, gt=0, le=1, description="of these answers; default: as for `samples`")
+    pass_at: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        None, description="report pass@k for these k; default: as for `samples`, without those above `samples`"
     )
 
     @property
@@ -136,6 +146,18 @@ class EvaluationSettings(Settings):
         first = self.part == "validation"
         return self.part == "all" or is_in_first_part(benchmark, question, self.validation_share) == first
 
+    def answers_of(self, benchmark: BenchmarkSettings) -> AnswersPerQuestion:
+        """How often a set's questions are asked: as the set says, or else its benchmark, or else the step."""
+        step = AnswersPerQuestion(self.samples, self.temperature, self.top_p, self.pass_at)
+        usual = benchmark.definition.answers or step
+        samples = usual.samples if benchmark.samples is None else benchmark.samples
+        return AnswersPerQuestion(
+            samples=samples,
+            temperature=usual.temperature if benchmark.temperature is None else benchmark.temperature,
+            top_p=usual.top_p if benchmark.top_p is None else benchmark.top_p,
+            pass_at=tuple(k for k in usual.pass_at if k <= samples) if benchmark.pass_at is None else benchmark.pass_at,
+        )
+
     @property
     def asks_endpoint(self) -> bool:
         """Whether an endpoint answers in place of a model's files."""
@@ -162,10 +184,9 @@ class EvaluationSettings(Settings):
 
     @model_validator(mode="after")
     def _can_sample(self) -> Self:
-        if self.samples > 1 and self.temperature == 0:
-            raise ValueError("samples above 1 need a temperature above 0: greedy answers to one question are equal")
-        if too_many := [k for k in self.pass_at if k > self.samples]:
-            raise ValueError(f"pass_at {too_many[0]} needs as many samples: set samples to at least {max(too_many)}")
+        _require_samples("", AnswersPerQuestion(self.samples, self.temperature, self.top_p, self.pass_at))
+        for benchmark in self.benchmarks:
+            _require_samples(f"{benchmark.name}: ", self.answers_of(benchmark))
         return self
 
     @model_validator(mode="after")
@@ -185,3 +206,13 @@ class EvaluationSettings(Settings):
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"{', '.join(repeated)} more than once; name each set of questions once")
         return benchmarks
+
+
+def _require_samples(where: str, answers: AnswersPerQuestion) -> None:
+    """Refuse several greedy answers, and pass@k for more answers than there are. Raises ValueError."""
+    if answers.samples > 1 and answers.temperature == 0:
+        raise ValueError(f"{where}samples above 1 need a temperature above 0: greedy answers to one question are equal")
+    if too_many := [k for k in answers.pass_at if k > answers.samples]:
+        raise ValueError(
+            f"{where}pass_at {too_many[0]} needs as many samples: set samples to at least {max(answers.pass_at)}"
+        )

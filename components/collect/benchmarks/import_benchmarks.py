@@ -4,7 +4,7 @@ import heapq
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from components.collect.benchmarks.ask_rows import read_questions
@@ -39,12 +39,19 @@ class Imported:
     test: int = 0
     dev: int = 0
     tally: SourceTally | None = None
+    left_out: Counter[str] = field(default_factory=Counter)
 
     def report(self) -> dict[str, Any]:
         """The set's part of `report.json`; sets of one's own also have what the sources of instructions have."""
         rows = {} if self.tally is None else self.tally.report()
         counts = {"subjects": self.subjects, "test": self.test, "dev": self.dev}
-        return {**rows, "rejected": rows.get("rejected", {}), "name": self.name, "importer": self.importer, **counts}
+        return {
+            **rows,
+            "rejected": rows.get("rejected", dict(self.left_out)),
+            "name": self.name,
+            "importer": self.importer,
+            **counts,
+        }
 
 
 def import_benchmarks(
@@ -104,7 +111,7 @@ class _Writing:
         source = opened.source
         if isinstance(opened, OpenBenchmark):
             imported = Imported(source.name, opened.importer.name)
-            questions = opened.questions()
+            questions = self._read(opened, imported)
         else:
             tally = SourceTally(source.name, opened.unread)
             imported = Imported(source.name, ROWS, tally=tally)
@@ -127,6 +134,18 @@ class _Writing:
         self._rows.close()
         self._rejected.close()
         return {"questions": self._rows.rows, "rejected": self._rejected.rows}
+
+    def _read(self, opened: OpenBenchmark, imported: Imported) -> Iterator[Question]:
+        """The questions of original files; the rows that are left out are written and counted."""
+        for item in opened.questions():
+            if isinstance(item, Rejected):
+                self._rejected.add(item)
+                imported.left_out[item.reason] += 1
+            else:
+                yield item
+        if imported.left_out:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(imported.left_out.items()))
+            say(STEP.name, f"evaluation set {imported.name!r}: rows left out: {reasons}")
 
     def _asked(self, opened: OpenSource, tally: SourceTally) -> Iterator[Question]:
         """The questions of a set of one's own. Raises InputError when too many records are rejected."""

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from components.collect.files.data_file import DataFile, digest_files, find_files
-from components.collect.importers.importer import Importer
+from components.collect.importers.importer import Importer, RejectedQuestion
 from components.collect.importers.open_originals import ZIP_SUFFIX, open_originals
 from components.collect.importers.registry import IMPORTERS
 from components.collect.set_settings import BenchmarkSource, CheckedSource
 from components.collect.settings import QuestionSettings
 from components.collect.sources.open_source import OpenSource, open_source
 from components.shared.outputs.manifest import Parent
-from components.shared.rows import Question
+from components.shared.rows import Question, Rejected
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,18 @@ class OpenBenchmark:
     files: list[DataFile]
     parent: Parent
 
-    def questions(self) -> Iterator[Question]:
-        """The questions of the selected subjects."""
+    def questions(self) -> Iterator[Question | Rejected]:
+        """The questions of the selected subjects, and the rows that are left out."""
         for member in open_originals(self.files):
             match = self.importer.wants.search(member.name)
             if match is None:
                 continue
-            for question in self.importer.read(self.source.name, member, match):
-                if not self.source.subjects or question.subject in self.source.subjects:
-                    yield question
+            for item in self.importer.read(self.source.name, member, match):
+                if isinstance(item, RejectedQuestion):
+                    source = f"{self.source.name}/{member.name}"
+                    yield Rejected(source=source, line=item.line, reason=item.reason, detail=item.detail)
+                elif not self.source.subjects or item.subject in self.source.subjects:
+                    yield item
 
 
 OpenSet = OpenBenchmark | OpenSource

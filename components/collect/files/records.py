@@ -35,6 +35,8 @@ class Rejection(StrEnum):
     contradictory_labels = "contradictory-labels"
     equal_responses = "equal-responses"
     oversize = "oversize"
+    another_set = "another-set"
+    not_comparable = "not-comparable"
 
 
 class BadRowError(Exception):

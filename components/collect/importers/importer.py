@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from components.collect.files.records import shorten
+from components.collect.files.records import Rejection, shorten
 from components.collect.files.streams import BOM
 from components.shared.errors import InputError
 from components.shared.rows import Question
@@ -22,6 +22,37 @@ class OriginalFile:
     name: str
     uri: str
     open: Callable[[], Iterator[bytes]]
+    open_binary: Callable[[], Iterator[bytes]] | None = None
+    """The same without decoding it as text; None where there is no such stream."""
+
+    def records(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The objects of a small JSON, JSON Lines or Parquet file, as its name says, with 1-based numbers.
+
+        Raises InputError.
+        """
+        if ".parquet" in self.name:
+            return self._parquet_rows()
+        return self._array_items() if ".jsonl" not in self.name and self._is_array() else self.objects()
+
+    def _parquet_rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        import pyarrow as arrow
+        from pyarrow import parquet
+
+        data = b"".join((self.open_binary or self.open)())
+        try:
+            rows = parquet.read_table(arrow.BufferReader(data)).to_pylist()
+        except (arrow.ArrowException, OSError) as error:
+            raise self.wrong(1, f"not a readable Parquet file: {error}") from error
+        yield from enumerate(rows, start=1)
+
+    def _is_array(self) -> bool:
+        return next((line.lstrip().startswith("[") for _, line in self.lines()), False)
+
+    def _array_items(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        for number, item in enumerate(self.whole(), start=1):
+            if not isinstance(item, dict):
+                raise self.wrong(number, f"expected an object, found {type(item).__name__}")
+            yield number, item
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """Non-empty lines with their 1-based numbers. Raises InputError for invalid UTF-8."""
@@ -88,16 +119,25 @@ class OriginalFile:
 
 
 @dataclass(frozen=True)
+class RejectedQuestion:
+    """A row that is left out and counted: one of another set, or one whose answer cannot be compared."""
+
+    line: int
+    reason: Rejection
+    detail: str
+
+
+@dataclass(frozen=True)
 class Importer:
     """How an evaluation set is read.
 
     `wants` matches the paths of the files to read; its groups, if any, are passed to `read`. `read` yields a file's
-    questions, with the benchmark's name that it is given.
+    questions, with the benchmark's name that it is given, and the rows that are left out.
     """
 
     name: str
     wants: re.Pattern[str]
-    read: Callable[[str, OriginalFile, re.Match[str]], Iterator[Question]]
+    read: Callable[[str, OriginalFile, re.Match[str]], Iterator[Question] | Iterator[Question | RejectedQuestion]]
 
 
 def need(member: OriginalFile, number: int, fields: dict[str, Any], name: str) -> str:

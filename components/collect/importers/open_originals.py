@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -22,14 +22,15 @@ def open_originals(files: list[DataFile]) -> Iterator[OriginalFile]:
     """The original files, sorted by name. Hidden ones, such as `__MACOSX/._x.csv`, are skipped in a zip too."""
     for file in files:
         if not file.name.endswith(ZIP_SUFFIX):
-            yield OriginalFile(file.name, file.uri, file.text_chunks)
+            yield OriginalFile(file.name, file.uri, file.text_chunks, file.chunks)
             continue
         with ExitStack() as stack:
             archive = _open_zip(file, stack.enter_context(file.local()))
             stack.enter_context(archive)
             for name in sorted(archive.namelist()):
                 if not name.endswith("/") and not is_hidden(name):
-                    yield OriginalFile(name, file.uri, partial(_unzipped, archive, name, file))
+                    opened = partial(_unzipped, archive, name, file)
+                    yield OriginalFile(name, file.uri, partial(_as_text, opened), opened)
 
 
 def _open_zip(file: DataFile, path: Path) -> zipfile.ZipFile:
@@ -39,10 +40,14 @@ def _open_zip(file: DataFile, path: Path) -> zipfile.ZipFile:
         raise _damaged(file, error) from error
 
 
+def _as_text(opened: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
+    return as_utf8(opened(), AUTO)
+
+
 def _unzipped(archive: zipfile.ZipFile, name: str, file: DataFile) -> Iterator[bytes]:
     try:
         with archive.open(name) as member:
-            yield from as_utf8(unpack(iter(lambda: member.read(PIECE), b""), join(file.uri, name)), AUTO)
+            yield from unpack(iter(lambda: member.read(PIECE), b""), join(file.uri, name))
     except (zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise _damaged(file, error) from error
     except (RuntimeError, NotImplementedError) as error:

@@ -1,6 +1,18 @@
 """All importers. To add one: a file in this folder, and its entry in `IMPORTERS`."""
 
-from components.collect.importers import bbh, ceval, cmmlu, gsm8k, humaneval, ifeval, mmlu, qqp, sonnets
+from components.collect.importers import (
+    bbh,
+    ceval,
+    cmmlu,
+    gsm8k,
+    humaneval,
+    ifeval,
+    math_problems,
+    mmlu,
+    olympiadbench,
+    qqp,
+    sonnets,
+)
 
 IMPORTERS = {
     importer.name: importer
@@ -14,5 +26,7 @@ IMPORTERS = {
         bbh.IMPORTER,
         qqp.IMPORTER,
         sonnets.IMPORTER,
+        *math_problems.IMPORTERS,
+        olympiadbench.IMPORTER,
     )
 }

@@ -22,6 +22,19 @@ def no_shots(subject: str, dev: Sequence[Question]) -> list[Shot]:
 
 
 @dataclass(frozen=True)
+class AnswersPerQuestion:
+    """How often a question is asked, and how answers are sampled: `samples` at `temperature` (0: greedy) and `top_p`.
+
+    pass@k is reported for the k in `pass_at`, each at most `samples`.
+    """
+
+    samples: int
+    temperature: float
+    top_p: float
+    pass_at: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Benchmark:
     """One benchmark, asked in a chat: each worked example is a turn of the user and one of the assistant.
 
@@ -45,6 +58,7 @@ class Benchmark:
         shots: all worked examples of a subject, from its `dev` questions; the first `few_shot` are used.
         stop: texts that end a reply, besides the model's end of turn.
         files: the original files that `collect` imports.
+        answers: how often its questions are asked, where a single greedy answer is not enough; None: as the step says.
         needs_check: whether replies are scored by the check of their question, which every question must have.
         takes_prompt: whether the settings may set the prompt.
     """
@@ -64,6 +78,7 @@ class Benchmark:
     readings: Mapping[str, ReplyReader] = field(default_factory=dict)
     shots: Callable[[str, Sequence[Question]], list[Shot]] = no_shots
     stop: tuple[str, ...] = ()
+    answers: AnswersPerQuestion | None = None
     needs_check: bool = False
     takes_prompt: bool = False
 

@@ -26,6 +26,7 @@ def test_paper_protocol() -> None:
     assert shots == {
         **{"gsm8k": 4, "mmlu": 0, "cmmlu": 0, "ceval": 0, "humaneval": 0},
         **{"ifeval": 0, "bbh": 3, "checked": 0, "ranked": 0, "qqp": 0, "free_text": 0},
+        **{"math_500": 0, "aime_2024": 0, "aime_2025": 0, "amc_2023": 0, "minerva": 0, "olympiadbench": 0},
     }
     assert BENCHMARKS["humaneval"].metric == "pass@1"
 
