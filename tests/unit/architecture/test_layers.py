@@ -16,6 +16,7 @@ PIPELINES = (
     ("pipelines.distill", "pipelines.study"),
     ("pipelines.registry",),
     ("pipelines.recipe",),
+    ("pipelines.plan",),
     ("pipelines.local",),
     ("pipelines.kubeflow",),
     ("pipelines.doctor",),
