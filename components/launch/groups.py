@@ -35,8 +35,8 @@ class NodeGroup(Settings):
     )
     accelerator: str = Field(
         min_length=1,
-        description=f"kind of the devices, with published speed and memory: {', '.join(ACCELERATORS)}; another name "
-        "needs speed and memory",
+        description=f"kind of the devices, with published speed and memory: {', '.join(ACCELERATORS)}; another name, "
+        "such as CPU, needs speed and memory",
     )
     node_selector: dict[LabelKey, LabelValue] = Field({}, description="labels that the nodes of this group must have")
     speed: float | None = Field(

@@ -103,9 +103,9 @@ def largest_pass(settings: TrainSettings) -> PassSize:
     return PassSize(budget_rows(settings, split.ranks), longest, undivided)
 
 
-def least_bytes(settings: TrainSettings, shape: DecoderShape, ranks: int, *, on_cpu: bool) -> int:
+def least_bytes(settings: TrainSettings, shape: DecoderShape, *, on_cpu: bool) -> int:
     """What a device needs at least for its part of the model, gradients and optimizer state."""
-    need = replace(need_of(shape, settings, ranks, on_cpu=on_cpu), tokens=1)
+    need = replace(need_of(shape, settings, settings.ranks, on_cpu=on_cpu), tokens=1)
     return make_plan(need, 0, set_stage(settings), settings.gradient_checkpointing).estimate.total
 
 

@@ -14,7 +14,7 @@ from components.registry import STEPS
 from components.shared.step import Image, Location, Step
 from components.shared.text.counted import counted
 from pipelines.placement.check_external_inputs import local_path
-from pipelines.placement.move_tasks import launch_of, move_tasks, with_launch
+from pipelines.placement.move_tasks import launch_of, move_tasks, place_of_job, with_launch
 from pipelines.placement.placement import DEFAULT, Placement
 from pipelines.placement.task import Fault, Task, plain
 
@@ -129,7 +129,7 @@ def _groups(placement: Placement, tasks: Sequence[Task]) -> Iterator[Fault]:
 def _ranks(placement: Placement, tasks: Sequence[Task]) -> Iterator[Fault]:
     """Jobs whose size does not fit the settings of a task, such as batches that do not divide by the ranks."""
     for task in tasks:
-        place = _place_of_job(placement, task)
+        place = place_of_job(placement, task)
         if not place or task.settings is None:
             continue
         try:
@@ -138,12 +138,6 @@ def _ranks(placement: Placement, tasks: Sequence[Task]) -> Iterator[Fault]:
             for fault in error.errors(include_url=False):
                 where = "groups" if placement.jobs[place].groups else "nodes"
                 yield Fault(("placement", "jobs", place, where), f"does not fit {task.name}: {fault['msg']}")
-
-
-def _place_of_job(placement: Placement, task: Task) -> str:
-    """The key in `jobs` that replaces the launch of a task; empty if none does."""
-    names = (task.name, task.step.name) if task.step.program else ()
-    return next((name for name in names if name in placement.jobs), "")
 
 
 def _runtime_fields(placement: Placement, tasks: Sequence[Task]) -> Iterator[Fault]:
@@ -166,7 +160,7 @@ def _runtime_fields(placement: Placement, tasks: Sequence[Task]) -> Iterator[Fau
 
 def _where_set(placement: Placement, task: Task, field: str) -> Location:
     """Where a field of the pods of a task's job is set."""
-    place = _place_of_job(placement, task)
+    place = place_of_job(placement, task)
     launch = placement.jobs[place] if place else task.launch
     if launch is None or field not in launch.pods.model_fields_set:
         return ("placement", "pods", field)

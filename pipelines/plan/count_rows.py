@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from components.registry import STEPS
 from components.shared.errors import TutelageError
 from components.shared.log import say
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import MANIFEST, Manifest
+from components.shared.step import MODEL
 from components.train.methods.registry import method_of
 from components.train.settings import TrainSettings
 from pipelines.placement.task import Task
@@ -67,7 +67,9 @@ class RowCounter:
 
     def _found(self, tasks: Sequence[Task]) -> Manifest | None:
         """The newest selection in the store that the recipe's own settings make; None without one."""
-        made = {task.step.name: task for task in tasks}
+        made = {
+            product.place: task for task in tasks for product in task.step.products if product.content != MODEL
+        }
         try:
             fitting = [found for found in self._selections(tasks) if self._is_made_by(found, made)]
         except TutelageError as error:
@@ -85,11 +87,11 @@ class RowCounter:
                     yield self._library.load(f"{product.place}/{key}")
 
     def _is_made_by(self, manifest: Manifest, made: Mapping[str, Task]) -> bool:
-        """Whether an output and those that it was made from have the settings of the recipe's tasks."""
+        """Whether an output and those that it was made from, models aside, have the settings of the recipe's tasks."""
         task = made.get(manifest.step)
         if task is None or task.settings is None or not _same(task.settings, manifest.settings):
             return False
-        parents = [parent.address for parent in manifest.parents.values() if parent.address.split("/")[0] in STEPS]
+        parents = [parent.address for parent in manifest.parents.values() if parent.address.split("/")[0] in made]
         return all(self._is_made_by(self._library.load(address), made) for address in parents)
 
     def _mean_tokens(self, selection: Manifest, settings: TrainSettings) -> int | None:

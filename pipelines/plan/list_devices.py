@@ -16,6 +16,7 @@ LATENCY_SECONDS = 10e-6
 UNKNOWN_LINK = 12.5e9
 """Bytes a second of devices without published numbers, in a machine and between machines: 100 Gbit/s, an assumption."""
 CPU = "CPU"
+"""Devices whose memory is the host's."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ def _of_group(name: str, group: NodeGroup, launch: Launch) -> NamedDevices:
     each = group.processes_per_node or launch.processes_per_node
     kind = _kind(name, group.accelerator, group.nodes * each, each, group.memory_bytes)
     known = ACCELERATORS.get(group.accelerator)
-    return NamedDevices(TrainingDevices(kind, known.operations if known else None, group.speed), group.price)
+    operations = known.operations if known else None
+    devices = TrainingDevices(kind, operations, group.speed, on_cpu=group.accelerator == CPU)
+    return NamedDevices(devices, group.price)
 
 
 def _of_equal_nodes(name: str, launch: Launch) -> list[TrainingDevices]:

@@ -14,11 +14,11 @@ from components.train.memory import USABLE, DecoderShape
 from components.train.plan_split import least_bytes, plan_split, reference_seconds
 from components.train.settings import SHARES_RULE, TrainSettings
 from pipelines.pipeline import Recipe
-from pipelines.placement.move_tasks import launch_of, move_tasks
+from pipelines.placement.move_tasks import move_tasks, place_of_job
 from pipelines.placement.task import Fault, Task
 from pipelines.plan.count_rows import RowCount, RowCounter
 from pipelines.plan.document import DeviceCost, PlanDocument, PlannedSplit, TrainingPlan
-from pipelines.plan.list_devices import NamedDevices, list_devices
+from pipelines.plan.list_devices import CPU, NamedDevices, list_devices
 from pipelines.plan.read_start import read_start
 from pipelines.registry import tasks_of
 
@@ -70,14 +70,13 @@ class PlanInputs:
 def find_small_groups(recipe: Recipe, inputs: PlanInputs) -> Iterator[Fault]:
     """Groups of a placement that cannot hold the model of a training."""
     reported: set[Location] = set()
-    for task in _trainings(tasks_of(recipe)):
-        launch, settings = launch_of(recipe.placement, task), task.settings
-        key = next((name for name in (task.name, task.step.name) if name in recipe.placement.jobs), "")
-        if not launch.groups or not isinstance(settings, TrainSettings):
+    for task in _trainings(move_tasks(recipe.placement, tasks_of(recipe))):
+        settings, key = task.settings, place_of_job(recipe.placement, task)
+        if not isinstance(settings, TrainSettings) or not settings.launch.groups:
             continue
         shape, _ = inputs.shape_of(task, settings)
-        least = least_bytes(settings, shape, launch.processes, on_cpu=False)
-        for number, group in enumerate(launch.groups):
+        for number, group in enumerate(settings.launch.groups):
+            least = least_bytes(settings, shape, on_cpu=group.accelerator == CPU)
             location = ("placement", "jobs", key, "groups", number)
             if least > USABLE * group.memory_bytes and location not in reported:
                 reported.add(location)

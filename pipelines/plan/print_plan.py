@@ -31,6 +31,7 @@ def _print_training(training: TrainingPlan, console: Console) -> None:
     _print(_facts(training), "", console)
     table = _ranks(training)
     if table.row_count:
+        _print("GiB of one device (host: of one process), seconds of one step", "italic", console)
         console.print(table)
     for split in training.splits:
         name = f"{split.split} (as the recipe has it)" if split.split == training.chosen else split.split
@@ -61,7 +62,7 @@ def _facts(training: TrainingPlan) -> str:
 
 
 def _ranks(training: TrainingPlan) -> Table:
-    table = Table(*COLUMNS, title="GiB of one device, seconds of one step", title_justify="left")
+    table = Table(*COLUMNS)
     for split in training.splits:
         for group in split.plan.groups if split.plan else ():
             table.add_row(split.split, *_cells(group), style="" if group.fits else "red")
@@ -77,7 +78,7 @@ def _cells(group: RankGroup) -> list[str]:
         *(f"{size / GIB:.1f}" for size in (group.state_bytes, group.activation_bytes, group.usable_bytes)),
         "yes" if group.fits else "no",
         f"{group.host_bytes / GIB:.1f}",
-        "–" if group.seconds is None else f"{group.seconds:.3f}",
+        "–" if group.seconds is None else f"{group.seconds:.3g}",
         "–" if group.waits is None else f"{group.waits:.0%}",
     ]
 
@@ -97,10 +98,11 @@ def _time(split: PlannedSplit, training: TrainingPlan) -> str:
     plan = split.plan
     if plan is None or plan.step_seconds is None or split.seconds is None or split.device_hours is None:
         return "time not predicted"
-    reference = f" and {duration(split.reference_seconds)} for the reference" if split.reference_seconds else ""
+    of_reference = split.reference_seconds
+    reference = f", {duration(of_reference)} of it for the reference" if of_reference else ""
     cost = "".join(f", {money(cost.amount, cost.currency)}" for cost in split.costs)
     return (
-        f"{plan.step_seconds:.3f} s a step ({plan.computing_seconds:.3f} computing, {plan.transfer_seconds:.3f} "
+        f"{plan.step_seconds:.3g} s a step ({plan.computing_seconds:.3g} computing, {plan.transfer_seconds:.3g} "
         f"transfers), {duration(split.seconds)} for {counted(training.steps, 'step')}{reference}; "
         f"{split.device_hours:,.2f} device hours{cost}"
     )
