@@ -26,7 +26,7 @@ PASS_FLOPS = {
     "KTO": FORWARD + BACKWARD + FORWARD + FORWARD,
     "DPO": FORWARD + BACKWARD + FORWARD,
 }
-"""Of a pass over the rows; gradient checkpointing adds a second forward pass. KTO also runs mismatched pairs forward. DPO's tokens are those of both responses of a pair,
+"""Of a pass over the rows, with gradient checkpointing's second forward pass. KTO also runs mismatched pairs forward. DPO's tokens are those of both responses of a pair,
 each after its prompt."""
 REFERENCE_FLOPS = {"KTO": FORWARD + FORWARD, "DPO": FORWARD}
 """Of the reference's log-probs, computed once before training: KTO's rows and mismatched pairs, DPO's pairs."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from components.train.balance.deal import deal_step
 from components.train.balance.devices import DeviceKind, Fleet
 from components.train.balance.shares import MOST_TOKENS, RankSpeed
-from components.train.balance.split_plan import RankGroup, Split, SplitPlan
+from components.train.balance.split_plan import RankGroup, SplitPlan
 from components.train.balance.step_time import ring_seconds
 from components.train.balance.work import FORWARD, operations, published_speed
 from components.train.batches.split import budget_rows, split_batch
@@ -58,7 +58,7 @@ class TrainingDevices:
 
 
 @dataclass(frozen=True)
-class _Memory:
+class _FittedMemory:
     """What is decided for all ranks, and the estimate for each kind of devices."""
 
     need: Need
@@ -72,7 +72,7 @@ class _Memory:
 
 
 @dataclass(frozen=True)
-class _Work:
+class _DealtWork:
     """What ranks compute, by kind of devices.
 
     Attributes:
@@ -125,8 +125,8 @@ def reference_seconds(settings: TrainSettings, shape: DecoderShape, plan: SplitP
     if len(speeds) < len(plan.groups):
         return None
     others = method.reads_others(settings)
-    share = FORWARD * (1 + others) * shape.parameters / operations(
-        shape, recomputed=plan.recomputed, reads_others=others
+    share = (
+        FORWARD * (1 + others) * shape.parameters / operations(shape, recomputed=plan.recomputed, reads_others=others)
     )
     return tokens / settings.ranks * share / min(speeds)
 
@@ -160,7 +160,7 @@ def plan_split(
     return plan.model_copy(update={"why": _why(plan, devices)})
 
 
-def _fit(settings: TrainSettings, shape: DecoderShape, devices: Sequence[TrainingDevices]) -> _Memory:
+def _fit(settings: TrainSettings, shape: DecoderShape, devices: Sequence[TrainingDevices]) -> _FittedMemory:
     """As the job decides: by the smallest memory; with shares by speed, each device has a budget of its own."""
     ranks, size = sum(each.kind.count for each in devices), largest_pass(settings)
     need = need_of(shape, settings, ranks, on_cpu=any(each.on_cpu for each in devices))
@@ -169,17 +169,19 @@ def _fit(settings: TrainSettings, shape: DecoderShape, devices: Sequence[Trainin
     budgets: list[int | None] = [budget] * len(devices)
     if settings.shares == "speed" and settings.micro_batch_tokens == "auto":
         budgets = [fit_tokens(need, size, each.kind.memory_bytes, plan.stage, plan.recomputed)[1] for each in devices]
-    return _Memory(need, size, plan, tuple(budgets))
+    return _FittedMemory(need, size, plan, tuple(budgets))
 
 
-def _deal(settings: TrainSettings, memory: _Memory, devices: Sequence[TrainingDevices], row_tokens: int) -> _Work:
+def _deal(
+    settings: TrainSettings, memory: _FittedMemory, devices: Sequence[TrainingDevices], row_tokens: int
+) -> _DealtWork:
     others = method_of(settings).reads_others(settings)
     token = operations(memory.need.shape, recomputed=memory.plan.recomputed, reads_others=others)
     speeds = tuple(_speed(each, token) for each in devices)
     timed = all(each.tokens_a_second or each.operations for each in devices)
     if settings.shares == "even":
-        return _Work((settings.global_batch // settings.ranks,) * len(devices), row_tokens, speeds, timed)
-    return _Work(_rows_by_speed(settings, devices, speeds), row_tokens, speeds, timed)
+        return _DealtWork((settings.global_batch // settings.ranks,) * len(devices), row_tokens, speeds, timed)
+    return _DealtWork(_rows_by_speed(settings, devices, speeds), row_tokens, speeds, timed)
 
 
 def _speed(devices: TrainingDevices, token_operations: int) -> float:
@@ -210,7 +212,7 @@ def _first_rank(devices: Sequence[TrainingDevices], place: int) -> int:
 
 
 def _group(
-    place: int, memory: _Memory, work: _Work, devices: Sequence[TrainingDevices], step_tokens: int
+    place: int, memory: _FittedMemory, work: _DealtWork, devices: Sequence[TrainingDevices], step_tokens: int
 ) -> RankGroup:
     """The ranks of one kind."""
     kind, tokens, seconds = devices[place].kind, work.rows[place] * work.row_tokens, work.relative_seconds
@@ -235,7 +237,7 @@ def _group(
     )
 
 
-def _transfers(memory: _Memory, work: _Work, devices: Sequence[TrainingDevices]) -> float:
+def _transfers(memory: _FittedMemory, work: _DealtWork, devices: Sequence[TrainingDevices]) -> float:
     """Seconds of a step in which ranks exchange gradients and weights; a ring moves each byte twice."""
     shape, low = memory.need.shape, memory.need.precision == "bf16"
     fleet, size = Fleet(kinds=tuple(each.kind for each in devices)), GRADIENT if low else FP32_GRADIENT
@@ -248,7 +250,7 @@ def _transfers(memory: _Memory, work: _Work, devices: Sequence[TrainingDevices])
     return gradients * (passes + 1 if memory.plan.stage == 2 else 2)
 
 
-def _passes(memory: _Memory, work: _Work, place: int) -> int:
+def _passes(memory: _FittedMemory, work: _DealtWork, place: int) -> int:
     """Forward passes of a step in the rank that has the most rows."""
     fitting = max(1, memory.positions(place) // work.row_tokens)
     return math.ceil(work.rows[place] / max(1, min(memory.size.rows, fitting)))
@@ -263,12 +265,18 @@ def _why(plan: SplitPlan, devices: Sequence[TrainingDevices]) -> str:
             f"memory: {', '.join(group.devices for group in tight)} would need {need / GIB:,.1f} GiB, and "
             f"{tight[0].usable_bytes / GIB:,.1f} GiB are usable: lower micro_batch, micro_batch_tokens or max_length"
         )
-    if plan.computing_seconds is None or plan.transfer_seconds is None or plan.bound_seconds is None:
+    step, computing, transfers, bound = (
+        plan.step_seconds,
+        plan.computing_seconds,
+        plan.transfer_seconds,
+        plan.bound_seconds,
+    )
+    if step is None or computing is None or transfers is None or bound is None:
         return "no time is predicted, since the speed of these devices is not known"
-    if plan.transfer_seconds > plan.computing_seconds:
+    if transfers > computing:
         slow = min(devices, key=lambda each: each.kind.network.bytes_a_second).kind
-        return f"transfers: {plan.transfer_seconds / plan.step_seconds:.0%} of a step, at the network of {slow.name}"
-    return _why_computing(plan, plan.computing_seconds / plan.bound_seconds)
+        return f"transfers: {transfers / step:.0%} of a step, at the network of {slow.name}"
+    return _why_computing(plan, computing / bound)
 
 
 def _device_bytes(group: RankGroup, devices: TrainingDevices) -> int:

@@ -1,4 +1,4 @@
-"""The command line: tutelage preview | plan | run | submit | compile | status | cancel | report | doctor | images | schema."""
+"""The command line: tutelage preview, plan, run, submit, compile, status, cancel, report, doctor, images, schema."""
 
 import sys
 from typing import Annotated

@@ -25,7 +25,9 @@ def plan(  # noqa: PLR0917 - typer calls it by keyword
     tokens: Annotated[
         int | None,
         typer.Option(
-            min=1, help="tokens of a prompt with one response; default: by the store's rows, else 512", show_default=False
+            min=1,
+            help="tokens of a prompt with one response; default: by the store's rows, else 512",
+            show_default=False,
         ),
     ] = None,
     accelerator: Annotated[

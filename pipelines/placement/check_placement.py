@@ -62,9 +62,7 @@ def find_groups(placement: Placement) -> Iterator[Fault]:
     """Jobs over groups of nodes, which nothing starts yet."""
     for name, launch in placement.jobs.items():
         if launch.groups:
-            yield Fault(
-                ("placement", "jobs", name, "groups"), f"{counted(len(launch.groups), 'group')}: {NOT_STARTED}"
-            )
+            yield Fault(("placement", "jobs", name, "groups"), f"{counted(len(launch.groups), 'group')}: {NOT_STARTED}")
 
 
 def _steps(placement: Placement, tasks: Sequence[Task]) -> Iterator[Fault]:

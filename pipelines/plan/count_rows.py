@@ -57,7 +57,9 @@ class RowCounter:
         if selection is None:
             rows = ASSUMED_ROWS if self._rows is None else self._rows
             of = "assumed (--rows)" if self._rows is None else "given"
-            return RowCount(rows, min(assumed, longest), f"rows {of}, tokens {word}{'' if self._tokens else ' (--tokens)'}")
+            return RowCount(
+                rows, min(assumed, longest), f"rows {of}, tokens {word}{'' if self._tokens else ' (--tokens)'}"
+            )
         shards = [shard for shard in selection.shards if shard.name.startswith(f"{method.part}/")]
         rows = sum(shard.rows for shard in shards)
         read = None if self._tokens else self._mean_tokens(selection, settings)
@@ -67,9 +69,7 @@ class RowCounter:
 
     def _found(self, tasks: Sequence[Task]) -> Manifest | None:
         """The newest selection in the store that the recipe's own settings make; None without one."""
-        made = {
-            product.place: task for task in tasks for product in task.step.products if product.content != MODEL
-        }
+        made = {product.place: task for task in tasks for product in task.step.products if product.content != MODEL}
         try:
             fitting = [found for found in self._selections(tasks) if self._is_made_by(found, made)]
         except TutelageError as error:

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from components.train.balance.split_plan import Split, SplitPlan
+from components.train.balance.plan import SplitName
+from components.train.balance.split_plan import SplitPlan
 
 
 class PlanPart(BaseModel):
@@ -32,7 +33,7 @@ class PlannedSplit(PlanPart):
         costs: by the placement's prices, in each currency; empty without any.
     """
 
-    split: Split
+    split: SplitName
     refused: str = ""
     plan: SplitPlan | None = None
     reference_seconds: float | None = None
@@ -56,7 +57,7 @@ class TrainingPlan(PlanPart):
 
     tasks: tuple[str, ...]
     method: str
-    chosen: Split
+    chosen: SplitName
     start: str
     start_from: str
     parameters: int

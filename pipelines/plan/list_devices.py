@@ -104,7 +104,9 @@ def _unique(names: list[str]) -> list[str]:
 
 
 def _unknown(launch: Launch, task: str, name: str) -> SettingsError:
-    problem = f"accelerator {name!r} has no published numbers here" if name else "its placement does not say what they are"
+    problem = (
+        f"accelerator {name!r} has no published numbers here" if name else "its placement does not say what they are"
+    )
     where = f"launcher {launch.launcher!r}, {launch.processes} ranks"
     return SettingsError(
         f"{task}: the devices of its job ({where}) are not known: {problem}",

@@ -152,9 +152,7 @@ def _plan(task: Task, inputs: PlanInputs, counter: RowCounter) -> TrainingPlan:
     )
 
 
-def _planned(
-    settings: TrainSettings, shares: str, timed: Callable[[TrainSettings], PlannedSplit]
-) -> PlannedSplit:
+def _planned(settings: TrainSettings, shares: str, timed: Callable[[TrainSettings], PlannedSplit]) -> PlannedSplit:
     """One split, or why the settings refuse it."""
     given = {name: getattr(settings, name) for name in settings.model_fields_set}
     try:
@@ -171,7 +169,9 @@ def _timed(
     """One split with its time and its cost."""
     plan = plan_split(settings, shape, [each.devices for each in devices], count.tokens)
     if plan.split == "balanced" and plan.stage == 3:
-        return PlannedSplit(split=plan.split, refused=f"{SHARES_RULE}; the estimate needs stage 3. Allowed: shares even")
+        return PlannedSplit(
+            split=plan.split, refused=f"{SHARES_RULE}; the estimate needs stage 3. Allowed: shares even"
+        )
     reference = reference_seconds(settings, shape, plan, count.rows * count.tokens)
     step = plan.step_seconds
     seconds = None if step is None or reference is None else steps * step + reference

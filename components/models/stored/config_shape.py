@@ -1,4 +1,4 @@
-"""The tensors of a model that only its config.json shows: decoders with gated MLPs, such as Llama, Qwen2 and Mistral."""
+"""The tensors of a model that only its config.json shows: a decoder with gated MLPs, as Llama and Qwen2 are."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,9 @@ def model_by_config(path: Path, reference: str) -> StoredModel:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {error}", remedy="give the model's folder or its config.json") from None
+        raise ModelError(
+            f"{path} cannot be read: {error}", remedy="give the model's folder or its config.json"
+        ) from None
     model = StoredModel(reference, config, {}, frozenset({CONFIG}), _nothing_to_read)
     text = model.text_config
     absent = [name for name in NEEDED if not isinstance(text.get(name), int)]

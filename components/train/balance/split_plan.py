@@ -1,10 +1,8 @@
 """The document of a split: what each rank of a data-parallel training would compute, hold and wait for."""
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict
 
-Split = Literal["even", "balanced"]
+from components.train.balance.plan import SplitName
 
 
 class SplitPart(BaseModel):
@@ -65,7 +63,7 @@ class SplitPlan(SplitPart):
         why: what determines the step's time, or what does not fit.
     """
 
-    split: Split
+    split: SplitName
     stage: int
     recomputed: bool
     groups: tuple[RankGroup, ...]

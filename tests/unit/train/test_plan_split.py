@@ -12,7 +12,9 @@ from components.train.plan_split import TrainingDevices, least_bytes, plan_split
 from components.train.settings import TrainSettings
 
 SHAPE = DecoderShape(10**9, 10**9, hidden=1024, layers=16, keys=256, queries=1024, intermediate=4096, vocabulary=32_000)
-ADAPTED = DecoderShape(10**9, 10**7, hidden=1024, layers=16, keys=256, queries=1024, intermediate=4096, vocabulary=32_000)
+ADAPTED = DecoderShape(
+    10**9, 10**7, hidden=1024, layers=16, keys=256, queries=1024, intermediate=4096, vocabulary=32_000
+)
 ROW = 100
 GB = 10**9
 
@@ -102,7 +104,7 @@ def test_what_does_not_fit_is_marked_with_the_device() -> None:
 
 def test_each_device_has_the_budget_that_its_memory_allows() -> None:
     small = devices("small", memory=16 * GB, tokens_a_second=1000.0)
-    passes = {"micro_batch_tokens": "auto", "micro_batch": 2000, "gradient_checkpointing": False}
+    passes: dict[str, Any] = {"micro_batch_tokens": "auto", "micro_batch": 2000, "gradient_checkpointing": False}
     auto = settings(shares="speed", max_length=1024, global_batch=4000, **passes)
     plan = plan_split(auto, SHAPE, [devices("large", memory=80 * GB, tokens_a_second=3000.0), small], ROW)
     large, tight = plan.groups

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
 from typer.testing import CliRunner, Result
 
 from components.registry import STEPS
@@ -39,9 +40,9 @@ jobs:
 def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without a hub or a cache of it, and a wide terminal; paths are relative to the repository."""
     monkeypatch.chdir(ROOT)
-    found = {"COLUMNS": "140", "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub")}
-    for name, value in found.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", "140")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
 
 
 def shown(*arguments: str | Path) -> Result:
@@ -100,7 +101,9 @@ def test_measured_speeds_of_groups_decide_shares_and_time(tmp_path: Path) -> Non
 
 
 def test_equal_nodes_are_planned_with_their_label_or_a_named_accelerator(tmp_path: Path) -> None:
-    job = "launcher: TrainJob, processes_per_node: 2, pods: {gpus: 2, node_selector: {nvidia.com/gpu.product: NVIDIA-L4}}"
+    job = (
+        "launcher: TrainJob, processes_per_node: 2, pods: {gpus: 2, node_selector: {nvidia.com/gpu.product: NVIDIA-L4}}"
+    )
     labelled = planned(DEMO, "--placement", placed(tmp_path, f"jobs: {{train: {{{job}}}}}\n"))
     named = planned(DEMO, "--accelerator", "T4")
     for document, name in ((labelled, "L4"), (named, "T4")):
@@ -177,6 +180,16 @@ def test_groups_are_for_trainings_and_for_placements(tmp_path: Path) -> None:
 def test_a_model_that_cannot_be_read_is_named_with_the_remedy() -> None:
     said = refusal(QWEN, "--placement", TWO_KINDS)
     assert "the shape of 'Qwen/Qwen2-0.5B-Instruct' cannot be read" in said and "remedy: --config FILE" in said
+
+
+def test_a_hub_models_config_in_the_local_cache_is_enough(tmp_path: Path) -> None:
+    cached = tmp_path / "hub" / "models--Qwen--Qwen2-0.5B-Instruct"
+    (cached / "snapshots" / "0a").mkdir(parents=True)
+    (cached / "snapshots" / "0a" / "config.json").write_bytes(CONFIG.read_bytes())
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("0a")
+    sft = planned(QWEN, "--placement", TWO_KINDS)["trainings"][0]
+    assert sft["parameters"] == 494_032_768 and sft["start_from"].endswith("snapshots/0a/config.json alone")
 
 
 def test_rows_are_those_of_the_recipes_own_selection(tmp_path: Path) -> None:
