@@ -26,8 +26,8 @@ PASS_FLOPS = {
     "KTO": FORWARD + BACKWARD + FORWARD + FORWARD,
     "DPO": FORWARD + BACKWARD + FORWARD,
 }
-"""Of a pass over the rows, with gradient checkpointing's second forward pass. KTO also runs mismatched pairs forward. DPO's tokens are those of both responses of a pair,
-each after its prompt."""
+"""Of a pass over the rows, with gradient checkpointing's second forward pass. KTO also runs mismatched pairs forward.
+DPO's tokens are those of both responses of a pair, each after its prompt."""
 REFERENCE_FLOPS = {"KTO": FORWARD + FORWARD, "DPO": FORWARD}
 """Of the reference's log-probs, computed once before training: KTO's rows and mismatched pairs, DPO's pairs."""
 RESPONSES = {"SFT": 1, "KTO": 1, "DPO": 2}

@@ -30,7 +30,8 @@ class PlannedSplit(PlanPart):
         reference_seconds: of computing the reference's log-probs once, before the first step.
         seconds: of all steps and that; None where no speed is known.
         device_hours: of all devices together.
-        costs: by the placement's prices, in each currency; empty without any.
+        costs: by the placement's prices, in each currency; empty unless all devices have one.
+        unpriced: devices without a price where others have one.
     """
 
     split: SplitName
@@ -40,6 +41,7 @@ class PlannedSplit(PlanPart):
     seconds: float | None = None
     device_hours: float | None = None
     costs: tuple[DeviceCost, ...] = ()
+    unpriced: tuple[str, ...] = ()
 
 
 class TrainingPlan(PlanPart):

@@ -176,23 +176,24 @@ def _timed(
     step = plan.step_seconds
     seconds = None if step is None or reference is None else steps * step + reference
     hours = None if seconds is None else seconds / 3600
+    # A part of the cost would look like all of it.
+    unpriced = tuple(each.devices.kind.name for each in devices if each.price is None)
     return PlannedSplit(
         split=plan.split,
         plan=plan,
         reference_seconds=reference,
         seconds=seconds,
         device_hours=None if hours is None else hours * settings.ranks,
-        costs=() if hours is None else tuple(_costs(devices, hours)),
+        costs=() if hours is None or unpriced else _costs(devices, hours),
+        unpriced=unpriced if len(unpriced) < len(devices) else (),
     )
 
 
-def _costs(devices: Sequence[NamedDevices], hours: float) -> Iterator[DeviceCost]:
-    """By currency; where one kind has no price, none: a part of the cost would look like all of it."""
-    if not all(each.price for each in devices):
-        return
+def _costs(devices: Sequence[NamedDevices], hours: float) -> tuple[DeviceCost, ...]:
+    """What devices cost that have a price, by currency."""
     sums: dict[str, float] = {}
     for each in devices:
-        assert each.price is not None
-        paid = each.devices.kind.count * each.price.per_hour * hours
-        sums[each.price.currency] = sums.get(each.price.currency, 0.0) + paid
-    yield from (DeviceCost(amount=amount, currency=currency) for currency, amount in sums.items())
+        if each.price is not None:
+            paid = each.devices.kind.count * each.price.per_hour * hours
+            sums[each.price.currency] = sums.get(each.price.currency, 0.0) + paid
+    return tuple(DeviceCost(amount=amount, currency=currency) for currency, amount in sums.items())

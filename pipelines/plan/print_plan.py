@@ -101,6 +101,7 @@ def _time(split: PlannedSplit, training: TrainingPlan) -> str:
     of_reference = split.reference_seconds
     reference = f", {duration(of_reference)} of it for the reference" if of_reference else ""
     cost = "".join(f", {money(cost.amount, cost.currency)}" for cost in split.costs)
+    cost += f", cost not known: no price for {', '.join(split.unpriced)}" if split.unpriced else ""
     return (
         f"{plan.step_seconds:.3g} s a step ({plan.computing_seconds:.3g} computing, {plan.transfer_seconds:.3g} "
         f"transfers), {duration(split.seconds)} for {counted(training.steps, 'step')}{reference}; "

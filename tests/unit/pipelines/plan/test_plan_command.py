@@ -90,6 +90,14 @@ def test_json_has_both_splits_with_their_time_and_cost() -> None:
     assert "global_batch is 128 or more" in kto["splits"][1]["refused"] and kto["splits"][1]["plan"] is None
 
 
+def test_a_part_of_the_prices_gives_no_cost(tmp_path: Path) -> None:
+    path = placed(tmp_path, TWO_KINDS.read_text().replace("        price: {per_hour: 1}\n", ""))
+    given = (QWEN, "--placement", path, "--config", CONFIG, "--rows", "20000")
+    even = planned(*given)["trainings"][0]["splits"][0]
+    assert (even["costs"], even["unpriced"]) == ([], ["A10"])
+    assert "device hours, cost not known: no price for A10" in shown(*given).stdout
+
+
 def test_measured_speeds_of_groups_decide_shares_and_time(tmp_path: Path) -> None:
     document = planned(DEMO, "--placement", placed(tmp_path, UNEQUAL), "--rows", "1000", "--tokens", "100")
     even, balanced = document["trainings"][0]["splits"]
