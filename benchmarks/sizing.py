@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from components.launch.accelerators import ACCELERATORS
+from components.train.balance.work import BACKWARD, FORWARD, UTILISATION
 from components.train.memory import (
     OPTIMIZER,
     WEIGHT,
@@ -19,23 +21,19 @@ from components.train.memory import (
 )
 
 GIB = 2**30
-FORWARD, BACKWARD = 2, 4
-"""Operations per parameter and token; gradient checkpointing adds a second forward pass."""
 PASS_FLOPS = {
     "SFT": FORWARD + BACKWARD + FORWARD,
     "KTO": FORWARD + BACKWARD + FORWARD + FORWARD,
     "DPO": FORWARD + BACKWARD + FORWARD,
 }
-"""Of a pass over the rows. KTO also runs mismatched pairs forward. DPO's tokens are those of both responses of a pair,
-each after its prompt."""
+"""Of a pass over the rows, with gradient checkpointing's second forward pass. KTO also runs mismatched pairs forward.
+DPO's tokens are those of both responses of a pair, each after its prompt."""
 REFERENCE_FLOPS = {"KTO": FORWARD + FORWARD, "DPO": FORWARD}
 """Of the reference's log-probs, computed once before training: KTO's rows and mismatched pairs, DPO's pairs."""
 RESPONSES = {"SFT": 1, "KTO": 1, "DPO": 2}
 """Responses of a row, which are in one forward pass."""
-H100_FLOPS, H100_BYTES_A_SECOND, H100_GIB = 989e12, 3.35e12, 79.0
+H100_FLOPS, H100_BYTES_A_SECOND, H100_GIB = ACCELERATORS["H100"].operations, 3.35e12, 79.0
 """NVIDIA H100 SXM: dense bf16, memory bandwidth, memory that a program sees."""
-UTILISATION = 0.35
-"""Share of the peak that a training is assumed to reach."""
 SERVED_SHARE, ENGINE_GIB = 0.92, 4.0
 """vLLM 0.33's --gpu-memory-utilization, and what of it kernels, graphs and activations are assumed to need on a GPU."""
 ROWS, MAX_LENGTH = 4, 1024

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from components.launch.accelerators import ACCELERATORS
+
 QWEN2_HALF_BILLION: Mapping[str, Any] = {
     "vocab_size": 151_936,
     "hidden_size": 896,
@@ -28,13 +30,13 @@ TOY: Mapping[str, Any] = {
 
 DENSE_BF16: Mapping[str, float] = {
     "H100 PCIe": 756e12,
-    "H100": 989e12,
-    "H200": 989e12,
+    "H100": ACCELERATORS["H100"].operations,
+    "H200": ACCELERATORS["H200"].operations,
     "GH200": 989e12,
-    "A100": 312e12,
-    "L40S": 362e12,
-    "L4": 121e12,
-    "A10": 125e12,
+    "A100": ACCELERATORS["A100-80"].operations,
+    "L40S": ACCELERATORS["L40S"].operations,
+    "L4": ACCELERATORS["L4"].operations,
+    "A10": ACCELERATORS["A10"].operations,
 }
 """Operations a second in bf16 without sparsity, by what a card's name contains (NVIDIA's data sheets): first match."""
 

@@ -1,50 +1,27 @@
 """The cards that are simulated, by their published numbers, and models whose layers cost what these numbers say.
 
-Memory, operations and links inside a machine are those of NVIDIA's data sheets (H100 SXM; A100 SXM, 40 and 80 GB; L40S;
-A10; T4). The network of each card and the share of the peak that a training reaches are assumptions.
+The numbers are those of `components/launch/accelerators.py`; the share of the peak that a training reaches is an
+assumption.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from benchmarks.gpu.scale import DENSE_BF16
-from benchmarks.sizing import BACKWARD, FORWARD, UTILISATION, Model
+from benchmarks.sizing import Model
+from components.launch.accelerators import ACCELERATORS, Accelerator
 from components.train.balance.devices import DeviceKind, Fleet, Link
 from components.train.balance.layers import LayerCost
 from components.train.balance.shares import RankSpeed
+from components.train.balance.work import BACKWARD, FORWARD, UTILISATION
 from components.train.memory import GRADIENT, OPTIMIZER, USABLE, WEIGHT, head_bytes, layer_bytes
 
-GB = 10**9
 LATENCY = 10e-6
 """Seconds before a message arrives: an assumption."""
 STATE = WEIGHT + GRADIENT + OPTIMIZER
 """Bytes of a parameter in bf16 with Adam, none of it sharded."""
 
 
-@dataclass(frozen=True)
-class Card:
-    """A card's published numbers, and its network.
-
-    Attributes:
-        operations: a second, dense bf16; the T4 has no bf16, so fp16.
-        memory: bytes.
-        link: bytes a second in one direction to cards of the same machine: half of what the data sheet adds up.
-        network: bytes a second to other machines: 400 Gbit/s a card beside H100, 200 beside A100, 100 beside others.
-    """
-
-    operations: float
-    memory: int
-    link: float
-    network: float
-
-
-CARDS: Mapping[str, Card] = {
-    "H100": Card(DENSE_BF16["H100"], 80 * GB, 450e9, 50e9),
-    "A100-80": Card(DENSE_BF16["A100"], 80 * GB, 300e9, 25e9),
-    "A100-40": Card(DENSE_BF16["A100"], 40 * GB, 300e9, 25e9),
-    "L40S": Card(DENSE_BF16["L40S"], 48 * GB, 32e9, 12.5e9),
-    "A10": Card(DENSE_BF16["A10"], 24 * GB, 32e9, 12.5e9),
-    "T4": Card(65e12, 16 * GB, 16e9, 12.5e9),
+CARDS: Mapping[str, Accelerator] = {
+    name: ACCELERATORS[name] for name in ("H100", "A100-80", "A100-40", "L40S", "A10", "T4")
 }
 
 

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from components.launch.groups import NodeGroup
 from components.launch.pods import Pods
 from components.launch.registry import LAUNCHERS, ProgramKind, launchers_of
 from components.launch.slots import JobSlots
@@ -26,6 +27,11 @@ class Launch(Settings):
         None,
         description="for a training whose shares follow speed: how fast each process is beside the others, such as "
         "[1, 0.5], in the order of ranks; left out: measured",
+    )
+    groups: tuple[NodeGroup, ...] = Field(
+        (),
+        description="for a training over nodes of several kinds, in place of nodes: the groups, in the order of ranks. "
+        "Only `tutelage plan` reads them; a job over groups is not started yet",
     )
     environment: dict[str, str] = Field({}, description="extra environment variables; no secrets")
     timeout_seconds: float = Field(7 * 24 * 3600.0, gt=0, description="longest running time, in seconds")
@@ -50,6 +56,26 @@ class Launch(Settings):
         description="for a TrainJob: the TrainingRuntime of the namespace, for settings that a TrainJob lacks",
     )
     pods: Pods = Field(Pods(), description="on a cluster: the job's pods")
+
+    @property
+    def processes(self) -> int:
+        """Processes on all machines."""
+        if not self.groups:
+            return self.nodes * self.processes_per_node
+        return sum(group.nodes * (group.processes_per_node or self.processes_per_node) for group in self.groups)
+
+    @model_validator(mode="after")
+    def _groups_are_all_nodes(self) -> Self:
+        if not self.groups:
+            return self
+        if not self.on_cluster:
+            allowed = ", ".join(name for name, kind in LAUNCHERS.items() if kind.on_cluster)
+            raise ValueError(f"groups are nodes of a cluster, and launcher is {self.launcher!r}; allowed: {allowed}")
+        if beside := [name for name in ("nodes", "speeds") if name in self.model_fields_set]:
+            raise ValueError(
+                f"{' and '.join(beside)} beside groups: each group has its own nodes and speed; leave out either"
+            )
+        return self
 
     @property
     def on_cluster(self) -> bool:

@@ -155,7 +155,9 @@ class TrainSettings(Settings):
     )
     allow_remote_code: bool = Field(False, description="run Python code that comes with the model (trust_remote_code)")
     allow_pickled_weights: bool = Field(False, description="load weights that are not safetensors: they can run code")
-    launch: Launch = Field(Launch(), description="where it runs; ranks = nodes * processes_per_node")
+    launch: Launch = Field(
+        Launch(), description="where it runs; ranks = nodes * processes_per_node, or those of its groups"
+    )
 
     @property
     def truncation(self) -> dict[str, Any]:
@@ -165,7 +167,7 @@ class TrainSettings(Settings):
     @property
     def ranks(self) -> int:
         """Processes that train together."""
-        return self.launch.nodes * self.launch.processes_per_node
+        return self.launch.processes
 
     @property
     def last_epoch(self) -> int:

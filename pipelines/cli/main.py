@@ -1,4 +1,4 @@
-"""The command line: tutelage preview | run | submit | compile | status | cancel | report | doctor | images | schema."""
+"""The command line: tutelage preview, plan, run, submit, compile, status, cancel, report, doctor, images, schema."""
 
 import sys
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from components.shared.errors import TutelageError
-from pipelines.cli import examine, follow, preview, start
+from pipelines.cli import examine, follow, plan, preview, start
 from pipelines.cli.messages import say
 
 app = typer.Typer(
@@ -15,7 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for group in (preview, start, follow, examine):
+for group in (preview, plan, start, follow, examine):
     app.add_typer(group.commands)
 
 

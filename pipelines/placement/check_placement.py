@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import ValidationError
 
+from components.launch.groups import NOT_STARTED
 from components.launch.job import RUNTIME_FIELDS, SHIPPED_RUNTIME, Launch
 from components.launch.pods import PodPlacement
 from components.launch.registry import LAUNCHERS, launchers_of
 from components.registry import STEPS
 from components.shared.step import Image, Location, Step
+from components.shared.text.counted import counted
 from pipelines.placement.check_external_inputs import local_path
-from pipelines.placement.move_tasks import launch_of, move_tasks, with_launch
+from pipelines.placement.move_tasks import launch_of, move_tasks, place_of_job, with_launch
 from pipelines.placement.placement import DEFAULT, Placement
 from pipelines.placement.task import Fault, Task, plain
 
@@ -29,7 +31,7 @@ def find_placement_faults(placement: Placement, tasks: Sequence[Task]) -> list[F
         placement: of the recipe.
         tasks: of the recipe, before the placement is applied.
     """
-    checks = (_steps, _job_names, _launchers, _ranks, _runtime_fields, _secrets)
+    checks = (_steps, _job_names, _launchers, _groups, _ranks, _runtime_fields, _secrets)
     return [fault for check in checks for fault in check(placement, tasks)]
 
 
@@ -54,6 +56,13 @@ def find_large_settings(placement: Placement, tasks: Sequence[Task]) -> Iterator
                 f"its settings are {size:,} bytes of JSON\n    rule: at most {ARGUMENT_BYTES:,}, since Kubeflow "
                 "passes them to a program as one argument\n    remedy: list fewer items; put files into the store",
             )
+
+
+def find_groups(placement: Placement) -> Iterator[Fault]:
+    """Jobs over groups of nodes, which nothing starts yet."""
+    for name, launch in placement.jobs.items():
+        if launch.groups:
+            yield Fault(("placement", "jobs", name, "groups"), f"{counted(len(launch.groups), 'group')}: {NOT_STARTED}")
 
 
 def _steps(placement: Placement, tasks: Sequence[Task]) -> Iterator[Fault]:
@@ -101,23 +110,32 @@ def _launchers(placement: Placement, tasks: Sequence[Task]) -> Iterator[Fault]:
             )
 
 
+def _groups(placement: Placement, tasks: Sequence[Task]) -> Iterator[Fault]:
+    """Groups of a job that is not a training, and groups in a recipe's own launch: they are a cluster's."""
+    for location, step, launch in _launches(placement, tasks):
+        if launch.groups and step.program != "torchrun":
+            allowed = ", ".join(name for name, one in _steps_of_jobs(tasks).items() if one.program == "torchrun")
+            yield Fault((*location, "groups"), f"{step.name} is not a training\n    allowed: groups in {allowed}")
+        elif launch.groups and location[0] != "placement":
+            yield Fault(
+                (*location, "groups"),
+                "groups are nodes of one cluster\n    rule: a placement names them, a recipe does not"
+                f"\n    remedy: placement: {{jobs: {{{step.name}: {{groups: […]}}}}}}",
+            )
+
+
 def _ranks(placement: Placement, tasks: Sequence[Task]) -> Iterator[Fault]:
     """Jobs whose size does not fit the settings of a task, such as batches that do not divide by the ranks."""
     for task in tasks:
-        place = _place_of_job(placement, task)
+        place = place_of_job(placement, task)
         if not place or task.settings is None:
             continue
         try:
             with_launch(task.settings, launch_of(placement, task))
         except ValidationError as error:
             for fault in error.errors(include_url=False):
-                yield Fault(("placement", "jobs", place, "nodes"), f"does not fit {task.name}: {fault['msg']}")
-
-
-def _place_of_job(placement: Placement, task: Task) -> str:
-    """The key in `jobs` that replaces the launch of a task; empty if none does."""
-    names = (task.name, task.step.name) if task.step.program else ()
-    return next((name for name in names if name in placement.jobs), "")
+                where = "groups" if placement.jobs[place].groups else "nodes"
+                yield Fault(("placement", "jobs", place, where), f"does not fit {task.name}: {fault['msg']}")
 
 
 def _runtime_fields(placement: Placement, tasks: Sequence[Task]) -> Iterator[Fault]:
@@ -140,7 +158,7 @@ def _runtime_fields(placement: Placement, tasks: Sequence[Task]) -> Iterator[Fau
 
 def _where_set(placement: Placement, task: Task, field: str) -> Location:
     """Where a field of the pods of a task's job is set."""
-    place = _place_of_job(placement, task)
+    place = place_of_job(placement, task)
     launch = placement.jobs[place] if place else task.launch
     if launch is None or field not in launch.pods.model_fields_set:
         return ("placement", "pods", field)

@@ -28,6 +28,12 @@ def launch_of(placement: Placement, task: Task) -> Launch:
     return chosen.model_copy(update={"pods": _inherited(placement, task, chosen.pods)})
 
 
+def place_of_job(placement: Placement, task: Task) -> str:
+    """The key in `jobs` that replaces the launch of a task; empty if none does."""
+    names = (task.name, task.step.name) if task.step.program else ()
+    return next((name for name in names if name in placement.jobs), "")
+
+
 def any_on_cluster(placement: Placement, tasks: Sequence[Task]) -> bool:
     """Whether any task starts a job on a cluster."""
     return any(task.step.program and launch_of(placement, task).on_cluster for task in tasks)

@@ -1,6 +1,6 @@
 """Reads a recipe: YAML, variables, types. Each fault has file, line, value, rule and allowed values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from components.shared.process.perform import without_secrets
 from pipelines.pipeline import Recipe
+from pipelines.placement.task import Fault
 from pipelines.recipe.check_recipe import find_cluster_faults, find_faults
 from pipelines.recipe.document import Document
 from pipelines.recipe.move_jobs import starts_on_cluster
@@ -22,6 +23,7 @@ def read_recipe(
     store: str = "",
     placement: Path | None = None,
     for_cluster: bool | None = False,
+    find_more: Callable[[Recipe], Iterable[Fault]] = lambda _recipe: (),
 ) -> Recipe:
     """Read and check a recipe.
 
@@ -32,6 +34,7 @@ def read_recipe(
         store: another store than the recipe's.
         placement: a YAML file whose content replaces the recipe's `placement`.
         for_cluster: whether to reject what pods cannot reach; None: only if a job of the recipe runs on a cluster.
+        find_more: further checks of a recipe without other faults.
 
     Raises:
         SettingsError: the recipe is not valid; lists every fault with its line.
@@ -46,6 +49,7 @@ def read_recipe(
     found = find_faults(recipe, check_files=check_files)
     if for_cluster or (for_cluster is None and starts_on_cluster(recipe)):
         found += find_cluster_faults(recipe)
+    found = found or list(find_more(recipe))
     if found:
         raise document.refusal([document.at(fault.location, fault.text) for fault in found])
     return recipe

@@ -42,15 +42,15 @@ def fit_memory(
     """
     rank, all_free = _free_of_all()
     is_main, free = rank == 0, min(all_free)
-    stage = _stage(settings, found)
+    stage = set_stage(settings, found)
     _check_shares(settings, stage, found)
     shape = read_shape(model, settings)
     if shape is None:
         return _without_estimate(settings, stage, task if is_main else "")
-    need = _need(shape, settings, ranks)
-    plan, budget = _plan(need, size, free, stage, settings)
-    if stage == "auto" and plan.stage == 3 and (found is not None or settings.shares == "speed"):
-        plan, budget = _plan(need, size, free, UNKNOWN_STAGE, settings)
+    import torch
+
+    need = need_of(shape, settings, ranks, on_cpu=not torch.cuda.is_available())
+    plan, budget = choose_plan(need, size, free, settings, stage, continues=found is not None)
     if is_main:
         say(task, described(need, plan, free, _described_pass(size, budget, settings.micro_batch_tokens == "auto")))
     if settings.shares == "speed" and settings.micro_batch_tokens == "auto":
@@ -58,9 +58,8 @@ def fit_memory(
     return _with(settings, plan.stage, plan.recomputed, budget)
 
 
-def _need(shape: DecoderShape, settings: TrainSettings, ranks: int) -> Need:
-    import torch
-
+def need_of(shape: DecoderShape, settings: TrainSettings, ranks: int, *, on_cpu: bool) -> Need:
+    """What the settings ask for, without the positions of a forward pass."""
     return Need(
         shape,
         settings.precision,
@@ -69,8 +68,33 @@ def _need(shape: DecoderShape, settings: TrainSettings, ranks: int) -> Need:
         offload=_offload(settings),
         saved="fp32" if settings.saved_weights == "fp32" else settings.precision,
         checkpoints=settings.checkpoint_steps > 0,
-        on_cpu=not torch.cuda.is_available(),
+        on_cpu=on_cpu,
     )
+
+
+def choose_plan(
+    need: Need,
+    size: PassSize,
+    free: int,
+    settings: TrainSettings,
+    stage: int | Literal["auto"],
+    *,
+    continues: bool = False,
+) -> tuple[Plan, int | None]:
+    """The plan that a job chooses, and its budget of positions where there is one.
+
+    Args:
+        need: of the training, of which `tokens` is not read.
+        size: of its forward passes.
+        free: bytes of the smallest device.
+        settings: of the training.
+        stage: as set.
+        continues: whether it continues from a checkpoint whose weights are not sharded.
+    """
+    plan, budget = _plan(need, size, free, stage, settings)
+    if stage == "auto" and plan.stage == 3 and (continues or settings.shares == "speed"):
+        return _plan(need, size, free, UNKNOWN_STAGE, settings)
+    return plan, budget
 
 
 def _plan(
@@ -135,7 +159,8 @@ def _adapter_parameters(tensors: dict[str, StoredTensor], rank: int, targets: tu
     return rank * sum(map(sum, chosen))
 
 
-def _stage(settings: TrainSettings, found: Fetched | None) -> int | Literal["auto"]:
+def set_stage(settings: TrainSettings, found: Fetched | None = None) -> int | Literal["auto"]:
+    """ZeRO's stage, where the settings or the checkpoint that training continues from decide it."""
     if settings.deepspeed_config is not None:
         return zero_stage(settings)
     if settings.deepspeed.stage == "auto" and found is not None and found.shards_weights:

@@ -104,6 +104,9 @@ class TrainingMethod(ABC, Generic[SomeSettings]):
     row_type: ClassVar[type[Row]]
     """Type of those rows."""
 
+    responses: ClassVar[int] = 1
+    """Responses of a row, which are in one forward pass, each after the prompt."""
+
     settings: type[SomeSettings]
     """Settings of a training by this method."""
 

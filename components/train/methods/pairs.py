@@ -25,6 +25,7 @@ class PairMethod(TrainingMethod[SomePairSettings]):
 
     part = "pairs"
     row_type = Pair
+    responses = 2
     metrics: ClassVar[Mapping[str, str]] = {
         "rewards/chosen": "chosen_reward",
         "rewards/rejected": "rejected_reward",

@@ -17,6 +17,7 @@ PIPELINES = (
     ("pipelines.distill", "pipelines.study", "pipelines.curriculum"),
     ("pipelines.registry",),
     ("pipelines.recipe",),
+    ("pipelines.plan",),
     ("pipelines.local",),
     ("pipelines.kubeflow",),
     ("pipelines.doctor",),

@@ -1,0 +1,109 @@
+"""A plan on a terminal: for each training a table of its ranks, evenly and balanced, and what each split takes."""
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from components.shared.progress_event import duration
+from components.shared.text.counted import counted
+from components.train.balance.split_plan import RankGroup
+from pipelines.plan.document import PlanDocument, PlannedSplit, TrainingPlan
+from pipelines.preview.words import money
+
+GIB = 2**30
+COLUMNS = ("split", "devices", "ranks", "share", "state", "activations", "of", "fits", "host", "computes", "waits")
+SHOWN_TASKS = 3
+"""Names of trainings that are planned alike; the rest are counted."""
+
+
+def print_plan(document: PlanDocument, console: Console) -> None:
+    """Print all trainings, then what the numbers rest on."""
+    for training in document.trainings:
+        _print_training(training, console)
+    for note in document.notes:
+        _print(f"note: {note}", "dim", console)
+
+
+def _print_training(training: TrainingPlan, console: Console) -> None:
+    _print(_title(training), "bold", console)
+    _print(_facts(training), "", console)
+    table = _ranks(training)
+    if table.row_count:
+        _print("GiB of one device (host: of one process), seconds of one step", "italic", console)
+        console.print(table)
+    for split in training.splits:
+        name = f"{split.split} (as the recipe has it)" if split.split == training.chosen else split.split
+        for line in _lines(name, split, training):
+            _print(line, "" if split.plan and split.plan.fits else "red", console)
+    console.print()
+
+
+def _print(text: str, style: str, console: Console) -> None:
+    console.print(Text(text, style), soft_wrap=True)
+
+
+def _title(training: TrainingPlan) -> str:
+    names = ", ".join(training.tasks[:SHOWN_TASKS])
+    more = len(training.tasks) - SHOWN_TASKS
+    return f"{names} and {more} more, each" if more > 0 else f"{names}{', each' if len(training.tasks) > 1 else ''}"
+
+
+def _facts(training: TrainingPlan) -> str:
+    """What is trained, on which rows."""
+    part = "all weights" if training.trained == training.parameters else f"{training.trained:,} trained"
+    return (
+        f"{training.method} of {training.start} ({training.parameters:,} parameters, {part}; shape from "
+        f"{training.start_from}); {counted(training.rows, 'row')} of {training.row_tokens:,} tokens "
+        f"({training.rows_from}), {counted(training.epochs, 'epoch')} of {training.global_batch} rows a step: "
+        f"{counted(training.steps, 'step')}"
+    )
+
+
+def _ranks(training: TrainingPlan) -> Table:
+    table = Table(*COLUMNS)
+    for split in training.splits:
+        for group in split.plan.groups if split.plan else ():
+            table.add_row(split.split, *_cells(group), style="" if group.fits else "red")
+    return table
+
+
+def _cells(group: RankGroup) -> list[str]:
+    last = group.first_rank + group.ranks - 1
+    return [
+        group.devices,
+        f"{group.first_rank}" if group.ranks == 1 else f"{group.first_rank} to {last}",
+        f"{group.share:.1%}",
+        *(f"{size / GIB:.1f}" for size in (group.state_bytes, group.activation_bytes, group.usable_bytes)),
+        "yes" if group.fits else "no",
+        f"{group.host_bytes / GIB:.1f}",
+        "–" if group.seconds is None else f"{group.seconds:.3g}",
+        "–" if group.waits is None else f"{group.waits:.0%}",
+    ]
+
+
+def _lines(name: str, split: PlannedSplit, training: TrainingPlan) -> Iterator[str]:
+    """What a split takes, and why."""
+    plan = split.plan
+    if plan is None:
+        yield f"{name}: not possible: {split.refused}"
+        return
+    kept = "recomputed" if plan.recomputed else "kept"
+    yield f"{name}: ZeRO stage {plan.stage}, activations {kept}; {_time(split, training)}"
+    yield f"  {plan.why}"
+
+
+def _time(split: PlannedSplit, training: TrainingPlan) -> str:
+    plan = split.plan
+    if plan is None or plan.step_seconds is None or split.seconds is None or split.device_hours is None:
+        return "time not predicted"
+    of_reference = split.reference_seconds
+    reference = f", {duration(of_reference)} of it for the reference" if of_reference else ""
+    cost = "".join(f", {money(cost.amount, cost.currency)}" for cost in split.costs)
+    cost += f", cost not known: no price for {', '.join(split.unpriced)}" if split.unpriced else ""
+    return (
+        f"{plan.step_seconds:.3g} s a step ({plan.computing_seconds:.3g} computing, {plan.transfer_seconds:.3g} "
+        f"transfers), {duration(split.seconds)} for {counted(training.steps, 'step')}{reference}; "
+        f"{split.device_hours:,.2f} device hours{cost}"
+    )
