@@ -44,6 +44,7 @@ from components.train.job_file import TrainingJob
 from components.train.methods.method import TrainingData
 from components.train.methods.registry import method_of
 from components.train.ranks import Ranks
+from components.train.settings import TrainSettings
 
 
 def end_of_grace() -> SystemExit:
@@ -78,10 +79,17 @@ class TrainingProcess:
             steps = epoch_steps(self.settings, len(data.order) // self.split.global_batch, self.job.earlier)
             found = self._fetch_checkpoint(steps)
         with self._phase("model"):
-            self._fit_memory(start, data, found)
+            if self.settings.stages is None:
+                self._fit_memory(start, data, found)
+            else:
+                self.settings = self._without_memory_estimate()
             universal = found is not None and found.needs_conversion(self.ranks.world)
-            config = engine_config(self.settings, on_cpu, universal)
-            trainer = self._make_trainer(config, start, tokenizer, data, steps)
+            if self.settings.stages is None:
+                config = engine_config(self.settings, on_cpu, universal)
+                trainer = self._make_trainer(config, start, tokenizer, data, steps)
+            else:
+                trainer = self._make_stage_trainer(start, data)
+            self._add_book(trainer, data, steps)
         writer = ResultWriter(
             job=self.job,
             settings=self.settings,
@@ -121,6 +129,17 @@ class TrainingProcess:
         size = pass_size(self.settings, self.split, data)
         self.settings = fit_memory(self.settings, stored, ranks, size, found=found, task=self.job.task)
 
+    def _without_memory_estimate(self) -> TrainSettings:
+        """The settings without `auto`: the estimate is of processes that share one model's layers, not of stages."""
+        recomputed = self.settings.gradient_checkpointing
+        if recomputed == "auto":
+            assert self.settings.stages is not None
+            recomputed = self.settings.stages.schedule != "zero_bubble"
+            if self.ranks.is_main:
+                layers = "recomputed (gradient checkpointing)" if recomputed else "kept"
+                say(self.job.task, f"activations {layers}: the memory of stages is not estimated")
+        return self.settings.model_copy(update={"gradient_checkpointing": recomputed})
+
     def _prepare_data(self, start: Path) -> tuple[Any, TrainingData]:
         tokenizer = load_tokenizer(start, self.settings)
         check_tokens(start, self.job.start, tokenizer)
@@ -139,6 +158,31 @@ class TrainingProcess:
         for note in data.notes if self.ranks.is_main else ():
             say(self.job.task, note)
         return tokenizer, data
+
+    def _add_book(self, trainer: Any, data: TrainingData, steps: EpochSteps) -> None:
+        """Give the trainer its record of steps."""
+        tokens = data.lengths[data.order].reshape(steps.scheduled, -1).sum(axis=1)
+        trainer.book = StepBook(self.job.task, data.order, tokens, self.split.global_batch, steps.last)
+        trainer.store = self.job.store
+
+    def _make_stage_trainer(self, start: Path, data: TrainingData) -> Any:
+        """The trainer of a model in pipeline stages."""
+        from components.train.stages.make_stage_trainer import make_stage_trainer
+        from components.train.stages.pack_steps import PackedSteps
+
+        assert self.settings.stages is not None
+        rows, micro_batches = self.split.global_batch, self.settings.stages.micro_batches
+        return make_stage_trainer(
+            self.settings,
+            self.settings.stages,
+            self.method.objective(self.settings, data),
+            data.dataset(),
+            PackedSteps(data.order, data.pass_positions, rows, micro_batches),
+            start=start,
+            reference=self.job.start,
+            folder=self.scratch / "run",
+            task=self.job.task,
+        )
 
     def _make_trainer(
         self, config: dict[str, Any], start: Path, tokenizer: Any, data: TrainingData, steps: EpochSteps
@@ -160,9 +204,6 @@ class TrainingProcess:
             )
         )
         self._report_budget(getattr(trainer, "micro_batches", None))
-        tokens = data.lengths[data.order].reshape(steps.scheduled, -1).sum(axis=1)
-        trainer.book = StepBook(self.job.task, data.order, tokens, self.split.global_batch, steps.last)
-        trainer.store = self.job.store
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(engine_watch(trainer))
         if self.settings.shares == "speed":
@@ -190,7 +231,10 @@ class TrainingProcess:
         mirror = Mirror(self.job.store, self.ranks, self.settings.checkpoints_kept, self.job.task)
         if self.ranks.is_main:
             trainer.stream = LossStream(self.job.store, self.job.task, self.method.metrics)
-        trainer.add_callback(background_checkpoints(trainer, mirror))
+        if self.settings.stages is not None:
+            trainer.mirror = mirror
+        else:
+            trainer.add_callback(background_checkpoints(trainer, mirror))
         trainer.book.begin(found.step if found else 0, show=self.ranks.is_main)
         try:
             with sigterm_raises(end_of_grace):

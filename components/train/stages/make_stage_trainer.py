@@ -1,0 +1,132 @@
+"""Makes the trainer of a training in pipeline stages."""
+
+# ruff: noqa: TID253 - imported by the job's own program only
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed
+from transformers import set_seed
+
+from components.shared.errors import SettingsError
+from components.shared.log import say
+from components.train.objectives.objective import Objective
+from components.train.ranks import Ranks
+from components.train.settings import TrainSettings
+from components.train.stages.check_stage import check_stage
+from components.train.stages.load_stage import load_outline, load_stages
+from components.train.stages.optimizer import Gradients, make_optimizer
+from components.train.stages.pack_steps import PackedSteps
+from components.train.stages.parts import find_parts
+from components.train.stages.pipeline import Pipeline, Shapes
+from components.train.stages.settings import StageSettings
+from components.train.stages.stage_model import StageModel
+from components.train.stages.stage_trainer import StageTrainer
+
+
+def make_stage_trainer(
+    settings: TrainSettings,
+    stages: StageSettings,
+    objective: Objective[Any],
+    rows: Any,
+    steps: PackedSteps,
+    *,
+    start: Path,
+    reference: str,
+    folder: Path,
+    task: str,
+) -> StageTrainer:
+    """The trainer, ready but for its record of steps. Every process calls it.
+
+    Args:
+        settings: of the training.
+        stages: its block of stages.
+        objective: the loss.
+        rows: the data set.
+        steps: its rows, dealt to micro-batches.
+        start: the folder of the model that training starts from.
+        reference: how a person names it.
+        folder: for files of checkpoints.
+        task: the step's name in the log.
+
+    Raises:
+        ModelError: the model cannot be split, or does not run on packed rows.
+        SettingsError: the stages do not fit its layers.
+    """
+    ranks = Ranks.from_environment()
+    device = torch.device("cuda", ranks.local_rank) if torch.cuda.is_available() else torch.device("cpu")
+    outline = load_outline(start, reference, settings)
+    base = getattr(outline, "get_base_model", lambda: outline)()
+    parts = find_parts(base)
+    spans = spans_of(stages, parts.count, ranks.world)
+    own = range(ranks.rank, len(spans), ranks.world)
+    loaded = load_stages(start, reference, settings, [spans[number] for number in own])
+    made = {
+        number: StageModel(_prepared(model, settings, objective).to(device), is_first=number == 0)
+        for number, (model, _) in zip(own, loaded, strict=True)
+    }
+    for (number, stage), (_, own_parts) in zip(made.items(), loaded, strict=True):
+        check_stage(stage, own_parts, is_last=number == len(spans) - 1)
+    weights = {
+        name: weight for stage in made.values() for name, weight in stage.model.named_parameters() if weight.requires_grad
+    }
+    width, dtype = base.config.get_text_config().hidden_size, next(loaded[0][0].parameters()).dtype
+    shapes = Shapes(steps.length, width, dtype)
+    pipeline = Pipeline(made, len(spans), stages.schedule, steps.micro_batches, shapes, objective, device)
+    set_seed(settings.seed)
+    if ranks.is_main:
+        say(task, described(stages, spans, ranks.world, steps))
+    tied = _name_of(outline, base.get_input_embeddings().weight) if parts.tied else None
+    return StageTrainer(
+        settings=settings,
+        ranks=ranks,
+        folder=folder,
+        objective=objective,
+        rows=rows,
+        steps=steps,
+        pipeline=pipeline,
+        weights=weights,
+        optimizer=make_optimizer(settings, [stage.model for stage in made.values()]),
+        gradients=Gradients(weights, tied, (len(spans) - 1) % ranks.world),
+        outline=outline,
+        device=device,
+    )
+
+
+def spans_of(stages: StageSettings, layers: int, ranks: int) -> list[tuple[int, int]]:
+    """The layers of each stage. Raises SettingsError where they do not fit the model."""
+    try:
+        return stages.spans(layers, ranks)
+    except ValueError as error:
+        raise SettingsError(
+            str(error),
+            rule="each layer belongs to one stage, and each stage has a layer",
+            allowed=[f"2 to {layers} stages"],
+            remedy=f"let stages.layers add up to {layers}, or use fewer stages",
+        ) from error
+
+
+def described(stages: StageSettings, spans: list[tuple[int, int]], ranks: int, steps: PackedSteps) -> str:
+    """The stages, for the log."""
+    layers = ", ".join(str(end - first) for first, end in spans)
+    return (
+        f"{len(spans)} stages of {layers} layers on {ranks} processes, schedule {stages.schedule}: "
+        f"{steps.micro_batches} micro-batches of {steps.length:,} positions in each step"
+    )
+
+
+def _prepared(model: Any, settings: TrainSettings, objective: Objective[Any]) -> Any:
+    """The model ready to train, with recomputed layers and dropout where they belong."""
+    model.train()
+    if settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if not objective.uses_dropout:
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+    return model
+
+
+def _name_of(model: Any, tensor: torch.Tensor) -> str:
+    return next(name for name, weight in model.named_parameters() if weight is tensor)

@@ -1,0 +1,78 @@
+"""The optimizer of a process's stages: AdamW as transformers' trainer makes it, clipped by the norm over all stages."""
+
+# ruff: noqa: TID253 - imported by the job's own program only
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import torch
+import torch.distributed
+
+from components.train.settings import TrainSettings
+
+CLIP_EPSILON = 1e-6
+"""Added to the norm, as torch's `clip_grad_norm_` does."""
+
+
+def make_optimizer(settings: TrainSettings, models: list[Any]) -> torch.optim.AdamW:
+    """AdamW with the betas, the epsilon and the groups of transformers' trainer: norms and biases do not decay."""
+    from transformers import Trainer, TrainingArguments
+
+    defaults = {field.name: field.default for field in fields(TrainingArguments)}
+    decaying, others = [], []
+    for model in models:
+        names = set(Trainer.get_decay_parameter_names(None, model))  # type: ignore[arg-type]  # it reads the model alone
+        for name, weight in model.named_parameters():
+            if weight.requires_grad:
+                (decaying if name in names else others).append(weight)
+    groups = [{"params": decaying, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=settings.learning_rate,
+        betas=(defaults["adam_beta1"], defaults["adam_beta2"]),
+        eps=defaults["adam_epsilon"],
+        fused=True,
+    )
+
+
+def make_schedule(settings: TrainSettings, optimizer: torch.optim.Optimizer, steps: int) -> Any:
+    """The learning rate over so many steps, by transformers' scheduler."""
+    from transformers import get_scheduler
+
+    name = "constant_with_warmup" if settings.scheduler == "constant" else settings.scheduler
+    return get_scheduler(name, optimizer, round(settings.warmup_share * steps), steps)
+
+
+class Gradients:
+    """The gradients of all stages as those of one model. Every process makes one.
+
+    Args:
+        weights: this process's trained weights by name.
+        tied: the name of the tensor that the first and the last stage both have; None: there is none.
+        last: the process of the last stage.
+    """
+
+    def __init__(self, weights: Mapping[str, torch.nn.Parameter], tied: str | None, last: int) -> None:
+        self._weights, self._tied = weights, tied
+        self._ends = torch.distributed.new_group([0, last])
+        rank = torch.distributed.get_rank()
+        self._is_end = rank in (0, last)
+        self._counted = [name for name in weights if rank == 0 or name != tied]
+
+    def join_tied(self) -> None:
+        """Sum the gradients of both copies of a tied tensor, once a step, so that both stay equal."""
+        if self._tied in self._weights and self._is_end:
+            torch.distributed.all_reduce(self._weights[self._tied].grad, group=self._ends)
+
+    def clip(self, most: float) -> float:
+        """Scale all gradients down to an L2 norm over all stages; returns the norm before."""
+        found = [grad.norm().float() for name in self._counted if (grad := self._weights[name].grad) is not None]
+        square = torch.stack(found).norm().square() if found else torch.zeros(())
+        torch.distributed.all_reduce(square)
+        norm = square.sqrt()
+        factor = (most / (norm + CLIP_EPSILON)).clamp(max=1.0)
+        for weight in self._weights.values():
+            if weight.grad is not None:
+                weight.grad.mul_(factor)
+        return norm.item()
