@@ -252,8 +252,6 @@ class TrainSettings(Settings):
                 f"{STAGES_RULE}; deepspeed has stage {zero.stage} and offload '{zero.offload}'. Allowed: stage "
                 f"{', '.join(map(str, STAGES_ZERO))}, offload none"
             )
-        if self.precision != "fp32":
-            raise ValueError(f"stages train in precision fp32, and it is {self.precision}. Allowed: fp32")
         if self.shares != "even":
             raise ValueError(
                 f"shares '{self.shares}' deals rows to processes that all have the model, and stages have a part each. "

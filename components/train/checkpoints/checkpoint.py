@@ -60,7 +60,7 @@ class Fetched:
 
     def needs_conversion(self, ranks: int) -> bool:
         """Whether so many processes can load it only as a universal checkpoint."""
-        return self.shards_optimizer and self.ranks != ranks
+        return self.by_stages or (self.shards_optimizer and self.ranks != ranks)
 
 
 def folder_key(step: int) -> str:

@@ -22,8 +22,9 @@ from components.train.batches.token_files import SharedFiles
 from components.train.check_start import check_start_here, check_tokens
 from components.train.checkpoints.checkpoint import Fetched, fetch, fetch_newest
 from components.train.checkpoints.convert_checkpoint import convert
+from components.train.checkpoints.convert_stages import convert_for_stages, convert_from_stages, require_named
 from components.train.checkpoints.mirror import Mirror
-from components.train.engine.deepspeed_config import engine_config
+from components.train.engine.deepspeed_config import engine_config, zero_stage
 from components.train.engine.divergence import DivergedError
 from components.train.engine.earlier_epochs import EarlierEpochs, drop_later_checkpoints
 from components.train.engine.epoch_steps import EpochSteps, epoch_steps
@@ -79,17 +80,7 @@ class TrainingProcess:
             steps = epoch_steps(self.settings, len(data.order) // self.split.global_batch, self.job.earlier)
             found = self._fetch_checkpoint(steps)
         with self._phase("model"):
-            if self.settings.stages is None:
-                self._fit_memory(start, data, found)
-            else:
-                self.settings = self._without_memory_estimate()
-            universal = found is not None and found.needs_conversion(self.ranks.world)
-            if self.settings.stages is None:
-                config = engine_config(self.settings, on_cpu, universal)
-                trainer = self._make_trainer(config, start, tokenizer, data, steps)
-            else:
-                trainer = self._make_stage_trainer(start, data)
-            self._add_book(trainer, data, steps)
+            trainer = self._ready_trainer(on_cpu, start, tokenizer, data, steps, found)
         writer = ResultWriter(
             job=self.job,
             settings=self.settings,
@@ -102,8 +93,6 @@ class TrainingProcess:
             began=began,
         )
         with self._phase("train"):
-            if universal:
-                trainer.add_callback(separate_counts(trainer))
             trainer.earlier = self._earlier(steps, writer)
             diverged = self._train_or_diverge(trainer, found)
         address, folder = self.job.address, self.scratch / "out"
@@ -114,6 +103,31 @@ class TrainingProcess:
             result = writer.save_diverged(trainer, address, folder, self.seconds, diverged)
         leave_ranks()
         return result
+
+    def _ready_trainer(  # noqa: PLR0917 - what the phases before have made
+        self,
+        on_cpu: bool,
+        start: Path,
+        tokenizer: Any,
+        data: TrainingData,
+        steps: EpochSteps,
+        found: Fetched | None,
+    ) -> Any:
+        """The trainer with its record of steps, with ZeRO or in stages."""
+        if self.settings.stages is not None:
+            self.settings = self._without_memory_estimate()
+            trainer = self._make_stage_trainer(start, data)
+        else:
+            self._fit_memory(start, data, found)
+            universal = found is not None and found.needs_conversion(self.ranks.world)
+            config = engine_config(self.settings, on_cpu, universal)
+            trainer = self._make_trainer(config, start, tokenizer, data, steps)
+            if universal:
+                trainer.add_callback(separate_counts(trainer))
+        tokens = data.lengths[data.order].reshape(steps.scheduled, -1).sum(axis=1)
+        trainer.book = StepBook(self.job.task, data.order, tokens, self.split.global_batch, steps.last)
+        trainer.store = self.job.store
+        return trainer
 
     def _check_precision(self, on_cpu: bool) -> None:
         if on_cpu and self.settings.precision == "bf16" and not cpu_has_bf16():
@@ -128,6 +142,7 @@ class TrainingProcess:
         stored, ranks = read_folder(start, self.job.start), self.ranks.world
         size = pass_size(self.settings, self.split, data)
         self.settings = fit_memory(self.settings, stored, ranks, size, found=found, task=self.job.task)
+        require_named(found, zero_stage(self.settings))
 
     def _without_memory_estimate(self) -> TrainSettings:
         """The settings without `auto`: the estimate is of processes that share one model's layers, not of stages."""
@@ -158,12 +173,6 @@ class TrainingProcess:
         for note in data.notes if self.ranks.is_main else ():
             say(self.job.task, note)
         return tokenizer, data
-
-    def _add_book(self, trainer: Any, data: TrainingData, steps: EpochSteps) -> None:
-        """Give the trainer its record of steps."""
-        tokens = data.lengths[data.order].reshape(steps.scheduled, -1).sum(axis=1)
-        trainer.book = StepBook(self.job.task, data.order, tokens, self.split.global_batch, steps.last)
-        trainer.store = self.job.store
 
     def _make_stage_trainer(self, start: Path, data: TrainingData) -> Any:
         """The trainer of a model in pipeline stages."""
@@ -268,10 +277,19 @@ class TrainingProcess:
             say(self.job.task, f"continuing from the checkpoint of step {found.step}{made}")
         elif self.ranks.is_local_main:
             fetch(self.job.store, found.step, folder)
-        if self.ranks.is_local_main and found.ranks != self.ranks.world:
-            convert(found, self.ranks.world)
+        if self.ranks.is_local_main:
+            self._convert(found)
         barrier()
         return found
+
+    def _convert(self, found: Fetched) -> None:
+        """Convert a checkpoint of other processes, or of stages for processes without them, and back."""
+        if self.settings.stages is not None:
+            convert_for_stages(found, self.ranks.world)
+        elif found.by_stages:
+            convert_from_stages(found, self.ranks.world)
+        elif found.ranks != self.ranks.world:
+            convert(found, self.ranks.world)
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:

@@ -98,7 +98,5 @@ def _empty_model(folder: Path, settings: TrainSettings) -> Any:
 
 
 def _adapted(model: Any, settings: TrainSettings) -> Any:
-    arguments = SimpleNamespace(
-        deepspeed_plugin=None, activation_checkpointing=bool(settings.gradient_checkpointing)
-    )
+    arguments = SimpleNamespace(deepspeed_plugin=None, activation_checkpointing=bool(settings.gradient_checkpointing))
     return with_adapters(model, settings, arguments)

@@ -9,14 +9,14 @@ import torch
 import torch.distributed
 from transformers import set_seed
 
-from components.shared.errors import SettingsError
 from components.shared.log import say
+from components.train.check_start import require_layers
 from components.train.objectives.objective import Objective
 from components.train.ranks import Ranks
 from components.train.settings import TrainSettings
 from components.train.stages.check_stage import check_stage
 from components.train.stages.load_stage import load_outline, load_stages
-from components.train.stages.optimizer import Gradients, make_optimizer
+from components.train.stages.optimizer import Gradients, Masters, make_optimizer
 from components.train.stages.pack_steps import PackedSteps
 from components.train.stages.parts import find_parts
 from components.train.stages.pipeline import Pipeline, Shapes
@@ -59,7 +59,7 @@ def make_stage_trainer(
     outline = load_outline(start, reference, settings)
     base = getattr(outline, "get_base_model", lambda: outline)()
     parts = find_parts(base)
-    spans = spans_of(stages, parts.count, ranks.world)
+    spans = require_layers(stages, parts.count, ranks.world, reference)
     own = range(ranks.rank, len(spans), ranks.world)
     loaded = load_stages(start, reference, settings, [spans[number] for number in own])
     made = {
@@ -68,12 +68,19 @@ def make_stage_trainer(
     }
     for (number, stage), (_, own_parts) in zip(made.items(), loaded, strict=True):
         check_stage(stage, own_parts, is_last=number == len(spans) - 1)
-    weights = {
-        name: weight for stage in made.values() for name, weight in stage.model.named_parameters() if weight.requires_grad
-    }
+    named = (entry for stage in made.values() for entry in stage.model.named_parameters())
+    masters = Masters({name: weight for name, weight in named if weight.requires_grad})
     width, dtype = base.config.get_text_config().hidden_size, next(loaded[0][0].parameters()).dtype
     shapes = Shapes(steps.length, width, dtype)
-    pipeline = Pipeline(made, len(spans), stages.schedule, steps.micro_batches, shapes, objective, device)
+    pipeline = Pipeline(
+        made,
+        number=len(spans),
+        schedule=stages.schedule,
+        micro_batches=steps.micro_batches,
+        shapes=shapes,
+        objective=objective,
+        device=device,
+    )
     set_seed(settings.seed)
     if ranks.is_main:
         say(task, described(stages, spans, ranks.world, steps))
@@ -86,25 +93,12 @@ def make_stage_trainer(
         rows=rows,
         steps=steps,
         pipeline=pipeline,
-        weights=weights,
-        optimizer=make_optimizer(settings, [stage.model for stage in made.values()]),
-        gradients=Gradients(weights, tied, (len(spans) - 1) % ranks.world),
+        masters=masters,
+        optimizer=make_optimizer(settings, [stage.model for stage in made.values()], masters.tensors),
+        gradients=Gradients(masters.tensors, tied, (len(spans) - 1) % ranks.world),
         outline=outline,
         device=device,
     )
-
-
-def spans_of(stages: StageSettings, layers: int, ranks: int) -> list[tuple[int, int]]:
-    """The layers of each stage. Raises SettingsError where they do not fit the model."""
-    try:
-        return stages.spans(layers, ranks)
-    except ValueError as error:
-        raise SettingsError(
-            str(error),
-            rule="each layer belongs to one stage, and each stage has a layer",
-            allowed=[f"2 to {layers} stages"],
-            remedy=f"let stages.layers add up to {layers}, or use fewer stages",
-        ) from error
 
 
 def described(stages: StageSettings, spans: list[tuple[int, int]], ranks: int, steps: PackedSteps) -> str:

@@ -15,18 +15,51 @@ CLIP_EPSILON = 1e-6
 """Added to the norm, as torch's `clip_grad_norm_` does."""
 
 
-def make_optimizer(settings: TrainSettings, models: list[Any]) -> torch.optim.AdamW:
+class Masters:
+    """The weights that the optimizer changes, in fp32: the model's own, or copies of those in bf16, as ZeRO keeps them.
+
+    Args:
+        weights: the trained weights by name.
+
+    Attributes:
+        tensors: what the optimizer changes, by the same names.
+    """
+
+    def __init__(self, weights: Mapping[str, torch.nn.Parameter]) -> None:
+        self._copied = {name: weight for name, weight in weights.items() if weight.dtype != torch.float32}
+        copies = {name: torch.nn.Parameter(weight.detach().float()) for name, weight in self._copied.items()}
+        self.weights = dict(weights)
+        self.tensors = {name: copies.get(name, weight) for name, weight in weights.items()}
+
+    def take_gradients(self) -> None:
+        """Move the gradients of copied weights to their copies, in fp32."""
+        for name, weight in self._copied.items():
+            self.tensors[name].grad = None if weight.grad is None else weight.grad.float()
+            weight.grad = None
+
+    @torch.no_grad()
+    def give_back(self) -> None:
+        """Round the copies to the model's weights."""
+        for name, weight in self._copied.items():
+            weight.copy_(self.tensors[name])
+
+
+def make_optimizer(
+    settings: TrainSettings, models: list[Any], masters: Mapping[str, torch.Tensor]
+) -> torch.optim.AdamW:
     """AdamW with the betas, the epsilon and the groups of transformers' trainer: norms and biases do not decay."""
     from transformers import Trainer, TrainingArguments
 
     defaults = {field.name: field.default for field in fields(TrainingArguments)}
-    decaying, others = [], []
-    for model in models:
-        names = set(Trainer.get_decay_parameter_names(None, model))  # type: ignore[arg-type]  # it reads the model alone
-        for name, weight in model.named_parameters():
-            if weight.requires_grad:
-                (decaying if name in names else others).append(weight)
-    groups = [{"params": decaying, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    # It reads the model alone, not the trainer.
+    decaying = {name for model in models for name in Trainer.get_decay_parameter_names(None, model)}  # type: ignore[arg-type]
+    groups = [
+        {
+            "params": [weight for name, weight in masters.items() if name in decaying],
+            "weight_decay": settings.weight_decay,
+        },
+        {"params": [weight for name, weight in masters.items() if name not in decaying], "weight_decay": 0.0},
+    ]
     return torch.optim.AdamW(
         [group for group in groups if group["params"]],
         lr=settings.learning_rate,
@@ -36,12 +69,15 @@ def make_optimizer(settings: TrainSettings, models: list[Any]) -> torch.optim.Ad
     )
 
 
-def make_schedule(settings: TrainSettings, optimizer: torch.optim.Optimizer, steps: int) -> Any:
-    """The learning rate over so many steps, by transformers' scheduler."""
+def make_schedule(settings: TrainSettings, optimizer: torch.optim.Optimizer, steps: int, already: int = 0) -> Any:
+    """The learning rate over so many steps, by transformers' scheduler, of which some were made already."""
     from transformers import get_scheduler
 
     name = "constant_with_warmup" if settings.scheduler == "constant" else settings.scheduler
-    return get_scheduler(name, optimizer, round(settings.warmup_share * steps), steps)
+    schedule = get_scheduler(name, optimizer, round(settings.warmup_share * steps), steps)
+    for _ in range(already):
+        schedule.step()
+    return schedule
 
 
 class Gradients:
@@ -53,7 +89,7 @@ class Gradients:
         last: the process of the last stage.
     """
 
-    def __init__(self, weights: Mapping[str, torch.nn.Parameter], tied: str | None, last: int) -> None:
+    def __init__(self, weights: Mapping[str, torch.Tensor], tied: str | None, last: int) -> None:
         self._weights, self._tied = weights, tied
         self._ends = torch.distributed.new_group([0, last])
         rank = torch.distributed.get_rank()
@@ -68,7 +104,7 @@ class Gradients:
     def clip(self, most: float) -> float:
         """Scale all gradients down to an L2 norm over all stages; returns the norm before."""
         found = [grad.norm().float() for name in self._counted if (grad := self._weights[name].grad) is not None]
-        square = torch.stack(found).norm().square() if found else torch.zeros(())
+        square = torch.stack(found).norm().square()
         torch.distributed.all_reduce(square)
         norm = square.sqrt()
         factor = (most / (norm + CLIP_EPSILON)).clamp(max=1.0)

@@ -58,6 +58,7 @@ class Pipeline:
     def __init__(
         self,
         stages: dict[int, StageModel],
+        *,
         number: int,
         schedule: str,
         micro_batches: int,

@@ -16,7 +16,9 @@ class StageSettings(Settings):
     """
 
     count: int | None = Field(
-        None, ge=2, description="stages of nearly equal numbers of layers; left out, without `layers`: one on each process"
+        None,
+        ge=2,
+        description="stages of nearly equal numbers of layers; left out, without `layers`: one on each process",
     )
     layers: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
         None, min_length=2, description="layers of each stage instead, from the first, such as [4, 2]"
@@ -55,7 +57,7 @@ class StageSettings(Settings):
         stages = self.number(ranks)
         if self.layers is not None and sum(self.layers) != layers:
             raise ValueError(
-                f"stages.layers {list(self.layers)} are {counted(sum(self.layers), 'layer')}, and the model has {layers}"
+                f"stages.layers {list(self.layers)} add up to {sum(self.layers)}, and the model has {layers} layers"
             )
         if stages > layers:
             raise ValueError(f"{stages} stages are more than the model's {counted(layers, 'layer')}")

@@ -3,7 +3,6 @@
 # ruff: noqa: TID253 - imported by the job's own program only
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,11 @@ from components.train.objectives.objective import Objective, Sums
 from components.train.ranks import Ranks
 from components.train.settings import TrainSettings
 from components.train.stages.checkpoint import load_random_states, load_state, save_random_states, stage_state
-from components.train.stages.optimizer import Gradients, make_schedule
+from components.train.stages.optimizer import Gradients, Masters, make_schedule
 from components.train.stages.pack_steps import PackedSteps, packed_rows, padded
 from components.train.stages.pipeline import Pipeline
 
-STATE_FILE = "trainer_state.json"
+STATE_FILE, SCHEDULE_FILE = "trainer_state.json", "scheduler.pt"
 PADDING = "padding"
 """Of a step's log: positions of padding."""
 
@@ -42,9 +41,9 @@ class StageTrainer:
         rows: the data set.
         steps: its rows, dealt to micro-batches.
         pipeline: the stages.
-        weights: this process's trained weights by name.
-        optimizer: of these weights.
-        gradients: of these weights.
+        masters: this process's trained weights.
+        optimizer: of these.
+        gradients: of these.
         outline: the complete model without weights.
         device: of this process.
     """
@@ -65,7 +64,7 @@ class StageTrainer:
         rows: Any,
         steps: PackedSteps,
         pipeline: Pipeline,
-        weights: Mapping[str, torch.nn.Parameter],
+        masters: Masters,
         optimizer: torch.optim.AdamW,
         gradients: Gradients,
         outline: Any,
@@ -73,9 +72,10 @@ class StageTrainer:
     ) -> None:
         self._settings, self._ranks, self._folder = settings, ranks, folder
         self._objective, self._rows, self._steps = objective, rows, steps
-        self._pipeline, self._weights, self._optimizer, self._gradients = pipeline, weights, optimizer, gradients
+        self._pipeline, self._masters, self._optimizer, self._gradients = pipeline, masters, optimizer, gradients
         self._device = device
-        self._schedule = make_schedule(settings, optimizer, len(steps.order) // steps.rows)
+        self._scheduled = len(steps.order) // steps.rows
+        self._schedule = make_schedule(settings, optimizer, self._scheduled)
         self.model, self.state = outline, TrainerState()
 
     @property
@@ -97,7 +97,9 @@ class StageTrainer:
 
     def gathered(self, keep: bool) -> dict[str, torch.Tensor]:
         """All trained weights on the CPU, by name, where `keep` is set; every process calls it."""
-        own = {name: weight.detach().cpu() for name, weight in self._weights.items()}
+        fp32 = self._settings.saved_weights == "fp32"
+        weights = self._masters.tensors if fp32 else self._masters.weights
+        own = {name: weight.detach().cpu() for name, weight in weights.items()}
         parts: list[Any] | None = [None] * self._ranks.world if keep else None
         torch.distributed.gather_object(own, parts)
         return {name: weight for part in parts or () for name, weight in part.items()}
@@ -105,22 +107,24 @@ class StageTrainer:
     def _resume(self, folder: Path) -> None:
         self.state = TrainerState.load_from_json(str(folder / STATE_FILE))
         step = self.state.global_step
-        load_state(folder, step, self._weights, self._optimizer)
+        load_state(folder, step, self._masters.tensors, self._optimizer)
+        self._masters.give_back()
         load_random_states(folder, self._ranks)
-        for _ in range(step):
-            self._schedule.step()
+        self._schedule = make_schedule(self._settings, self._optimizer, self._scheduled, already=step)
 
     def _step(self) -> None:
         batches = self._batches(self.state.global_step)
         used = sum(packed_rows(batch).tokens for batch in batches)
         self._optimizer.zero_grad()
         loss, sums = self._pipeline.step([padded(batch, self._steps.length).to(self._device) for batch in batches])
+        self._masters.take_gradients()
         self._gradients.join_tied()
         norm = self._gradients.clip(self._settings.max_grad_norm)
         logs = self._shared(loss, sums) | {"grad_norm": norm, "learning_rate": self._schedule.get_last_lr()[0]}
         logs[PADDING] = len(batches) * self._steps.length - used
         self.book.record_wait(self.mirror.snapshot.settle())
         self._optimizer.step()
+        self._masters.give_back()
         self._schedule.step()
         self.state.global_step += 1
         self._log(logs)
@@ -151,11 +155,10 @@ class StageTrainer:
         began, folder = time.monotonic(), self._folder / f"checkpoint-{step}"
         folder.mkdir(parents=True, exist_ok=True)
         name = stage_file_name(self._ranks.rank, self._ranks.world)
-        self.mirror.snapshot.add(stage_state(self._weights, self._optimizer), str(folder / name))
+        self.mirror.snapshot.add(stage_state(self._masters.tensors, self._optimizer), str(folder / name))
         save_random_states(folder, self._ranks)
         if self._ranks.is_main:
             self.state.save_to_json(str(folder / STATE_FILE))
+            torch.save(self._schedule.state_dict(), folder / SCHEDULE_FILE)
         self.mirror.add(step, folder)
         self.book.record_checkpoint(step, time.monotonic() - began)
-
-

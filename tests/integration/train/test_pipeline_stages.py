@@ -14,7 +14,11 @@ ALONE = {"launch": {"processes_per_node": 1}, "deepspeed": {"stage": 0}}
 
 def in_stages(processes: int, **stages: Any) -> dict[str, Any]:
     """Settings of a pipeline."""
-    return {"stages": {"micro_batches": 4, **stages}, "deepspeed": {"stage": 0}, "launch": {"processes_per_node": processes}}
+    return {
+        "stages": {"micro_batches": 4, **stages},
+        "deepspeed": {"stage": 0},
+        "launch": {"processes_per_node": processes},
+    }
 
 
 def test_two_stages_train_as_one_process(bench: Any, tmp_path: Path) -> None:
@@ -23,3 +27,12 @@ def test_two_stages_train_as_one_process(bench: Any, tmp_path: Path) -> None:
     staged = bench.train(**SLOW, **in_stages(2), root=root)
     assert_equal_results(bench, alone, staged, root)
     assert staged.address == alone.address
+
+
+def test_dump(bench: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    import shutil
+
+    monkeypatch.setattr("components.train.train.delete_checkpoints", lambda *_: None)
+    for stage in (0, 1):
+        dp = bench.train(method="sft", checkpoint_steps=4, deepspeed={"stage": stage})
+        shutil.copytree(Path(bench.root) / dp.address, f"/tmp/stages/dp{stage}", dirs_exist_ok=True)
