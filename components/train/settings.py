@@ -79,7 +79,7 @@ class TrainSettings(Settings):
     """What `auto` chooses changes results by rounding alone; a stage that is set explicitly is in the key."""
 
     runs_in_stages: ClassVar[bool] = False
-    """Whether the loss needs one forward pass alone, so that the last stage of a pipeline can compute it."""
+    """Whether a step is one forward pass of each micro-batch, so that the last stage of a pipeline has its loss."""
 
     method: str = Field(description="the training method")
     learning_rate: float = Field(
@@ -241,8 +241,8 @@ class TrainSettings(Settings):
         if not self.runs_in_stages:
             able = sorted(name for name in _methods_in_stages(TrainSettings) if name)
             raise ValueError(
-                f"method {self.method} cannot train in stages: it compares log-probs of other forward passes, which no "
-                f"stage has. Allowed: {', '.join(able)}"
+                f"method {self.method} cannot train in stages: beside a step's forward passes it makes others, of the "
+                f"complete model. Allowed: {', '.join(able)}"
             )
         zero = self.deepspeed
         if self.deepspeed_config is not None:

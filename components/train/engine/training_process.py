@@ -188,7 +188,8 @@ class TrainingProcess:
             data.dataset(),
             PackedSteps(data.order, data.pass_positions, rows, micro_batches),
             start=start,
-            reference=self.job.start,
+            name=self.job.start,
+            reference=self.reference,
             folder=self.scratch / "run",
             task=self.job.task,
         )

@@ -37,7 +37,7 @@ def load_outline(folder: Path, reference: str, settings: TrainSettings) -> Any:
             remedy="leave stages out: train this model with data parallelism",
         )
     freeze_other_towers(model)
-    return _adapted(model, settings)
+    return adapted(model, settings)
 
 
 def load_stages(
@@ -60,15 +60,15 @@ def _load(
     names = {id(tensor): name for name, tensor in _tensors(model)}
     freeze_other_towers(model)
     parts = find_parts(model)
-    adapted = _adapted(model, settings)
+    whole = adapted(model, settings)
     keep_stage(model, parts, span)
     with ExitStack() as stack, torch.no_grad():
         files = {file: stack.enter_context(_opened(folder / file)) for file in stored.files}
-        for _, tensor in _tensors(adapted):
+        for _, tensor in _tensors(whole):
             if (name := names.get(id(tensor))) in places:
                 source = places[name]
                 tensor.copy_(files[stored.tensors[source].file].get_tensor(source))
-    return adapted, parts
+    return whole, parts
 
 
 def _opened(path: Path) -> Any:
@@ -97,6 +97,7 @@ def _empty_model(folder: Path, settings: TrainSettings) -> Any:
     return model
 
 
-def _adapted(model: Any, settings: TrainSettings) -> Any:
+def adapted(model: Any, settings: TrainSettings) -> Any:
+    """The model with adapters where the settings ask for them, as without stages."""
     arguments = SimpleNamespace(deepspeed_plugin=None, activation_checkpointing=bool(settings.gradient_checkpointing))
     return with_adapters(model, settings, arguments)

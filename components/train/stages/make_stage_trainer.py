@@ -11,6 +11,7 @@ from transformers import set_seed
 
 from components.shared.log import say
 from components.train.check_start import require_layers
+from components.train.engine.reference_output import ReferenceOutput
 from components.train.objectives.objective import Objective
 from components.train.ranks import Ranks
 from components.train.settings import TrainSettings
@@ -20,6 +21,7 @@ from components.train.stages.optimizer import Gradients, Masters, make_optimizer
 from components.train.stages.pack_steps import PackedSteps
 from components.train.stages.parts import find_parts
 from components.train.stages.pipeline import Pipeline, Shapes
+from components.train.stages.score_reference import score_reference
 from components.train.stages.settings import StageSettings
 from components.train.stages.stage_model import StageModel
 from components.train.stages.stage_trainer import StageTrainer
@@ -33,7 +35,8 @@ def make_stage_trainer(
     steps: PackedSteps,
     *,
     start: Path,
-    reference: str,
+    name: str,
+    reference: ReferenceOutput,
     folder: Path,
     task: str,
 ) -> StageTrainer:
@@ -46,7 +49,8 @@ def make_stage_trainer(
         rows: the data set.
         steps: its rows, dealt to micro-batches.
         start: the folder of the model that training starts from.
-        reference: how a person names it.
+        name: how a person names it.
+        reference: where a method with a reference finds its log-probs.
         folder: for files of checkpoints.
         task: the step's name in the log.
 
@@ -56,12 +60,12 @@ def make_stage_trainer(
     """
     ranks = Ranks.from_environment()
     device = torch.device("cuda", ranks.local_rank) if torch.cuda.is_available() else torch.device("cpu")
-    outline = load_outline(start, reference, settings)
+    outline = load_outline(start, name, settings)
     base = getattr(outline, "get_base_model", lambda: outline)()
     parts = find_parts(base)
-    spans = require_layers(stages, parts.count, ranks.world, reference)
+    spans = require_layers(stages, parts.count, ranks.world, name)
     own = range(ranks.rank, len(spans), ranks.world)
-    loaded = load_stages(start, reference, settings, [spans[number] for number in own])
+    loaded = load_stages(start, name, settings, [spans[number] for number in own])
     made = {
         number: StageModel(_prepared(model, settings, objective).to(device), is_first=number == 0)
         for number, (model, _) in zip(own, loaded, strict=True)
@@ -84,6 +88,16 @@ def make_stage_trainer(
     set_seed(settings.seed)
     if ranks.is_main:
         say(task, described(stages, spans, ranks.world, steps))
+    if names := objective.reference_columns:
+        columns = reference.columns(
+            rows,
+            names,
+            lambda: score_reference(
+                pipeline, objective, rows, steps, device=device, task=task if ranks.is_main else ""
+            ),
+        )
+        for column in names:
+            rows = rows.add_column(column, columns[column])
     tied = _name_of(outline, base.get_input_embeddings().weight) if parts.tied else None
     return StageTrainer(
         settings=settings,

@@ -2,7 +2,8 @@
 
 # ruff: noqa: TID253 - imported by the job's own program only
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,7 @@ class Pipeline:
         self._batches: list[Any] = []
         self._units = 1
         self._sums: Sums = {}
+        self._scores: dict[int, list[torch.Tensor]] | None = None
         output = Shapes.input_of(shapes, 1)
         made = [
             PipelineStage(model, place, number, device, input_args=shapes.input_of(place), output_args=output)
@@ -88,24 +90,43 @@ class Pipeline:
         Returns:
             In the process of the last stage the loss and the sums of the metrics, else 0 and none.
         """
-        self._batches, self._sums = list(batches), {}
+        self._sums = {}
         self._units = sum(self._objective.units(batch) for batch in batches)
+        losses: list[torch.Tensor] = []
+        self._run(self._schedule.step, batches, losses)
+        return (torch.stack(losses).sum() if losses else torch.zeros(())), self._sums
+
+    def score(self, batches: Sequence[Any]) -> dict[int, list[torch.Tensor]]:
+        """The reference's log-probs of each micro-batch, by its number; in the process of the last stage alone."""
+        found: dict[int, list[torch.Tensor]] = {}
+        self._scores = found
+        with ExitStack() as stack:
+            stack.enter_context(torch.no_grad())
+            for stage in self._stages.values():
+                stack.enter_context(getattr(stage.model, "disable_adapter", nullcontext)())
+            self._run(self._schedule.eval, batches, [])
+        self._scores = None
+        return found
+
+    def _run(self, schedule: Callable[..., Any], batches: Sequence[Any], losses: list[torch.Tensor]) -> None:
+        self._batches = list(batches)
         for stage in self._stages.values():
             stage.batches = [packed_rows(batch) for batch in batches]
         ids = torch.cat([packed_rows(batch).input_ids for batch in batches])
-        losses: list[torch.Tensor] = []
-        self._schedule.step(
+        schedule(
             *((ids,) if 0 in self._stages else ()),
             target=self._numbers if self._last else None,
             losses=losses if self._last else None,
             return_outputs=False,
             number=self._numbers,
         )
-        return (torch.stack(losses).sum() if losses else torch.zeros(())), self._sums
 
     def _loss(self, states: torch.Tensor, number: torch.Tensor) -> torch.Tensor:
         assert self._last is not None
         self._last.states = states
+        if self._scores is not None:
+            self._scores[int(number)] = self._objective.reference(self._last, self._batches[int(number)])
+            return states.new_zeros(())
         graded = self._objective.grade(self._last, self._batches[int(number)])
         for name, (total, count) in graded.sums.items():
             value, many = self._sums.get(name, (torch.zeros_like(total), 0))

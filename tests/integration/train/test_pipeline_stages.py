@@ -1,38 +1,66 @@
-"""A model in pipeline stages learns what it learns in one process: losses, gradient norms and weights are equal."""
+"""A model in pipeline stages learns what it learns in one process, and continues with or without stages."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from components.shared.outputs.manifest import Manifest
+from components.shared.store.folder import FolderStore
+from components.train.checkpoints.checkpoint import complete_steps
 from tests.integration.train.test_shares import assert_equal_results, copied
 
 pytestmark = pytest.mark.timeout(600)
-SLOW = {"learning_rate": 1e-5, "micro_batch": 4, "global_batch": 16}
+SLOW = {"learning_rate": 1e-5, "global_batch": 16}
 """Weights move so little that rounding stays rounding until the last step."""
-ALONE = {"launch": {"processes_per_node": 1}, "deepspeed": {"stage": 0}}
+ALONE = {"launch": {"processes_per_node": 1}}
+IN_STAGES = {"stages": {"micro_batches": 4}, "launch": {"processes_per_node": 2}}
+STEPS = 6
 
 
-def in_stages(processes: int, **stages: Any) -> dict[str, Any]:
-    """Settings of a pipeline."""
-    return {
-        "stages": {"micro_batches": 4, **stages},
-        "deepspeed": {"stage": 0},
-        "launch": {"processes_per_node": processes},
-    }
-
-
-def test_two_stages_train_as_one_process(bench: Any, tmp_path: Path) -> None:
-    alone = bench.train(**SLOW, **ALONE)
-    root = copied(bench, tmp_path / "stages")
-    staged = bench.train(**SLOW, **in_stages(2), root=root)
-    assert_equal_results(bench, alone, staged, root)
-    assert staged.address == alone.address
-
-
-def test_dump(bench: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    import shutil
-
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let trainings leave their checkpoints when they end, as those that are killed do."""
     monkeypatch.setattr("components.train.train.delete_checkpoints", lambda *_: None)
-    for stage in (0, 1):
-        dp = bench.train(method="sft", checkpoint_steps=4, deepspeed={"stage": stage})
-        shutil.copytree(Path(bench.root) / dp.address, f"/tmp/stages/dp{stage}", dirs_exist_ok=True)
+
+
+def interrupted(bench: Any, trained: Manifest, folder: Path, step: int, root: str = "") -> str:
+    """Another store, in which the training got as far as a checkpoint."""
+    other = copied(bench, folder)
+    source = Path(root or bench.root, trained.address)
+    for path in (source / "checkpoints").glob(f"*{step}"):
+        shutil.copytree(path, Path(other, trained.address, "checkpoints", path.name))
+    assert complete_steps(FolderStore(Path(other, trained.address))) == [step]
+    return other
+
+
+def assert_bit_for_bit(bench: Any, expected: Manifest, found: Manifest, root: str, expected_root: str = "") -> None:
+    """Compare every record and the model's file."""
+    assert bench.losses(found, root) == bench.losses(expected, expected_root)
+    model = "model/model.safetensors"
+    assert found.shard(model).digest == expected.shard(model).digest
+
+
+def test_two_stages_train_as_one_process_and_continue_with_and_without_stages(
+    bench: Any, tmp_path: Path, kept: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = SLOW | {"checkpoint_steps": 3, "weight_decay": 0.1}
+    alone = bench.train(**given, **ALONE)
+    root = copied(bench, tmp_path / "stages")
+    staged = bench.train(**given, **IN_STAGES, root=root)
+    assert staged.address == alone.address, "where layers are computed is not in the key"
+    assert_equal_results(bench, alone, staged, root)
+    for name in ("rows", "tokens", "learning_rate"):
+        assert [r[name] for r in bench.losses(staged, root)] == [r[name] for r in bench.losses(alone)]
+    assert staged.counts["parameters_trained"] == alone.counts["parameters_trained"]
+    assert 0 < staged.counts["positions_padding"] < staged.counts["positions"] / 2
+
+    again = interrupted(bench, staged, tmp_path / "again", 3, root)
+    assert_bit_for_bit(bench, staged, bench.train(**given, **IN_STAGES, root=again), again, root)
+    without = interrupted(bench, staged, tmp_path / "without", 3, root)
+    assert_equal_results(bench, alone, bench.train(**given, **ALONE, root=without), without)
+    into = interrupted(bench, alone, tmp_path / "into", 3)
+    assert_equal_results(bench, alone, bench.train(**given, **IN_STAGES, root=into), into)
+    log = capfd.readouterr().err
+    assert log.count("continuing from the checkpoint of step 3") == 3
