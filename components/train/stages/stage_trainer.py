@@ -76,7 +76,11 @@ class StageTrainer:
         self._device = device
         self._scheduled = len(steps.order) // steps.rows
         self._schedule = make_schedule(settings, optimizer, self._scheduled)
-        self.model, self.state = outline, TrainerState()
+        self.model = outline
+        # transformers' trainer continues from it too, and reads these.
+        self.state = TrainerState(
+            max_steps=self._scheduled, num_train_epochs=1, train_batch_size=steps.rows, logging_steps=1, save_steps=1
+        )
 
     @property
     def counts(self) -> dict[str, float]:

@@ -1,10 +1,13 @@
 """A model in pipeline stages learns what it learns in one process, and continues with or without stages."""
 
+import copy
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from components.shared.outputs.manifest import Manifest
 from components.shared.store.folder import FolderStore
@@ -16,7 +19,6 @@ SLOW = {"learning_rate": 1e-5, "global_batch": 16}
 """Weights move so little that rounding stays rounding until the last step."""
 ALONE = {"launch": {"processes_per_node": 1}}
 IN_STAGES = {"stages": {"micro_batches": 4}, "launch": {"processes_per_node": 2}}
-STEPS = 6
 
 
 @pytest.fixture
@@ -64,3 +66,30 @@ def test_two_stages_train_as_one_process_and_continue_with_and_without_stages(
     assert_equal_results(bench, alone, bench.train(**given, **IN_STAGES, root=into), into)
     log = capfd.readouterr().err
     assert log.count("continuing from the checkpoint of step 3") == 3
+
+
+def test_adapters_and_pairs_continue_on_other_stages(bench: Any, tmp_path: Path, kept: None) -> None:
+    """Three processes, each with a stage of its own, continue what two began: the checkpoint has tensors by name."""
+    start = deeper(bench.student, tmp_path / "deeper")
+    given = SLOW | {"method": "dpo", "epochs": 1, "lora": {"rank": 4, "keep_adapter": True}, "checkpoint_steps": 3}
+    alone = bench.train(**given, **ALONE, start=start)
+    root = copied(bench, tmp_path / "stages")
+    staged = bench.train(**given, **IN_STAGES, start=start, root=root)
+    assert_equal_results(bench, alone, staged, root)
+    assert staged.counts["reference_rows_computed"] == staged.counts["rows"]
+    adapter = Path(root, staged.address, "adapter", "adapter_config.json")
+    assert f'"base_model_name_or_path": "{start}"' in adapter.read_text()
+    other = interrupted(bench, staged, tmp_path / "other", 3, root)
+    three = {"stages": {"layers": [2, 1, 1], "micro_batches": 4}, "launch": {"processes_per_node": 3}}
+    assert_equal_results(bench, alone, bench.train(**given, **three, start=start, root=other), other)
+
+
+def deeper(student: Path, folder: Path) -> str:
+    """The student with four layers, each of its own twice."""
+    shutil.copytree(student, folder)
+    model = AutoModelForCausalLM.from_pretrained(student)
+    layers = model.model.layers
+    model.model.layers = torch.nn.ModuleList([layers[0], layers[1], copy.deepcopy(layers[0]), copy.deepcopy(layers[1])])
+    model.config.num_hidden_layers = 4
+    model.save_pretrained(folder)
+    return str(folder)
