@@ -20,7 +20,7 @@ from components.train.stages.load_stage import load_outline, load_stages
 from components.train.stages.optimizer import Gradients, Masters, make_optimizer
 from components.train.stages.pack_steps import PackedSteps
 from components.train.stages.parts import find_parts
-from components.train.stages.pipeline import Pipeline, Shapes
+from components.train.stages.pipeline import Shapes, StagePipeline
 from components.train.stages.score_reference import score_reference
 from components.train.stages.settings import StageSettings
 from components.train.stages.stage_model import StageModel
@@ -64,19 +64,12 @@ def make_stage_trainer(
     base = getattr(outline, "get_base_model", lambda: outline)()
     parts = find_parts(base)
     spans = require_layers(stages, parts.count, ranks.world, name)
-    own = range(ranks.rank, len(spans), ranks.world)
-    loaded = load_stages(start, name, settings, [spans[number] for number in own])
-    made = {
-        number: StageModel(_prepared(model, settings, objective).to(device), is_first=number == 0)
-        for number, (model, _) in zip(own, loaded, strict=True)
-    }
-    for (number, stage), (_, own_parts) in zip(made.items(), loaded, strict=True):
-        check_stage(stage, own_parts, is_last=number == len(spans) - 1)
+    made = _own_stages(start, name, settings, spans, ranks, objective, device)
     named = (entry for stage in made.values() for entry in stage.model.named_parameters())
     masters = Masters({name: weight for name, weight in named if weight.requires_grad})
-    width, dtype = base.config.get_text_config().hidden_size, next(loaded[0][0].parameters()).dtype
+    width, dtype = base.config.get_text_config().hidden_size, next(next(iter(made.values())).parameters()).dtype
     shapes = Shapes(steps.length, width, dtype)
-    pipeline = Pipeline(
+    pipeline = StagePipeline(
         made,
         number=len(spans),
         schedule=stages.schedule,
@@ -88,16 +81,8 @@ def make_stage_trainer(
     set_seed(settings.seed)
     if ranks.is_main:
         say(task, described(stages, spans, ranks.world, steps))
-    if names := objective.reference_columns:
-        columns = reference.columns(
-            rows,
-            names,
-            lambda: score_reference(
-                pipeline, objective, rows, steps, device=device, task=task if ranks.is_main else ""
-            ),
-        )
-        for column in names:
-            rows = rows.add_column(column, columns[column])
+    if objective.reference_columns:
+        rows = _with_reference(reference, pipeline, objective, rows, steps, device, task if ranks.is_main else "")
     tied = _name_of(outline, base.get_input_embeddings().weight) if parts.tied else None
     return StageTrainer(
         settings=settings,
@@ -124,11 +109,50 @@ def described(stages: StageSettings, spans: list[tuple[int, int]], ranks: int, s
     )
 
 
+def _own_stages(  # noqa: PLR0917 - what `make_stage_trainer` has found
+    start: Path,
+    name: str,
+    settings: TrainSettings,
+    spans: list[tuple[int, int]],
+    ranks: Ranks,
+    objective: Objective[Any],
+    device: torch.device,
+) -> dict[int, StageModel]:
+    """This process's stages by number, checked."""
+    own = range(ranks.rank, len(spans), ranks.world)
+    made = {}
+    loaded = load_stages(start, name, settings, [spans[number] for number in own])
+    for number, (model, parts) in zip(own, loaded, strict=True):
+        made[number] = StageModel(_prepared(model, settings, objective).to(device), is_first=number == 0)
+        check_stage(made[number], parts, is_last=number == len(spans) - 1)
+    return made
+
+
+def _with_reference(  # noqa: PLR0917 - what `make_stage_trainer` has made
+    reference: ReferenceOutput,
+    pipeline: StagePipeline,
+    objective: Objective[Any],
+    rows: Any,
+    steps: PackedSteps,
+    device: torch.device,
+    task: str,
+) -> Any:
+    """The data set with the reference's log-probs as columns."""
+    names = objective.reference_columns
+    columns = reference.columns(
+        rows, names, lambda: score_reference(pipeline, objective, rows, steps, device=device, task=task)
+    )
+    found = rows
+    for column in names:
+        found = found.add_column(column, columns[column])
+    return found
+
+
 def _prepared(model: Any, settings: TrainSettings, objective: Objective[Any]) -> Any:
     """The model ready to train, with recomputed layers and dropout where they belong."""
     model.train()
     if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     if not objective.uses_dropout:
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):

@@ -43,7 +43,7 @@ class Shapes:
         return torch.empty(1, self.length, dtype=torch.long, device="meta")
 
 
-class Pipeline:
+class StagePipeline:
     """The stages of this process among all. Every process calls `step` with the same micro-batches.
 
     Args:

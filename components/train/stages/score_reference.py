@@ -11,11 +11,17 @@ import torch.distributed
 from components.shared.log import Progress
 from components.train.objectives.objective import Objective
 from components.train.stages.pack_steps import PackedSteps, padded
-from components.train.stages.pipeline import Pipeline
+from components.train.stages.pipeline import StagePipeline
 
 
 def score_reference(
-    pipeline: Pipeline, objective: Objective[Any], rows: Any, steps: PackedSteps, *, device: torch.device, task: str
+    pipeline: StagePipeline,
+    objective: Objective[Any],
+    rows: Any,
+    steps: PackedSteps,
+    *,
+    device: torch.device,
+    task: str,
 ) -> list[list[float]]:
     """Log-probs of every row in nats, shape (columns of the objective's reference, rows). Every process calls it.
 

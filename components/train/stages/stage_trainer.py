@@ -23,11 +23,11 @@ from components.train.settings import TrainSettings
 from components.train.stages.checkpoint import load_random_states, load_state, save_random_states, stage_state
 from components.train.stages.optimizer import Gradients, Masters, make_schedule
 from components.train.stages.pack_steps import PackedSteps, packed_rows, padded
-from components.train.stages.pipeline import Pipeline
+from components.train.stages.pipeline import StagePipeline
 
 STATE_FILE, SCHEDULE_FILE = "trainer_state.json", "scheduler.pt"
-PADDING = "padding"
-"""Of a step's log: positions of padding."""
+POSITIONS, PADDING = "positions", "positions_padding"
+"""Of a step's log, and counts: positions of all micro-batches, and how many of them are padding."""
 
 
 class StageTrainer:
@@ -63,7 +63,7 @@ class StageTrainer:
         objective: Objective[Any],
         rows: Any,
         steps: PackedSteps,
-        pipeline: Pipeline,
+        pipeline: StagePipeline,
         masters: Masters,
         optimizer: torch.optim.AdamW,
         gradients: Gradients,
@@ -85,9 +85,9 @@ class StageTrainer:
     @property
     def counts(self) -> dict[str, float]:
         """Counts for the manifest: what padding all micro-batches to one length took."""
-        positions = self.state.global_step * self._steps.micro_batches * self._steps.length
-        padding = sum(entry.get(PADDING, 0) for entry in self.state.log_history)
-        return {"micro_batch_length": self._steps.length, "positions": positions, "positions_padding": padding}
+        logs = [entry for entry in self.state.log_history if PADDING in entry]
+        sums = {name: sum(entry[name] for entry in logs) for name in (POSITIONS, PADDING)}
+        return {"micro_batch_length": self._steps.length, **sums}
 
     def train(self, resume_from_checkpoint: str | None = None) -> None:
         """Train to the last step, from a checkpoint's folder where one is given. Raises DivergedError."""
@@ -125,7 +125,8 @@ class StageTrainer:
         self._gradients.join_tied()
         norm = self._gradients.clip(self._settings.max_grad_norm)
         logs = self._shared(loss, sums) | {"grad_norm": norm, "learning_rate": self._schedule.get_last_lr()[0]}
-        logs[PADDING] = len(batches) * self._steps.length - used
+        positions = len(batches) * self._steps.length
+        logs |= {POSITIONS: positions, PADDING: positions - used}
         self.book.record_wait(self.mirror.snapshot.settle())
         self._optimizer.step()
         self._masters.give_back()
