@@ -26,7 +26,7 @@ def load_outline(folder: Path, reference: str, settings: TrainSettings) -> Any:
     Raises:
         ModelError: the files do not fit the model, or hold tensors that are loaded as parts of others.
     """
-    model = require_fitting(folder, reference)
+    model = require_fitting(folder, reference, allow_remote_code=settings.allow_remote_code)
     stored = read_folder(folder, reference)
     require_place(model, stored)
     require_no_router_loss(model)
@@ -48,7 +48,12 @@ def load_stages(
     New adapters are those that one process would draw: they are drawn for all layers, before the others are dropped.
     """
     stored = read_folder(folder, reference)
-    places = {own: name for name, own in find_layout(require_fitting(folder, reference), stored).renamed.items()}
+    places = {
+        own: name
+        for name, own in find_layout(
+            require_fitting(folder, reference, allow_remote_code=settings.allow_remote_code), stored
+        ).renamed.items()
+    }
     return [_load(folder, stored, places, settings, span) for span in spans]
 
 
@@ -57,17 +62,24 @@ def _load(
 ) -> tuple[Any, Parts]:
     model = _empty_model(folder, settings)
     model.tie_weights()
-    names = {id(tensor): name for name, tensor in _tensors(model)}
+    # Tied weights are one tensor with several names, and any of them may be the stored one.
+    sources = {id(tensor): places[name] for name, tensor in _tensors(model) if name in places}
+    weights = {id(weight): name for name, weight in model.named_parameters()}
     freeze_other_towers(model)
     parts = find_parts(model)
     whole = adapted(model, settings)
     keep_stage(model, parts, span)
     with ExitStack() as stack, torch.no_grad():
         files = {file: stack.enter_context(_opened(folder / file)) for file in stored.files}
-        for _, tensor in _tensors(whole):
-            if (name := names.get(id(tensor))) in places:
-                source = places[name]
-                tensor.copy_(files[stored.tensors[source].file].get_tensor(source))
+        for tensor in {id(tensor): tensor for _, tensor in _tensors(whole)}.values():
+            if (name := sources.get(id(tensor))) is not None:
+                tensor.copy_(files[stored.tensors[name].file].get_tensor(name))
+            elif id(tensor) in weights:
+                raise ModelError(
+                    f"the files of {stored.reference!r} lack {weights[id(tensor)]}",
+                    rule="a stage reads its own tensors from the files, one to one",
+                    remedy="save the start again with this version of transformers (from_pretrained, save_pretrained)",
+                )
     return whole, parts
 
 
@@ -78,7 +90,7 @@ def _opened(path: Path) -> Any:
 
 
 def _tensors(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    yield from model.named_parameters()
+    yield from model.named_parameters(remove_duplicate=False)
     yield from model.named_buffers()
 
 

@@ -40,7 +40,7 @@ def score_reference(
     progress = Progress(task, "reference log-probs", len(rows), "rows") if task else None
     for step in range(first_epoch):
         numbers = steps.micro_batches_of(step)
-        batches = [objective.collate([rows[number] for number in each]) for each in numbers]
+        batches = [objective.collate(rows.__getitems__(each)) for each in numbers]
         scores = pipeline.score([padded(batch, steps.length).to(device) for batch in batches])
         for place, values in scores.items():
             found[:, numbers[place]] = torch.stack(values).to("cpu", found.dtype)

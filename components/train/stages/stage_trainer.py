@@ -135,8 +135,8 @@ class StageTrainer:
         self._log(logs)
 
     def _batches(self, step: int) -> list[Any]:
-        rows = self._steps.micro_batches_of(step)
-        return [self._objective.collate([self._rows[number] for number in numbers]) for numbers in rows]
+        numbers = self._steps.micro_batches_of(step)
+        return [self._objective.collate(self._rows.__getitems__(each)) for each in numbers]
 
     def _shared(self, loss: torch.Tensor, sums: Sums) -> dict[str, Any]:
         """The loss and the metrics, which the last stage's process has, in all processes."""

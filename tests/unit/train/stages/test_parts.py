@@ -47,6 +47,12 @@ def test_each_stage_holds_its_own_tensors_by_the_models_names(tmp_path: Path, ti
     assert held == expected
 
 
+@pytest.mark.parametrize("name", ["Qwen3", "Mistral", "SmolLM3", "Phi3", "Gemma2", "Gemma3Text", "GPTNeoX", "Cohere"])
+def test_architectures_that_pack_can_be_split(tmp_path: Path, name: str) -> None:
+    config = getattr(transformers, f"{name}Config")(**SHAPE, head_dim=8, pad_token_id=0)
+    require_stages(saved(tmp_path, config))
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -58,9 +64,14 @@ def test_each_stage_holds_its_own_tensors_by_the_models_names(tmp_path: Path, ti
 def test_models_that_cannot_be_split_are_refused(tmp_path: Path, config: Any, message: str) -> None:
     folder = saved(tmp_path, config)
     with pytest.raises(ModelError, match=message):
-        find_parts(load_outline(folder, "student", SETTINGS))
-        for place, (model, parts) in enumerate(load_stages(folder, "student", SETTINGS, SPANS)):
-            check_stage(StageModel(model, is_first=place == 0), parts, is_last=place == len(SPANS) - 1)
+        require_stages(folder)
+
+
+def require_stages(folder: Path) -> None:
+    """What a training does before its first step, for all stages."""
+    find_parts(load_outline(folder, "student", SETTINGS))
+    for place, (model, parts) in enumerate(load_stages(folder, "student", SETTINGS, SPANS)):
+        check_stage(StageModel(model, is_first=place == 0), parts, is_last=place == len(SPANS) - 1)
 
 
 def test_layers_must_be_known_and_enough() -> None:
