@@ -34,13 +34,16 @@ def convert_for_stages(found: Fetched, ranks: int) -> None:
 
 
 def convert_from_stages(found: Fetched, ranks: int) -> None:
-    """Convert a checkpoint of stages, in its own folder, to a universal one for `ranks` processes."""
+    """Convert a checkpoint of stages, in its own folder, to a universal one for `ranks` processes with ZeRO 1 or 2.
+
+    Stage 3 has no address in common with stages, and is not chosen for a training that continues.
+    """
     import torch
 
     name = f"global_step{found.step}_universal"
     target = found.folder / name
     for path in stage_files(found.folder):
-        for tensor, states in torch.load(path, map_location="cpu", weights_only=True).items():
+        for tensor, states in torch.load(path, map_location="cpu", weights_only=True, mmap=True).items():
             folder = target / "zero" / tensor
             folder.mkdir(parents=True, exist_ok=True)
             for ours, theirs in STATES.items():
@@ -48,7 +51,7 @@ def convert_from_stages(found: Fetched, ranks: int) -> None:
             torch.save(torch.tensor(float(found.step)), folder / "step.pt")
         path.unlink()
     schedule = torch.load(found.folder / "scheduler.pt", weights_only=True)
-    torch.save(_optimizer_state(found.step, schedule["_last_lr"][0]), target / "zero" / "optimizer_state.pt")
+    torch.save(_optimizer_state(schedule["_last_lr"][0]), target / "zero" / "optimizer_state.pt")
     torch.save(_engine_state(found, schedule), target / "mp_rank_00_model_states.pt")
     (found.folder / UNIVERSAL).write_text(name)
     if found.ranks != ranks:
@@ -72,30 +75,26 @@ def require_named(found: Fetched | None, stage: int) -> None:
 def _unnamed(problem: str) -> SettingsError:
     return SettingsError(
         problem,
-        rule="stages and ZeRO stages 1, 2 and 3 keep the optimizer's state by the names of tensors, stage 0 does not",
-        allowed=["auto", "1", "2", "3"],
+        rule="stages and ZeRO from 1 on keep the optimizer's state by the names of tensors, ZeRO 0 does not",
+        allowed=["deepspeed.stage auto", "deepspeed.stage 1"],
         remedy="go on as it was written, or delete the checkpoints to start again",
     )
 
 
-def _optimizer_state(step: int, rate: float) -> dict[str, Any]:
-    """What DeepSpeed reads of the optimizer beside its tensors: for ZeRO stages 1 and 2, and as stage 3 reads it."""
+def _optimizer_state(rate: float) -> dict[str, Any]:
+    """What DeepSpeed reads of the optimizer beside its tensors, under ZeRO stages 1 and 2."""
     from deepspeed import __version__
 
-    groups = [{"lr": rate} for _ in range(MOST_GROUPS)]
-    return {
-        "ds_version": __version__,
-        "param_groups": groups,
-        "optimizer_state_dict": {"state": {0: {"step": step}}, "param_groups": groups[:1]},
-    }
+    return {"ds_version": __version__, "param_groups": [{"lr": rate} for _ in range(MOST_GROUPS)]}
 
 
 def _engine_state(found: Fetched, schedule: dict[str, Any]) -> dict[str, Any]:
-    """The state of DeepSpeed's engine after the step."""
+    """The state of DeepSpeed's engine after the step; its rates are left as they are, one for each of its groups."""
+    names = ("last_epoch", "_step_count", "_last_lr")
     return {
         "dp_world_size": found.ranks,
         "mp_world_size": 1,
         "global_steps": found.step,
         "skipped_steps": 0,
-        "lr_scheduler": schedule,
+        "lr_scheduler": {**{name: schedule[name] for name in names}, "lr_lambdas": []},
     }

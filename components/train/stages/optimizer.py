@@ -50,9 +50,9 @@ def make_optimizer(
     """AdamW with the betas, the epsilon and the groups of transformers' trainer: norms and biases do not decay."""
     from transformers import Trainer, TrainingArguments
 
-    defaults = {field.name: field.default for field in fields(TrainingArguments)}
+    defaults: dict[str, Any] = {field.name: field.default for field in fields(TrainingArguments)}
     # It reads the model alone, not the trainer.
-    decaying = {name for model in models for name in Trainer.get_decay_parameter_names(None, model)}  # type: ignore[arg-type]
+    decaying = {name for model in models for name in Trainer.get_decay_parameter_names(None, model)}
     groups = [
         {
             "params": [weight for name, weight in masters.items() if name in decaying],
@@ -69,15 +69,12 @@ def make_optimizer(
     )
 
 
-def make_schedule(settings: TrainSettings, optimizer: torch.optim.Optimizer, steps: int, already: int = 0) -> Any:
-    """The learning rate over so many steps, by transformers' scheduler, of which some were made already."""
+def make_schedule(settings: TrainSettings, optimizer: torch.optim.Optimizer, steps: int) -> Any:
+    """The learning rate over so many steps, by transformers' scheduler."""
     from transformers import get_scheduler
 
     name = "constant_with_warmup" if settings.scheduler == "constant" else settings.scheduler
-    schedule = get_scheduler(name, optimizer, round(settings.warmup_share * steps), steps)
-    for _ in range(already):
-        schedule.step()
-    return schedule
+    return get_scheduler(name, optimizer, round(settings.warmup_share * steps), steps)
 
 
 class Gradients:
@@ -98,7 +95,7 @@ class Gradients:
 
     def join_tied(self) -> None:
         """Sum the gradients of both copies of a tied tensor, once a step, so that both stay equal."""
-        if self._tied in self._weights and self._is_end:
+        if self._is_end and self._tied is not None and self._tied in self._weights:
             torch.distributed.all_reduce(self._weights[self._tied].grad, group=self._ends)
 
     def clip(self, most: float) -> float:

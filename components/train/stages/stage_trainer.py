@@ -74,12 +74,12 @@ class StageTrainer:
         self._objective, self._rows, self._steps = objective, rows, steps
         self._pipeline, self._masters, self._optimizer, self._gradients = pipeline, masters, optimizer, gradients
         self._device = device
-        self._scheduled = len(steps.order) // steps.rows
-        self._schedule = make_schedule(settings, optimizer, self._scheduled)
+        scheduled = len(steps.order) // steps.rows
+        self._schedule = make_schedule(settings, optimizer, scheduled)
         self.model = outline
         # transformers' trainer continues from it too, and reads these.
         self.state = TrainerState(
-            max_steps=self._scheduled, num_train_epochs=1, train_batch_size=steps.rows, logging_steps=1, save_steps=1
+            max_steps=scheduled, num_train_epochs=1, train_batch_size=steps.rows, logging_steps=1, save_steps=1
         )
 
     @property
@@ -114,7 +114,8 @@ class StageTrainer:
         load_state(folder, step, self._masters.tensors, self._optimizer)
         self._masters.give_back()
         load_random_states(folder, self._ranks)
-        self._schedule = make_schedule(self._settings, self._optimizer, self._scheduled, already=step)
+        for _ in range(step):
+            self._schedule.step()
 
     def _step(self) -> None:
         batches = self._batches(self.state.global_step)
