@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import torch.distributed
-from transformers import TrainerState
+from transformers import TrainerControl, TrainerState
 
 from components.shared.store.store import Store
 from components.train.checkpoints.checkpoint import stage_file_name
@@ -79,7 +79,12 @@ class StageTrainer:
         self.model = outline
         # transformers' trainer continues from it too, and reads these.
         self.state = TrainerState(
-            max_steps=scheduled, num_train_epochs=1, train_batch_size=steps.rows, logging_steps=1, save_steps=1
+            max_steps=scheduled,
+            num_train_epochs=1,
+            train_batch_size=steps.rows,
+            logging_steps=1,
+            save_steps=settings.checkpoint_steps or 1,
+            stateful_callbacks={TrainerControl.__name__: TrainerControl().state()},
         )
 
     @property
