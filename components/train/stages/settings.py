@@ -52,8 +52,10 @@ class StageSettings(Settings):
         """The layers [first, end) of each stage of a model with so many; the first stages have one more than the last.
 
         Raises:
-            ValueError: the stages are more than the layers, or list another number of layers.
+            ValueError: there is one process, the stages are more than the layers, or list another number of layers.
         """
+        if ranks < 2:
+            raise ValueError("stages need 2 or more processes: set launch.processes_per_node or launch.nodes")
         stages = self.number(ranks)
         if self.layers is not None and sum(self.layers) != layers:
             raise ValueError(
@@ -66,10 +68,18 @@ class StageSettings(Settings):
         return list(zip([0, *ends[:-1]], ends, strict=True))
 
     def check(self, ranks: int, global_batch: int) -> None:
-        """Raises ValueError where the schedule does not fit the processes or a step's rows."""
+        """Raises ValueError where the schedule does not fit the processes or a step's rows.
+
+        One process fits here: a placement may set more. `spans` refuses it.
+        """
         stages = self.number(ranks)
-        if ranks < 2:
-            raise ValueError("stages need 2 or more processes: set launch.processes_per_node or launch.nodes")
+        if self.micro_batches > global_batch:
+            raise ValueError(
+                f"stages.micro_batches {self.micro_batches} is more than the {counted(global_batch, 'row')} of a step: "
+                f"at most {global_batch} are allowed"
+            )
+        if ranks == 1:
+            return
         if self.schedule == "1f1b" and stages != ranks:
             raise ValueError(
                 f"schedule 1f1b has one stage on each process, and there are {stages} stages on "
@@ -80,11 +90,6 @@ class StageSettings(Settings):
             raise ValueError(
                 f"schedule {self.schedule} has equally many stages on each process: {stages} stages on {ranks} "
                 f"processes are not allowed; {least} or a larger multiple of {ranks} are"
-            )
-        if self.micro_batches > global_batch:
-            raise ValueError(
-                f"stages.micro_batches {self.micro_batches} is more than the {counted(global_batch, 'row')} of a step: "
-                f"at most {global_batch} are allowed"
             )
         rounds = max(1, self.micro_batches // ranks)
         if self.schedule != "1f1b" and self.micro_batches % rounds:

@@ -34,7 +34,6 @@ TWO: dict[str, Any] = {"launch": {"processes_per_node": 2}}
         ({"stages": {"count": 3, "schedule": "zero_bubble"}}, "2 or a larger multiple of 2 are"),
         ({"stages": {"micro_batches": 5, "count": 4, "schedule": "interleaved"}}, "set a multiple of 2"),
         ({"global_batch": 3}, "more than the 3 rows of a step: at most 3 are allowed"),
-        ({"launch": {"processes_per_node": 1}, "stages": {"count": 2}}, "stages need 2 or more processes"),
     ],
 )
 def test_impossible_stages_are_refused_with_the_reason(values: dict[str, Any], message: str) -> None:
@@ -45,6 +44,14 @@ def test_impossible_stages_are_refused_with_the_reason(values: dict[str, Any], m
 def test_stages_change_neither_the_address_nor_need_rows_that_divide() -> None:
     staged = parse_train_settings({"stages": {}, "global_batch": 5, **TWO})
     assert staged.key_material() == parse_train_settings({"global_batch": 5}).key_material()
+
+
+def test_one_process_is_refused_once_it_is_known_to_be_all() -> None:
+    """A recipe does not say how many there are: its placement may."""
+    staged = parse_train_settings({"stages": {"count": 2}})
+    assert staged.stages is not None
+    with pytest.raises(ValueError, match="stages need 2 or more processes: set launch.processes_per_node"):
+        staged.stages.spans(6, staged.ranks)
 
 
 def test_layers_are_divided_evenly_or_as_given() -> None:
