@@ -50,7 +50,7 @@ def test_one_process_is_refused_once_it_is_known_to_be_all() -> None:
     """A recipe does not say how many there are: its placement may."""
     staged = parse_train_settings({"stages": {"count": 2}})
     assert staged.stages is not None
-    with pytest.raises(ValueError, match="stages need 2 or more processes: set launch.processes_per_node"):
+    with pytest.raises(ValueError, match="stages need 2 or more processes: set launch"):
         staged.stages.spans(6, staged.ranks)
 
 
