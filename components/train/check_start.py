@@ -15,6 +15,7 @@ from components.models.stored.stored_tokenizer import embedding_rows, require_em
 from components.shared.errors import SettingsError
 from components.shared.log import say
 from components.train.settings import ALL_LINEAR, TrainSettings
+from components.train.stages.settings import StageSettings
 
 POSITION_TABLES = re.compile(r"(^|\.)(wpe|embed_positions|position_embeddings|positions_embed|wpos)\.weight$")
 POSITION_COUNTS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length")
@@ -37,7 +38,8 @@ def check_start(reference: str, settings: TrainSettings, task: str) -> None:
 
     Raises:
         ModelError: the model is not complete, is quantised, or has tokens without embeddings.
-        SettingsError: `max_length` exceeds its learned positions, or a LoRA target is not one of its layers.
+        SettingsError: `max_length` exceeds its learned positions, a LoRA target is not one of its layers, or stages do
+            not fit them.
     """
     model = read_model(reference)
     if model is not None:
@@ -68,6 +70,8 @@ def _check(model: StoredModel, settings: TrainSettings, task: str) -> None:
     require_embeddings(model.reference, stored_tokens(model), embedding_rows(model))
     _check_positions(model, settings, task)
     _check_targets(model, settings)
+    if settings.stages is not None:
+        require_layers(settings.stages, model.text_config.get("num_hidden_layers"), settings.ranks, model.reference)
 
 
 def learned_positions(model: StoredModel) -> int | None:
@@ -88,6 +92,32 @@ def learned_positions(model: StoredModel) -> int | None:
         return min(rows) - int(model.text_config.get("pad_token_id") or 0) - 1
     # Some tables have rows that are not positions (OPT: two), so config.json's number applies where it is smaller.
     return min([*numbers, *rows], default=None)
+
+
+def require_layers(stages: StageSettings, layers: Any, ranks: int, reference: str) -> list[tuple[int, int]]:
+    """The layers [first, end) of each stage. Raises SettingsError where they do not fit the model's.
+
+    Args:
+        stages: the training's.
+        layers: `num_hidden_layers` of the model's configuration.
+        ranks: processes that train together.
+        reference: the model's.
+    """
+    if not isinstance(layers, int):
+        raise SettingsError(
+            f"the layers of {reference!r} cannot be found: its config.json has num_hidden_layers {layers!r}",
+            rule="stages are made of consecutive layers of a decoder, which config.json counts",
+            remedy="leave stages out, or start from a decoder of transformers",
+        )
+    try:
+        return stages.spans(layers, ranks)
+    except ValueError as error:
+        raise SettingsError(
+            f"{reference!r}: {error}",
+            rule="each layer belongs to one stage, and each stage has a layer",
+            allowed=[f"2 to {layers} stages", f"stages.layers that add up to {layers}"],
+            remedy="change stages.layers or stages.count, or run on fewer processes",
+        ) from error
 
 
 def _check_positions(model: StoredModel, settings: TrainSettings, task: str) -> None:

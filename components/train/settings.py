@@ -1,5 +1,6 @@
 """The settings that all training methods share: what is trained (the cache key), and where and how fast."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -7,10 +8,13 @@ from pydantic import Field, model_validator
 from components.launch.job import Launch
 from components.shared.settings import Settings
 from components.shared.text.counted import counted
+from components.train.stages.settings import StageSettings
 
 ALL_LINEAR = "all-linear"
 FORWARD_RULE = "micro_batch, as it divides a rank's rows"
 SHARES_STAGES = (0, 1, 2)
+STAGES_ZERO = ("auto", 0, 1)
+STAGES_RULE = "stages train without ZeRO, since each process has weights, gradients and optimizer of its own layers"
 SHARES_RULE = "shares 'speed' needs ZeRO stage 0, 1 or 2 without offloading: processes make passes of their own"
 
 
@@ -59,6 +63,7 @@ class TrainSettings(Settings):
             "micro_batch",
             "micro_batch_tokens",
             "shares",
+            "stages",
             "gradient_checkpointing",
             "checkpoint_steps",
             "checkpoints_kept",
@@ -73,6 +78,9 @@ class TrainSettings(Settings):
 
     not_in_cache_key_at_default: ClassVar[frozenset[str]] = frozenset({"deepspeed", "stop_after_epochs"})
     """What `auto` chooses changes results by rounding alone; a stage that is set explicitly is in the key."""
+
+    runs_in_stages: ClassVar[bool] = False
+    """Whether a step is one forward pass of each micro-batch, so that the last stage of a pipeline has its loss."""
 
     method: str = Field(description="the training method")
     learning_rate: float = Field(
@@ -105,6 +113,11 @@ class TrainSettings(Settings):
         description="each process's share of a step's tokens. even: equal; speed: in proportion to its speed, as "
         "launch.speeds gives it, or else as measured at the start and again when a process becomes slower. For GPUs of "
         "several kinds; on packed rows, with ZeRO stages 0, 1 and 2",
+    )
+    stages: StageSettings | None = Field(
+        None,
+        description="the model's layers on several processes as stages of a pipeline, for a model that one GPU cannot "
+        "hold; left out: every process has all of them, or ZeRO shards them. On packed rows, without ZeRO",
     )
     max_length: int = Field(1024, ge=8, description="longest row, prompt and response, in tokens; the paper: 1024")
     over_long: Literal["truncate", "drop"] = Field(
@@ -200,7 +213,7 @@ class TrainSettings(Settings):
 
     @model_validator(mode="after")
     def _batches_divide(self) -> Self:
-        if self.shares == "even" and self.global_batch % self.ranks:
+        if self.stages is None and self.shares == "even" and self.global_batch % self.ranks:
             raise ValueError(f"global_batch {self.global_batch} is not divisible by the {self.ranks} ranks")
         return self
 
@@ -228,6 +241,39 @@ class TrainSettings(Settings):
                 f"{SHARES_RULE}; deepspeed has stage {zero.stage} and offload '{zero.offload}'. Allowed: stage "
                 f"{', '.join(map(str, ('auto', *SHARES_STAGES)))}, offload none; or shares: even"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> Self:
+        if self.stages is None:
+            return self
+        if not self.runs_in_stages:
+            able = sorted(name for name in _methods_in_stages(TrainSettings) if name)
+            raise ValueError(
+                f"method {self.method} cannot train in stages: beside a step's forward passes it makes others, of the "
+                f"complete model. Allowed: {', '.join(able)}"
+            )
+        zero = self.deepspeed
+        if self.deepspeed_config is not None:
+            raise ValueError(f"{STAGES_RULE}: leave deepspeed_config out")
+        if zero.stage not in STAGES_ZERO or zero.offload != "none":
+            raise ValueError(
+                f"{STAGES_RULE}; deepspeed has stage {zero.stage} and offload '{zero.offload}'. Allowed: stage "
+                f"{', '.join(map(str, STAGES_ZERO))}, offload none"
+            )
+        if self.shares != "even":
+            raise ValueError(
+                f"shares '{self.shares}' deals rows to processes that all have the model, and stages have a part each. "
+                "Allowed: shares even; stages.layers divides the work"
+            )
+        if self.micro_batch_tokens is not None:
+            raise ValueError("stages.micro_batches says how a step is divided: leave micro_batch_tokens out")
+        if self.stages.schedule == "zero_bubble" and self.gradient_checkpointing is True:
+            raise ValueError(
+                "schedule zero_bubble computes the gradients of weights from kept activations. Allowed: "
+                "gradient_checkpointing false or auto, or schedule 1f1b or interleaved"
+            )
+        self.stages.check(self.ranks, self.global_batch)
         return self
 
     @model_validator(mode="after")
@@ -259,3 +305,11 @@ class TrainSettings(Settings):
         if self.deepspeed_config is not None:
             material.pop("deepspeed", None)
         return material
+
+
+def _methods_in_stages(settings: type[TrainSettings]) -> Iterator[str]:
+    """The methods whose settings allow stages."""
+    if settings.runs_in_stages:
+        yield str(settings.model_fields["method"].default)
+    for kind in settings.__subclasses__():
+        yield from _methods_in_stages(kind)

@@ -263,6 +263,9 @@ def summarise(task: str, manifest: Manifest) -> str:
             f"| shares by speed | found in {counts['seconds_speeds']:,.0f} s, changed {counts['shares_changed']:,.0f} "
             f"times, {counts['passes_without_weight']:,.0f} passes without weight |"
         )
+    if counts.get("positions"):
+        share = counts["positions_padding"] / counts["positions"]
+        lines.append(f"| positions of stages, of which padding | {counts['positions']:,.0f}, {share:.1%} |")
     for name, what in (("rows_over_budget", "rows"), ("groups_over_budget", "groups of rows")):
         if counts.get(name):
             lines.append(

@@ -39,11 +39,11 @@ def packed_model(model: Any, **options: Any) -> PackedModel:
         ModelError: the model cannot run on packed batches.
     """
     base = getattr(model, "get_base_model", lambda: model)()
-    _require_known_layers(base)
-    _require_keywords(base)
-    rows = _rows(base.config.get_text_config().vocab_size)
+    require_known_layers(base)
+    require_keywords(base)
+    rows = checked_rows(base.config.get_text_config().vocab_size)
     device = next(base.parameters()).device
-    with _evaluating(base):
+    with evaluating(base):
         base.set_attn_implementation("eager")
         alone = torch.cat([_log_probs_alone(base, row, device) for row in rows])
         packed = PackedModel(model, **options)
@@ -51,11 +51,12 @@ def packed_model(model: Any, **options: Any) -> PackedModel:
         together = packed.log_probs(batch, packed.hidden(batch))
     difference = (together - alone).abs().mean().item()
     if not difference <= TOLERANCE.get(base.dtype, HALF_TOLERANCE):
-        raise _differs(base, difference)
+        raise differs(base, difference)
     return packed
 
 
-def _require_known_layers(model: Any) -> None:
+def require_known_layers(model: Any) -> None:
+    """Raises ModelError for layers that packed attention does not compute."""
     kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ())
     if unknown := sorted(kinds - KNOWN_LAYERS):
         raise ModelError(
@@ -66,7 +67,8 @@ def _require_known_layers(model: Any) -> None:
         )
 
 
-def _require_keywords(model: Any) -> None:
+def require_keywords(model: Any) -> None:
+    """Raises ModelError where segments would not reach the attention layers."""
     decoder = model.get_decoder()
     kinds = {parameter.kind for parameter in inspect.signature(decoder.forward).parameters.values()}
     if inspect.Parameter.VAR_KEYWORD not in kinds:
@@ -78,7 +80,8 @@ def _require_keywords(model: Any) -> None:
         )
 
 
-def _rows(vocabulary: int) -> Sequence[Example]:
+def checked_rows(vocabulary: int) -> Sequence[Example]:
+    """Three short rows, the first two of one prompt."""
     ids = [(11 + 7 * number) % vocabulary for number in range(20)]
     first, second = array("i", ids[:5]), array("i", ids[5:8])
     completions = (array("i", ids[8:13]), array("i", ids[13:17]), array("i", ids[17:]))
@@ -92,7 +95,8 @@ def _log_probs_alone(model: Any, row: Example, device: torch.device) -> torch.Te
 
 
 @contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
+def evaluating(model: Any) -> Iterator[None]:
+    """Without dropout and gradients."""
     training = model.training
     model.eval()
     try:
@@ -102,7 +106,8 @@ def _evaluating(model: Any) -> Iterator[None]:
         model.train(training)
 
 
-def _differs(model: Any, difference: float) -> ModelError:
+def differs(model: Any, difference: float) -> ModelError:
+    """The refusal of a model whose results on packed rows are others."""
     return ModelError(
         f"log-probs of {type(model).__name__} on packed rows differ by {difference:.2g} nats from those on rows alone",
         rule="a token depends on its own row alone, and logits are the head's output, scaled and soft-capped as "

@@ -46,8 +46,10 @@ def load_classifier(folder: Path, reference: str) -> Any:
     return _load(CLASSIFIER, folder, reference, dtype="auto", allow_remote_code=False, allow_pickled=False)
 
 
-def require_fitting(folder: Path, reference: str) -> Any:
+def require_fitting(folder: Path, reference: str, *, allow_remote_code: bool = False) -> Any:
     """Compare a causal language model's files with its architecture, by names and shapes; no weights are read.
+
+    Arguments as of `load_causal_model`.
 
     Returns:
         The model on torch's meta device, without weights.
@@ -56,7 +58,13 @@ def require_fitting(folder: Path, reference: str) -> Any:
         ModelError: as `load_causal_model`.
     """
     return _load(
-        CAUSAL, folder, reference, dtype="auto", allow_remote_code=False, allow_pickled=False, shapes_only=True
+        CAUSAL,
+        folder,
+        reference,
+        dtype="auto",
+        allow_remote_code=allow_remote_code,
+        allow_pickled=False,
+        shapes_only=True,
     )
 
 

@@ -24,6 +24,10 @@ _SHARD_OF_WEIGHTS = re.compile(r"zero_pp_rank_\d+_mp_rank_\d+_model_states\.pt")
 """DeepSpeed's name for a process's part of the weights, which only ZeRO stage 3 shards."""
 
 
+_STAGE = "stage-{rank}-of-{ranks}.pt"
+"""The file of one process's pipeline stages: weights and AdamW's moments by tensor name."""
+
+
 class Part(BaseModel):
     """One process's files of a checkpoint, and how many processes trained."""
 
@@ -44,6 +48,7 @@ class Fetched:
         ranks: how many processes made it.
         shards_optimizer: whether each process has a part of the optimizer's state (ZeRO stages 1 to 3).
         shards_weights: whether each process has a part of the weights (ZeRO stage 3).
+        by_stages: whether pipeline stages wrote it.
     """
 
     step: int
@@ -51,10 +56,11 @@ class Fetched:
     ranks: int
     shards_optimizer: bool = True
     shards_weights: bool = False
+    by_stages: bool = False
 
     def needs_conversion(self, ranks: int) -> bool:
         """Whether so many processes can load it only as a universal checkpoint."""
-        return self.shards_optimizer and self.ranks != ranks
+        return self.by_stages or (self.shards_optimizer and self.ranks != ranks)
 
 
 def folder_key(step: int) -> str:
@@ -70,6 +76,16 @@ def part_key(step: int, rank: int, ranks: int) -> str:
 def random_state_name(rank: int, ranks: int) -> str:
     """The trainer's name for the file of a process's random states."""
     return f"rng_state_{rank}.pth" if ranks > 1 else "rng_state.pth"
+
+
+def stage_file_name(rank: int, ranks: int) -> str:
+    """The name of the file of a process's stages."""
+    return _STAGE.format(rank=rank, ranks=ranks)
+
+
+def stage_files(folder: Path) -> list[Path]:
+    """The files of all processes' stages in a checkpoint's folder; none where ranks have all layers."""
+    return sorted(folder.glob(_STAGE.format(rank="*", ranks="*")))
 
 
 def complete_steps(store: Store) -> list[int]:
@@ -112,6 +128,7 @@ def fetch(store: Store, step: int, folder: Path) -> Fetched:
         parts[0].ranks,
         shards_optimizer=any(name.endswith("optim_states.pt") for name in names),
         shards_weights=any(_SHARD_OF_WEIGHTS.fullmatch(name) for name in names),
+        by_stages=bool(stage_files(target)),
     )
 
 

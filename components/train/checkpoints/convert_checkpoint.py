@@ -26,9 +26,13 @@ def convert(found: Fetched, ranks: int) -> None:
     Raises:
         SettingsError: DeepSpeed cannot convert it, such as the state of an optimizer other than Adam or AdamW.
     """
-    if not found.shards_optimizer:
-        deal_random_states(found.folder, found.ranks, ranks)
-        return
+    if found.shards_optimizer:
+        to_universal(found, ranks)
+    deal_random_states(found.folder, found.ranks, ranks)
+
+
+def to_universal(found: Fetched, ranks: int) -> None:
+    """Convert the engine's files alone. Raises SettingsError as `convert`."""
     source = found.folder / (found.folder / "latest").read_text().strip()
     target = found.folder / f"{source.name}_universal"
     try:
@@ -43,7 +47,6 @@ def convert(found: Fetched, ranks: int) -> None:
         ) from error
     keep_group_settings(target / "zero" / "optimizer_state.pt")
     shutil.rmtree(source)
-    deal_random_states(found.folder, found.ranks, ranks)
 
 
 def _run_converter(source: Path, target: Path) -> None:

@@ -34,6 +34,9 @@ def gather_weights(trainer: Any, settings: TrainSettings, keep: bool) -> dict[st
     import deepspeed
     from deepspeed.utils import safe_get_full_fp32_param
 
+    if settings.stages is not None:
+        gathered: dict[str, Any] = trainer.gathered(keep)
+        return gathered
     master = settings.saved_weights == "fp32" and settings.precision != "fp32"
     weights = {}
     for name, parameter in trainer.model.named_parameters():

@@ -137,7 +137,7 @@ class ResultWriter:
         own = dict(getattr(trainer, "counts", {}))
         found: list[Any] = [None] * self.ranks.world
         torch.distributed.all_gather_object(found, (peak, gpu, own.get("passes_without_weight", 0)))
-        if own:
+        if "passes_without_weight" in own:
             own["passes_without_weight"] = sum(passes for _, _, passes in found)
         sizes = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in trainer.model.parameters()]
         return {

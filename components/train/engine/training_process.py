@@ -23,8 +23,9 @@ from components.train.batches.token_files import SharedFiles
 from components.train.check_start import check_start_here, check_tokens
 from components.train.checkpoints.checkpoint import Fetched, fetch, fetch_newest
 from components.train.checkpoints.convert_checkpoint import convert
+from components.train.checkpoints.convert_stages import convert_for_stages, convert_from_stages, require_named
 from components.train.checkpoints.mirror import Mirror
-from components.train.engine.deepspeed_config import engine_config
+from components.train.engine.deepspeed_config import engine_config, zero_stage
 from components.train.engine.divergence import DivergedError
 from components.train.engine.earlier_epochs import EarlierEpochs, drop_later_checkpoints
 from components.train.engine.epoch_steps import EpochSteps, epoch_steps
@@ -45,6 +46,7 @@ from components.train.job_file import TrainingJob
 from components.train.methods.method import TrainingData
 from components.train.methods.registry import method_of
 from components.train.ranks import Ranks
+from components.train.settings import TrainSettings
 
 
 def end_of_grace() -> SystemExit:
@@ -79,10 +81,7 @@ class TrainingProcess:
             steps = self._steps(data)
             found = self._fetch_checkpoint(steps)
         with self._phase("model"):
-            self._fit_memory(start, data, found)
-            universal = found is not None and found.needs_conversion(self.ranks.world)
-            config = engine_config(self.settings, on_cpu, universal)
-            trainer = self._make_trainer(config, start, tokenizer, data, steps)
+            trainer = self._ready_trainer(on_cpu, start, tokenizer, data, steps, found)
         writer = ResultWriter(
             job=self.job,
             settings=self.settings,
@@ -95,8 +94,6 @@ class TrainingProcess:
             began=began,
         )
         with self._phase("train"):
-            if universal:
-                trainer.add_callback(separate_counts(trainer))
             trainer.earlier = self._earlier(steps, writer)
             diverged = self._train_or_diverge(trainer, found)
         address, folder = self.job.address, self.scratch / "out"
@@ -107,6 +104,31 @@ class TrainingProcess:
             result = writer.save_diverged(trainer, address, folder, self.seconds, diverged)
         leave_ranks()
         return result
+
+    def _ready_trainer(  # noqa: PLR0917 - what the phases before have made
+        self,
+        on_cpu: bool,
+        start: Path,
+        tokenizer: Any,
+        data: TrainingData,
+        steps: EpochSteps,
+        found: Fetched | None,
+    ) -> Any:
+        """The trainer with its record of steps, with ZeRO or in stages."""
+        if self.settings.stages is not None:
+            self.settings = self._without_memory_estimate()
+            trainer = self._make_stage_trainer(start, data)
+        else:
+            self._fit_memory(start, data, found)
+            universal = found is not None and found.needs_conversion(self.ranks.world)
+            config = engine_config(self.settings, on_cpu, universal)
+            trainer = self._make_trainer(config, start, tokenizer, data, steps)
+            if universal:
+                trainer.add_callback(separate_counts(trainer))
+        tokens = data.lengths[data.order].reshape(steps.scheduled, -1).sum(axis=1)
+        trainer.book = StepBook(self.job.task, data.order, tokens, self.split.global_batch, steps.last)
+        trainer.store = self.job.store
+        return trainer
 
     def _check_precision(self, on_cpu: bool) -> None:
         if on_cpu and self.settings.precision == "bf16" and not cpu_has_bf16():
@@ -121,6 +143,18 @@ class TrainingProcess:
         stored, ranks = read_folder(start, self.job.start), self.ranks.world
         size = pass_size(self.settings, self.split, data)
         self.settings = fit_memory(self.settings, stored, ranks, size, found=found, task=self.job.task)
+        require_named(found, zero_stage(self.settings))
+
+    def _without_memory_estimate(self) -> TrainSettings:
+        """The settings without `auto`: the estimate is of processes that share one model's layers, not of stages."""
+        recomputed = self.settings.gradient_checkpointing
+        if recomputed == "auto":
+            assert self.settings.stages is not None
+            recomputed = self.settings.stages.schedule != "zero_bubble"
+            if self.ranks.is_main:
+                layers = "recomputed (gradient checkpointing)" if recomputed else "kept"
+                say(self.job.task, f"activations {layers}: the memory of stages is not estimated")
+        return self.settings.model_copy(update={"gradient_checkpointing": recomputed})
 
     def _prepare_data(self, start: Path) -> tuple[Any, TrainingData]:
         tokenizer = load_tokenizer(start, self.settings)
@@ -164,6 +198,26 @@ class TrainingProcess:
             return EpochSteps(scheduled, scheduled, {})
         return epoch_steps(self.settings, scheduled, self.job.earlier)
 
+    def _make_stage_trainer(self, start: Path, data: TrainingData) -> Any:
+        """The trainer of a model in pipeline stages."""
+        from components.train.stages.make_stage_trainer import make_stage_trainer
+        from components.train.stages.pack_steps import PackedSteps
+
+        assert self.settings.stages is not None
+        rows, micro_batches = self.split.global_batch, self.settings.stages.micro_batches
+        return make_stage_trainer(
+            self.settings,
+            self.settings.stages,
+            self.method.objective(self.settings, data),
+            data.dataset(),
+            PackedSteps(data.order, data.pass_positions, rows, micro_batches),
+            start=start,
+            name=self.job.start,
+            reference=self.reference,
+            folder=self.scratch / "run",
+            task=self.job.task,
+        )
+
     def _make_trainer(
         self, config: dict[str, Any], start: Path, tokenizer: Any, data: TrainingData, steps: EpochSteps
     ) -> Any:
@@ -184,17 +238,6 @@ class TrainingProcess:
             )
         )
         self._report_budget(getattr(trainer, "micro_batches", None))
-        tokens = data.lengths[data.order].reshape(steps.scheduled, -1).sum(axis=1)
-        trainer.book = StepBook(
-            self.job.task,
-            data.order,
-            tokens,
-            self.split.global_batch,
-            steps.last,
-            allowed=self.job.allowed_tokens,
-            measures_compute=self.job.allowed_tokens is not None and data.fewest is not None,
-        )
-        trainer.store = self.job.store
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(engine_watch(trainer))
         if self.settings.shares == "speed":
@@ -222,7 +265,10 @@ class TrainingProcess:
         mirror = Mirror(self.job.store, self.ranks, self.settings.checkpoints_kept, self.job.task)
         if self.ranks.is_main:
             trainer.stream = LossStream(self.job.store, self.job.task, self.method.metrics)
-        trainer.add_callback(background_checkpoints(trainer, mirror))
+        if self.settings.stages is not None:
+            trainer.mirror = mirror
+        else:
+            trainer.add_callback(background_checkpoints(trainer, mirror))
         trainer.book.begin(found.step if found else 0, show=self.ranks.is_main)
         try:
             with sigterm_raises(end_of_grace):
@@ -256,10 +302,19 @@ class TrainingProcess:
             say(self.job.task, f"continuing from the checkpoint of step {found.step}{made}")
         elif self.ranks.is_local_main:
             fetch(self.job.store, found.step, folder)
-        if self.ranks.is_local_main and found.ranks != self.ranks.world:
-            convert(found, self.ranks.world)
+        if self.ranks.is_local_main:
+            self._convert(found)
         barrier()
         return found
+
+    def _convert(self, found: Fetched) -> None:
+        """Convert a checkpoint of other processes, or of stages for processes without them, and back."""
+        if self.settings.stages is not None:
+            convert_for_stages(found, self.ranks.world)
+        elif found.by_stages:
+            convert_from_stages(found, self.ranks.world)
+        elif found.ranks != self.ranks.world:
+            convert(found, self.ranks.world)
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:

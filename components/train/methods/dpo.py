@@ -100,6 +100,8 @@ class DpoOptions(Settings):
 class DpoSettings(PreferenceSettings):
     """Settings of DPO. Tülu 3: learning_rate 5e-7, 1 epoch, global_batch 128; SmolLM3: 1e-6, 1 epoch, 32."""
 
+    runs_in_stages: ClassVar[bool] = True
+
     method: Literal["dpo"] = Field("dpo", description="DPO on pairs of a chosen and a rejected response")
     epochs: int = Field(2, ge=1, le=1000, description="passes over the pairs; SmolLM2-135M and -360M: 2")
     dpo: DpoOptions = Field(DpoOptions(), description="DPO's own settings")

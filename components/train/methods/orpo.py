@@ -32,6 +32,8 @@ class OrpoOptions(Settings):
 class OrpoSettings(PreferenceSettings):
     """Settings of ORPO. Its authors' recipe for Mistral-7B: 5 epochs, global_batch 32."""
 
+    runs_in_stages: ClassVar[bool] = True
+
     method: Literal["orpo"] = Field("orpo", description="ORPO on pairs of a chosen and a rejected response")
     learning_rate: float = Field(5e-6, gt=0, le=1, description="peak of the schedule; the same recipe: 5e-6")
     orpo: OrpoOptions = Field(OrpoOptions(), description="ORPO's own settings")

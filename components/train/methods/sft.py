@@ -25,6 +25,8 @@ IGNORED = -100
 class SftSettings(TrainSettings):
     """Settings of supervised fine-tuning."""
 
+    runs_in_stages: ClassVar[bool] = True
+
     method: Literal["sft"] = Field("sft", description="supervised fine-tuning on the best responses")
 
 

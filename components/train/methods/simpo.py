@@ -4,7 +4,7 @@ The loss of a pair (equation 6) is -log s(beta log p(y_w) / |y_w| - beta log p(y
 logistic function and |y| a response's tokens. The method needs pairs and no reference.
 """
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -37,6 +37,8 @@ class SimpoOptions(Settings):
 
 class SimpoSettings(PreferenceSettings):
     """Settings of SimPO. Its authors search learning_rate over 3e-7, 5e-7 and 1e-6, with a global_batch of 128."""
+
+    runs_in_stages: ClassVar[bool] = True
 
     method: Literal["simpo"] = Field("simpo", description="SimPO on pairs of a chosen and a rejected response")
     epochs: int = Field(1, ge=1, le=1000, description="passes over the pairs; the paper: 1")

@@ -1,0 +1,95 @@
+"""A model in pipeline stages learns what it learns in one process, and continues with or without stages."""
+
+import copy
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from components.shared.outputs.manifest import Manifest
+from components.shared.store.folder import FolderStore
+from components.train.checkpoints.checkpoint import complete_steps
+from tests.integration.train.test_shares import assert_equal_results, copied
+
+pytestmark = pytest.mark.timeout(600)
+SLOW = {"learning_rate": 1e-5, "global_batch": 16}
+"""Weights move so little that rounding stays rounding until the last step."""
+ALONE = {"launch": {"processes_per_node": 1}}
+IN_STAGES = {"stages": {"micro_batches": 4}, "launch": {"processes_per_node": 2}}
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let trainings leave their checkpoints when they end, as those that are killed do."""
+    monkeypatch.setattr("components.train.train.delete_checkpoints", lambda *_: None)
+
+
+def interrupted(bench: Any, trained: Manifest, folder: Path, step: int, root: str = "") -> str:
+    """Another store, in which the training got as far as a checkpoint."""
+    other = copied(bench, folder)
+    source = Path(root or bench.root, trained.address)
+    for path in (source / "checkpoints").glob(f"*{step}"):
+        shutil.copytree(path, Path(other, trained.address, "checkpoints", path.name))
+    assert complete_steps(FolderStore(Path(other, trained.address))) == [step]
+    return other
+
+
+def assert_bit_for_bit(bench: Any, expected: Manifest, found: Manifest, root: str, expected_root: str = "") -> None:
+    """Compare every record and the model's file."""
+    assert bench.losses(found, root) == bench.losses(expected, expected_root)
+    model = "model/model.safetensors"
+    assert found.shard(model).digest == expected.shard(model).digest
+
+
+def test_two_stages_train_as_one_process_and_continue_with_and_without_stages(
+    bench: Any, tmp_path: Path, kept: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = SLOW | {"checkpoint_steps": 3, "weight_decay": 0.1}
+    alone = bench.train(**given, **ALONE)
+    root = copied(bench, tmp_path / "stages")
+    staged = bench.train(**given, **IN_STAGES, root=root)
+    assert staged.address == alone.address, "where layers are computed is not in the key"
+    assert_equal_results(bench, alone, staged, root)
+    for name in ("rows", "tokens", "learning_rate"):
+        assert [r[name] for r in bench.losses(staged, root)] == [r[name] for r in bench.losses(alone)]
+    assert staged.counts["parameters_trained"] == alone.counts["parameters_trained"]
+    assert 0 < staged.counts["positions_padding"] < staged.counts["positions"] / 2
+
+    again = interrupted(bench, staged, tmp_path / "again", 3, root)
+    assert_bit_for_bit(bench, staged, bench.train(**given, **IN_STAGES, root=again), again, root)
+    without = interrupted(bench, staged, tmp_path / "without", 3, root)
+    assert_equal_results(bench, alone, bench.train(**given, **ALONE, root=without), without)
+    into = interrupted(bench, alone, tmp_path / "into", 3)
+    assert_equal_results(bench, alone, bench.train(**given, **IN_STAGES, root=into), into)
+    log = capfd.readouterr().err
+    assert log.count("continuing from the checkpoint of step 3") == 3
+
+
+def test_adapters_and_pairs_continue_on_other_stages(bench: Any, tmp_path: Path, kept: None) -> None:
+    """Three processes, each with a stage of its own, continue what two began: the checkpoint has tensors by name."""
+    start = deeper(bench.student, tmp_path / "deeper")
+    given = SLOW | {"method": "dpo", "epochs": 1, "lora": {"rank": 4, "keep_adapter": True}, "checkpoint_steps": 3}
+    alone = bench.train(**given, **ALONE, start=start)
+    root = copied(bench, tmp_path / "stages")
+    staged = bench.train(**given, **IN_STAGES, start=start, root=root)
+    assert_equal_results(bench, alone, staged, root)
+    assert staged.counts["reference_rows_computed"] == staged.counts["rows"]
+    adapter = Path(root, staged.address, "adapter", "adapter_config.json")
+    assert f'"base_model_name_or_path": "{start}"' in adapter.read_text()
+    other = interrupted(bench, staged, tmp_path / "other", 3, root)
+    three = {"stages": {"layers": [2, 1, 1], "micro_batches": 4}, "launch": {"processes_per_node": 3}}
+    assert_equal_results(bench, alone, bench.train(**given, **three, start=start, root=other), other)
+
+
+def deeper(student: Path, folder: Path) -> str:
+    """The student with four layers, each of its own twice."""
+    shutil.copytree(student, folder)
+    model = AutoModelForCausalLM.from_pretrained(student)
+    layers = model.model.layers
+    model.model.layers = torch.nn.ModuleList([layers[0], layers[1], copy.deepcopy(layers[0]), copy.deepcopy(layers[1])])
+    model.config.num_hidden_layers = 4
+    model.save_pretrained(folder)
+    return str(folder)

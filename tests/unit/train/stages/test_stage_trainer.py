@@ -1,0 +1,189 @@
+"""Stages on gloo processes compute what one process computes: losses, gradient norms and weights, by every schedule."""
+
+import os
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed
+from datasets import Dataset
+from torch.multiprocessing import start_processes
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from components.models.forward.packed_model import PackedModel
+from components.train.engine.losses import StepBook
+from components.train.methods.registry import method_of, parse_train_settings
+from components.train.objectives.objective import Objective
+from components.train.settings import TrainSettings
+from components.train.stages.load_stage import adapted
+from components.train.stages.make_stage_trainer import make_stage_trainer
+from components.train.stages.optimizer import make_optimizer, make_schedule
+from components.train.stages.pack_steps import PackedSteps
+from tests.conftest import free_port
+
+STEPS, ROWS = 3, 16
+COMMON: dict[str, Any] = {
+    "precision": "fp32",
+    "learning_rate": 1e-5,
+    "weight_decay": 0.1,
+    "max_grad_norm": 0.5,
+    "gradient_checkpointing": False,
+    "global_batch": ROWS,
+}
+"""A rate at which weights move so little that rounding stays rounding."""
+CASES: dict[str, dict[str, Any]] = {
+    "4 and 2 layers, tied": {"stages": {"layers": [4, 2]}},
+    "3, 2 and 1 layers, untied": {"stages": {"layers": [3, 2, 1], "micro_batches": 5}, "tied": False},
+    "interleaved": {"stages": {"count": 4, "schedule": "interleaved"}},
+    "zero bubble, 4 stages": {"stages": {"count": 4, "schedule": "zero_bubble"}},
+    "zero bubble, 2 stages": {"stages": {"schedule": "zero_bubble"}},
+    "adapters": {"stages": {}, "lora": {"rank": 4}},
+    "recomputed": {"stages": {}, "gradient_checkpointing": True},
+    "orpo": {"stages": {}, "method": "orpo"},
+    "dpo, adapters": {"stages": {}, "method": "dpo", "lora": {"rank": 4}},
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one process needs to know."""
+
+    folder: Path
+    settings: TrainSettings
+    port: int
+
+    @property
+    def objective(self) -> Objective[Any]:
+        """The loss; its data has no part in it."""
+        found = method_of(self.settings).objective(self.settings, None)  # type: ignore[arg-type]
+        assert found is not None
+        return found
+
+
+class Unstored:
+    """The reference's log-probs, computed each time."""
+
+    def columns(self, rows: Any, names: Any, compute: Any) -> dict[str, np.ndarray]:
+        """As `ReferenceOutput` has them."""
+        return dict(zip(names, np.asarray(compute(), dtype=np.float32), strict=True))
+
+
+class Unwaited:
+    """A mirror without checkpoints."""
+
+    snapshot = property(lambda self: self)
+
+    def settle(self) -> float:
+        """Nothing is copied."""
+        return 0.0
+
+
+def save_model(folder: Path, tied: bool) -> None:
+    """A Llama of 6 layers with random weights."""
+    torch.manual_seed(7)
+    config = LlamaConfig(
+        vocab_size=300,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        max_position_embeddings=256,
+        tie_word_embeddings=tied,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+
+
+def made_rows(method: str) -> tuple[Dataset, np.ndarray]:
+    """Rows of random tokens, and their positions in a forward pass."""
+    draw = random.Random(1)
+
+    def tokens(most: int) -> list[int]:
+        return draw.choices(range(1, 300), k=draw.randint(2, most))
+
+    if method == "sft":
+        ids = [tokens(30) for _ in range(ROWS)]
+        rows = {"input_ids": ids, "prompt_tokens": [draw.randint(1, len(row) - 1) for row in ids]}
+        return Dataset.from_dict(rows), np.asarray([len(row) - 1 for row in ids])
+    names = ("prompt_ids", "chosen_ids", "rejected_ids")
+    pairs = {name: [tokens(12) for _ in range(ROWS)] for name in names}
+    return Dataset.from_dict(pairs), sum(np.asarray([len(row) for row in pairs[name]]) for name in names)
+
+
+def train_alone(run: Run) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+    """Losses and gradient norms of each step in this process, on all rows in one pass, and the trained weights."""
+    settings, objective = run.settings, run.objective
+    model = adapted(LlamaForCausalLM.from_pretrained(run.folder, dtype=torch.float32), settings)
+    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    optimizer = make_optimizer(settings, [model], weights)
+    schedule, packed = make_schedule(settings, optimizer, STEPS), PackedModel(model)
+    rows, _ = made_rows(settings.method)
+    if objective.reference_columns:
+        with torch.no_grad():
+            found = objective.reference(packed, objective.collate(list(rows)))
+        for name, values in zip(objective.reference_columns, found, strict=True):
+            rows = rows.add_column(name, values.numpy())
+    batch = objective.collate(list(rows))
+    log = []
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        loss = objective.grade(packed, batch).loss / objective.units(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(weights.values(), settings.max_grad_norm)
+        log.append({"loss": loss.item(), "grad_norm": norm.item(), "learning_rate": schedule.get_last_lr()[0]})
+        optimizer.step()
+        schedule.step()
+    return log, {name: weight.detach() for name, weight in weights.items()}
+
+
+def train_stages(rank: int, run: Run) -> None:
+    """One process of the pipeline; the first one writes what came out."""
+    torch.set_num_threads(1)
+    places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": run.settings.ranks, "MASTER_PORT": run.port}
+    os.environ |= {name: str(value) for name, value in places.items()} | {"MASTER_ADDR": "127.0.0.1"}
+    torch.distributed.init_process_group("gloo")
+    assert run.settings.stages is not None
+    rows, positions = made_rows(run.settings.method)
+    order = np.tile(np.arange(ROWS), STEPS)
+    trainer = make_stage_trainer(
+        run.settings,
+        run.settings.stages,
+        run.objective,
+        rows,
+        PackedSteps(order, positions, ROWS, run.settings.stages.micro_batches),
+        start=run.folder,
+        name="student",
+        reference=Unstored(),  # type: ignore[arg-type]
+        folder=run.folder / "run",
+        task="train",
+    )
+    trainer.book = StepBook("train", order, np.zeros(STEPS), ROWS)
+    trainer.mirror = Unwaited()  # type: ignore[assignment]
+    trainer.train()
+    weights = trainer.gathered(keep=rank == 0)
+    if rank == 0:
+        torch.save((trainer.state.log_history, weights, trainer.counts), run.folder / "out.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_stages_train_as_one_process(tmp_path: Path, case: str) -> None:
+    values = dict(CASES[case])
+    save_model(tmp_path, tied=values.pop("tied", True))
+    processes = len(values["stages"].get("layers", (0, 0)))
+    launch = {"processes_per_node": processes}
+    run = Run(tmp_path, parse_train_settings({"method": "sft", **COMMON, **values, "launch": launch}), free_port())
+    log, weights = train_alone(run)
+    start_processes(train_stages, (run,), nprocs=processes, start_method="fork")
+    found, trained, counts = torch.load(tmp_path / "out.pt", weights_only=False)
+    for name, expected in {name: [entry[name] for entry in log] for name in log[0]}.items():
+        assert [entry[name] for entry in found] == pytest.approx(expected, rel=1e-6), name
+    assert trained.keys() == weights.keys()
+    for name, weight in weights.items():
+        assert torch.allclose(trained[name], weight, rtol=0, atol=1e-6), name
+    if run.settings.method == "sft":
+        _, positions = made_rows("sft")
+        assert counts["positions"] - counts["positions_padding"] == STEPS * positions.sum()
