@@ -212,9 +212,7 @@ def quotas_of(speeds: str) -> tuple[float, ...]:
     """Each rank's part of a core. Raises typer.BadParameter where the second core cannot give what is asked for."""
     quotas = tuple(float(part) for part in speeds.split(":"))
     if len(quotas) < 2 or quotas[0] != 1 or sum(quotas[1:]) > 1 or min(quotas) <= 0:
-        raise typer.BadParameter(
-            f"{speeds}: the first is 1, the others share a core: at most 1 together"
-        )
+        raise typer.BadParameter(f"{speeds}: the first is 1, the others share a core: at most 1 together")
     return quotas
 
 
