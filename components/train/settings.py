@@ -11,6 +11,7 @@ from components.shared.text.counted import counted
 ALL_LINEAR = "all-linear"
 FORWARD_RULE = "micro_batch, as it divides a rank's rows"
 SHARES_STAGES = (0, 1, 2)
+PADDED_RULE = "only packed rows are dealt by speed: the losses of padded batches are means over equally many rows"
 SHARES_RULE = "shares 'speed' needs ZeRO stage 0, 1 or 2 without offloading: processes make passes of their own"
 
 
