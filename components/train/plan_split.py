@@ -265,17 +265,12 @@ def _why(plan: SplitPlan, devices: Sequence[TrainingDevices]) -> str:
             f"memory: {', '.join(group.devices for group in tight)} would need {need / GIB:,.1f} GiB, and "
             f"{tight[0].usable_bytes / GIB:,.1f} GiB are usable: lower micro_batch, micro_batch_tokens or max_length"
         )
-    step, computing, transfers, bound = (
-        plan.step_seconds,
-        plan.computing_seconds,
-        plan.transfer_seconds,
-        plan.bound_seconds,
-    )
-    if step is None or computing is None or transfers is None or bound is None:
+    computing, transfers, bound = plan.computing_seconds, plan.transfer_seconds, plan.bound_seconds
+    if computing is None or transfers is None or bound is None:
         return "no time is predicted, since the speed of these devices is not known"
     if transfers > computing:
         slow = min(devices, key=lambda each: each.kind.network.bytes_a_second).kind
-        return f"transfers: {transfers / step:.0%} of a step, at the network of {slow.name}"
+        return f"transfers: {transfers / (computing + transfers):.0%} of a step, at the network of {slow.name}"
     return _why_computing(plan, computing / bound)
 
 

@@ -15,6 +15,7 @@ FORWARD_RULE = "micro_batch, as it divides a rank's rows"
 SHARES_STAGES = (0, 1, 2)
 STAGES_ZERO = ("auto", 0, 1)
 STAGES_RULE = "stages train without ZeRO, since each process has weights, gradients and optimizer of its own layers"
+PADDED_RULE = "only packed rows are dealt by speed: the losses of padded batches are means over equally many rows"
 SHARES_RULE = "shares 'speed' needs ZeRO stage 0, 1 or 2 without offloading: processes make passes of their own"
 
 

@@ -15,7 +15,7 @@ from components.train.engine.reference_output import ReferenceOutput
 from components.train.engine.trainer_arguments import arguments_of
 from components.train.methods.method import TrainingData, TrainingMethod
 from components.train.ranks import Ranks
-from components.train.settings import TrainSettings
+from components.train.settings import PADDED_RULE, TrainSettings
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _padded(parts: TrainerParts) -> Any:
     if parts.settings.shares == "speed":
         raise SettingsError(
             "shares is 'speed', and this model or method trains on padded rows",
-            rule="only packed rows are dealt by speed: the losses of padded batches are means over equally many rows",
+            rule=PADDED_RULE,
             allowed=["even"],
             remedy="set shares to even",
         )

@@ -31,6 +31,7 @@ from components.train.batches.split import Split
 from components.train.methods.method import Beside, TrainingData, TrainingMethod
 from components.train.methods.preference import PreferenceSettings
 from components.train.rollouts.settings import REWARDS, ROLLOUTS, GrpoOptions, RolloutPlan
+from components.train.settings import PADDED_RULE
 
 if TYPE_CHECKING:
     from components.train.batches.build_dataset import Template
@@ -48,6 +49,12 @@ class GrpoSettings(PreferenceSettings):
     def plan(self) -> RolloutPlan:
         """What the trainer needs."""
         return RolloutPlan(self.grpo, self.global_batch, self.epochs, self.seed)
+
+    @model_validator(mode="after")
+    def _shares_are_even(self) -> Self:
+        if self.shares == "speed":
+            raise ValueError(f"shares is 'speed', and grpo trains on padded rows: {PADDED_RULE}. Allowed: even")
+        return self
 
     @model_validator(mode="after")
     def _groups_divide(self) -> Self:

@@ -40,6 +40,10 @@ def settings(**values: object) -> TrainSettings:
         (BY_SPEED | {"method": "kto", "launch": {"processes_per_node": 3}}, "16 rows that stay together .* 48 or more"),
         (BY_SPEED | {"deepspeed": {"stage": 3}}, "Allowed: stage auto, 0, 1, 2, offload none; or shares: even"),
         (BY_SPEED | {"deepspeed": {"offload": "optimizer"}}, "has stage auto and offload 'optimizer'. Allowed"),
+        (
+            BY_SPEED | {"method": "grpo"},
+            "grpo trains on padded rows: only packed rows are dealt by speed.* Allowed: even",
+        ),
         (BY_SPEED | {"launch": {"speeds": [1, 0.5]}}, "launch.speeds has 2 values, and there are 1 rank"),
         (BY_SPEED | {"launch": {"speeds": [0]}}, "greater than 0"),
         ({"batch_size": 3}, "has no such key; allowed: .*global_batch"),
