@@ -179,12 +179,13 @@ class TrainingProcess:
         from components.train.stages.make_stage_trainer import make_stage_trainer
         from components.train.stages.pack_steps import PackedSteps
 
-        assert self.settings.stages is not None
+        objective = self.method.objective(self.settings, data)
+        assert self.settings.stages is not None and objective is not None, "checked with the settings"
         rows, micro_batches = self.split.global_batch, self.settings.stages.micro_batches
         return make_stage_trainer(
             self.settings,
             self.settings.stages,
-            self.method.objective(self.settings, data),
+            objective,
             data.dataset(),
             PackedSteps(data.order, data.pass_positions, rows, micro_batches),
             start=start,
