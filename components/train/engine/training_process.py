@@ -204,7 +204,7 @@ class TrainingProcess:
         from components.train.stages.pack_steps import PackedSteps
 
         objective = self.method.objective(self.settings, data)
-        assert self.settings.stages is not None and objective is not None, "methods without one refuse stages"
+        assert self.settings.stages is not None and objective is not None, "checked with the settings"
         rows, micro_batches = self.split.global_batch, self.settings.stages.micro_batches
         return make_stage_trainer(
             self.settings,

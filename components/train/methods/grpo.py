@@ -66,15 +66,6 @@ class GrpoSettings(PreferenceSettings):
         return self
 
     @model_validator(mode="after")
-    def _shares_are_even(self) -> Self:
-        if self.shares != "even":
-            raise ValueError(
-                f"shares '{self.shares}' deals packed rows by speed, and method {self.method} trains on padded ones, "
-                "its rollouts. Allowed: even"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _response_fits(self) -> Self:
         if self.grpo.max_response >= self.max_length:
             raise ValueError(

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.distributed
 from datasets import Dataset
-from torch.multiprocessing import start_processes
+from torch.multiprocessing.spawn import start_processes
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from components.models.forward.packed_model import PackedModel
@@ -110,7 +110,7 @@ def made_rows(method: str) -> tuple[Dataset, np.ndarray]:
         return Dataset.from_dict(rows), np.asarray([len(row) - 1 for row in ids])
     names = ("prompt_ids", "chosen_ids", "rejected_ids")
     pairs = {name: [tokens(12) for _ in range(ROWS)] for name in names}
-    return Dataset.from_dict(pairs), sum(np.asarray([len(row) for row in pairs[name]]) for name in names)
+    return Dataset.from_dict(pairs), np.asarray([[len(row) for row in pairs[name]] for name in names]).sum(axis=0)
 
 
 def train_alone(run: Run) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
@@ -177,7 +177,7 @@ def test_stages_train_as_one_process(tmp_path: Path, case: str) -> None:
     launch = {"processes_per_node": processes}
     run = Run(tmp_path, parse_train_settings({"method": "sft", **COMMON, **values, "launch": launch}), free_port())
     log, weights = train_alone(run)
-    start_processes(train_stages, (run,), nprocs=processes, start_method="fork")
+    start_processes(train_stages, (run,), nprocs=processes, start_method="fork")  # type: ignore[no-untyped-call]
     found, trained, counts = torch.load(tmp_path / "out.pt", weights_only=False)
     for name, expected in {name: [entry[name] for entry in log] for name in log[0]}.items():
         assert [entry[name] for entry in found] == pytest.approx(expected, rel=1e-6), name
