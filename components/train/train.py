@@ -98,7 +98,7 @@ def train_model(
 
     def work() -> Manifest:
         if why_nothing:
-            say(task, f"{why_nothing}: {start} is handed on as it is")
+            say(task, f"{why_nothing}: {output.parents['start'].address} is handed on as it is")
             return _pass_through(output, start, allowed)
         with ExitStack() as stack:
             claimed = {epoch: other for epoch, other in earlier.items() if other.claimed(stack)}
