@@ -267,5 +267,5 @@ def test_the_job_file_is_complete_and_holds_no_secret(root: str, student: Path, 
     assert read_job(f"{root}/train/1/job.json", TrainingJob) == job
     assert set(json.loads(job.store.read("job.json"))) == {
         *("root", "address", "task", "settings", "dataset", "start"),
-        "earlier",
+        *("earlier", "allowed_tokens"),
     }

@@ -124,7 +124,7 @@ def compare_at_equal_compute(
 ) -> EqualComputeFacts | None:
     """The curriculum's last model against the variants that had the compute of its trainings; None without such.
 
-    The models are told apart by the budgets: a baseline has one, and the curriculum's trainings are named in them.
+    The budgets tell the models apart: a baseline has one, and the curriculum's trainings are named in them.
     """
     chains = {variant.name: _chain(lineage, variant) for variant in variants}
     budgets = {
