@@ -86,10 +86,9 @@ def _probe(
 
 def _route(library: Library, manifest: Manifest, names: Mapping[str, str]) -> RouteFacts:
     report = read_json(library, manifest, STEP_REPORT)
-    (probed,) = manifest.parents.values()
     return RouteFacts(
         task=names[manifest.address],
-        probe=names[probed.address],
+        probe=names[manifest.parents["probed"].address],
         policy=report["policy"]["policy"],
         pools={pool: {name: report["pools"][pool][name] for name in ("problems", *PARTS)} for pool in POOLS},
     )
