@@ -1,5 +1,6 @@
 """What an assignment asks for: the rollouts to critique, in slices, and which of these are finished."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.critique.attempts import AttemptedProblem, ChosenAttempts, choose_attempts, slices_of_attempts
@@ -38,7 +39,7 @@ def assigned(assignment: CritiqueAssignment) -> AssignedCritiques:
     return AssignedCritiques(chosen, parts, CritiqueShards(library.at(assignment.address)))
 
 
-def arguments_of(assignment: CritiqueAssignment, parts: list[CritiqueSlice]) -> tuple[str, list[str], int]:
+def arguments_of(assignment: CritiqueAssignment, parts: Sequence[CritiqueSlice]) -> tuple[str, list[str], int]:
     """The arguments of an actor that makes these slices."""
     kinds = kinds_of(one.problem for _, part in parts for one in part)
     return assignment.model_dump_json(), kinds, assignment.settings.cpus_per_actor

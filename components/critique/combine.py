@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from components.critique.attempts import ChosenAttempts
-from components.critique.critiqued_problem import (
+from components.critique.critiqued_attempt import (
     NOT_CONTINUED,
     REFUSED,
     UNREPAIRED,

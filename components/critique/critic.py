@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 
 from components.critique.attempts import AttemptedProblem
-from components.critique.critiqued_problem import CritiquedAttempt, WrittenCritiques
+from components.critique.critiqued_attempt import CritiquedAttempt, WrittenCritiques
 from components.critique.results import CritiqueShards
 from components.critique.settings import CritiqueAssignment
 from components.models.generators.generator import ChatRequest

@@ -9,7 +9,7 @@ dropped/00007.jsonl.gz        the unsolved problems of slice 7 that have neither
 
 from collections.abc import Iterable, Sequence
 
-from components.critique.critiqued_problem import WrittenCritiques
+from components.critique.critiqued_attempt import WrittenCritiques
 from components.shared.outputs.manifest import Shard
 from components.shared.outputs.shards import ROWS_PER_SHARD
 from components.shared.outputs.slice_files import SliceFiles

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from components.critique.attempts import NO_ATTEMPT
 from components.critique.combine import CONTINUATIONS, KINDS, REASONS
 from components.critique.critique import REPORT
 from components.critique.mix import LEARNT
@@ -18,13 +19,14 @@ FATES = {
     "no_verdict": "could not be checked",
     "unrepaired": "no continuation is right",
     "disagrees": "disagrees with the check",
-    "mentions_reference": "speaks of the reference solution",
+    "mentions_reference": "mentions the reference solution",
     "truncated": "ended by max_tokens",
     "unreadable": "without a readable verdict or a reason",
     "template_refused": "a chat template refuses the conversation",
     "failed": "did not come: refused by the endpoint, or failed",
+    NO_ATTEMPT: "its rollouts are truncated, or have no answer",
 }
-"""What became of critiques, by fate."""
+"""What became of critiques, by fate, and of problems without any."""
 CONTINUED = {
     "chosen": "learnt, or left out by the cap",
     "spare": "right, but another one is taken",
@@ -56,6 +58,7 @@ def summarise(library: Library, manifest: Manifest) -> str:
             *_table(report, "diagnoses", FATES, (LEARNT, *REASONS)),
             *_table(report, "repairs", FATES, (LEARNT, *REASONS)),
             *_table(report, "continuations", CONTINUED, CONTINUATIONS),
+            *_dropped(report),
             "",
         ]
     )
@@ -69,3 +72,12 @@ def _kind(report: dict[str, Any], kind: str) -> str:
 def _table(report: dict[str, Any], what: str, words: dict[str, str], fates: tuple[str, ...]) -> list[str]:
     rows = [f"| {words[fate]} | {count:,} |" for fate in fates if (count := report.get(f"{what}_{fate}"))]
     return ["", f"| {what} | {report[what]:,} |", "|---|---:|", *rows] if rows else []
+
+
+def _dropped(report: dict[str, Any]) -> list[str]:
+    lines = [
+        f"- {counted(count, 'unsolved problem')} without a critique to learn ({reason}): {FATES[reason]}"
+        for reason in (NO_ATTEMPT, *REASONS)
+        if (count := report.get(f"dropped_{reason}"))
+    ]
+    return ["", *lines] if lines else []

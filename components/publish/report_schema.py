@@ -177,6 +177,92 @@ class LossCurve(ReportPart):
     points: tuple[LossPoint, ...]
 
 
+class RewardCurve(ReportPart):
+    """What became of the rollouts of one training by RL, step by step."""
+
+    task: str
+    steps: tuple[float, ...] = Field(description="optimizer steps; of neighbours that were averaged, the last")
+    values: dict[str, tuple[float | None, ...]] = Field(
+        description="by name, at each of the steps: reward, useful_groups (share of groups whose rewards differ), "
+        "entropy (nats), response_tokens, truncated_share and clip_share; null where the step has none"
+    )
+
+
+class PassAt(ReportPart):
+    """The probability that at least one of k tries at a problem passes, a mean over problems."""
+
+    k: int
+    value: float
+    standard_error: float
+
+
+class ProbeFacts(ReportPart):
+    """What one model could solve before it was trained further."""
+
+    task: str
+    model: str = Field(description="the variant that was probed, or its reference")
+    after: str | None = Field(description="task of the probe before it, of a model that this one comes from")
+    problems: int
+    pools: dict[str, int] = Field(description="problems by pool: hard, mixed, easy")
+    rates: dict[str, int] = Field(description="problems by pass rate")
+    pass_at: tuple[PassAt, ...] = Field(description="by k, smallest first")
+
+
+class RouteFacts(ReportPart):
+    """Where the problems of one probe went."""
+
+    task: str
+    probe: str = Field(description="task of the probe")
+    policy: str
+    pools: dict[str, dict[str, int]] = Field(description="by pool: problems, and how many of them in sft, rl, dropped")
+
+
+class ExampleFacts(ReportPart):
+    """One row that a teacher wrote for a problem, to be read by a person."""
+
+    task: str
+    kind: Literal["trace", "diagnosis", "repair"] = Field(
+        description="trace: a solution of the problem; diagnosis: the first wrong step; repair: a corrected solution"
+    )
+    id: str
+    problem: str
+    failed: str | None = Field(description="a wrong answer of the student; null: none is known")
+    teacher: str = Field(description="the teacher's text; of several that are not learnt, the first; empty without any")
+    learnt: bool
+    note: str = Field(description="why it was chosen, or why not")
+
+
+class BaselineFacts(ReportPart):
+    """A variant that was trained with the compute of others."""
+
+    variant: str
+    tokens: int = Field(description="compute of its trainings: tokens forward and backward, and generated tokens")
+    score: float
+    difference: float = Field(description="the curriculum's score minus this one's")
+    interval: tuple[float, float] = Field(description="95 % interval of the difference, as of independent scores")
+
+
+class EqualComputeFacts(ReportPart):
+    """Whether the curriculum was better than trainings with the same compute."""
+
+    benchmark: str
+    variant: str = Field(description="the curriculum's last model")
+    tokens: int = Field(description="compute of the trainings that led to it")
+    score: float
+    baselines: tuple[BaselineFacts, ...]
+    sentence: str = Field(description="whether it helped against the best baseline, in numbers")
+
+
+class CurriculumFacts(ReportPart):
+    """What a run learnt from problems of graded difficulty. What it has none of is empty."""
+
+    probes: tuple[ProbeFacts, ...] = Field(description="in the order in which models come from one another")
+    routes: tuple[RouteFacts, ...] = Field(description="in the order of their probes")
+    rewards: tuple[RewardCurve, ...]
+    examples: tuple[ExampleFacts, ...] = Field(description="a few, drawn by a fixed seed")
+    equal_compute: EqualComputeFacts | None = Field(description="null without a variant that had a budget")
+
+
 class LineageNode(ReportPart):
     """One output or outside reference."""
 
@@ -232,6 +318,7 @@ class Report(ReportPart):
     planted: tuple[PlantedFacts, ...] | None = Field(description="null when no planted truth was given")
     data: DataFacts
     losses: tuple[LossCurve, ...]
+    curriculum: CurriculumFacts | None = Field(None, description="null when no problem was probed")
     steps: tuple[StepFacts, ...]
     cost: CostFacts
     lineage: LineageFacts

@@ -339,6 +339,7 @@ def test_the_component_hands_over_the_address_and_a_summary(tmp_path: Path) -> N
     assert (logged["sft_rows"], logged["trace_rows"], logged["repair_rows"]) == (11, 8, 1)
     text = Path(summary.path).read_text()
     assert "**11 rows** to learn, for 2 unsolved problems of 3" in text
+    assert "- 1 unsolved problem without a critique to learn (unreadable)" in text
     assert "| diagnoses | 2 | 18.2% | 20% |" in text and "| without a readable verdict or a reason | 1 |" in text
     assert set(first.parents) == {"probed", "bridged"}
 
@@ -355,6 +356,15 @@ def test_a_killed_critique_asks_nothing_again_that_was_stored(tmp_path: Path, mo
     whole = made(tmp_path / "elsewhere", rows, **facts)
     assert (whole.address, whole.digest) == (manifest.address, manifest.digest)
     assert not list(tmp_path.glob("critique/*/written/*")), "what only the job needs is deleted"
+
+
+def test_the_cost_is_that_of_all_replies_by_the_price_list(tmp_path: Path) -> None:
+    price = {"per_million_in": 100.0, "per_million_out": 1000.0, "currency": "EUR"}
+    teacher = {"backend": "critic-book", "model": "b", "price": price}
+    cost = made(tmp_path, [problem("a", "diagnoses=step2 repairs=good,fails")], teacher=teacher).cost
+    # A diagnosis and 2 of 4 continuations, each of 9 tokens in and 4 out.
+    assert (cost.tokens_in, cost.tokens_out) == (27, 12)
+    assert (cost.price, cost.currency) == (0.0147, "EUR")
 
 
 def test_a_later_round_asks_for_new_rollouts_alone(tmp_path: Path) -> None:

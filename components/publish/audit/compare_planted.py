@@ -16,8 +16,10 @@ from components.publish.audit.truth import (
     location,
 )
 from components.publish.lineage.lineage import Lineage
+from components.publish.lineage.names import selections
 from components.publish.report_schema import PlantedFacts
 from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
 from components.shared.rows import Dropped, Instruction, Rejected, Verdict
 
 DROPPING_ORDER = (
@@ -67,7 +69,7 @@ def compare_planted(library: Library, lineage: Lineage, truth: Truth) -> tuple[P
         InputError: rows of an earlier step are not what this version expects.
     """
     observed = observe(library, lineage)
-    steps = {stage: [m.step for m in lineage.holding(content)] for stage, content in STAGES.items()}
+    steps = {stage: [manifest.step for manifest in _outputs(lineage, stage)] for stage in STAGES}
     return tuple(
         _facts(kind, steps[detection.stage][0], truth, observed)
         for kind, detection in truth.detections.items()
@@ -78,13 +80,11 @@ def compare_planted(library: Library, lineage: Lineage, truth: Truth) -> tuple[P
 def observe(library: Library, lineage: Lineage) -> Observed:
     """Which rows were rejected, dropped and flagged, from the outputs in the store."""
     observed = Observed()
-    for manifest in lineage.holding(STAGES[REJECTED]):
+    for manifest in _outputs(lineage, REJECTED):
         for rejected in library.read_rows(manifest, Rejected, part="rejected"):
             observed.remove(location(rejected.source, rejected.line), REJECTED, rejected.reason)
     dropped = [
-        row
-        for manifest in lineage.holding(STAGES[DROPPED])
-        for row in library.read_rows(manifest, Dropped, part="dropped")
+        row for manifest in _outputs(lineage, DROPPED) for row in library.read_rows(manifest, Dropped, part="dropped")
     ]
     places = _locations(library, lineage, {_kept_id(row) for row in dropped if row.reason == NEAR_DUPLICATE})
     for row in dropped:
@@ -92,13 +92,18 @@ def observe(library: Library, lineage: Lineage) -> Observed:
         observed.remove(at, DROPPED, row.reason)
         if row.reason == NEAR_DUPLICATE and _kept_id(row) in places:
             observed.kept[at] = places[_kept_id(row)]
-    for manifest in lineage.holding(STAGES[FLAGGED]):
+    for manifest in _outputs(lineage, FLAGGED):
         for verdict in library.read_rows(manifest, Verdict, part="verdicts"):
             at = location(verdict.source, verdict.line)
             observed.judged.add(at)
             if verdict.flags:
                 observed.caught[FLAGGED][at] = verdict.flags
     return observed
+
+
+def _outputs(lineage: Lineage, stage: str) -> list[Manifest]:
+    """The outputs that record what a stage caught."""
+    return selections(lineage) if stage == FLAGGED else lineage.holding(STAGES[stage])
 
 
 def _kept_id(row: Dropped) -> str:

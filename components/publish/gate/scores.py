@@ -4,7 +4,7 @@ import math
 from statistics import NormalDist
 
 from components.publish.report_schema import VariantFacts
-from components.shared.rows import Comparison, PartScores, Variant
+from components.shared.rows import Comparison, PartScores, Score, Variant
 
 Scored = Variant | VariantFacts | PartScores
 
@@ -29,6 +29,12 @@ def score_of(scores: Scored | None, benchmark: str) -> float | None:
     """The score on a benchmark, None when there is none."""
     found = scores.scores if scores else ()
     return next((score.value for score in found if score.benchmark == benchmark), None)
+
+
+def full_score(scores: Scored | None, benchmark: str) -> Score | None:
+    """The same with its standard error."""
+    found = scores.scores if scores else ()
+    return next((score for score in found if score.benchmark == benchmark), None)
 
 
 def against_base(scores: Scored | None, benchmark: str) -> Comparison | None:

@@ -10,6 +10,7 @@ from components.publish.gate.judgement import Judgement
 from components.publish.lineage.lineage import Lineage, without_credentials
 from components.publish.lineage.names import in_order, task_names
 from components.publish.report.gather import gather_data, gather_losses
+from components.publish.report.gather_rounds import gather_curriculum
 from components.publish.report_schema import (
     CostFacts,
     LineageEdge,
@@ -24,6 +25,7 @@ from components.publish.report_schema import (
 )
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest, Parent
+from components.shared.outputs.training_compute import BUDGET
 from components.shared.rows import Variant
 from components.shared.step import MODEL
 
@@ -38,15 +40,17 @@ def build_report(library: Library, judgement: Judgement, release: ReleaseFacts |
     lineage = judgement.lineage
     names = task_names(lineage)
     ordered = in_order(lineage, names, [variant.name for variant in judgement.table.variants])
+    variants = describe_variants(judgement)
     return Report(
         run=_run_facts(judgement),
         asked=judgement.table.asked,
-        variants=describe_variants(judgement),
+        variants=variants,
         gate=judgement.gate,
         release=release,
         planted=compare_planted(library, lineage, truth) if truth is not None else None,
         data=gather_data(library, lineage),
         losses=gather_losses(library, ordered, names),
+        curriculum=gather_curriculum(library, lineage, names, variants, judgement.gate.benchmark),
         steps=tuple(_step_facts(manifest, names) for manifest in ordered),
         cost=_cost_facts(lineage),
         lineage=_lineage_facts(judgement, ordered, names),
@@ -91,8 +95,9 @@ def _kind(variant: Variant, lineage: Lineage, manifest: Manifest | None) -> str:
 
 
 def _models_behind(lineage: Lineage, manifest: Manifest) -> list[Parent]:
-    """The models among an output's inputs; what is not an output of this store is a model."""
-    inputs = [(parent, lineage.manifests.get(parent.address)) for parent in manifest.parents.values()]
+    """The models that an output was made from; what is not an output of this store is a model."""
+    parents = [parent for name, parent in manifest.parents.items() if not name.startswith(BUDGET)]
+    inputs = [(parent, lineage.manifests.get(parent.address)) for parent in parents]
     return [parent for parent, found in inputs if found is None or found.content == MODEL]
 
 

@@ -1,15 +1,16 @@
 """Collects what the steps have recorded about data and losses."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from components.publish.lineage.lineage import Lineage
+from components.publish.lineage.names import selections
 from components.publish.report_schema import DataFacts, LossCurve, LossPoint, NotRead
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.parse_json import parse_json
-from components.shared.rows import SELECTION, Dropped, Instruction, Labelled, Rejected
+from components.shared.rows import Dropped, Instruction, Labelled, Rejected
 
 STEP_REPORT = "report.json"
 LOSSES = "losses.jsonl"
@@ -23,8 +24,8 @@ def gather_data(library: Library, lineage: Lineage) -> DataFacts:
     Raises:
         DamagedError: a file is not what its manifest promises.
     """
-    curated = _report_of(library, lineage, Labelled.content)
-    selected = _report_of(library, lineage, SELECTION)
+    curated = _report_of(library, lineage.holding(Labelled.content))
+    selected = _report_of(library, selections(lineage))
     return DataFacts(
         labels_before=_counts(curated, "labels", "before"),
         labels_after=_counts(curated, "labels", "after"),
@@ -57,17 +58,25 @@ def thin(points: list[LossPoint], most: int = MOST_POINTS) -> list[LossPoint]:
 
 def _loss_points(library: Library, manifest: Manifest) -> list[LossPoint]:
     """The loss of every recorded step; none for an output without such a record."""
-    if all(shard.name != LOSSES for shard in manifest.shards):
-        return []
-    where, remedy = f"{manifest.address}/{LOSSES}", f"run the {manifest.step} step again"
-    lines = library.read_bytes(manifest, LOSSES).splitlines()
-    records = (parse_json(line, dict[str, Any], f"{where} line {n}", remedy) for n, line in enumerate(lines, 1))
+    records = read_records(library, manifest, LOSSES) if has_file(manifest, LOSSES) else []
     return [LossPoint(step=record["step"], loss=record["loss"]) for record in records]
+
+
+def has_file(manifest: Manifest, name: str) -> bool:
+    """Whether an output has a file."""
+    return any(shard.name == name for shard in manifest.shards)
+
+
+def read_records(library: Library, manifest: Manifest, name: str) -> list[dict[str, Any]]:
+    """The JSON lines of a file of an output. Raises DamagedError."""
+    where, remedy = f"{manifest.address}/{name}", f"run the {manifest.step} step again"
+    lines = library.read_bytes(manifest, name).splitlines()
+    return [parse_json(line, dict[str, Any], f"{where} line {n}", remedy) for n, line in enumerate(lines, 1)]
 
 
 def _not_read(library: Library, lineage: Lineage) -> dict[str, NotRead]:
     """What was not read of the sources; those that were read completely are left out."""
-    reports = [_read_json(library, manifest, STEP_REPORT) for manifest in lineage.holding(Instruction.content)]
+    reports = [read_json(library, manifest, STEP_REPORT) for manifest in lineage.holding(Instruction.content)]
     sources = [source for report in reports for source in _at(report, "sources") or []]
     found = {
         str(source["name"]): NotRead(fields=source.get("ignored_fields", {}), files=source.get("unread", {}))
@@ -76,14 +85,14 @@ def _not_read(library: Library, lineage: Lineage) -> dict[str, NotRead]:
     return {name: left for name, left in found.items() if left.fields or left.files}
 
 
-def _report_of(library: Library, lineage: Lineage, content: str) -> Any:
-    """The report of the only output with a content, None when there is none or several."""
-    found = lineage.holding(content)
-    return _read_json(library, found[0], STEP_REPORT) if len(found) == 1 else None
+def _report_of(library: Library, found: Sequence[Manifest]) -> Any:
+    """The report of the only output of a kind, None when there is none or several."""
+    return read_json(library, found[0], STEP_REPORT) if len(found) == 1 else None
 
 
-def _read_json(library: Library, manifest: Manifest, name: str) -> Any:
-    if all(shard.name != name for shard in manifest.shards):
+def read_json(library: Library, manifest: Manifest, name: str) -> Any:
+    """A JSON document of an output; None for an output without it. Raises DamagedError."""
+    if not has_file(manifest, name):
         return None
     where = f"{manifest.address}/{name}"
     return parse_json(library.read_bytes(manifest, name), object, where, f"run the {manifest.step} step again")

@@ -46,7 +46,7 @@ def _label_plot(report: Report) -> Plot | None:
     rows = {name: [_count(counts, name, names) for _, counts in groups] for name in names}
     title = "Rows by primary label" + (", before and after curation" if len(groups) == 2 else "")
     words = "; ".join(f"{name}: {' to '.join(f'{n:,}' for n in numbers)}" for name, numbers in rows.items())
-    return Plot(title, words, _bars("labels", rows, [name for name, _ in groups]))
+    return Plot(title, words, bars("labels", rows, [name for name, _ in groups]))
 
 
 def _drop_plot(report: Report) -> Plot | None:
@@ -58,7 +58,7 @@ def _drop_plot(report: Report) -> Plot | None:
         return None
     rows = dict(sorted(rows.items(), key=lambda item: -item[1][0])[:MOST_LABELS])
     words = "; ".join(f"{name}: {count:,}" for name, (count,) in rows.items())
-    return Plot("Rows removed, by reason", words, _bars("drops", rows, []))
+    return Plot("Rows removed, by reason", words, bars("drops", rows, []))
 
 
 def _score_plot(report: Report, benchmark: str) -> Plot:
@@ -128,7 +128,7 @@ def _count(counts: Mapping[str, int], name: str, names: list[str]) -> int:
     return sum(n for label, n in counts.items() if label not in names) if name == names[-1] else 0
 
 
-def _bars(name: str, rows: Mapping[str, list[int]], series: list[str]) -> str:
+def bars(name: str, rows: Mapping[str, list[int]], series: Sequence[str]) -> str:
     """Horizontal bars with their numbers; of two series the first is pale."""
     width = max(len(values) for values in rows.values())
     figure, axes = panel(0.35 + 0.26 * len(rows) * (1 + 0.35 * (width - 1)))
@@ -138,13 +138,15 @@ def _bars(name: str, rows: Mapping[str, list[int]], series: list[str]) -> str:
         places = [row + (index - (width - 1) / 2) * height for row in range(len(rows))]
         ink = "accent" if index == width - 1 else "quiet"
         values = [numbers[index] for numbers in rows.values()]
-        bars = axes.barh(places, values, height=height * 0.92, color=INKS[ink], label=series[index] if series else None)
-        axes.bar_label(bars, [f"{value:,}" for value in values], padding=3, color=INKS["soft"], fontsize=8)
+        drawn = axes.barh(
+            places, values, height=height * 0.92, color=INKS[ink], label=series[index] if series else None
+        )
+        axes.bar_label(drawn, [f"{value:,}" for value in values], padding=3, color=INKS["soft"], fontsize=8)
     axes.set_yticks(range(len(rows)), [_short(row) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.margins(x=0.12)
     axes.spines["bottom"].set_visible(False)
     axes.set_xticks([])
     if len(series) > 1:
-        axes.legend(frameon=False, loc="lower right", fontsize=8)
+        axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(series), fontsize=8)
     return as_svg(figure, name)

@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from components.publish.gate.scores import against_base, score_of
+from components.publish.gate.scores import against_base, full_score, score_of
 from components.publish.report.draw_lineage import draw_lineage
+from components.publish.report.draw_rounds import draw_rounds
 from components.publish.report.plots import draw_plots
-from components.publish.report_schema import Report, VariantFacts
+from components.publish.report_schema import Report
 from components.shared.html_page import page_styles, page_templates
 from components.shared.outputs.digest import hex_of
 from components.shared.page.formats import FILTERS
-from components.shared.rows import Comparison, PartScores, Score
+from components.shared.rows import Comparison
 
 FOLDER = Path(__file__).parent
 PAGE = "report.html.jinja"
@@ -28,11 +29,12 @@ def write_report(report: Report) -> str:
         report=report,
         styles=page_styles(),
         plots=draw_plots(report),
+        rounds=draw_rounds(report.curriculum) if report.curriculum else None,
         lineage=draw_lineage(report),
         benchmarks=list(dict.fromkeys(score.benchmark for variant in report.variants for score in variant.scores)),
         headline=headline(report),
         mark=lambda item: mark(item, report.gate.rule.alpha),
-        score=_score,
+        score=full_score,
         against_base=against_base,
         longest=max(step.cost.seconds for step in report.steps) or 1.0,
     )
@@ -46,8 +48,8 @@ def headline(report: Report) -> dict[str, Any]:
     base = next(variant for variant in report.variants if variant.name == report.run.base)
     return {
         "best": best,
-        "score": _score(best.confirmation, benchmark) if best else None,
-        "base_score": _score(base.confirmation, benchmark),
+        "score": full_score(best.confirmation, benchmark) if best else None,
+        "base_score": full_score(base.confirmation, benchmark),
         "difference": against_base(best.confirmation, benchmark) if best else None,
         "passed": sum(verdict.passed for verdict in report.gate.verdicts),
         "tried": len(report.gate.verdicts),
@@ -59,8 +61,3 @@ def mark(item: Comparison, alpha: float) -> str:
     if not item.p_value < alpha:
         return "same"
     return "better" if item.difference > 0 else "worse"
-
-
-def _score(scores: VariantFacts | PartScores | None, benchmark: str) -> Score | None:
-    found = scores.scores if scores else ()
-    return next((score for score in found if score.benchmark == benchmark), None)

@@ -16,8 +16,6 @@ TOKENS = "tokens"
 """The count of tokens that went forward and backward: prompts and responses, in all epochs."""
 GENERATED = "tokens_generated"
 """The count of tokens that were generated; only methods that draw rollouts have it."""
-
-
 BUDGET = "budget_"
 """The inputs of a training whose compute it may spend: `budget_1`, `budget_2`, …"""
 

@@ -190,7 +190,7 @@ class TrainingProcess:
             data.order,
             tokens,
             self.split.global_batch,
-            steps=steps.last,
+            steps.last,
             allowed=self.job.allowed_tokens,
             measures_compute=self.job.allowed_tokens is not None and data.fewest is not None,
         )

@@ -62,8 +62,8 @@ class GrpoSettings(PreferenceSettings):
     def _shares_are_even(self) -> Self:
         if self.shares != "even":
             raise ValueError(
-                f"shares '{self.shares}' deals packed rows by speed, and method {self.method} trains on padded rollouts. "
-                "Allowed: even"
+                f"shares '{self.shares}' deals packed rows by speed, and method {self.method} trains on padded ones, "
+                "its rollouts. Allowed: even"
             )
         return self
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from components.critique.attempts import choose_attempts
-from components.critique.critiqued_problem import CritiquedAttempt
+from components.critique.critiqued_attempt import CritiquedAttempt
 from components.critique.settings import CritiqueSettings
 from components.models.generators.generator import Reply
 from components.models.rollouts.kept_rollouts import DrawnRollout

@@ -60,7 +60,7 @@ def test_what_is_learnt_is_read_as_the_same_diagnosis(step: int | None) -> None:
         (3, False, "Without reference to step 2.", True, ""),
     ],
 )
-def test_the_check_decides_and_nothing_that_the_student_lacks_is_spoken_of(
+def test_the_check_decides_and_nothing_that_the_student_lacks_is_mentioned(
     step: int | None, passed: bool, why: str, has_reference: bool, said: str
 ) -> None:
     assert objection(Diagnosis(step, why), passed=passed, has_reference=has_reference) == said

@@ -9,7 +9,7 @@ from components.critique.mix import balanced, under_caps
 SHARES = (0.0, 0.2, 0.29, 0.5, 0.9)
 
 
-@pytest.mark.parametrize(("right", "wrong", "share"), product(range(5), range(5), SHARES))
+@pytest.mark.parametrize(("right", "wrong", "share"), list(product(range(5), range(5), SHARES)))
 def test_the_balance_is_the_largest_with_that_share(right: int, wrong: int, share: float) -> None:
     taken_right, taken_wrong = balanced(right, wrong, share)
     total = taken_right + taken_wrong
@@ -35,7 +35,7 @@ def test_known_balances(right: int, wrong: int, share: float, most: int | None, 
     assert balanced(right, wrong, share, most) == taken
 
 
-@pytest.mark.parametrize(("traces", "first", "second"), product((0, 1, 5, 10), range(0, 9, 2), range(0, 9, 2)))
+@pytest.mark.parametrize(("traces", "first", "second"), list(product((0, 1, 5, 10), range(0, 9, 2), range(0, 9, 2))))
 def test_the_caps_are_the_largest_that_hold(traces: int, first: int, second: int) -> None:
     shares = (0.2, 0.3)
 

@@ -1,4 +1,4 @@
-"""One problem while the teacher critiques it: the diagnoses of its rollouts, and their corrections."""
+"""One rollout while the teacher critiques it: its diagnosis, and the continuations that correct it."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -129,8 +129,8 @@ class CritiquedAttempt:
         if not self.repairs:
             return
         right = [number for number, repair in enumerate(self.repairs) if repair.fate == PENDING]
-        length = (lambda number: len(self.repairs[number].text)) if settings.keep == "shortest" else (lambda _: 0)
-        chosen = min(right, key=lambda number: (length(number), number)) if right else None
+        by_length = settings.keep == "shortest"
+        chosen = min(right, key=lambda number: len(self.repairs[number].text) if by_length else number, default=None)
         fates = {number: CHOSEN if number == chosen else SPARE for number in right}
         repairs = tuple(
             repair.model_copy(update={"fate": fates[number]}) if number in fates else repair

@@ -1,0 +1,144 @@
+"""The part of the report about a curriculum: its numbers, its sentence, and its examples."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from components.publish.publish import publish_best, read_page, read_report, summarise
+from components.publish.report_schema import CurriculumFacts, Report
+from components.publish.settings import Gate, PublishSettings
+from tests import stand_in_curriculum
+from tests.page_in_browser import PageTables
+from tests.stand_in_curriculum import SCORES, StandInCurriculum
+
+SETTINGS = PublishSettings(name="demo", title="Sums", order=tuple(SCORES)[1:], gate=Gate(benchmark="sums"))
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, str]:
+    """The report of two rounds and two baselines, and its page."""
+    run = StandInCurriculum(str(tmp_path_factory.mktemp("run") / "store"))
+    manifest = publish_best(run.library, SETTINGS, run.write())
+    return read_report(run.library, manifest), read_page(run.library, manifest)
+
+
+def facts_of(report: Report) -> CurriculumFacts:
+    assert report.curriculum is not None
+    return report.curriculum
+
+
+def test_outputs_are_named_by_the_model_that_they_are_about(published: tuple[Report, str]) -> None:
+    tasks = [step.task for step in published[0].steps]
+    for name in ("probe base", "probe round-1-rl", "route base", "bridge base", "bridge round-1-rl", "critique"):
+        assert name in tasks
+    assert len(tasks) == len(set(tasks))
+
+
+def test_probes_and_routes_are_shown_round_by_round(published: tuple[Report, str]) -> None:
+    facts = facts_of(published[0])
+    first, second = facts.probes
+    assert (first.model, first.after) == ("base", None)
+    assert (second.model, second.after) == ("round-1-rl", "probe base")
+    assert second.pools["hard"] < first.pools["hard"]
+    for probe, route in zip(facts.probes, facts.routes, strict=True):
+        assert sum(probe.rates.values()) == probe.problems == 120
+        assert route.probe == probe.task
+        assert {pool: parts["problems"] for pool, parts in route.pools.items()} == probe.pools
+        assert route.pools["hard"]["sft"] == probe.pools["hard"]
+        assert [one.k for one in probe.pass_at] == [1, 8]
+    tables = PageTables(published[1]).tables
+    header, *rows = tables["probes-table"]
+    assert header == ["Model", "Problems", "Hard", "Mixed", "Easy", "pass@1", "pass@8"]
+    assert rows[0][:3] == ["base", "120", str(first.pools["hard"])]
+    assert rows[0][-1].startswith(f"{100 * first.pass_at[1].value:.1f} ± ")
+    assert len(tables["routes-table"]) == 1 + 2 * 3
+    assert "Pass rates of base and, after training, of round-1-rl" in published[1]
+
+
+def test_rewards_of_every_training_by_rl_are_drawn(published: tuple[Report, str]) -> None:
+    facts = facts_of(published[0])
+    assert [curve.task for curve in facts.rewards] == ["train round-1-rl", "train round-2-rl", "train sft-grpo"]
+    for curve in facts.rewards:
+        assert len(curve.steps) == 120
+        assert list(curve.values) == [
+            "reward", "useful_groups", "entropy", "response_tokens", "truncated_share", "clip_share",
+        ]  # fmt: skip
+    assert published[1].count("groups with different rewards from") == 3
+
+
+def test_examples_can_be_read_and_are_the_same_every_time(published: tuple[Report, str]) -> None:
+    facts = facts_of(published[0])
+    kinds = [(example.kind, example.learnt) for example in facts.examples]
+    assert kinds == [
+        *[("trace", True)] * 2,
+        *[("trace", False)] * 2,
+        *[("diagnosis", True)] * 2,
+        *[("repair", True)] * 2,
+        ("diagnosis", False),
+    ]
+    trace = facts.examples[0]
+    assert trace.failed is not None and trace.failed.endswith("The answer is 7.")
+    assert trace.teacher.startswith("1. The sum is ")
+    assert trace.note == "rewritten, chosen of 2 texts, 31 tokens, rank-surprisal ratio 4.25"
+    assert facts.examples[2].note == "none of 1 text is learnt: no text; the first is shown: wrong"
+    assert facts.examples[2].teacher.endswith("The answer is unclear.")
+    assert facts.examples[4].teacher == "It gives no number.\n\nFirst wrong step: 1"
+    assert facts.examples[-1].note == "of a wrong answer; no wrong step; not learnt: disagrees"
+    for example in facts.examples:
+        assert example.problem in published[1]
+
+
+def test_the_curriculum_is_compared_at_equal_compute(published: tuple[Report, str]) -> None:
+    """The first stage of a baseline in two is none by itself."""
+    facts = facts_of(published[0]).equal_compute
+    assert facts is not None
+    assert (facts.variant, facts.tokens) == ("round-2-rl", 40_000 + 180_000 + 30_000 + 135_000)
+    assert [(each.variant, each.tokens) for each in facts.baselines] == [
+        ("mixed-sft", 386_000),
+        ("sft-grpo", 70_500 + 316_500),
+    ]
+    assert facts.sentence == (
+        "Routing helped: on sums, round-2-rl has 66.0 % after 385k tokens of compute, the best baseline sft-grpo "
+        "57.0 % after 387k: a difference of +9.0 points (95 % interval +3.0 to +15.0)."
+    )
+    assert facts.sentence in published[1]
+    made_from = {variant.name: variant.made_from for variant in published[0].variants}
+    assert made_from["mixed-sft"] == ("base",)
+
+
+@pytest.mark.parametrize(
+    ("best", "outcome"), [(0.64, "made no difference beyond chance"), (0.75, "did harm"), (0.5, "helped")]
+)
+def test_the_report_says_so_where_routing_does_not_help(
+    best: float, outcome: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(stand_in_curriculum.SCORES, "sft-grpo", best)
+    run = StandInCurriculum(str(tmp_path / "store"), problems=20)
+    facts = facts_of(read_report(run.library, publish_best(run.library, SETTINGS, run.write())))
+    assert facts.equal_compute is not None
+    assert facts.equal_compute.sentence.startswith(f"Routing {outcome}: on sums, round-2-rl has 66.0 %")
+
+
+def test_a_run_of_one_round_shows_what_it_has(tmp_path: Path) -> None:
+    """A probe, a route and GRPO: neither examples nor baselines."""
+    run = StandInCurriculum(str(tmp_path / "store"), problems=20)
+    _, routed = run.first_round()
+    run.train("round-1-rl", "grpo", routed, "base", tokens=9_000)
+    settings = SETTINGS.model_copy(update={"order": ()})
+    manifest = publish_best(run.library, settings, run.compare("base", "round-1-rl"))
+    facts, page = facts_of(read_report(run.library, manifest)), read_page(run.library, manifest)
+    assert (len(facts.probes), len(facts.routes), len(facts.rewards)) == (1, 1, 1)
+    assert (facts.examples, facts.equal_compute) == ((), None)
+    assert "Pass rates of base" in page and 'id="examples"' not in page and 'id="equal-compute"' not in page
+    assert "round-1-rl" in summarise(run.library, manifest)
+
+
+def test_texts_of_bridge_and_critique_are_not_taken_for_a_selection(published: tuple[Report, str]) -> None:
+    """Both have a report beside rows to learn, as a selection has."""
+    assert published[0].data.chosen_origins is None
+
+
+def test_ids_on_the_page_are_unique(published: tuple[Report, str]) -> None:
+    ids = re.findall(r'\bid="([^"]+)"', published[1])
+    assert len(ids) == len(set(ids))
