@@ -227,7 +227,7 @@ class ExampleFacts(ReportPart):
     id: str
     problem: str
     failed: str | None = Field(description="a wrong answer of the student; null: none is known")
-    teacher: str = Field(description="the teacher's text; empty where none was good enough")
+    teacher: str = Field(description="the teacher's text; of several that are not learnt, the first; empty without any")
     learnt: bool
     note: str = Field(description="why it was chosen, or why not")
 

@@ -6,7 +6,7 @@ from components.publish.report_schema import Report
 from components.publish.settings import PublishSettings
 from components.shared.step import MODEL, REPORT_CONTENT, ExternalInput, Product, Step
 
-REPORT = Product("publish", 4, REPORT_CONTENT)
+REPORT = Product("publish", 5, REPORT_CONTENT)
 RELEASE = Product("models", 3, MODEL)
 
 

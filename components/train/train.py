@@ -34,13 +34,7 @@ NO_BUDGET = "the trainings whose compute it may spend had nothing to learn"
 
 
 def train_model(
-    library: Library,
-    task: str,
-    settings: TrainSettings,
-    dataset: Manifest,
-    start: str,
-    *,
-    budget: Sequence[str] = (),
+    library: Library, task: str, settings: TrainSettings, dataset: Manifest, start: str, *, budget: Sequence[str] = ()
 ) -> Manifest:
     """Train a model on the rows of the select step; returns the manifest of `model/` and `losses.jsonl`.
 
@@ -69,22 +63,13 @@ def train_model(
         JobError: the job failed; its checkpoints are kept.
     """
     settings = with_config_read(settings)
-    pickled = settings.allow_pickled_weights
     trainings = read_budget(library, budget)
     if trainings:
         _require_no_epochs(settings)
     allowed = allowed_tokens(trainings)
     why_nothing = _why_nothing(settings, dataset, allowed)
-    output = Output(
-        library,
-        TRAINED,
-        settings,
-        {
-            "dataset": dataset,
-            "start": as_parent(start, pickled),
-            **budget_inputs(trainings),
-        },
-    )
+    begin = as_parent(start, settings.allow_pickled_weights)
+    output = Output(library, TRAINED, settings, {"dataset": dataset, "start": begin, **budget_inputs(trainings)})
     task_file = TrainingJob(
         root=library.absolute_root,
         address=output.address,
@@ -98,7 +83,7 @@ def train_model(
 
     def work() -> Manifest:
         if why_nothing:
-            say(task, f"{why_nothing}: {start} is handed on as it is")
+            say(task, f"{why_nothing}: {output.parents['start'].address} is handed on as it is")
             return _pass_through(output, start, allowed)
         with ExitStack() as stack:
             claimed = {epoch: other for epoch, other in earlier.items() if other.claimed(stack)}

@@ -85,7 +85,9 @@ def _is_address(place: str) -> bool:
 def _trace(task: str, row: Bridged, failed: str | None) -> ExampleFacts:
     written = counted(len(row.texts), "text")
     if row.chosen is None:
-        text, note = "", f"none of {written} is learnt: {row.reason}"
+        text, note = "", f"none of {written} is learnt: {_plain(row.reason)}"
+        if row.texts:
+            text, note = row.texts[0].text, f"{note}; the first is shown: {_plain(row.texts[0].fate)}"
     else:
         chosen = row.texts[row.chosen]
         measured = "" if chosen.rsr is None else f", {chosen.tokens} tokens, rank-surprisal ratio {chosen.rsr:.3g}"
@@ -98,7 +100,9 @@ def _critique(task: str, row: Critique) -> ExampleFacts:
     diagnosis = f"{row.why}\n\n{verdict[0].upper()}{verdict[1:]}" if row.why else verdict
     repair = row.repairs[row.chosen].text if row.chosen is not None else ""
     answer = "right" if row.passed else "wrong"
-    note = f"of a {answer} answer; {verdict}; " + ("learnt" if row.fate == LEARNT else f"not learnt: {row.fate}")
+    note = f"of a {answer} answer; {verdict}; " + (
+        "learnt" if row.fate == LEARNT else f"not learnt: {_plain(row.fate)}"
+    )
     return _example(
         task,
         row.kind,
@@ -125,6 +129,10 @@ def _example(
             "note": note,
         }
     )
+
+
+def _plain(reason: str) -> str:
+    return reason.replace("_", " ")
 
 
 def _shortened(text: str) -> str:

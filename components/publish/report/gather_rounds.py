@@ -86,10 +86,9 @@ def _probe(
 
 def _route(library: Library, manifest: Manifest, names: Mapping[str, str]) -> RouteFacts:
     report = read_json(library, manifest, STEP_REPORT)
-    (probed,) = manifest.parents.values()
     return RouteFacts(
         task=names[manifest.address],
-        probe=names[probed.address],
+        probe=names[manifest.parents["probed"].address],
         policy=report["policy"]["policy"],
         pools={pool: {name: report["pools"][pool][name] for name in ("problems", *PARTS)} for pool in POOLS},
     )
@@ -124,7 +123,7 @@ def compare_at_equal_compute(
 ) -> EqualComputeFacts | None:
     """The curriculum's last model against the variants that had the compute of its trainings; None without such.
 
-    The models are told apart by the budgets: a baseline has one, and the curriculum's trainings are named in them.
+    The budgets tell the models apart: a baseline has one, and the curriculum's trainings are named in them.
     """
     chains = {variant.name: _chain(lineage, variant) for variant in variants}
     budgets = {

@@ -56,7 +56,8 @@ class StepBook:
     def begin(self, already: int, show: bool) -> None:
         """Start the clock; `already` steps were done before."""
         self._stepped = time.monotonic()
-        self.progress = Progress(self.task, "training", self.steps, "steps", already) if show else None
+        total = None if self.measures_compute else self.steps
+        self.progress = Progress(self.task, "training", total, "steps", already) if show else None
 
     def spent(self, step: int) -> int:
         """Tokens of compute in the steps up to this one, from 1; of steps to come, what is planned."""

@@ -81,8 +81,8 @@ def test_examples_can_be_read_and_are_the_same_every_time(published: tuple[Repor
     assert trace.failed is not None and trace.failed.endswith("The answer is 7.")
     assert trace.teacher.startswith("1. The sum is ")
     assert trace.note == "rewritten, chosen of 2 texts, 31 tokens, rank-surprisal ratio 4.25"
-    assert facts.examples[2].note == "none of 1 text is learnt: no_text"
-    assert facts.examples[2].teacher == ""
+    assert facts.examples[2].note == "none of 1 text is learnt: no text; the first is shown: wrong"
+    assert facts.examples[2].teacher.endswith("The answer is unclear.")
     assert facts.examples[4].teacher == "It gives no number.\n\nFirst wrong step: 1"
     assert facts.examples[-1].note == "of a wrong answer; no wrong step; not learnt: disagrees"
     for example in facts.examples:

@@ -20,8 +20,8 @@ OTHER_MEANINGS = {
     ("pipelines/cli", "analyse"): "the schema of a study",
 }
 """Words that are a step's name and mean something else in a folder."""
-OF_PIPELINES = [ROOT / "pipelines" / name for name in (*PIPELINES, "data")]
-"""Their folders, and that of what they share."""
+OF_PIPELINES = [ROOT / "pipelines" / name for name in (*PIPELINES, "data", "promotion")]
+"""Their folders, and those of what they share."""
 
 
 def sources() -> list[Path]:

@@ -19,6 +19,7 @@ from components.train.engine.losses import StepBook
 from components.train.methods.grpo import GrpoSettings
 from components.train.methods.registry import method_of, parse_train_settings
 from components.train.rollouts.score import RewardsByName
+from components.train.rollouts.settings import ROLLOUTS
 
 TEMPLATE = (
     "{%- for m in messages -%}{{- '<|' + m['role'] + '|>' + m['content'] + '<|end|>' -}}{%- endfor -%}"
@@ -231,3 +232,19 @@ def test_rollouts_follow_from_the_seed_whatever_shares_their_batch(start: Any, s
     one_by_one = drawn(ours(start, student, tmp_path, settings_of(rollout_batch=1), REWARDS))[1]
     assert together == one_by_one
     assert len({tuple(answer) for answer in together[1]}) > 1
+
+
+def test_a_training_that_continues_knows_what_it_has_spent(start: Any, student: Any, tmp_path: Path) -> None:
+    """By the log, which a checkpoint holds: a budget counts the steps before it too."""
+    trainer = ours(start, student, tmp_path, settings_of(updates=2))
+    entry = {"groups": [[0, 0.0, 1.0]], "tokens": 30}
+    trainer.state.log_history = [
+        {"step": 1, "loss": 0.5, "tokens": 100, ROLLOUTS: entry},
+        {"step": 2, "loss": 0.5, "tokens": 100},
+        {"step": 3, "loss": 0.5, "tokens": 80, ROLLOUTS: {**entry, "tokens": 20}},
+        {"step": 4, "loss": 0.5, "tokens": 80},
+    ]
+    trainer._recall()
+    assert [trainer.book.spent(step) for step in range(1, 5)] == [130, 230, 330, 410]
+    trainer._recall()
+    assert trainer.book.spent(4) == 410
