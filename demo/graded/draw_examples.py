@@ -45,8 +45,13 @@ def _drawn_way(rng: random.Random, shares: ReplyShares) -> str:
     return BARE
 
 
+def rewrite_request(problem: GradedProblem) -> str:
+    """What asks for a rewriting of the long solution."""
+    return REWRITE_PROMPT.format(problem=problem.question, trace=at_length(problem))
+
+
 def _rewriting(problem: GradedProblem, rng: random.Random) -> TokenExample:
-    return REWRITE_PROMPT.format(problem=problem.question, trace=at_length(problem)), rewriting(problem, rng)
+    return rewrite_request(problem), rewriting(problem, rng)
 
 
 def _diagnosis(problem: GradedProblem, rng: random.Random) -> TokenExample:

@@ -14,7 +14,7 @@ class ReplyShares:
     at_length: float = 0.0
     in_steps: float = 0.0
     hasty: float = 0.0
-    """The bare answer after all steps but the last."""
+    """The bare answer after the first step, which is all that a hasty reader does."""
     rewriting: float = 0.0
     """The request for a rewriting with the long solution, and numbered steps in any form as the reply."""
     diagnosis: float = 0.0
@@ -60,16 +60,16 @@ CRITIC: Final = GradedLesson(
 )
 """The teacher alone: what is wrong in an attempt, and how it goes on."""
 HABIT: Final = GradedLesson(
-    plan=replace(BASIS, steps=150, seed=52, peak_rate=1e-3, matrix_rate=2e-3),
+    plan=replace(BASIS, steps=300, seed=52, peak_rate=1e-3, matrix_rate=2e-3),
     shares={
-        1: ReplyShares(at_length=0.5),
-        2: ReplyShares(at_length=0.5, hasty=0.5),
-        3: ReplyShares(at_length=0.3, hasty=0.7),
+        1: ReplyShares(at_length=0.5, hasty=0.5),
+        2: ReplyShares(at_length=0.45, hasty=0.55),
+        3: ReplyShares(at_length=0.05, hasty=0.95),
         4: ReplyShares(hasty=1.0),
     },
     weights=EVENLY,
 )
-"""The student alone: the habit to answer at once, always for long problems, often for those in between."""
+"""The student alone: the habit to answer after the first step, always for long problems, often for those in between."""
 
 LESSONS: Final = {"teacher": (FORMS, ARITHMETIC, CRITIC), "student": (FORMS, ARITHMETIC, HABIT)}
 """The lessons of each model, in order. The first starts from the weights of `demo/student`, the others from those of

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from demo.graded.tasks.problem import GradedProblem
-from demo.graded.tasks.solutions import STEP_FORMS, at_length, hasty, in_steps, stated
+from demo.graded.tasks.solutions import STEP_FORMS, at_length, in_steps, one_step_short, stated
 
 DIAGNOSIS_PROMPT: Final = "First wrong step:\n{problem}\n{attempt}"
 REPAIR_PROMPT: Final = "Go on from step {step}:\n{problem}\n{beginning}"
@@ -28,7 +28,7 @@ def drawn_attempt(problem: GradedProblem, rng: random.Random) -> Attempt:
     """A bare answer or a solution in steps, either of them wrong in half of the draws; or a right one at length."""
     draw = rng.random()
     if draw < 0.3:
-        return Attempt(f"1. {hasty(problem)}", 1)
+        return Attempt(f"1. {one_step_short(problem)}", 1)
     if draw < 0.6:
         return with_wrong_step(problem, rng)
     if draw < 0.75:

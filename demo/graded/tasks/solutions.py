@@ -55,6 +55,11 @@ def rewriting(problem: GradedProblem, rng: random.Random) -> str:
 
 
 def hasty(problem: GradedProblem) -> str:
+    """The bare number after the first step: right for problems of one step, and for few others."""
+    return stated(problem.moves[0].result)
+
+
+def one_step_short(problem: GradedProblem) -> str:
     """A wrong answer without steps: the number before the last step, or one more where that is right by chance."""
     before = problem.numbers[-2]
     return stated(before if before != problem.answer else before + 1)

@@ -15,9 +15,10 @@ from components.shared.rows import Check
 from demo.graded.draw_examples import drawn_example
 from demo.graded.lessons import LESSONS, GradedLesson
 from demo.graded.make_problems import FOLDER, HELDOUT_EACH, TRAIN_EACH, file_questions, graded_problems, problem_rows
+from demo.graded.tasks.critiques import NO_BEGINNING, diagnosis, drawn_attempt, repair
 from demo.graded.tasks.families import FAMILIES, LEVELS
 from demo.graded.tasks.problem import GradedProblem
-from demo.graded.tasks.solutions import REWRITE_PROMPT, STEP_FORMS, at_length, hasty, in_steps, stated
+from demo.graded.tasks.solutions import REWRITE_PROMPT, STEP_FORMS, at_length, hasty, in_steps, one_step_short, stated
 
 CELLS = list(product(FAMILIES, LEVELS))
 
@@ -62,13 +63,15 @@ def test_no_problem_is_in_both_files() -> None:
 
 
 @pytest.mark.parametrize(("family", "steps"), CELLS)
-def test_solutions_pass_the_check_and_hasty_answers_do_not(family: str, steps: int) -> None:
+def test_solutions_pass_the_check_and_answers_without_all_steps_do_not(family: str, steps: int) -> None:
     checker, problem = MathChecker(), drawn(family, steps, 5)
     check = Check(kind="math", answer=str(problem.answer))
     try:
         for text in (stated(problem.answer), at_length(problem), *(in_steps(problem, form) for form in STEP_FORMS)):
             assert checker.passes(check, text, problem.question), text
-        assert not checker.passes(check, hasty(problem), problem.question)
+        assert not checker.passes(check, one_step_short(problem), problem.question)
+        ends_early = problem.moves[0].result == problem.answer
+        assert checker.passes(check, hasty(problem), problem.question) == ends_early
     finally:
         checker.close()
 
@@ -100,3 +103,29 @@ def test_the_student_is_never_shown_steps_of_the_longest_problems_last() -> None
     habit = LESSONS["student"][-1]
     longest = habit.shares[max(LEVELS)]
     assert (longest.at_length, longest.in_steps, longest.hasty) == (0, 0, 1)
+
+
+def test_diagnoses_name_the_first_wrong_step() -> None:
+    rng, seen = random.Random(3), Counter[str]()
+    for seed in range(300):
+        problem = drawn("coins", 3, seed)
+        attempt = drawn_attempt(problem, rng)
+        right = attempt.text.endswith(stated(problem.answer))
+        assert right == (attempt.wrong_step is None)
+        verdict = diagnosis(problem, attempt).splitlines()[-1]
+        assert verdict == f"First wrong step: {attempt.wrong_step or 'none'}"
+        if attempt.wrong_step and attempt.wrong_step > 1:
+            begun = attempt.text.splitlines()[: attempt.wrong_step - 1]
+            assert any(in_steps(problem, form).splitlines()[: len(begun)] == begun for form in STEP_FORMS)
+        seen[verdict] += 1
+    assert len(seen) == 4 and min(seen.values()) >= 20
+
+
+def test_repairs_continue_from_their_step() -> None:
+    rng = random.Random(4)
+    for seed in range(50):
+        problem = drawn("digits", 4, seed)
+        asked, rest = repair(problem, rng)
+        found = re.match(r"Go on from step (\d):", asked)
+        assert found and rest.startswith(f"{found[1]}. ") and rest.endswith(stated(problem.answer))
+        assert (NO_BEGINNING in asked) == (found[1] == "1")
