@@ -66,7 +66,7 @@ def _benchmark(name: str, about: str, answers: AnswersPerQuestion, files: str) -
     return Benchmark(
         name=name,
         metric="math_match",
-        protocol=f"zero-shot, chain of thought; {about}; the boxed answer by value",
+        protocol=f"chain of thought; {about}; the boxed answer by value",
         few_shot=0,
         max_tokens=LONGEST,
         prompt=_prompt,

@@ -17,36 +17,36 @@ NO_BEGINNING: Final = "(Nothing: begin with the first step.)"
 
 
 @dataclass(frozen=True)
-class Attempt:
+class DrawnAttempt:
     """A solution in numbered steps, and its first wrong step from 1; None where it is right."""
 
     text: str
     wrong_step: int | None
 
 
-def drawn_attempt(problem: GradedProblem, rng: random.Random) -> Attempt:
+def drawn_attempt(problem: GradedProblem, rng: random.Random) -> DrawnAttempt:
     """A bare answer or a solution in steps, either of them wrong in half of the draws; or a right one at length."""
     draw = rng.random()
     if draw < 0.3:
-        return Attempt(f"1. {one_step_short(problem)}", 1)
+        return DrawnAttempt(f"1. {one_step_short(problem)}", 1)
     if draw < 0.6:
         return with_wrong_step(problem, rng)
     if draw < 0.75:
-        return Attempt(in_steps(problem, rng.choice(STEP_FORMS)), None)
-    return Attempt(f"1. {at_length(problem) if draw < 0.9 else stated(problem.answer)}", None)
+        return DrawnAttempt(in_steps(problem, rng.choice(STEP_FORMS)), None)
+    return DrawnAttempt(f"1. {at_length(problem) if draw < 0.9 else stated(problem.answer)}", None)
 
 
-def with_wrong_step(problem: GradedProblem, rng: random.Random) -> Attempt:
+def with_wrong_step(problem: GradedProblem, rng: random.Random) -> DrawnAttempt:
     """The solution in steps with a wrong result from one step on, by 1 or 2 too high."""
     wrong, excess = rng.randrange(problem.steps), rng.randint(1, 2)
     moves = [
         replace(move, result=move.result + excess) if number >= wrong else move
         for number, move in enumerate(problem.moves)
     ]
-    return Attempt(in_steps(replace(problem, moves=tuple(moves)), rng.choice(STEP_FORMS)), wrong + 1)
+    return DrawnAttempt(in_steps(replace(problem, moves=tuple(moves)), rng.choice(STEP_FORMS)), wrong + 1)
 
 
-def diagnosis(problem: GradedProblem, attempt: Attempt) -> str:
+def diagnosis(problem: GradedProblem, attempt: DrawnAttempt) -> str:
     """The right solution at length, and the verdict in a line of its own."""
     sentences = at_length(problem).removesuffix(stated(problem.answer)).strip()
     return f"{sentences}\nFirst wrong step: {attempt.wrong_step or 'none'}"

@@ -33,7 +33,7 @@ def problem(kind: str = "exact", answer: str = "7", **given: Any) -> Routed:
         ({"grpo": {"rewards": {"check": -1}}}, "the weight -1.0 of 'check' is not above 0"),
         ({"grpo": {"vllm": {"mode": "server"}}}, "a server, and only it, has one"),
         ({"grpo": {"vllm": {"tensor_parallel": 2}}}, "vllm.tensor_parallel 2 does not divide the 1 ranks"),
-        ({"shares": "speed"}, "shares 'speed' deals packed rows by speed, and method grpo trains on padded ones, "),
+        ({"shares": "speed"}, "shares is 'speed', and grpo trains on padded rows"),
         ({"lora": {"dropout": 0.1}}, "lora.dropout 0.1 has no effect with method grpo"),
     ],
 )
