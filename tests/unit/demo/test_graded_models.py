@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from components.bridge.steps import step_starts
+from components.shared.text.numbered_steps import step_starts
 from demo.evaluate_models import greedy_answers
 from demo.graded.draw_examples import rewrite_request
 from demo.graded.evaluate_models import REPLY_TOKENS, is_right

@@ -9,9 +9,9 @@ from itertools import product
 import pytest
 
 from components.bridge.settings import BridgeSettings
-from components.bridge.steps import step_starts
 from components.rewards.checks.math_check import MathChecker
 from components.shared.rows import Check
+from components.shared.text.numbered_steps import step_starts
 from demo.graded.draw_examples import drawn_example
 from demo.graded.lessons import LESSONS, GradedLesson
 from demo.graded.make_problems import FOLDER, HELDOUT_EACH, TRAIN_EACH, file_questions, graded_problems, problem_rows
