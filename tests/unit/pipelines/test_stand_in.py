@@ -15,7 +15,7 @@ ASKED = {"maxRetryCount": 2, "backoffDuration": "30s", "backoffFactor": 2.0, "ba
 
 
 def task(spec: dict[str, Any]) -> Task:
-    return Task("train", "exec-train", spec, {}, {"image": "train:1", "command": ["sh"]}, {}, ())
+    return Task("train", "exec-train", spec, {}, {"image": "train:1", "command": ["sh"]}, {}, (), always=False)
 
 
 class Scripted(Run):

@@ -17,6 +17,7 @@ OTHER_MEANINGS = {
     ("components/shared", "train"): "an image",
     **{("components/publish", step): "the report shows what the step made" for step in STEPS},
     ("pipelines/cli", "publish"): "the report's schema",
+    ("pipelines/plan", "train"): "what the command plans",
     ("pipelines/cli", "analyse"): "the schema of a study",
 }
 """Words that are a step's name and mean something else in a folder."""
