@@ -115,7 +115,8 @@ class Bench:
         """Call the component's function as KFP does."""
         handed = artifact(self.folder, "dataset")
         Path(handed.path).write_text((dataset or self.selected).model_dump_json())
-        model, summary, logged = artifact(self.folder, "model"), artifact(self.folder, "summary"), {}
+        model, summary = artifact(self.folder, "model"), artifact(self.folder, "summary")
+        logged: dict[str, float] = {}
         metrics = SimpleNamespace(path=str(self.folder / "metrics"), log_metric=logged.__setitem__)
         values = SETTINGS | settings
         given = start or str(self.student)

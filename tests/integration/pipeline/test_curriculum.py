@@ -17,7 +17,9 @@ from tests.stand_in_teacher import StandInTeacher, stand_in_teacher
 pytestmark = pytest.mark.timeout(1800)
 CURRICULUM = ROOT / "pipelines" / "recipes" / "curriculum-demo.yaml"
 LINES = (ROOT / "demo" / "instructions" / "alpaca.jsonl").read_text(errors="replace").splitlines()[:40]
-ANSWERS = {row["instruction"]: row["output"] for row in map(json.loads, LINES) if row["output"] and not row["input"]}
+ANSWERS: dict[str, str] = {
+    row["instruction"]: row["output"] for row in map(json.loads, LINES) if row["output"] and not row["input"]
+}
 """The demo's own instructions, with the answers that they come with."""
 ONE_ACTOR = {"actors": 1}
 

@@ -124,8 +124,9 @@ def test_a_second_probe_lets_what_was_just_taught_enter_the_reinforcement(tmp_pa
 
 def test_a_round_with_nothing_left_passes_its_model_through(tmp_path: Path) -> None:
     plan = planned(tmp_path)
-    demands = {type(one).__name__: one.settings.when_empty for one in plan.works if not isinstance(one, PlannedProbe)}
-    assert demands == {"PlannedRoute": "finish", "PlannedBridge": "finish", "CurriculumTraining": "pass_through"}
+    demands = {(type(one), getattr(one.settings, "when_empty", "")) for one in plan.works}
+    asked = {PlannedRoute: "finish", PlannedBridge: "finish", CurriculumTraining: "pass_through", PlannedProbe: ""}
+    assert demands == set(asked.items())
 
 
 def test_baselines_learn_from_the_same_problems_without_routing(tmp_path: Path) -> None:
