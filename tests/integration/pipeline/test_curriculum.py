@@ -22,6 +22,27 @@ ANSWERS: dict[str, str] = {
 }
 """The demo's own instructions, with the answers that they come with."""
 ONE_ACTOR = {"actors": 1}
+SMALL: dict[str, Any] = {
+    "student": "package:demo/student",
+    "probe": {
+        "generator": {"backend": "transformers", "model": "", "batch": 128},
+        "sampling": {"temperature": 1.0, "max_tokens": 40},
+        "rule": {"tries": 4, "zero_tries": 8},
+        "pass_at": [1, 8],
+    },
+    "bridge": {
+        "traces": 2,
+        "trace_sampling": {"temperature": 0.7, "max_tokens": 40},
+        "candidates": 2,
+        "rewrite_sampling": {"temperature": 0.7, "max_tokens": 40},
+        "prompt": "{problem} {trace}",
+        "cap": {"fallback_tokens": 40},
+        "least_steps": 0,
+    },
+    "critique": None,
+    "evaluate": {"benchmarks": [{"name": "demo", "max_tokens": 40}]},
+}
+"""Answers of a few tokens: the demo's student knows short tasks alone."""
 
 
 def teach(prompt: str) -> str:
@@ -32,20 +53,23 @@ def teach(prompt: str) -> str:
 
 
 def small_curriculum(folder: Path, store: Path, teacher: str, **changes: Any) -> str:
-    """Write a curriculum of few problems and questions; return its path."""
-    recipe = yaml.safe_load(CURRICULUM.read_text())
+    """Write a curriculum of few problems and questions, for the student of the other demo; return its path."""
+    recipe = yaml.safe_load(CURRICULUM.read_text()) | SMALL
     recipe["store"] = str(store)
     recipe["teacher"] = {"backend": "openai", "model": "stand-in", "endpoints": [teacher]}
     problems = folder / "problems.jsonl"
     problems.write_text("".join(json.dumps({"question": q, "answer": a}) + "\n" for q, a in ANSWERS.items()))
     recipe["collect"]["sources"] = [{"name": "questions", "uri": str(problems), "check": {"kind": "exact"}}]
-    recipe["collect"]["benchmarks"][0]["limit"] = 20
+    heldout = {"name": "demo", "uri": "package:demo/heldout.jsonl", "check": {"kind": "exact"}, "limit": 20}
+    recipe["collect"]["benchmarks"] = [heldout]
     # No model labels them.
     recipe["curate"] = {"labeller": "rules", "rare_below": 1}
     for step in ("probe", "bridge"):
         recipe[step].update(ONE_ACTOR)
     for training in recipe["train"].values():
-        training.update(epochs=1, launch={"processes_per_node": 1})
+        training.update(epochs=1, global_batch=16, max_length=256, launch={"processes_per_node": 1})
+    recipe["train"]["rl"]["grpo"]["max_response"] = 40
+    recipe["publish"]["gate"]["benchmark"] = "demo"
     recipe["compare"]["baselines"] = ["distillation"]
     recipe.update(changes)
     path = folder / "recipe.yaml"

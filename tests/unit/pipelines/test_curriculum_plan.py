@@ -25,8 +25,8 @@ DEMO = Path(__file__).parents[3] / "pipelines" / "recipes" / "curriculum-demo.ya
 
 
 def read(folder: Path, **changes: Any) -> CurriculumRecipe:
-    """The demo's curriculum with changes; those of a section are merged into it."""
-    recipe = yaml.safe_load(DEMO.read_text())
+    """The demo's curriculum without critique, with changes; those of a section are merged into it."""
+    recipe = yaml.safe_load(DEMO.read_text()) | {"critique": None}
     for name, change in changes.items():
         merged = isinstance(change, dict) and isinstance(recipe.get(name), dict)
         recipe[name] = {**recipe[name], **change} if merged else change
@@ -111,7 +111,7 @@ def test_critique_joins_from_its_first_round_on(tmp_path: Path) -> None:
     assert work(plan, "train-round-2-sft").dataset == "critique-round-2"
     joined = work(plan, "critique-round-2")
     assert (joined.probed, joined.bridged) == ("probe-round-2", "bridge-round-2")
-    assert joined.settings.teacher.model == "package:demo/teacher", "the recipe's teacher"
+    assert joined.settings.teacher.model == "package:demo/graded/teacher", "the recipe's teacher"
 
 
 def test_a_second_probe_lets_what_was_just_taught_enter_the_reinforcement(tmp_path: Path) -> None:
@@ -191,8 +191,8 @@ def test_only_what_a_baseline_learns_from_is_made(tmp_path: Path, baseline: str,
         ),
         ({"train": {"rl": {"method": "sft"}}}, "'sft' reads sft/", "allowed: grpo"),
         ({"train": {"sft": {"method": "grpo"}}}, "'grpo' reads rl/", "allowed: sft"),
-        ({"evaluate": {"benchmarks": [{"name": "gsm8k"}]}}, "benchmark 'gsm8k' has no data", "allowed: demo"),
-        ({"publish": {"gate": {"benchmark": "mmlu"}}}, "benchmark 'mmlu' is not evaluated", "allowed: demo"),
+        ({"evaluate": {"benchmarks": [{"name": "gsm8k"}]}}, "benchmark 'gsm8k' has no data", "allowed: graded"),
+        ({"publish": {"gate": {"benchmark": "mmlu"}}}, "benchmark 'mmlu' is not evaluated", "allowed: graded"),
         (
             {
                 "evaluate": {
