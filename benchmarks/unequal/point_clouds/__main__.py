@@ -3,18 +3,17 @@
     python -m benchmarks.unequal.point_clouds [--brief]
 
 First one scan by resolution: seconds and memory, sparse and dense. Then two processes train the sparse U-Net in
-pipeline stages, each pinned to its core, the second with a part of its core's time (cgroup CPU quota): cut evenly and
-by measured cost, in turns (even, balanced, balanced, even). The bound is what the first trains alone, times one plus
-the quota; a pipeline of few layers and 16 micro-batches cannot reach it. It needs root, cgroup v1 or v2, two cores, and
-a machine that does nothing else. Nothing is claimed of the paper beyond its abstract (Zhai and others, arXiv
-2012.13846).
+pipeline stages, each pinned to its core, the second with a part of its core's time (cgroup CPU quota): cut by measured
+cost and as DeepSpeed's pipelines cut layers (uniform, parameters), in turns forth and back. The bound is what the first
+trains alone, times one plus the quota; a pipeline of few layers and 16 micro-batches cannot reach it. It needs root,
+cgroup v1 or v2, two cores, and a machine that does nothing else. Nothing is claimed of the paper beyond its abstract
+(Zhai and others, arXiv 2012.13846).
 """
 
 import json
 import multiprocessing
 import statistics
 import tempfile
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,17 +22,17 @@ import typer
 
 from benchmarks.machine import describe_machine
 from benchmarks.unequal.point_clouds.measure import cost_of, seconds_of_geometry
-from benchmarks.unequal.point_clouds.pipeline import PROCESSES, Cut, Meeting, Work, run_rank
+from benchmarks.unequal.point_clouds.pipeline import PROCESSES, Cut, Meeting, Trained, Work, run_rank
 from benchmarks.unequal.point_clouds.scans import make_scan
 from benchmarks.unequal.throttled import CpuQuota
 
 RESULTS = Path(__file__).parents[2] / "results" / "point_clouds.json"
 RESOLUTIONS, BRIEF_RESOLUTIONS = (16, 32, 64, 96), (16,)
 QUOTAS = (1.0, 0.5, 0.25)
-TURNS: tuple[Cut, ...] = ("alone", "even", "balanced", "balanced", "even")
+TURNS: tuple[Cut, ...] = ("alone", "uniform", "parameters", "balanced", "balanced", "parameters", "uniform", "alone")
 WORK, BRIEF_WORK = (
     Work(64, scans=16, steps=5, cuts=TURNS),
-    Work(16, scans=4, steps=1, cuts=("alone", "even", "balanced")),
+    Work(16, scans=4, steps=1, cuts=("alone", "uniform", "parameters", "balanced")),
 )
 LIMIT_SECONDS = 900.0
 
@@ -69,25 +68,23 @@ def by_resolution(side: int, repeats: int) -> dict[str, Any]:
 
 
 def in_stages(work: Work, quota: float) -> dict[str, Any]:
-    """Train with a second process of this share of its core; scans a second beside the bound."""
+    """Train with a second process of this share of its core; scans a second beside the bound, and predicted ones."""
     trained = train_throttled(work, quota)
-    seconds: dict[str, float] = {
-        cut: statistics.mean(seconds for name, _, seconds, _ in trained if name == cut) for cut in work.cuts
-    }
+    seconds = {cut: statistics.mean(one.seconds for one in trained if one.cut == cut) for cut in work.cuts}
     bound = (1 + quota) / seconds["alone"]
     found = {
         "quota": quota,
-        "stages": {cut: stages for cut, stages, _, _ in trained},
+        "stages": {one.cut: [(stage.kind, stage.first, stage.end) for stage in one.stages] for one in trained},
         "scans_per_second": {cut: round(work.scans / value, 2) for cut, value in seconds.items()},
-        "balanced_to_even": round(seconds["even"] / seconds["balanced"], 2),
-        "of_the_bound": {cut: round(1 / (seconds[cut] * bound), 2) for cut in ("even", "balanced")},
-        "losses": {cut: loss for cut, _, _, loss in trained},
+        "of_the_bound": {cut: round(1 / (value * bound), 2) for cut, value in seconds.items() if cut != "alone"},
+        "predicted_to_measured": {one.cut: round(one.predicted / seconds[one.cut], 3) for one in trained},
+        "losses": {one.cut: one.loss for one in trained},
     }
     print(json.dumps(found), flush=True)
     return found
 
 
-def train_throttled(work: Work, quota: float) -> list[tuple[Cut, Sequence[Any], float, float]]:
+def train_throttled(work: Work, quota: float) -> list[Trained]:
     """What process 0 found for each cut; the second process's quota begins once both have loaded their libraries."""
     spawn = multiprocessing.get_context("spawn")
     ready = tuple(spawn.Event() for _ in range(PROCESSES))

@@ -22,8 +22,9 @@ from benchmarks.unequal.point_clouds.sparse import Geometry, geometry_of, padded
 from benchmarks.unequal.point_clouds.unet import WIDTHS, State, make_layers
 from components.launch.here.local import LOOPBACK
 from components.train.balance.devices import DeviceKind, Fleet, Link
-from components.train.balance.layers import LayerCost, cost_tables
-from components.train.balance.partition import Stage, fastest_partition
+from components.train.balance.layers import CostTables, LayerCost, cost_tables
+from components.train.balance.partition import Stage, fastest_partition, stage_times
+from components.train.balance.step_time import PipelineTimes
 
 PROCESSES = 2
 UNLABELLED = -100
@@ -34,7 +35,7 @@ LOOPBACK_LINK = Link(bytes_a_second=1e9, latency_seconds=1e-4)
 """Assumed: what crosses a cut is below a megabyte, so milliseconds at most."""
 MEASURED_SECONDS = 0.5
 """For which each layer is measured: five periods of a cgroup's quota."""
-Cut = Literal["alone", "even", "balanced"]
+Cut = Literal["alone", "uniform", "parameters", "balanced"]
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,24 @@ class Meeting:
         folder: a folder of theirs.
         ready: an event for each process, which sets it once its libraries are loaded.
         begin: the event that they wait for, since the quota begins then.
-        found: a queue for (cut, stages, seconds of a step, loss of the last step), one for each cut.
+        found: a queue for what was `Trained` under each cut.
     """
 
     folder: Path
     ready: tuple[Any, ...]
     begin: Any
     found: Any
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What became of a cut: its stages, seconds of a step (measured and predicted), the loss of the last step."""
+
+    cut: Cut
+    stages: tuple[Stage, ...]
+    seconds: float
+    predicted: float
+    loss: float
 
 
 def run_rank(rank: int, work: Work, meeting: Meeting) -> None:
@@ -89,7 +101,7 @@ def run_rank(rank: int, work: Work, meeting: Meeting) -> None:
         stages = cut_layers(cut, costs)
         seconds, loss = train(stages, scans, geometries, rank, work.steps)
         if rank == 0:
-            meeting.found.put((cut, [(stage.kind, stage.first, stage.end) for stage in stages], seconds, loss))
+            meeting.found.put(Trained(cut, stages, seconds, predicted_seconds(costs, stages, work.scans), loss))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
@@ -158,20 +170,37 @@ def gather_costs(own: list[Measured]) -> list[LayerCost]:
 
 
 def cut_layers(cut: Cut, costs: Sequence[LayerCost]) -> tuple[Stage, ...]:
-    """All layers on process 0, equally many for each process in their order, or the fastest partition over both."""
+    """All layers on process 0, DeepSpeed's cuts for processes in their order, or the fastest partition over both.
+
+    DeepSpeed's pipelines are cut into equally many layers (`uniform`), or equally many weights (`parameters`).
+    """
     if cut == "alone":
         return (Stage(0, 0, len(costs)),)
-    if cut == "even":
-        half = len(costs) // 2
-        return (Stage(0, 0, half), Stage(1, half, len(costs)))
+    if cut != "balanced":
+        from deepspeed.runtime.utils import partition_balanced, partition_uniform
+
+        layers = len(costs)
+        weights = [layer.state_bytes for layer in costs]
+        bounds = partition_uniform(layers, PROCESSES) if cut == "uniform" else partition_balanced(weights, PROCESSES)
+        return tuple(Stage(number, *map(int, bounds[number : number + 2])) for number in range(PROCESSES))
+    best = fastest_partition(_tables(costs), [1] * PROCESSES)
+    assert best is not None, "both processes have the machine's memory"
+    return best.stages
+
+
+def predicted_seconds(costs: Sequence[LayerCost], stages: Sequence[Stage], scans: int) -> float:
+    """Of a step with so many scans, by the planner's formula."""
+    times = [sum(parts) for parts in stage_times(_tables(costs), stages)]
+    return PipelineTimes(slowest=max(times), passing=sum(times)).seconds(scans)
+
+
+def _tables(costs: Sequence[LayerCost]) -> CostTables:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // PROCESSES
     kinds = tuple(
         DeviceKind(name=_kind(rank), count=1, memory_bytes=memory, link=LOOPBACK_LINK, network=LOOPBACK_LINK)
         for rank in range(PROCESSES)
     )
-    best = fastest_partition(cost_tables(costs, Fleet(kinds=kinds)), [1] * PROCESSES)
-    assert best is not None, "both processes have the machine's memory"
-    return best.stages
+    return cost_tables(costs, Fleet(kinds=kinds))
 
 
 def _kind(rank: int) -> str:
