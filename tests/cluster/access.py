@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,10 @@ PRODUCT = Path(__file__).parents[2] / "k8s" / "base"
 PRODUCT_FILES = ("serviceaccount.yaml", "role.yaml", "rolebinding.yaml", "trainingruntime.yaml")
 """What Tutelage ships for a team's namespace, so that tests have exactly its rights."""
 
+NOT_OBSERVED = "must be created before the TrainJob is created"
+"""Trainer's webhook says this of a runtime that exists, until its cache has it."""
+OBSERVED_SECONDS = 20.0
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -51,9 +56,17 @@ class Cluster:
         return done.stdout if check else done.stdout + done.stderr
 
     def apply(self, *objects: Object, namespace: str = "default") -> None:
-        """Create or change objects."""
-        listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-        self.kubectl("apply", "--server-side", f"--namespace={namespace}", "-f", "-", text=json.dumps(listed))
+        """Create or change objects; again for a few seconds where Trainer has not observed a runtime among them yet."""
+        listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        deadline = time.monotonic() + OBSERVED_SECONDS
+        while True:
+            try:
+                self.kubectl("apply", "--server-side", f"--namespace={namespace}", "-f", "-", text=listed)
+                return
+            except AssertionError as error:
+                if NOT_OBSERVED not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
 
     def get(self, *what: str, namespace: str = "default") -> Object:
         """One object, or a List."""
