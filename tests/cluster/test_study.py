@@ -30,7 +30,8 @@ def test_every_training_is_a_job_and_the_analysis_finds_all_evaluations(
     jobs = namespace.cluster.get("trainjobs", namespace=namespace.name)["items"]
     assert len(jobs) == len(RATES) * len(SEEDS), "the shorter arm's models are made on the way"
     assert {job["metadata"]["labels"]["tutelage.dev/run"] for job in jobs} == {run.name}
-    uri = str(run.made["analyse"].parameters["Output"])
+    (last,) = [pod for pod in run.pods if "-analyse-" in pod]
+    uri = str(run.outcome(last, run.task("analyse")).parameters["Output"])
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     body = storage.client.get_object(Bucket=bucket, Key=f"{key}/study.json")["Body"].read()
     study = Study.model_validate(json.loads(body))
