@@ -68,6 +68,29 @@ def require_fitting(folder: Path, reference: str, *, allow_remote_code: bool = F
     )
 
 
+def model_without_weights(folder: Path, dtype: Any, *, allow_remote_code: bool = False) -> Any:
+    """A causal language model with memory for its weights that nobody has written: a page takes memory once it is.
+
+    For who reads some of the tensors alone. `require_fitting` compares the files with the architecture.
+
+    Args:
+        folder: the model's, on this machine.
+        dtype: torch's type of the weights.
+        allow_remote_code: run Python code that comes with the model.
+    """
+    import torch
+    from accelerate import init_empty_weights
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=allow_remote_code, local_files_only=True)
+    with init_empty_weights(include_buffers=False):
+        model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=allow_remote_code)
+    for module in model.modules():
+        for name, weight in list(module.named_parameters(recurse=False)):
+            setattr(module, name, torch.nn.Parameter(torch.empty(weight.shape, dtype=weight.dtype)))
+    return model
+
+
 def _load(
     kind: str,
     folder: Path,

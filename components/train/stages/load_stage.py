@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from components.models.stored.load_weights import require_fitting
+from components.models.stored.load_weights import model_without_weights, require_fitting
 from components.models.stored.stored_model import StoredModel, read_folder, shown
 from components.shared.errors import ModelError
 from components.train.engine.load_model import freeze_other_towers
@@ -60,7 +60,8 @@ def load_stages(
 def _load(
     folder: Path, stored: StoredModel, places: dict[str, str], settings: TrainSettings, span: tuple[int, int]
 ) -> tuple[Any, Parts]:
-    model = _empty_model(folder, settings)
+    dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
+    model = model_without_weights(folder, dtype, allow_remote_code=settings.allow_remote_code)
     model.tie_weights()
     # Tied weights are one tensor with several names, and any of them may be the stored one.
     sources = {id(tensor): places[name] for name, tensor in _tensors(model) if name in places}
@@ -92,21 +93,6 @@ def _opened(path: Path) -> Any:
 def _tensors(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
     yield from model.named_parameters(remove_duplicate=False)
     yield from model.named_buffers()
-
-
-def _empty_model(folder: Path, settings: TrainSettings) -> Any:
-    """The model with memory for its weights that is not written: a page takes memory once it is."""
-    from accelerate import init_empty_weights
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=settings.allow_remote_code, local_files_only=True)
-    with init_empty_weights(include_buffers=False):
-        model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=settings.allow_remote_code)
-    for module in model.modules():
-        for name, weight in list(module.named_parameters(recurse=False)):
-            setattr(module, name, torch.nn.Parameter(torch.empty(weight.shape, dtype=weight.dtype)))
-    return model
 
 
 def adapted(model: Any, settings: TrainSettings) -> Any:
