@@ -126,7 +126,15 @@ class TrainingProcess:
             if universal:
                 trainer.add_callback(separate_counts(trainer))
         tokens = data.lengths[data.order].reshape(steps.scheduled, -1).sum(axis=1)
-        trainer.book = StepBook(self.job.task, data.order, tokens, self.split.global_batch, steps.last)
+        trainer.book = StepBook(
+            self.job.task,
+            data.order,
+            tokens,
+            self.split.global_batch,
+            steps.last,
+            allowed=self.job.allowed_tokens,
+            measures_compute=self.job.allowed_tokens is not None and data.fewest is not None,
+        )
         trainer.store = self.job.store
         return trainer
 

@@ -81,6 +81,21 @@ def test_each_method_spends_what_others_spent(trainer: Trainer) -> None:
     assert max(rates) == pytest.approx(COMMON["learning_rate"], rel=0.05)
 
 
+def test_a_budget_ends_rollouts_of_any_length_on_two_ranks(
+    tmp_path: Path, student: Path, fork_server: ForkServer
+) -> None:
+    """How many steps it allows is known only from what they generate."""
+    with forking_jobs(fork_server):
+        trainer = Trainer(str(tmp_path / "store"), student)
+        first = trainer.train("sft", epochs=40)
+        drawn = {"grpo": {**GRPO, "max_response": 6}, "launch": {"processes_per_node": 2}}
+        made = trainer.train("grpo", first, **drawn)
+    counts = made.counts
+    assert counts["tokens_generated"] > 2 * counts["rollouts"], "answers of several tokens"
+    assert counts["tokens_allowed"] <= counts["tokens_spent"]
+    assert counts["tokens_spent"] < counts["tokens_allowed"] + 2 * counts["tokens_spent"] / counts["steps"]
+
+
 def assert_spent(trainer: Trainer, made: Manifest, *budget: Manifest) -> None:
     """The compute was reached in the last step."""
     allowed = sum(tokens_spent(one.counts) for one in budget)
