@@ -78,17 +78,12 @@ def model_without_weights(folder: Path, dtype: Any, *, allow_remote_code: bool =
         dtype: torch's type of the weights.
         allow_remote_code: run Python code that comes with the model.
     """
-    import torch
-    from accelerate import init_empty_weights
     from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.initialization import no_init_weights
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=allow_remote_code, local_files_only=True)
-    with init_empty_weights(include_buffers=False):
-        model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=allow_remote_code)
-    for module in model.modules():
-        for name, weight in list(module.named_parameters(recurse=False)):
-            setattr(module, name, torch.nn.Parameter(torch.empty(weight.shape, dtype=weight.dtype)))
-    return model
+    with no_init_weights():
+        return AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=allow_remote_code)
 
 
 def _load(
