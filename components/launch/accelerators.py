@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 PRODUCT_LABEL = "nvidia.com/gpu.product"
 """The label of a node by which GPU feature discovery names its GPUs."""
+CPU = "CPU"
+"""The accelerator of nodes without one: their processes compute on the host's cores, in the host's memory."""
 GB = 10**9
 
 

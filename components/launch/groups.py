@@ -1,19 +1,14 @@
-"""Groups of nodes of different kinds, over which one training is planned."""
+"""Groups of nodes of different kinds, over which one training runs."""
 
+from dataclasses import dataclass
 from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from components.launch.accelerators import ACCELERATORS
-from components.launch.pods import LabelKey, LabelValue
+from components.launch.accelerators import ACCELERATORS, CPU
+from components.launch.pods import Fields, LabelKey, LabelValue, Pods, Quantity
 from components.shared.settings import Settings
 
-NOT_STARTED = (
-    "training jobs over groups are not started yet: only `tutelage plan` reads them"
-    "\n    allowed: nodes and processes_per_node, for equal nodes"
-    "\n    remedy: leave groups out to submit or compile; tutelage plan RECIPE --placement FILE shows the plan"
-)
-"""Why a placement with groups is refused wherever jobs would be started."""
 Bytes = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?[KMGT]i?$")]
 """A size in Kubernetes' notation: 24G, 80Gi."""
 UNITS = {"K": 1, "M": 2, "G": 3, "T": 4}
@@ -24,6 +19,31 @@ class DevicePrice(Settings):
 
     per_hour: float = Field(ge=0, description="for one device and hour")
     currency: str = Field("USD", min_length=1, description="ISO 4217 code")
+
+
+class GroupPods(Settings):
+    """What the pods of a group have in place of those of the job, as far as it is set."""
+
+    cpu: Quantity | None = Field(None, description="CPU cores that each pod requests")
+    cpu_limit: Quantity | None = Field(None, description="CPU cores that each pod may use")
+    memory: Quantity | None = Field(None, description="memory that each pod requests and may not exceed")
+    gpu_resource: str | None = Field(
+        None, min_length=1, description="resource name of a GPU; each pod requests one for each process"
+    )
+    shared_memory: Quantity | None = Field(None, description="size of /dev/shm")
+    scratch: Quantity | None = Field(None, description="size limit of the pod's scratch volume, /tmp")
+    tolerations: tuple[Fields, ...] | None = Field(
+        None, description="taints that the pods tolerate, in the Kubernetes API's form, in place of the job's"
+    )
+
+
+@dataclass(frozen=True)
+class EqualNodes:
+    """Equal nodes of a job: how many, the processes on each, and the settings of their pods."""
+
+    nodes: int
+    processes_per_node: int
+    pods: Pods
 
 
 class NodeGroup(Settings):
@@ -38,12 +58,16 @@ class NodeGroup(Settings):
         description=f"kind of the devices, with published speed and memory: {', '.join(ACCELERATORS)}; another name, "
         "such as CPU, needs speed and memory",
     )
-    node_selector: dict[LabelKey, LabelValue] = Field({}, description="labels that the nodes of this group must have")
+    node_selector: dict[LabelKey, LabelValue] = Field(
+        {}, description="labels that the nodes of this group must have, in addition to the job's"
+    )
+    pods: GroupPods = Field(GroupPods(), description="on a cluster: what its pods have in place of the job's")
     speed: float | None = Field(
         None,
         gt=0,
         description="tokens a second that one device trains, both passes, as shares.jsonl of an earlier training of "
-        "this model has it (tokens_a_second); left out: by the published operations of the accelerator",
+        "this model has it (tokens_a_second); left out: by the published operations of the accelerator. For plans: a "
+        "training measures",
     )
     memory: Bytes | None = Field(
         None, description="memory of one device, such as 24G or 22Gi; left out: that of the accelerator"
@@ -54,6 +78,14 @@ class NodeGroup(Settings):
     def memory_bytes(self) -> int:
         """Bytes of one device."""
         return parse_bytes(self.memory) if self.memory else ACCELERATORS[self.accelerator].memory
+
+    def equal_nodes(self, processes_per_node: int, pods: Pods) -> EqualNodes:
+        """Its nodes, with the processes and the pods of the job where it has none of its own."""
+        processes = self.processes_per_node or processes_per_node
+        own = {name: getattr(self.pods, name) for name in self.pods.model_fields_set}
+        own |= {"node_selector": {**pods.node_selector, **self.node_selector}}
+        own |= {"gpus": 0 if self.accelerator == CPU else processes}
+        return EqualNodes(self.nodes, processes, pods.model_copy(update=own))
 
     @model_validator(mode="after")
     def _is_known(self) -> Self:

@@ -6,9 +6,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from components.launch.groups import NodeGroup
+from components.launch.accelerators import CPU
+from components.launch.groups import EqualNodes, NodeGroup
 from components.launch.pods import Pods
-from components.launch.registry import LAUNCHERS, ProgramKind, launchers_of
+from components.launch.registry import LAUNCHERS, ProgramKind, launchers_of, launchers_of_groups
 from components.launch.slots import JobSlots
 from components.shared.errors import TEMPORARY_EXIT_CODE, JobError, SettingsError
 from components.shared.settings import Settings, known
@@ -30,8 +31,8 @@ class Launch(Settings):
     )
     groups: tuple[NodeGroup, ...] = Field(
         (),
-        description="for a training over nodes of several kinds, in place of nodes: the groups, in the order of ranks. "
-        "Only `tutelage plan` reads them; a job over groups is not started yet",
+        description="for a training over nodes of several kinds, in place of nodes: the groups, in the order of ranks; "
+        f"launcher: {', '.join(launchers_of_groups())}",
     )
     environment: dict[str, str] = Field({}, description="extra environment variables; no secrets")
     timeout_seconds: float = Field(7 * 24 * 3600.0, gt=0, description="longest running time, in seconds")
@@ -58,22 +59,34 @@ class Launch(Settings):
     pods: Pods = Field(Pods(), description="on a cluster: the job's pods")
 
     @property
+    def equal_nodes(self) -> tuple[EqualNodes, ...]:
+        """The nodes by kind, in the order of ranks: those of each group, or all of them."""
+        if not self.groups:
+            return (EqualNodes(self.nodes, self.processes_per_node, self.pods),)
+        return tuple(group.equal_nodes(self.processes_per_node, self.pods) for group in self.groups)
+
+    @property
     def processes(self) -> int:
         """Processes on all machines."""
-        if not self.groups:
-            return self.nodes * self.processes_per_node
-        return sum(group.nodes * (group.processes_per_node or self.processes_per_node) for group in self.groups)
+        return sum(equal.nodes * equal.processes_per_node for equal in self.equal_nodes)
 
     @model_validator(mode="after")
     def _groups_are_all_nodes(self) -> Self:
         if not self.groups:
             return self
-        if not self.on_cluster:
-            allowed = ", ".join(name for name, kind in LAUNCHERS.items() if kind.on_cluster)
-            raise ValueError(f"groups are nodes of a cluster, and launcher is {self.launcher!r}; allowed: {allowed}")
+        if not LAUNCHERS[self.launcher].groups:
+            raise ValueError(
+                f"groups are nodes of several kinds, and a {self.launcher!r} job has equal nodes; allowed: launcher "
+                f"{', '.join(launchers_of_groups())}"
+            )
         if beside := [name for name in ("nodes", "speeds") if name in self.model_fields_set]:
             raise ValueError(
                 f"{' and '.join(beside)} beside groups: each group has its own nodes and speed; leave out either"
+            )
+        if self.pods.gpus:
+            raise ValueError(
+                f"pods.gpus {self.pods.gpus} beside groups: each pod of a group has a GPU for each process, and none "
+                f"with accelerator {CPU}; leave it out"
             )
         return self
 

@@ -81,6 +81,9 @@ class Pods(PodPlacement):
 
     image: str = Field("", description="image of the job's pods; a launcher on a cluster needs one")
     cpu: Quantity = Field("1", description="CPU cores that each pod requests")
+    cpu_limit: Quantity | None = Field(
+        None, description="CPU cores that each pod may use; left out: as many as are idle"
+    )
     memory: Quantity = Field("4Gi", description="memory that each pod requests and may not exceed")
     gpus: int = Field(0, ge=0, description="GPUs of each pod")
     gpu_resource: str = Field("nvidia.com/gpu", description="resource name of a GPU")

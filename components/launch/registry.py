@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
-from components.launch.api.resources import EVENTS, LOGS, PODS, PYTORCHJOB, RAYJOB, TRAINING_RUNTIME, TRAINJOB, Resource
+from components.launch.api.resources import (
+    EVENTS,
+    JOBSET,
+    LOGS,
+    PODS,
+    PYTORCHJOB,
+    RAYJOB,
+    TRAINING_RUNTIME,
+    TRAINJOB,
+    Resource,
+)
 
 ProgramKind = Literal["torchrun", "ray"]
 
@@ -21,6 +31,8 @@ class Launcher:
         kind: on a cluster: a class that implements `components.launch.kinds.kind.Kind`.
         fallback: the launcher that takes its place on a cluster that does not serve its resource.
         runtime: the kind of object that its resource refers to for what it cannot set itself (RUNTIME_FIELDS).
+        groups: whether a job of it may have groups of unequal nodes.
+        name_prefix: of its resources' names, where another operator makes objects of the same kind under job names.
     """
 
     programs: tuple[ProgramKind, ...]
@@ -29,6 +41,8 @@ class Launcher:
     kind: str = ""
     fallback: str = ""
     runtime: Resource | None = None
+    groups: bool = False
+    name_prefix: str = ""
 
     @property
     def on_cluster(self) -> bool:
@@ -54,12 +68,25 @@ LAUNCHERS: dict[str, Launcher] = {
     "PyTorchJob": Launcher(
         ("torchrun",), resource=PYTORCHJOB, kind="components.launch.kinds.pytorchjob:PyTorchJobKind"
     ),
+    # A TrainJob makes a JobSet under its own name.
+    "JobSet": Launcher(
+        ("torchrun",),
+        resource=JOBSET,
+        kind="components.launch.kinds.jobset:JobSetKind",
+        groups=True,
+        name_prefix="jobset-",
+    ),
 }
 
 
 def launchers_of(program: ProgramKind) -> tuple[str, ...]:
     """The names of the launchers that run a program."""
     return tuple(name for name, launcher in LAUNCHERS.items() if program in launcher.programs)
+
+
+def launchers_of_groups() -> tuple[str, ...]:
+    """The names of the launchers whose jobs may have groups of unequal nodes."""
+    return tuple(name for name, launcher in LAUNCHERS.items() if launcher.groups)
 
 
 def custom_resources() -> dict[str, Resource]:

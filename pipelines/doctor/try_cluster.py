@@ -15,9 +15,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from components.launch.accelerators import CPU
 from components.launch.api.cluster import Cluster
 from components.launch.api.connect import connect
 from components.launch.api.refusals import Unreachable
+from components.launch.groups import GroupPods
 from components.launch.job import Job, Launch, run_job
 from components.launch.kinds.kind import resource_name
 from components.launch.registry import LAUNCHERS, custom_resources
@@ -42,6 +44,8 @@ MODULE = "pipelines.doctor.try_job"
 RUN_SECONDS = 300.0
 NODES = {"ray": 1, "torchrun": 2}
 """A worker besides Ray's head, and two nodes of torchrun: pods have to reach each other."""
+ONE_OF_GROUP = {"nodes": 1, "processes_per_node": 1, "accelerator": CPU, "pods": GroupPods()}
+"""A pod on a node of each group, without a GPU."""
 SMALL = {"cpu": "300m", "memory": "2Gi", "gpus": 0, "scratch": "1Gi", "shared_memory": "256Mi"}
 
 
@@ -79,6 +83,7 @@ def small_job(launch: Launch, step: Step, store: str, start_seconds: float) -> J
     changed = {
         "pods": launch.pods.model_copy(update={**SMALL, "environment": few}),
         "nodes": NODES[step.program],
+        "groups": tuple(group.model_copy(update=ONE_OF_GROUP) for group in launch.groups),
         "processes_per_node": 1,
         "cpus_per_process": 1,
         "restarts": 0,

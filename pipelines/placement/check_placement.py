@@ -6,13 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import ValidationError
 
-from components.launch.groups import NOT_STARTED
 from components.launch.job import RUNTIME_FIELDS, SHIPPED_RUNTIME, Launch
 from components.launch.pods import PodPlacement
 from components.launch.registry import LAUNCHERS, launchers_of
 from components.registry import STEPS
 from components.shared.step import Image, Location, Step
-from components.shared.text.counted import counted
 from pipelines.placement.check_external_inputs import local_path
 from pipelines.placement.move_tasks import launch_of, move_tasks, place_of_job, with_launch
 from pipelines.placement.placement import DEFAULT, Placement
@@ -56,13 +54,6 @@ def find_large_settings(placement: Placement, tasks: Sequence[Task]) -> Iterator
                 f"its settings are {size:,} bytes of JSON\n    rule: at most {ARGUMENT_BYTES:,}, since Kubeflow "
                 "passes them to a program as one argument\n    remedy: list fewer items; put files into the store",
             )
-
-
-def find_groups(placement: Placement) -> Iterator[Fault]:
-    """Jobs over groups of nodes, which nothing starts yet."""
-    for name, launch in placement.jobs.items():
-        if launch.groups:
-            yield Fault(("placement", "jobs", name, "groups"), f"{counted(len(launch.groups), 'group')}: {NOT_STARTED}")
 
 
 def _steps(placement: Placement, tasks: Sequence[Task]) -> Iterator[Fault]:

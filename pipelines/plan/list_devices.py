@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
 
-from components.launch.accelerators import ACCELERATORS, PRODUCT_LABEL, accelerator_of
+from components.launch.accelerators import ACCELERATORS, CPU, PRODUCT_LABEL, accelerator_of
 from components.launch.groups import DevicePrice, NodeGroup, parse_bytes
 from components.launch.job import Launch
 from components.shared.errors import SettingsError
@@ -15,8 +15,6 @@ LATENCY_SECONDS = 10e-6
 """Of a message: an assumption."""
 UNKNOWN_LINK = 12.5e9
 """Bytes a second of devices without published numbers, in a machine and between machines: 100 Gbit/s, an assumption."""
-CPU = "CPU"
-"""Devices whose memory is the host's."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from components.shared.errors import ModelError, SettingsError
+from components.launch.accelerators import CPU
+from components.shared.errors import InputError, ModelError, SettingsError
 from components.shared.step import Location
 from components.train.engine.fit_memory import read_shape
 from components.train.memory import USABLE, DecoderShape
@@ -18,7 +19,7 @@ from pipelines.placement.move_tasks import move_tasks, place_of_job
 from pipelines.placement.task import Fault, Task
 from pipelines.plan.count_rows import RowCount, RowCounter
 from pipelines.plan.document import DeviceCost, PlanDocument, PlannedSplit, TrainingPlan
-from pipelines.plan.list_devices import CPU, NamedDevices, list_devices
+from pipelines.plan.list_devices import NamedDevices, list_devices
 from pipelines.plan.read_start import read_start
 from pipelines.registry import tasks_of
 
@@ -67,13 +68,38 @@ class PlanInputs:
         return self._shapes[key]
 
 
+def check_groups(recipe: Recipe, report: Callable[[str], None]) -> list[Fault]:
+    """Groups of a placement that cannot hold the model of a training, before a run is started on them.
+
+    Args:
+        recipe: whose types are valid.
+        report: called with what is allowed and matters, and with what could not be checked from here.
+    """
+    for words in _waiting_groups(recipe):
+        report(words)
+    try:
+        return list(find_small_groups(recipe, PlanInputs()))
+    except (ModelError, InputError) as error:
+        report(f"whether its groups can hold the model was not checked: {error.problem}")
+        return []
+
+
+def _waiting_groups(recipe: Recipe) -> Iterator[str]:
+    """Trainings over groups whose ranks take equal shares."""
+    for task in _over_groups(recipe):
+        if isinstance(task.settings, TrainSettings) and task.settings.shares == "even" and not task.settings.stages:
+            yield (
+                f"warning: {task.name} gives the ranks of all groups equal shares of a step, so each waits for the "
+                "slowest; shares: speed gives each tokens in proportion to its speed"
+            )
+
+
 def find_small_groups(recipe: Recipe, inputs: PlanInputs) -> Iterator[Fault]:
     """Groups of a placement that cannot hold the model of a training."""
     reported: set[Location] = set()
-    for task in _trainings(move_tasks(recipe.placement, tasks_of(recipe))):
+    for task in _over_groups(recipe):
         settings, key = task.settings, place_of_job(recipe.placement, task)
-        if not isinstance(settings, TrainSettings) or not settings.launch.groups:
-            continue
+        assert isinstance(settings, TrainSettings)
         shape, _ = inputs.shape_of(task, settings)
         for number, group in enumerate(settings.launch.groups):
             least = least_bytes(settings, shape, on_cpu=group.accelerator == CPU)
@@ -81,6 +107,12 @@ def find_small_groups(recipe: Recipe, inputs: PlanInputs) -> Iterator[Fault]:
             if least > USABLE * group.memory_bytes and location not in reported:
                 reported.add(location)
                 yield Fault(location, _too_small(group.accelerator, group.memory_bytes, least, task.name))
+
+
+def _over_groups(recipe: Recipe) -> list[Task]:
+    """The trainings whose jobs have groups of nodes."""
+    tasks = _trainings(move_tasks(recipe.placement, tasks_of(recipe)))
+    return [task for task in tasks if task.launch is not None and task.launch.groups]
 
 
 def _too_small(name: str, memory: int, least: int, task: str) -> str:

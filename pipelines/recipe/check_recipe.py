@@ -9,12 +9,7 @@ from components.shared.step import ExternalInput, Location
 from pipelines.pipeline import Recipe
 from pipelines.placement.check_external_inputs import find_missing, find_unreachable
 from pipelines.placement.check_images import find_image_faults
-from pipelines.placement.check_placement import (
-    find_groups,
-    find_large_settings,
-    find_local_store,
-    find_placement_faults,
-)
+from pipelines.placement.check_placement import find_large_settings, find_local_store, find_placement_faults
 from pipelines.placement.task import Fault, Task
 from pipelines.registry import pipeline_of, tasks_of
 
@@ -41,7 +36,6 @@ def find_cluster_faults(recipe: Recipe) -> list[Fault]:
     return [
         *find_local_store(recipe.store),
         *find_unreachable(_external_inputs(recipe, tasks)),
-        *find_groups(recipe.placement),
         *find_large_settings(recipe.placement, tasks),
         *find_image_faults(recipe.placement, tasks),
     ]

@@ -13,15 +13,13 @@ import yaml
 
 from tests.charts.programs import CHARTS, KUBERNETES, Object, run
 from tests.cluster.node.programs import HELM
+from tests.manifests.render import SERVED
 
 EMPTY = ("", [], {}, None)
 SCHEMA = "values don't meet the specifications of the schema"
 REFUSED = "execution error at"
 """The chart's own refusals, which say what to set."""
-OPERATORS = [
-    f"--api-versions={kind}"
-    for kind in ("ray.io/v1/RayJob", "trainer.kubeflow.org/v1alpha1/TrainJob", "kubeflow.org/v1/PyTorchJob")
-]
+OPERATORS = [f"--api-versions={kind}" for kind in SERVED]
 CHOSEN = {
     ("tutelage", "all"): ("gpu", "air-gapped"),
     ("teacher", "vllm"): ("gpu",),

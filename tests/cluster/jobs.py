@@ -19,7 +19,7 @@ from components.launch.pods import Pods
 from tests.cluster.access import STEP_ACCOUNT, Namespace, Object
 from tests.cluster.images import image
 
-PLURALS = {"TrainJob": "trainjobs", "PyTorchJob": "pytorchjobs", "RayJob": "rayjobs"}
+PLURALS = {"TrainJob": "trainjobs", "PyTorchJob": "pytorchjobs", "JobSet": "jobsets", "RayJob": "rayjobs"}
 END_SECONDS = 420.0
 
 

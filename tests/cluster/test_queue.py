@@ -57,7 +57,7 @@ def queue(kueue: Cluster, namespace: Namespace) -> Iterator[Queue]:
     made.gate("None")
 
 
-@pytest.mark.parametrize("launcher", ["TrainJob", "PyTorchJob"])
+@pytest.mark.parametrize("launcher", ["TrainJob", "PyTorchJob", "JobSet"])
 def test_job_waits_longer_than_it_may_run(queue: Queue, start: Start, launcher: str) -> None:
     queue.gate("Hold")
     pods = {"queue": QUEUE, "queue_priority": "urgent"}

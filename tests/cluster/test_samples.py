@@ -11,6 +11,7 @@ from tests.manifests.sample_jobs import PODS, ROOT, SAMPLES
 
 ENDS = {
     "trainjob-sft-zero2.yaml": ("trainjob/sample-sft-zero2", "condition=Complete", "train/sft-zero2"),
+    "jobset-sft-groups.yaml": ("jobset/jobset-sample-sft-groups", "condition=Completed", "train/sft-groups"),
     "rayjob.yaml": ("rayjob/sample-synthesize", "jsonpath={.status.jobStatus}=SUCCEEDED", "synthesize/sample"),
 }
 """By sample: the resource, its condition of success, and where its result is stored."""

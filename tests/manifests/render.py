@@ -10,7 +10,10 @@ import yaml
 from tests.cluster.node.programs import HELM, KUBERNETES, Program
 
 Object = dict[str, Any]
-SERVED = ("ray.io/v1/RayJob", "trainer.kubeflow.org/v1alpha1/TrainJob", "kubeflow.org/v1/PyTorchJob")
+SERVED = (
+    *("ray.io/v1/RayJob", "trainer.kubeflow.org/v1alpha1/TrainJob", "kubeflow.org/v1/PyTorchJob"),
+    "jobset.x-k8s.io/v1alpha2/JobSet",
+)
 """What a cluster with the operators serves, for charts that ask."""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from components.launch.api.resources import Object
 from components.launch.follow.annotations import annotated
 from components.launch.job import Job, Launch
+from components.launch.kinds.jobset import JobSetKind
 from components.launch.kinds.kind import Identity, JobAttempt, Kind
 from components.launch.kinds.pod_template import PYTHON, container_of, pod_spec
 from components.launch.kinds.pytorchjob import PyTorchJobKind
@@ -89,6 +90,14 @@ ON_GPUS = training(
     training_runtime="tutelage-gpu",
     pods=EIGHT_GPUS,
 )
+GROUPS = training(
+    *("sample-sft-groups", "train/sft-groups"),
+    launcher="JobSet",
+    groups=[
+        {"nodes": 1, "accelerator": "CPU", "memory": "3Gi", "speed": 2000, "pods": {"cpu_limit": "2"}},
+        {"nodes": 1, "accelerator": "CPU", "memory": "3Gi", "speed": 1000, "pods": {"cpu_limit": "1"}},
+    ],
+)
 WORKERS = training("sample-sft-pytorchjob", "train/sft-pytorchjob", launcher="PyTorchJob", nodes=2)
 
 JOBS: dict[str, SampleJob] = {
@@ -98,6 +107,7 @@ JOBS: dict[str, SampleJob] = {
     "trainjob-kto-8gpu.yaml": SampleJob(TRAINER_2_3, ON_GPUS),
     "trainjob-trainer-2.1.yaml": SampleJob(TRAINER_2_1, SFT),
     "pytorchjob.yaml": SampleJob(PyTorchJobKind(), WORKERS),
+    "jobset-sft-groups.yaml": SampleJob(JobSetKind(), GROUPS),
 }
 """Jobs by the sample's file."""
 

@@ -18,6 +18,10 @@
 {{- include "tutelage.operator" (dict "root" . "wanted" .Values.operators.trainingOperator "kind" "kubeflow.org/v1/PyTorchJob") }}
 {{- end }}
 
+{{- define "tutelage.hasJobSet" -}}
+{{- include "tutelage.operator" (dict "root" . "wanted" .Values.operators.jobset "kind" "jobset.x-k8s.io/v1alpha2/JobSet") }}
+{{- end }}
+
 {{/* The newest served version. Arguments: root, group, kind, versions (newest first), and otherwise: where nobody says. */}}
 {{- define "tutelage.apiVersion" -}}
 {{- $version := .otherwise }}

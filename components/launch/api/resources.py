@@ -47,6 +47,7 @@ class Resource:
 RAYJOB = Resource("ray.io", "v1", "rayjobs", "RayJob", "KubeRay's operator", JOB_VERBS)
 TRAINJOB = Resource("trainer.kubeflow.org", "v1alpha1", "trainjobs", "TrainJob", "Kubeflow Trainer", JOB_VERBS)
 PYTORCHJOB = Resource("kubeflow.org", "v1", "pytorchjobs", "PyTorchJob", "Kubeflow's training-operator", JOB_VERBS)
+JOBSET = Resource("jobset.x-k8s.io", "v1alpha2", "jobsets", "JobSet", "JobSet's controller", JOB_VERBS)
 TRAINING_RUNTIME = Resource(
     "trainer.kubeflow.org", "v1alpha1", "trainingruntimes", "TrainingRuntime", "Kubeflow Trainer"
 )

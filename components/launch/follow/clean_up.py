@@ -100,7 +100,12 @@ def _jobs(cluster: Cluster, kind: Kind, labels: str, clock: Clock) -> list[Objec
         jobs = until_answered(clock, partial(cluster.select, kind.resource, Selector(labels))).items
     except NotServed:
         return []
-    return [job for job in jobs if "deletionTimestamp" not in job["metadata"]]
+    return [job for job in jobs if "deletionTimestamp" not in job["metadata"] and not _is_part(job)]
+
+
+def _is_part(job: Object) -> bool:
+    """Whether another resource controls it, as a TrainJob does its JobSet: it is deleted with that one."""
+    return any(owner.get("controller") for owner in job["metadata"].get("ownerReferences") or [])
 
 
 def _delete(cluster: Cluster, kind: Kind, job: Object, clock: Clock) -> str:

@@ -1,4 +1,4 @@
-"""What RayJob, TrainJob and PyTorchJob have in common: how a job becomes a custom resource, and what its status means.
+"""What all kinds of jobs have in common: how a job becomes a custom resource, and what its status means.
 
 Kinds are plain functions of Kubernetes objects; `as_served` alone asks the cluster. So they are tested on recorded
 objects.
@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from components.launch.api.cluster import Cluster
 from components.launch.api.resources import Object, Resource
 from components.launch.job import Job
+from components.launch.registry import LAUNCHERS
 
 MANAGED_BY = {"app.kubernetes.io/managed-by": "tutelage"}
 RUN_LABEL = "tutelage.dev/run"
@@ -146,7 +147,7 @@ def standing_of(state: State, condition: Object) -> Standing:
 
 def resource_name(job: Job) -> str:
     """The job's name for Kubernetes; a long one loses characters before the key at its end, which stays complete."""
-    name = job.name.lower().replace("_", "-")
+    name = LAUNCHERS[job.launch.launcher].name_prefix + job.name.lower().replace("_", "-")
     if len(name) <= NAME_LENGTH:
         return name
     start, _, key = name.rpartition("-")

@@ -158,11 +158,12 @@ def own_environment() -> dict[str, str]:
 
 
 def resources_of(pods: Pods) -> Object:
-    """Requests and limits: the limit of memory is its request; CPU has no limit, so a pod may use idle cores."""
+    """Requests and limits: the limit of memory is its request; without a limit of CPU a pod may use idle cores."""
     gpus = {pods.gpu_resource: str(pods.gpus)} if pods.gpus else {}
+    most = {"cpu": pods.cpu_limit} if pods.cpu_limit else {}
     return {
         "requests": {"cpu": pods.cpu, "memory": pods.memory, **gpus},
-        "limits": {"memory": pods.memory, **gpus},
+        "limits": {**most, "memory": pods.memory, **gpus},
     }
 
 

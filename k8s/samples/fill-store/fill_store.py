@@ -38,6 +38,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "train/sft-zero2": {"method": "sft", "deepspeed": {"stage": 2}, "launch": TWO_NODES},
     "train/kto-zero3": {"method": "kto", "deepspeed": {"stage": 3}, "launch": TWO_NODES},
     "train/sft-pytorchjob": {"method": "sft", "deepspeed": {"stage": 2}, "launch": TWO_NODES},
+    "train/sft-groups": {"method": "sft", "shares": "speed", "deepspeed": {"stage": 2}, "launch": TWO_NODES},
     "train/kto-8gpu": {
         "method": "kto",
         "deepspeed": {"stage": 3},

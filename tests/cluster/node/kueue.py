@@ -8,7 +8,7 @@ from tests.cluster.node.operators import Operator, install, uninstall, wait_read
 from tests.cluster.node.programs import KUEUE
 
 # The jobs that Tutelage makes, and no pods or jobs of others; PyTorchJobs are left out by default.
-KINDS = '["trainer.kubeflow.org/trainjob", "kubeflow.org/pytorchjob", "ray.io/rayjob"]'
+KINDS = '["trainer.kubeflow.org/trainjob", "kubeflow.org/pytorchjob", "jobset.x-k8s.io/jobset", "ray.io/rayjob"]'
 FRAMEWORKS = (r"frameworks:\n(\s+(#.*|- .*)\n)+", f"frameworks: {KINDS}\n")
 FLAVOR = "{apiVersion: kueue.x-k8s.io/v1beta2, kind: ResourceFlavor, metadata: {name: checked}}"
 OPERATOR = Operator(KUEUE, "config", "default", "kueue-system", "kueue-controller-manager", (FRAMEWORKS,), FLAVOR)
