@@ -82,7 +82,7 @@ class NodeGroup(Settings):
     def equal_nodes(self, processes_per_node: int, pods: Pods) -> EqualNodes:
         """Its nodes, with the processes and the pods of the job where it has none of its own."""
         processes = self.processes_per_node or processes_per_node
-        own = {name: getattr(self.pods, name) for name in self.pods.model_fields_set}
+        own = self.pods.model_dump(exclude_none=True)
         own |= {"node_selector": {**pods.node_selector, **self.node_selector}}
         own |= {"gpus": 0 if self.accelerator == CPU else processes}
         return EqualNodes(self.nodes, processes, pods.model_copy(update=own))

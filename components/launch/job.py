@@ -76,10 +76,11 @@ class Launch(Settings):
             return self
         if not LAUNCHERS[self.launcher].groups:
             raise ValueError(
-                f"groups are nodes of several kinds, and a {self.launcher!r} job has equal nodes; allowed: launcher "
-                f"{', '.join(launchers_of_groups())}"
+                f"groups are nodes of several kinds for a training, and a {self.launcher!r} job has equal nodes; "
+                f"allowed: launcher {', '.join(launchers_of_groups())}"
             )
-        if beside := [name for name in ("nodes", "speeds") if name in self.model_fields_set]:
+        defaults = type(self).model_fields
+        if beside := [name for name in ("nodes", "speeds") if getattr(self, name) != defaults[name].default]:
             raise ValueError(
                 f"{' and '.join(beside)} beside groups: each group has its own nodes and speed; leave out either"
             )

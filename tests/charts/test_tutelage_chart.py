@@ -36,7 +36,9 @@ QWEN = ROOT / "pipelines" / "recipes" / "qwen2-0.5b-8gpu.yaml"
 CI = [pytest.param(f"--values={path}", id=path.name.removesuffix("-values.yaml")) for path in ci_values("tutelage")]
 GPU = "--values=tutelage/ci/gpu-values.yaml"
 AIR_GAPPED = "--values=tutelage/ci/air-gapped-values.yaml"
-ALL_OPERATORS = tuple(f"--set=operators.{name}=enabled" for name in ("kuberay", "trainer", "trainingOperator", "jobset"))
+ALL_OPERATORS = tuple(
+    f"--set=operators.{name}=enabled" for name in ("kuberay", "trainer", "trainingOperator", "jobset")
+)
 SERVED = (
     *("ray.io/v1/RayJob", "trainer.kubeflow.org/v1alpha1/TrainJob", "kubeflow.org/v1/PyTorchJob"),
     "jobset.x-k8s.io/v1alpha2/JobSet",

@@ -3,6 +3,7 @@
 The training is a two-node TrainJob of about 60 steps, unless a test changes it.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,11 @@ class TrainRun:
         self.root = f"{namespace.store}/demo"
         self.run: Run
 
-    def begin(self, *, method: str = "sft", endpoint: str = "", epochs: int = 3, **train: Any) -> "TrainRun":
+    def begin(
+        self, *, method: str = "sft", endpoint: str = "", epochs: int = 3, shares: str = "even", **train: Any
+    ) -> "TrainRun":
         """Compile and register the run; `train` changes the training's launch, `endpoint` the store's address."""
-        settings = {**SETTINGS, **OWN_SETTINGS[method], "method": method, "epochs": epochs}
+        settings = {**SETTINGS, **OWN_SETTINGS[method], "method": method, "epochs": epochs, "shares": shares}
         changes = {"train": {method: {"settings": settings}}, "merge": {}}
         placement = placement_for(self.storage, self._folder, train, endpoint)
         compiled = compile_demo(self.namespace, placement, self._folder, changes)
@@ -54,10 +57,10 @@ class TrainRun:
         self._put_selected()
         return self
 
-    def again(self, **train: Any) -> None:
+    def again(self, *, shares: str = "even", **train: Any) -> None:
         """Compile again, as for a second run of the same recipe on other hardware."""
         placement = placement_for(self.storage, self._folder, train)
-        settings = {**SETTINGS, "method": "sft"}
+        settings = {**SETTINGS, "method": "sft", "shares": shares}
         changes = {"train": {"sft": {"settings": settings}}, "merge": {}}
         _, self.run.tasks = read_compiled(compile_demo(self.namespace, placement, self._folder, changes))
 
@@ -84,15 +87,30 @@ class TrainRun:
         selector = "--selector=tutelage.dev/job"
         return list(self.namespace.cluster.get("pods", selector, namespace=self.namespace.name)["items"])
 
-    def wait_until_nothing_is_left(self) -> None:
+    def wait_until_nothing_is_left(self, kind: str = "TrainJob") -> None:
         """Whether neither a job nor a pod of one exists."""
-        gone: Callable[[], bool] = lambda: not self.jobs() and not self.pods_of_jobs()  # noqa: E731
-        wait_for("nothing to be left", gone, 90, lambda: str(self.jobs()))
+        gone: Callable[[], bool] = lambda: not self.jobs(kind) and not self.pods_of_jobs()  # noqa: E731
+        wait_for("nothing to be left", gone, 90, lambda: str(self.jobs(kind)))
 
     def model(self, pod: str) -> dict[str, float]:
         """The counts of the model that a finished pod wrote."""
-        address = self.run.outcome(pod, self.run.task("train")).parameters["Output"].removeprefix(f"{self.root}/")
+        address = self._output(pod).removeprefix(f"{self.root}/")
         return dict(Library(self.root).load(address).counts)
+
+    def records(self, pod: str, name: str) -> list[dict[str, Any]]:
+        """The lines of a file of the output that a finished pod wrote."""
+        bucket, _, prefix = self._output(pod).removeprefix("s3://").partition("/")
+        body: bytes = self.storage.client.get_object(Bucket=bucket, Key=f"{prefix}/{name}")["Body"].read()
+        return [json.loads(line) for line in body.splitlines()]
+
+    def remove_output(self, pod: str) -> None:
+        """Delete the output that a finished pod wrote, so that the same training is done again."""
+        bucket, _, prefix = self._output(pod).removeprefix("s3://").partition("/")
+        for item in self.storage.client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/")["Contents"]:
+            self.storage.client.delete_object(Bucket=bucket, Key=item["Key"])
+
+    def _output(self, pod: str) -> str:
+        return str(self.run.outcome(pod, self.run.task("train")).parameters["Output"])
 
     def _put_selected(self) -> None:
         output = Output(Library(self.root), Product("select", 1, "selection/1"), Settings(), {})

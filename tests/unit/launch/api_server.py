@@ -29,6 +29,7 @@ GROUPS = {
     "rayjobs": "ray.io/v1",
     "trainjobs": "trainer.kubeflow.org/v1alpha1",
     "pytorchjobs": "kubeflow.org/v1",
+    "jobsets": "jobset.x-k8s.io/v1alpha2",
     "plainjobs": "plain.test/v1",
 }
 

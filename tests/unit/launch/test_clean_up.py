@@ -29,9 +29,17 @@ def step(api: ApiServer, kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.M
     api.put("pods", {"metadata": {"name": "step", "labels": {"pipeline/runid": "run-1"}}})
 
 
-def left(api: ApiServer, plural: str, name: str, status: dict[str, Any], *, run: str = "run-1", ttl: str = "") -> None:
-    meta = {"name": name, "labels": {**MANAGED_BY, RUN_LABEL: run}, "annotations": {TTL_ANNOTATION: ttl}}
-    api.put(plural, {"metadata": meta, "spec": {}, "status": status})
+def left(
+    api: ApiServer, plural: str, name: str, status: dict[str, Any], *, run: str = "run-1", ttl: str = "", **more: Any
+) -> None:
+    """A job of ours; `more` has its spec and its owners, if any."""
+    meta: dict[str, Any] = {
+        "name": name,
+        "labels": {**MANAGED_BY, RUN_LABEL: run},
+        "annotations": {TTL_ANNOTATION: ttl},
+    }
+    meta["ownerReferences"] = more.get("owners", [])
+    api.put(plural, {"metadata": meta, "spec": more.get("spec", {}), "status": status})
 
 
 def names(api: ApiServer) -> set[str]:
@@ -55,6 +63,17 @@ def test_a_trainjob_is_suspended_before_it_is_deleted(api: ApiServer) -> None:
     assert clean_up.python_func() == 1
     suspended = [thing for _, plural, kind, thing in api.history if (plural, kind) == ("trainjobs", "MODIFIED")]
     assert [(one["metadata"]["uid"], one["spec"]["suspend"]) for one in suspended[:1]] == [(uid, True)]
+
+
+def test_a_jobset_is_deleted_unless_a_trainjob_controls_it(api: ApiServer) -> None:
+    """A TrainJob's JobSet has the run's label too; it is deleted with the TrainJob."""
+    api.served |= {"jobsets"}
+    owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "run", "uid": "1"}
+    left(api, "jobsets", "jobset-train-1", {"conditions": []}, owners=[owner], spec={"replicatedJobs": []})
+    trainjob = {**owner, "kind": "TrainJob", "controller": True}
+    left(api, "jobsets", "train-2", {"conditions": []}, owners=[trainjob], spec={"replicatedJobs": []})
+    assert clean_up.python_func() == 1
+    assert {one["metadata"]["name"] for one in api.all("jobsets")} == {"train-2"}
 
 
 def test_expired_jobs_are_deleted(api: ApiServer) -> None:

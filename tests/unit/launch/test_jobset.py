@@ -51,7 +51,8 @@ def test_each_group_is_a_replicated_job_with_its_own_hardware() -> None:
     large, small, plain = replicated(groups_job())
     assert [group["replicas"] for group in (large, small, plain)] == [2, 3, 1]
     specs = [pod_of(group)["spec"] for group in (large, small, plain)]
-    assert [spec["nodeSelector"] for spec in specs] == [{"pool": "gpu", "gpu": "h100"}, {"pool": "gpu"}, {"pool": "gpu"}]
+    pool = {"pool": "gpu"}
+    assert [spec["nodeSelector"] for spec in specs] == [{**pool, "gpu": "h100"}, pool, pool]
     resources = [container_of(group)["resources"] for group in (large, small, plain)]
     assert [each["limits"].get("nvidia.com/gpu") for each in resources] == ["4", "2", None]
     assert resources[0]["limits"] == {"memory": "8Gi", "nvidia.com/gpu": "4"}

@@ -34,7 +34,7 @@ def refusal(recipe: Path, placement: Path | None, *, store: str = BUCKET, **vari
             "synthesize, train, probe, bridge, critique",
         ),
         ("jobs:\n  synthesize:\n    launcher: TrainJob\n", 3, "allowed: local, RayJob"),
-        ("jobs:\n  train-kto: {launcher: RayJob}\n", 2, "allowed: local, TrainJob, PyTorchJob"),
+        ("jobs:\n  train-kto: {launcher: RayJob}\n", 2, "allowed: local, TrainJob, PyTorchJob, JobSet"),
         ("jobs:\n  train:\n    launcher: TrainJob\n    nodes: 3\n", 4, "not divisible by the 3 ranks"),
         ("tasks:\n  collekt: {cpu: '1'}\n", 2, "allowed: default, collect"),
         ("images: {everything: x}\n", 1, "unknown step 'everything'"),

@@ -21,7 +21,7 @@ from tests.unit.pipelines.test_doctor_cluster import Answer, Kubernetes
 IMPORTED = """
 import sys
 import pipelines.doctor.try_cluster, components.clean_up.unfinished
-import components.launch.kinds.rayjob, components.launch.kinds.trainjob
+import components.launch.kinds.rayjob, components.launch.kinds.trainjob, components.launch.kinds.jobset
 import components.shared.store.s3
 print(*{name.partition(".")[0] for name in sys.modules})
 """
@@ -140,6 +140,18 @@ def test_without_trainer_training_is_a_pytorchjob(tmp_path: Path, jobs: list[Job
     cluster.groups["kubeflow.org"] = ["pytorchjobs"]
     assert "PyTorchJob succeeded" in tried(tmp_path)["job of train"].text
     assert jobs[1].launch.launcher == "PyTorchJob"
+
+
+def test_groups_are_tried_with_one_small_pod_each(tmp_path: Path, jobs: list[Job], cluster: Cluster) -> None:
+    cluster.groups["jobset.x-k8s.io"], cluster.versions["jobset.x-k8s.io"] = ["jobsets"], "v1alpha2"
+    groups = "[{nodes: 4, accelerator: H100, node_selector: {gpu: h100}}, {nodes: 9, accelerator: A10}]"
+    train = f"  train: {{launcher: JobSet, processes_per_node: 8, groups: {groups}, pods: {{image: 'train:1'}}}}\n"
+    placement = "".join(PLACEMENT.splitlines(keepends=True)[:-1]) + train
+    assert "JobSet succeeded" in tried(tmp_path, placement=placement)["job of train"].text
+    first, second = jobs[1].launch.equal_nodes
+    assert (first.nodes, first.processes_per_node, first.pods.gpus, first.pods.memory) == (1, 1, 0, "2Gi")
+    assert first.pods.node_selector == {"gpu": "h100"} and (second.nodes, second.pods.gpus) == (1, 0)
+    assert f"team/jobsets/jobset-{jobs[1].name}" in cluster.deleted
 
 
 def test_a_missing_right_and_a_refusing_store_are_faults(tmp_path: Path, jobs: list[Job], cluster: Cluster) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from huggingface_hub import constants
 from typer.testing import CliRunner, Result
 
+from components.launch.job import Launch
 from components.registry import STEPS
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest, Parent
@@ -18,6 +20,7 @@ from components.shared.outputs.output import Output
 from components.shared.rows import Message, Scores, SftRow
 from components.shared.settings import Settings
 from pipelines.cli.main import app
+from pipelines.plan.plan_recipe import check_groups
 from pipelines.recipe.read_recipe import read_recipe
 from pipelines.registry import tasks_of
 
@@ -29,7 +32,7 @@ TWO_KINDS, CONFIG, GOLDEN = HERE / "two-kinds.yaml", HERE / "qwen2-0.5b-config.j
 UNEQUAL = """
 jobs:
   train:
-    launcher: TrainJob
+    launcher: JobSet
     groups:
       - {nodes: 1, accelerator: CPU, memory: 8G, speed: 2000}
       - {nodes: 1, accelerator: CPU, memory: 8G, speed: 1000}
@@ -140,7 +143,7 @@ def test_trainings_of_a_study_that_are_planned_alike_are_one() -> None:
 
 def test_a_group_that_cannot_hold_the_model_is_refused_with_its_line(tmp_path: Path) -> None:
     groups = "[{nodes: 1, accelerator: H100},\n      {nodes: 1, accelerator: T4, memory: 2G}]"
-    path = placed(tmp_path, f"jobs:\n  train:\n    launcher: TrainJob\n    groups: {groups}\n")
+    path = placed(tmp_path, f"jobs:\n  train:\n    launcher: JobSet\n    groups: {groups}\n")
     said = refusal(QWEN, "--placement", path, "--config", CONFIG)
     assert f"{path}:5: jobs.train.groups.1: T4 with 1.9 GiB cannot hold the model of train-sft" in said
     for part in ("rule: every rank holds", "allowed: devices with ", "remedy: leave the group out"):
@@ -163,24 +166,59 @@ def test_settings_that_groups_do_not_fit_are_refused(tmp_path: Path, job: str, s
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(STUDY.read_text().replace("      launch:", f"{settings}      launch:"))
     groups = "groups: [{nodes: 1, accelerator: H100}, {nodes: 1, accelerator: A10}]"
-    path = placed(tmp_path, f"jobs:\n  train: {{launcher: TrainJob, {job}, {groups}}}\n")
+    path = placed(tmp_path, f"jobs:\n  train: {{launcher: JobSet, {job}, {groups}}}\n")
     assert said in refusal(recipe, "--placement", path)
 
 
+def test_a_training_over_groups_is_compiled_with_a_warning_about_even_shares(tmp_path: Path) -> None:
+    path, compiled = placed(tmp_path, f"image: a/b:1\n{UNEQUAL}"), tmp_path / "pipeline.yaml"
+    given = (DEMO, "--placement", path, "--store", "s3://bucket/demo", "-o", compiled)
+    result = CliRunner().invoke(app, ["compile", *map(str, given)])
+    assert result.exit_code == 0, result.output
+    assert "warning: train-sft gives the ranks of all groups equal shares" in result.stderr
+    launches = [launch for launch in launches_in(compiled) if "groups" in launch]
+    assert launches and all(launch["launcher"] == "JobSet" and len(launch["groups"]) == 2 for launch in launches)
+    assert [Launch.model_validate(launch).processes for launch in launches] == [2] * len(launches)
+
+
+def launches_in(compiled: Path) -> list[dict[str, Any]]:
+    """The launches of a compiled pipeline's trainings, as their pods read them."""
+    (pipeline, *_) = yaml.safe_load_all(compiled.read_text())
+    found: list[dict[str, Any]] = []
+
+    def look(value: Any) -> None:
+        if isinstance(value, dict):
+            found.extend(one for key, one in value.items() if key == "launch" and isinstance(one, dict))
+            for one in value.values():
+                look(one)
+        elif isinstance(value, list):
+            for one in value:
+                look(one)
+
+    look(pipeline)
+    return found
+
+
 @pytest.mark.parametrize("command", ["submit", "compile"])
-def test_nothing_is_started_over_groups_yet(tmp_path: Path, command: str) -> None:
-    path = placed(tmp_path, UNEQUAL)
+def test_groups_that_cannot_hold_the_model_start_nothing(tmp_path: Path, command: str) -> None:
+    path = placed(tmp_path, f"image: a/b:1\n{UNEQUAL}".replace("memory: 8G, speed: 1000", "memory: 1M, speed: 1000"))
     said = refusal(DEMO, "--placement", path, "--store", "s3://bucket/demo", command=command)
-    assert f"{path}:5: jobs.train.groups: 2 groups: training jobs over groups are not started yet" in said
-    assert "allowed: nodes and processes_per_node" in said and "remedy: leave groups out" in said
+    assert "jobs.train.groups.1: CPU with 0.0 GiB cannot hold the model of train-sft" in said
+    assert "allowed: devices with " in said
+
+
+def test_a_start_that_cannot_be_read_from_here_is_reported_as_not_checked() -> None:
+    said: list[str] = []
+    assert check_groups(read_recipe(QWEN, check_files=False, placement=TWO_KINDS), said.append) == []
+    assert "not checked: the shape of 'Qwen/Qwen2-0.5B-Instruct' cannot be read" in said[-1]
 
 
 def test_groups_are_for_trainings_and_for_placements(tmp_path: Path) -> None:
     groups = "groups: [{nodes: 1, accelerator: H100}]"
-    path = placed(tmp_path, f"jobs:\n  synthesize:\n    launcher: RayJob\n    {groups}\n")
+    path = placed(tmp_path, f"jobs:\n  synthesize:\n    launcher: JobSet\n    {groups}\n")
     assert f"{path}:4: jobs.synthesize.groups: synthesize is not a training" in refusal(DEMO, "--placement", path)
     recipe = tmp_path / "recipe.yaml"
-    launch = f"launch: {{launcher: TrainJob, {groups}}}"
+    launch = f"launch: {{launcher: JobSet, {groups}}}"
     recipe.write_text(STUDY.read_text().replace("launch: {processes_per_node: 2}", launch))
     assert "a placement names them, a recipe does not" in refusal(recipe)
 
