@@ -173,8 +173,8 @@ def test_a_training_continues_with_other_shares(bench: Any, tmp_path: Path, capf
     assert [(record["step"], record["shares"][0]) for record in dealt] == [(1, 0.8), (newest + 1, 0.666667)]
 
 
-class TwoMachines:
-    """Runs a job as two torchruns that share nothing but the store: each has a scratch folder of its own."""
+class Machines:
+    """Runs a job as a torchrun for each node; they share nothing but the store: each has a scratch folder of its own."""
 
     def __init__(self, folder: Path, kill_at: str = "") -> None:
         self.folder, self.kill_at = folder, kill_at
@@ -183,7 +183,7 @@ class TwoMachines:
         """Run the job to its end, or kill it once two checkpoints are complete."""
         port = free_port()
         with contextlib.ExitStack() as stack:
-            nodes = [stack.enter_context(self._node(job, port, node)) for node in range(job.launch.nodes)]
+            nodes = [stack.enter_context(one) for one in self._nodes(job, port)]
             if self.kill_at:
                 wait_for_two_checkpoints(self.kill_at, lambda: all(node.poll() is None for node in nodes))
                 raise JobError("killed")
@@ -191,11 +191,18 @@ class TwoMachines:
         if any(codes):
             raise JobError(f"the machines ended with {codes}")
 
+    def _nodes(self, job: Job, port: int) -> list[contextlib.AbstractContextManager["subprocess.Popen[bytes]"]]:
+        processes = [equal.processes_per_node for equal in job.launch.equal_nodes for _ in range(equal.nodes)]
+        meeting = [f"--nnodes={len(processes)}", "--master-addr=127.0.0.1", f"--master-port={port}"]
+        return [
+            self._node(job, node, [*meeting, f"--node-rank={node}", f"--nproc-per-node={count}"])
+            for node, count in enumerate(processes)
+        ]
+
     @contextlib.contextmanager
-    def _node(self, job: Job, port: int, node: int) -> Iterator["subprocess.Popen[bytes]"]:
-        place = ["--nnodes=2", f"--node-rank={node}", "--master-addr=127.0.0.1", f"--master-port={port}"]
+    def _node(self, job: Job, node: int, place: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
         command = [sys.executable, "-m", "components.launch.here.torchrun", "--preload", *place]
-        command += ["--nproc-per-node=1", "--local-addr=127.0.0.1", "-m", job.module, *job.arguments]
+        command += ["--local-addr=127.0.0.1", "-m", job.module, *job.arguments]
         environment = environment_of(job) | {"TUTELAGE_CACHE": str(self.folder / f"node{node}")}
         with subprocess.Popen(command, cwd=REPOSITORY, env=environment, start_new_session=True) as process:
             try:
@@ -213,7 +220,7 @@ def test_two_machines_continue_as_two_as_one_and_as_one_rank(
     roots = [str(tmp_path / name) for name in ("machines", "ranks", "one")]
     shutil.copytree(bench.root, roots[0])
     with monkeypatch.context() as patch:
-        patch.setattr(hand_over, "run_job", TwoMachines(tmp_path / "first", kill_at=roots[0]))
+        patch.setattr(hand_over, "run_job", Machines(tmp_path / "first", kill_at=roots[0]))
         with pytest.raises(JobError, match="killed"):
             bench.train(**chosen, root=roots[0], launch=on(2, 1))
     address = next(Path(roots[0], "train").iterdir())
@@ -223,7 +230,25 @@ def test_two_machines_continue_as_two_as_one_and_as_one_rank(
         shutil.copytree(roots[0], root)
     uninterrupted = bench.train(**chosen)
     with monkeypatch.context() as patch:
-        patch.setattr(hand_over, "run_job", TwoMachines(tmp_path / "second"))
+        patch.setattr(hand_over, "run_job", Machines(tmp_path / "second"))
         assert_continues(bench, uninterrupted, roots[0], newest, capfd, **chosen, launch=on(2, 1))
     assert_continues(bench, uninterrupted, roots[1], newest, capfd, **chosen, launch=on(1, 2))
     assert_continues(bench, uninterrupted, roots[2], newest, capfd, **chosen, launch=on(1, 1))
+
+
+def test_groups_of_unequal_machines_learn_what_equal_ranks_do(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes on one machine and one on the other, which measure their speeds."""
+    chosen = COMMON | {"epochs": 3, "method": "sft", "deepspeed": {"stage": 1}}
+    root = str(tmp_path / "groups")
+    shutil.copytree(bench.root, root)
+    group = {"nodes": 1, "accelerator": "CPU", "memory": "8G", "speed": 1000}
+    launch = {"launcher": "JobSet", "groups": [{**group, "processes_per_node": 2}, group]}
+    with monkeypatch.context() as patch:
+        patch.setattr(hand_over, "run_job", Machines(tmp_path / "machines"))
+        dealt = bench.train(**chosen, shares="speed", launch=launch, root=root)
+    even = bench.train(**chosen)
+    assert (dealt.counts["ranks"], even.counts["ranks"]) == (3, 2)
+    losses = [record["loss"] for record in bench.losses(even)]
+    assert [record["loss"] for record in bench.losses(dealt, root)] == pytest.approx(losses, rel=OTHER_RANKS)
