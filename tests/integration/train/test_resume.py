@@ -174,7 +174,7 @@ def test_a_training_continues_with_other_shares(bench: Any, tmp_path: Path, capf
 
 
 class Machines:
-    """Runs a job as a torchrun for each node; they share nothing but the store: each has a scratch folder of its own."""
+    """Runs a job as one torchrun for each node; each has a scratch folder; they share only the store."""
 
     def __init__(self, folder: Path, kill_at: str = "") -> None:
         self.folder, self.kill_at = folder, kill_at
