@@ -45,7 +45,7 @@ RUN_SECONDS = 300.0
 NODES = {"ray": 1, "torchrun": 2}
 """A worker besides Ray's head, and two nodes of torchrun: pods have to reach each other."""
 ONE_OF_GROUP = {"nodes": 1, "processes_per_node": 1, "accelerator": CPU, "pods": GroupPods()}
-"""A pod on a node of each group, without a GPU."""
+"""A group's part of a test: a pod with one process and without a GPU."""
 SMALL = {"cpu": "300m", "memory": "2Gi", "gpus": 0, "scratch": "1Gi", "shared_memory": "256Mi"}
 
 
@@ -82,8 +82,7 @@ def small_job(launch: Launch, step: Step, store: str, start_seconds: float) -> J
     few = {**launch.pods.environment, ATTEMPTS_VARIABLE: "3"}  # interactive: fail soon
     changed = {
         "pods": launch.pods.model_copy(update={**SMALL, "environment": few}),
-        "nodes": NODES[step.program],
-        "groups": tuple(group.model_copy(update=ONE_OF_GROUP) for group in launch.groups),
+        **_few_nodes(launch, step),
         "processes_per_node": 1,
         "cpus_per_process": 1,
         "restarts": 0,
@@ -99,6 +98,13 @@ def small_job(launch: Launch, step: Step, store: str, start_seconds: float) -> J
         arguments=(store,) if store else (),
         launch=launch.model_copy(update=changed),
     )
+
+
+def _few_nodes(launch: Launch, step: Step) -> dict[str, Any]:
+    """What replaces a launch's nodes: a pod on a node of each of its groups, or few equal ones."""
+    assert step.program
+    groups = tuple(group.model_copy(update=ONE_OF_GROUP) for group in launch.groups)
+    return {"groups": groups} if groups else {"nodes": NODES[step.program]}
 
 
 def _rights(client: Any, namespace: str, served: set[str]) -> Iterator[Finding]:
