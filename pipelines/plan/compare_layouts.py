@@ -51,8 +51,8 @@ class Comparison:
         parts = (
             f"best: {in_words(best)}{_seconds(best)}",
             self._beside_even(best),
-            self._beside_data_parallelism(best),
             self._in_another_order(best),
+            self._beside_data_parallelism(best),
             self._one_pipeline(best),
         )
         return "; ".join(part for part in parts if part)
@@ -75,7 +75,7 @@ class Comparison:
             return "data parallelism fits too"
         seconds, split = min(timed)
         if seconds <= best.step_seconds:
-            return f"data parallelism ({split}) takes {seconds:.3g} s, so stages gain nothing"
+            return f"data parallelism ({split}) takes {seconds:.3g} s, so these stages gain nothing"
         return f"data parallelism ({split}) takes {seconds / best.step_seconds:.2f} times as long"
 
     def _in_another_order(self, best: StageLayout) -> str:
@@ -91,7 +91,8 @@ class Comparison:
         _, names, layout = min(found, key=lambda each: each[0])
         if _ratio(best, layout) < 1 + MATTERS:
             return ""
-        return f"in the order {', '.join(names)} they take {1 / _ratio(best, layout):.2f} of that{_seconds(layout)}"
+        shorter = f"{1 / _ratio(best, layout):.2f} times as long"
+        return f"with the devices in the order {', '.join(names)} it takes {shorter}{_seconds(layout)}"
 
     def _one_pipeline(self, best: StageLayout) -> str:
         """What a training runs: several pipelines are planned only."""
