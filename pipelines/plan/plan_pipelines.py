@@ -90,14 +90,17 @@ def stage_planner(
     return StagePlanner(staged, shape, [each.devices for each in devices], row_tokens, longest)
 
 
-def one_pipeline_holds(settings: TrainSettings, shape: DecoderShape, devices: Sequence[NamedDevices]) -> bool:
-    """Whether stages over all devices hold the model, with micro-batches of one token."""
+def why_not_held(settings: TrainSettings, shape: DecoderShape, devices: Sequence[NamedDevices]) -> str:
+    """Why stages over all devices cannot hold the model with micro-batches of one token; empty where they can."""
     ranks = sum(each.devices.kind.count for each in devices)
     staged = with_stages(settings, ranks)
-    if isinstance(staged, str) or refused_layers(staged, shape, ranks):
-        return False
-    planner = StagePlanner(staged, shape, [each.devices for each in devices], 1, 1, 1)
-    return any(layout.fits for layout in planner.layouts(1))
+    if isinstance(staged, str):
+        return staged
+    if refused := refused_layers(staged, shape, ranks):
+        return refused
+    layouts = StagePlanner(staged, shape, [each.devices for each in devices], 1, 1, 1).layouts(1)
+    # Layers that are listed are those of the job; otherwise it takes the balanced ones.
+    return "" if layouts[-1].fits else layouts[-1].why
 
 
 def _asked(splits: Sequence[PlannedSplit]) -> str:

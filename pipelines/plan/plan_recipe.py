@@ -19,7 +19,7 @@ from pipelines.plan.change_settings import change_settings
 from pipelines.plan.count_rows import RowCounter
 from pipelines.plan.document import PlanDocument, PlannedSplit, TrainingPlan
 from pipelines.plan.list_devices import CPU, list_devices
-from pipelines.plan.plan_pipelines import PlannedTraining, one_pipeline_holds, plan_pipelines
+from pipelines.plan.plan_pipelines import PlannedTraining, plan_pipelines, why_not_held
 from pipelines.plan.read_start import read_start
 from pipelines.plan.time_and_cost import planned_time
 from pipelines.registry import tasks_of
@@ -86,12 +86,12 @@ def find_small_groups(recipe: Recipe, inputs: PlanInputs, *, stages_help: bool =
             continue
         shape, _ = inputs.shape_of(task, settings)
         if settings.stages is not None or stages_help:
-            held = one_pipeline_holds(settings, shape, list_devices(settings.launch, task.name, inputs.accelerator))
+            why = why_not_held(settings, shape, list_devices(settings.launch, task.name, inputs.accelerator))
             location = ("placement", "jobs", key, "groups")
-            if not held and settings.stages is not None and location not in reported:
+            if why and settings.stages is not None and location not in reported:
                 reported.add(location)
-                yield Fault(location, _too_small_for_stages(task.name))
-            if held or settings.stages is not None:
+                yield Fault(location, _too_small_for_stages(task.name, why))
+            if not why or settings.stages is not None:
                 continue
         for number, group in enumerate(settings.launch.groups):
             least = least_bytes(settings, shape, on_cpu=group.accelerator == CPU)
@@ -111,9 +111,9 @@ def _too_small(name: str, memory: int, least: int, task: str) -> str:
     )
 
 
-def _too_small_for_stages(task: str) -> str:
+def _too_small_for_stages(task: str, why: str) -> str:
     return (
-        f"these groups cannot hold the stages of {task}"
+        f"these groups cannot hold the stages of {task}: {why}"
         "\n    rule: each stage holds weights, gradients and optimizer state of its layers, and a micro-batch, in "
         f"{USABLE:.0%} of its device's memory"
         "\n    remedy: add nodes, leave stages.layers out so that memory decides too, or train adapters (lora)"

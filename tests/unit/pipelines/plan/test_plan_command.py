@@ -117,7 +117,7 @@ def staged_recipe(tmp_path: Path, stages: str, **values: str) -> Path:
 
 
 def test_stages_of_a_recipe_are_planned_evenly_balanced_and_as_they_are_listed(tmp_path: Path) -> None:
-    recipe = staged_recipe(tmp_path, "{layers: [1, 1], micro_batches: 8}")
+    recipe = staged_recipe(tmp_path, "{layers: [2, 1], micro_batches: 8}")
     groups = "groups: [{nodes: 1, accelerator: H100}, {nodes: 1, accelerator: A10, price: {per_hour: 1}}]"
     path = placed(tmp_path, f"jobs: {{train: {{launcher: TrainJob, {groups}}}}}\n")
     training = planned(recipe, "--placement", path)["trainings"][0]
@@ -136,7 +136,7 @@ def test_stages_of_a_recipe_are_planned_evenly_balanced_and_as_they_are_listed(t
 def test_several_pipelines_are_compared_and_the_one_that_a_training_runs_is_named(tmp_path: Path) -> None:
     job = "launcher: TrainJob, processes_per_node: 2, nodes: 4, pods: {gpus: 2}"
     path = placed(tmp_path, f"jobs: {{train: {{{job}}}}}\n")
-    given = (QWEN, "--placement", path, "--accelerator", "T4", "--config", CONFIG, "--rows", "20000")
+    given = (QWEN, "--placement", path, "--accelerator", "H100", "--config", CONFIG, "--rows", "20000")
     stages = planned(*given)["trainings"][0]["stages"]
     layouts = [each["layout"] for each in stages["layouts"]]
     assert sorted({(layout["pipelines"], len(layout["stages"])) for layout in layouts}) == [(1, 8), (2, 4), (4, 2)]
@@ -172,6 +172,7 @@ def test_stages_that_groups_cannot_hold_are_refused_with_their_line(tmp_path: Pa
     path = placed(tmp_path, f"jobs:\n  train:\n    launcher: TrainJob\n    groups: {groups}\n")
     said = refusal(recipe, "--placement", path)
     assert f"{path}:4: jobs.train.groups: these groups cannot hold the stages of train-" in said
+    assert "would need 0.0 GiB, and 0.0 GiB are usable" in said
     assert "rule: each stage holds" in said and "remedy: add nodes" in said
 
 
