@@ -38,6 +38,7 @@ class DecoderShape:
         queries: width of all queries together.
         intermediate: width of the MLP, of one position: of all its active experts together.
         vocabulary: rows of the output layer.
+        tied: whether the output layer is the embeddings, so that their weights are counted once.
     """
 
     parameters: int
@@ -48,6 +49,7 @@ class DecoderShape:
     queries: int
     intermediate: int
     vocabulary: int
+    tied: bool = False
 
 
 @dataclass(frozen=True)
@@ -299,7 +301,9 @@ def _choices(need: Need, stage: int | Literal["auto"], recomputed: bool | Litera
     return [(one, way) for one in stages_to_try(need, stage) for way in again]
 
 
-def shape_of(config: Mapping[str, Any], parameters: int, trained: int, vocabulary: int) -> DecoderShape | None:
+def shape_of(
+    config: Mapping[str, Any], parameters: int, trained: int, vocabulary: int, *, tied: bool = False
+) -> DecoderShape | None:
     """A decoder's shape from config.json; None where that lacks its width or the number of its layers.
 
     Args:
@@ -307,6 +311,7 @@ def shape_of(config: Mapping[str, Any], parameters: int, trained: int, vocabular
         parameters: of the model.
         trained: of these, or of the adapters.
         vocabulary: rows of its embeddings.
+        tied: whether these are its output layer too.
     """
     hidden = _number(config, "hidden_size", "n_embd", "d_model")
     layers = _number(config, "num_hidden_layers", "n_layer", "num_layers", "n_layers")
@@ -316,7 +321,7 @@ def shape_of(config: Mapping[str, Any], parameters: int, trained: int, vocabular
     head = _number(config, "head_dim") or hidden // heads
     groups = _number(config, "num_key_value_heads") or heads
     return DecoderShape(
-        parameters, trained, hidden, layers, groups * head, heads * head, _mlp(config, hidden), vocabulary
+        parameters, trained, hidden, layers, groups * head, heads * head, _mlp(config, hidden), vocabulary, tied
     )
 
 

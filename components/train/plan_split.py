@@ -177,14 +177,14 @@ def _deal(
 ) -> _DealtWork:
     others = method_of(settings).reads_others(settings)
     token = operations(memory.need.shape, recomputed=memory.plan.recomputed, reads_others=others)
-    speeds = tuple(_speed(each, token) for each in devices)
+    speeds = tuple(device_speed(each, token) for each in devices)
     timed = all(each.tokens_a_second or each.operations for each in devices)
     if settings.shares == "even":
         return _DealtWork((settings.global_batch // settings.ranks,) * len(devices), row_tokens, speeds, timed)
     return _DealtWork(_rows_by_speed(settings, devices, speeds), row_tokens, speeds, timed)
 
 
-def _speed(devices: TrainingDevices, token_operations: int) -> float:
+def device_speed(devices: TrainingDevices, token_operations: int) -> float:
     """Tokens a second of one device, or a relative number where that is not known."""
     if devices.tokens_a_second is not None:
         return devices.tokens_a_second

@@ -229,8 +229,12 @@ class TrainSettings(Settings):
                 f"each computes at least {each} in every step, so global_batch is {self.ranks * self.rows_together} or "
                 "more"
             )
-        speeds = self.launch.speeds
-        if speeds is not None and len(speeds) != self.ranks:
+        return self
+
+    @model_validator(mode="after")
+    def _speeds_fit_ranks(self) -> Self:
+        speeds, are_read = self.launch.speeds, self.shares == "speed" or self.stages is not None
+        if are_read and speeds is not None and len(speeds) != self.ranks:
             raise ValueError(f"launch.speeds has {len(speeds)} values, and there are {counted(self.ranks, 'rank')}")
         return self
 

@@ -32,7 +32,7 @@ def doctor(  # noqa: PLR0917 - typer calls it by keyword
     if TUTELAGE_KFP_HOST is set.
     """
     from pipelines.doctor.machine import examine, print_findings
-    from pipelines.plan.plan_recipe import check_groups
+    from pipelines.plan.check_groups import check_groups
 
     loaded = None
     if recipe:

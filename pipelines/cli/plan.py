@@ -41,9 +41,11 @@ def plan(  # noqa: PLR0917 - typer calls it by keyword
 ) -> None:
     """Show how each training would run on the placement's devices: shares, memory, minutes and cost. Starts nothing.
 
-    Every training is planned with even shares and with shares by speed, whichever its settings have.
+    Every training is planned with even shares and with shares by speed, whichever its settings have, and in pipeline
+    stages where the recipe has them, a device cannot hold the model, or transfers take most of a step.
     """
-    from pipelines.plan.plan_recipe import PlanInputs, find_small_groups, plan_recipe
+    from pipelines.plan.check_groups import find_small_groups
+    from pipelines.plan.plan_recipe import PlanInputs, plan_recipe
     from pipelines.plan.print_plan import print_plan
 
     inputs = PlanInputs(rows=rows, tokens=tokens, accelerator=accelerator, config=config)
@@ -53,7 +55,7 @@ def plan(  # noqa: PLR0917 - typer calls it by keyword
         check_files=False,
         store=store,
         placement=placement,
-        find_more=lambda read: find_small_groups(read, inputs),
+        find_more=lambda read: find_small_groups(read, inputs, stages_help=True),
     )
     document = plan_recipe(loaded, inputs)
     if as_json:

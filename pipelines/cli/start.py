@@ -79,7 +79,7 @@ def submit(  # noqa: PLR0917 - typer calls it by keyword
     """Compile a recipe and submit it to Kubeflow Pipelines. Completed steps are reused."""
     from pipelines.kubeflow.namespace import choose_namespace
     from pipelines.kubeflow.submit import submit as send
-    from pipelines.plan.plan_recipe import check_groups
+    from pipelines.plan.check_groups import check_groups
 
     loaded = read_recipe(
         recipe,
@@ -122,7 +122,7 @@ def compile_recipe(
 ) -> None:
     """Compile a recipe to a Kubeflow pipeline; the output is reproducible, byte for byte."""
     from pipelines.kubeflow.compile_pipeline import compile_pipeline
-    from pipelines.plan.plan_recipe import check_groups
+    from pipelines.plan.check_groups import check_groups
 
     loaded = read_recipe(
         recipe,

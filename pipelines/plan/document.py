@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from components.train.balance.plan import SplitName
 from components.train.balance.split_plan import SplitPlan
+from components.train.balance.stage_layout import StageLayout
 
 
 class PlanPart(BaseModel):
@@ -21,12 +22,10 @@ class DeviceCost(PlanPart):
     currency: str
 
 
-class PlannedSplit(PlanPart):
-    """One split of a training, and what the complete training takes with it.
+class PlannedTime(PlanPart):
+    """What the complete training takes.
 
     Attributes:
-        refused: why the training cannot be split so; empty where it can.
-        plan: None where it is refused.
         reference_seconds: of computing the reference's log-probs once, before the first step.
         seconds: of all steps and that; None where no speed is known.
         device_hours: of all devices together.
@@ -34,9 +33,6 @@ class PlannedSplit(PlanPart):
         unpriced: devices without a price where others have one.
     """
 
-    split: SplitName
-    refused: str = ""
-    plan: SplitPlan | None = None
     reference_seconds: float | None = None
     seconds: float | None = None
     device_hours: float | None = None
@@ -44,22 +40,62 @@ class PlannedSplit(PlanPart):
     unpriced: tuple[str, ...] = ()
 
 
+class PlannedSplit(PlannedTime):
+    """One split of a training, and what the complete training takes with it.
+
+    Attributes:
+        refused: why the training cannot be split so; empty where it can.
+        plan: None where it is refused.
+    """
+
+    split: SplitName
+    refused: str = ""
+    plan: SplitPlan | None = None
+
+
+class PlannedLayout(PlannedTime):
+    """One layout of a training in pipeline stages, and what the complete training takes with it."""
+
+    layout: StageLayout
+
+
+class PlannedStages(PlanPart):
+    """A training in pipeline stages.
+
+    Attributes:
+        asked: why stages are shown.
+        refused: why the training cannot run in stages; empty where it can.
+        layouts: for each number of pipelines even, balanced and, for one, as the recipe lists its layers.
+        best: number of the fastest layout that fits; None where none does.
+        chosen: number of the layout that the recipe's settings ask for; None where they ask for no stages.
+        why: the comparison in a sentence.
+    """
+
+    asked: str
+    refused: str = ""
+    layouts: tuple[PlannedLayout, ...] = ()
+    best: int | None = None
+    chosen: int | None = None
+    why: str = ""
+
+
 class TrainingPlan(PlanPart):
     """Trainings that are planned alike.
 
     Attributes:
         tasks: their names.
-        chosen: the split that the recipe's settings ask for.
+        chosen: what the recipe's settings ask for: a split, or stages.
         start: the model whose shape is planned with, and where it was read.
         trained: parameters that are trained.
         rows: of an epoch, or of the assumption.
         rows_from: where the number of rows and their tokens are from.
-        splits: even, then balanced.
+        splits: even, then balanced: every rank holds the model, or ZeRO shards it.
+        stages: where the recipe, the devices' memory or their links ask for stages.
     """
 
     tasks: tuple[str, ...]
     method: str
-    chosen: SplitName
+    chosen: SplitName | Literal["stages"]
     start: str
     start_from: str
     parameters: int
@@ -71,6 +107,7 @@ class TrainingPlan(PlanPart):
     row_tokens: int
     rows_from: str
     splits: tuple[PlannedSplit, ...]
+    stages: PlannedStages | None = None
 
 
 class PlanDocument(PlanPart):

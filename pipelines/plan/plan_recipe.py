@@ -1,26 +1,26 @@
 """Plans the trainings of a recipe over the devices that its placement names, evenly and balanced, before any starts."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from components.launch.accelerators import CPU
-from components.shared.errors import InputError, ModelError, SettingsError
-from components.shared.step import Location
+from components.shared.errors import ModelError, SettingsError
+from components.train.balance.plan import SplitName
 from components.train.engine.fit_memory import read_shape
 from components.train.memory import USABLE, DecoderShape
-from components.train.plan_split import least_bytes, plan_split, reference_seconds
+from components.train.plan_split import plan_split, reference_seconds
 from components.train.settings import SHARES_RULE, TrainSettings
 from pipelines.pipeline import Recipe
-from pipelines.placement.move_tasks import move_tasks, place_of_job
-from pipelines.placement.task import Fault, Task
-from pipelines.plan.count_rows import RowCount, RowCounter
-from pipelines.plan.document import DeviceCost, PlanDocument, PlannedSplit, TrainingPlan
-from pipelines.plan.list_devices import NamedDevices, list_devices
+from pipelines.placement.move_tasks import move_tasks
+from pipelines.placement.task import Task
+from pipelines.plan.change_settings import change_settings
+from pipelines.plan.count_rows import RowCounter
+from pipelines.plan.document import PlanDocument, PlannedSplit, TrainingPlan
+from pipelines.plan.list_devices import list_devices
+from pipelines.plan.plan_pipelines import PlannedTraining, plan_pipelines
 from pipelines.plan.read_start import read_start
+from pipelines.plan.time_and_cost import planned_time
 from pipelines.registry import tasks_of
 
 GIB = 2**30
@@ -29,8 +29,9 @@ NOTES = (
     "speeds are given (speed of a group), or published operations at 35 % of the peak, an assumption: nothing was "
     "measured here",
     f"memory is an estimate for rows of max_length; a plan uses {USABLE:.0%} of a device's",
-    "rows are taken to be equally long; transfers are one ring over all ranks that overlaps nothing. Loading, "
-    "checkpoints, saving and, for GRPO, the sampling of rollouts are not in the time",
+    "rows are taken to be equally long; transfers are one ring over all ranks that overlaps nothing, in stages those "
+    "of a micro-batch beside the computing of its stage. Loading, checkpoints, saving and, for GRPO, the sampling of "
+    "rollouts are not in the time",
 )
 
 
@@ -68,63 +69,6 @@ class PlanInputs:
         return self._shapes[key]
 
 
-def check_groups(recipe: Recipe, report: Callable[[str], None]) -> list[Fault]:
-    """Groups of a placement that cannot hold the model of a training, before a run is started on them.
-
-    Args:
-        recipe: whose types are valid.
-        report: called with what is allowed and matters, and with what could not be checked from here.
-    """
-    for words in _waiting_groups(recipe):
-        report(words)
-    try:
-        return list(find_small_groups(recipe, PlanInputs()))
-    except (ModelError, InputError) as error:
-        report(f"whether its groups can hold the model was not checked: {error.problem}")
-        return []
-
-
-def _waiting_groups(recipe: Recipe) -> Iterator[str]:
-    """Trainings over groups whose ranks take equal shares."""
-    for task in _over_groups(recipe):
-        if isinstance(task.settings, TrainSettings) and task.settings.shares == "even" and not task.settings.stages:
-            yield (
-                f"warning: {task.name} gives the ranks of all groups equal shares of a step, so each waits for the "
-                "slowest; shares: speed gives each tokens in proportion to its speed"
-            )
-
-
-def find_small_groups(recipe: Recipe, inputs: PlanInputs) -> Iterator[Fault]:
-    """Groups of a placement that cannot hold the model of a training."""
-    reported: set[Location] = set()
-    for task in _over_groups(recipe):
-        settings, key = task.settings, place_of_job(recipe.placement, task)
-        assert isinstance(settings, TrainSettings)
-        shape, _ = inputs.shape_of(task, settings)
-        for number, group in enumerate(settings.launch.groups):
-            least = least_bytes(settings, shape, on_cpu=group.accelerator == CPU)
-            location = ("placement", "jobs", key, "groups", number)
-            if least > USABLE * group.memory_bytes and location not in reported:
-                reported.add(location)
-                yield Fault(location, _too_small(group.accelerator, group.memory_bytes, least, task.name))
-
-
-def _over_groups(recipe: Recipe) -> list[Task]:
-    """The trainings whose jobs have groups of nodes."""
-    tasks = _trainings(move_tasks(recipe.placement, tasks_of(recipe)))
-    return [task for task in tasks if task.launch is not None and task.launch.groups]
-
-
-def _too_small(name: str, memory: int, least: int, task: str) -> str:
-    return (
-        f"{name} with {memory / GIB:.1f} GiB cannot hold the model of {task}"
-        "\n    rule: every rank holds its part of the model, gradients and optimizer state, in "
-        f"{USABLE:.0%} of its device's memory"
-        f"\n    allowed: devices with {least / USABLE / GIB:.1f} GiB or more"
-        "\n    remedy: leave the group out, shard more (deepspeed.stage 3), train adapters (lora), or offload"
-    )
-
-
 def plan_recipe(recipe: Recipe, inputs: PlanInputs) -> PlanDocument:
     """The plan of all trainings of a recipe; those that are planned alike are one.
 
@@ -134,7 +78,7 @@ def plan_recipe(recipe: Recipe, inputs: PlanInputs) -> PlanDocument:
         InputError: the files of a start cannot be read from this machine.
     """
     tasks = move_tasks(recipe.placement, tasks_of(recipe))
-    trainings = list(_trainings(tasks))
+    trainings = list(trainings_of(tasks))
     if not trainings:
         raise SettingsError(f"recipe {recipe.name!r} has no training", remedy="tutelage plan plans trainings alone")
     counter = RowCounter(recipe.store, tasks, inputs.rows, inputs.tokens)
@@ -142,7 +86,8 @@ def plan_recipe(recipe: Recipe, inputs: PlanInputs) -> PlanDocument:
     return PlanDocument(name=recipe.name, title=recipe.title, trainings=tuple(_together(plans)), notes=NOTES)
 
 
-def _trainings(tasks: Iterable[Task]) -> Iterator[Task]:
+def trainings_of(tasks: Iterable[Task]) -> Iterator[Task]:
+    """The tasks that train."""
     return (task for task in tasks if isinstance(task.settings, TrainSettings))
 
 
@@ -162,14 +107,13 @@ def _plan(task: Task, inputs: PlanInputs, counter: RowCounter) -> TrainingPlan:
     devices = list_devices(settings.launch, task.name, inputs.accelerator)
     count = counter.count(settings)
     steps = math.ceil(count.rows / settings.global_batch) * settings.last_epoch
-
-    def planned(shares: str) -> PlannedSplit:
-        return _planned(settings, shares, lambda changed: _timed(changed, shape, devices, count, steps))
-
+    training = PlannedTraining(settings, shape, devices, count, steps)
+    splits = tuple(_planned(training, shares) for shares in SHARES)
+    by_shares: SplitName = "even" if settings.shares == "even" else "balanced"
     return TrainingPlan(
         tasks=(task.name,),
         method=settings.method,
-        chosen="even" if settings.shares == "even" else "balanced",
+        chosen=by_shares if settings.stages is None else "stages",
         start=task.inputs["start"],
         start_from=source,
         parameters=shape.parameters,
@@ -180,52 +124,27 @@ def _plan(task: Task, inputs: PlanInputs, counter: RowCounter) -> TrainingPlan:
         rows=count.rows,
         row_tokens=count.tokens,
         rows_from=count.source,
-        splits=tuple(planned(shares) for shares in SHARES),
+        splits=splits,
+        stages=plan_pipelines(training, splits),
     )
 
 
-def _planned(settings: TrainSettings, shares: str, timed: Callable[[TrainSettings], PlannedSplit]) -> PlannedSplit:
+def _planned(training: PlannedTraining, shares: str) -> PlannedSplit:
     """One split, or why the settings refuse it."""
-    given = {name: getattr(settings, name) for name in settings.model_fields_set}
-    try:
-        changed = type(settings).model_validate({**given, "shares": shares})
-    except ValidationError as error:
-        faults = [str(fault["msg"]).removeprefix("Value error, ") for fault in error.errors(include_url=False)]
-        return PlannedSplit(split="even" if shares == "even" else "balanced", refused="; ".join(faults))
-    return timed(changed)
+    changed = change_settings(training.settings, shares=shares, stages=None)
+    if isinstance(changed, str):
+        return PlannedSplit(split="even" if shares == "even" else "balanced", refused=changed)
+    return _timed(changed, training)
 
 
-def _timed(
-    settings: TrainSettings, shape: DecoderShape, devices: Sequence[NamedDevices], count: RowCount, steps: int
-) -> PlannedSplit:
+def _timed(settings: TrainSettings, training: PlannedTraining) -> PlannedSplit:
     """One split with its time and its cost."""
+    shape, devices, count = training.shape, training.devices, training.count
     plan = plan_split(settings, shape, [each.devices for each in devices], count.tokens)
     if plan.split == "balanced" and plan.stage == 3:
         return PlannedSplit(
             split=plan.split, refused=f"{SHARES_RULE}; the estimate needs stage 3. Allowed: shares even"
         )
     reference = reference_seconds(settings, shape, plan, count.rows * count.tokens)
-    step = plan.step_seconds
-    seconds = None if step is None or reference is None else steps * step + reference
-    hours = None if seconds is None else seconds / 3600
-    # A part of the cost would look like all of it.
-    unpriced = tuple(each.devices.kind.name for each in devices if each.price is None)
-    return PlannedSplit(
-        split=plan.split,
-        plan=plan,
-        reference_seconds=reference,
-        seconds=seconds,
-        device_hours=None if hours is None else hours * settings.ranks,
-        costs=() if hours is None or unpriced else _costs(devices, hours),
-        unpriced=unpriced if len(unpriced) < len(devices) else (),
-    )
-
-
-def _costs(devices: Sequence[NamedDevices], hours: float) -> tuple[DeviceCost, ...]:
-    """What devices cost that have a price, by currency."""
-    sums: dict[str, float] = {}
-    for each in devices:
-        if each.price is not None:
-            paid = each.devices.kind.count * each.price.per_hour * hours
-            sums[each.price.currency] = sums.get(each.price.currency, 0.0) + paid
-    return tuple(DeviceCost(amount=amount, currency=currency) for currency, amount in sums.items())
+    time = planned_time(devices, training.steps, plan.step_seconds, reference)
+    return PlannedSplit(split=plan.split, plan=plan, **dict(time))

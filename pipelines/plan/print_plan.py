@@ -4,13 +4,12 @@ from collections.abc import Iterator
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from components.shared.progress_event import duration
 from components.shared.text.counted import counted
 from components.train.balance.split_plan import RankGroup
 from pipelines.plan.document import PlanDocument, PlannedSplit, TrainingPlan
-from pipelines.preview.words import money
+from pipelines.plan.print_stages import print_stages
+from pipelines.plan.words import NO_TIME, all_time, print_text
 
 GIB = 2**30
 COLUMNS = ("split", "devices", "ranks", "share", "state", "activations", "of", "fits", "host", "computes", "waits")
@@ -23,25 +22,23 @@ def print_plan(document: PlanDocument, console: Console) -> None:
     for training in document.trainings:
         _print_training(training, console)
     for note in document.notes:
-        _print(f"note: {note}", "dim", console)
+        print_text(f"note: {note}", "dim", console)
 
 
 def _print_training(training: TrainingPlan, console: Console) -> None:
-    _print(_title(training), "bold", console)
-    _print(_facts(training), "", console)
+    print_text(_title(training), "bold", console)
+    print_text(_facts(training), "", console)
     table = _ranks(training)
     if table.row_count:
-        _print("GiB of one device (host: of one process), seconds of one step", "italic", console)
+        print_text("GiB of one device (host: of one process), seconds of one step", "italic", console)
         console.print(table)
     for split in training.splits:
         name = f"{split.split} (as the recipe has it)" if split.split == training.chosen else split.split
         for line in _lines(name, split, training):
-            _print(line, "" if split.plan and split.plan.fits else "red", console)
+            print_text(line, "" if split.plan and split.plan.fits else "red", console)
+    if training.stages is not None:
+        print_stages(training.stages, training.steps, console)
     console.print()
-
-
-def _print(text: str, style: str, console: Console) -> None:
-    console.print(Text(text, style), soft_wrap=True)
 
 
 def _title(training: TrainingPlan) -> str:
@@ -96,14 +93,10 @@ def _lines(name: str, split: PlannedSplit, training: TrainingPlan) -> Iterator[s
 
 def _time(split: PlannedSplit, training: TrainingPlan) -> str:
     plan = split.plan
-    if plan is None or plan.step_seconds is None or split.seconds is None or split.device_hours is None:
-        return "time not predicted"
-    of_reference = split.reference_seconds
-    reference = f", {duration(of_reference)} of it for the reference" if of_reference else ""
-    cost = "".join(f", {money(cost.amount, cost.currency)}" for cost in split.costs)
-    cost += f", cost not known: no price for {', '.join(split.unpriced)}" if split.unpriced else ""
-    return (
+    if plan is None or plan.step_seconds is None:
+        return NO_TIME
+    step = (
         f"{plan.step_seconds:.3g} s a step ({plan.computing_seconds:.3g} computing, {plan.transfer_seconds:.3g} "
-        f"transfers), {duration(split.seconds)} for {counted(training.steps, 'step')}{reference}; "
-        f"{split.device_hours:,.2f} device hours{cost}"
+        "transfers)"
     )
+    return all_time(split, step, training.steps)

@@ -12,6 +12,7 @@ each, there are L (c + 1)^K K states and at most L K choices in each: O(L² K² 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -192,3 +193,51 @@ def fastest_partition(
         if limit >= slowest_possible or (found is not None and found.slowest_seconds <= limit):
             return found
         limit *= NEXT_LIMIT
+
+
+def partition_in_order(costs: CostTables, kinds: Sequence[int], micro_batches: int = UNLIMITED) -> Partition | None:
+    """The best partition over devices in this order, as the processes of a job have one; None where none fits.
+
+    Among those with the fastest slowest stage it has the least sum of squared times: stages that are nearly equal, and
+    longer on faster devices.
+
+    Args:
+        costs: of the layers.
+        kinds: of each stage's device, by number.
+        micro_batches: of a step, which bound those in flight.
+    """
+    seconds = [_stage_seconds(costs, kinds, place, micro_batches) for place in range(len(kinds))]
+    slowest, _ = _cut(seconds, np.maximum)
+    if not np.isfinite(slowest):
+        return None
+    within = [np.where(each <= slowest * (1 + TIE), each**2, np.inf) for each in seconds]
+    _, edges = _cut(within, np.add)
+    stages = tuple(Stage(kind, *span) for kind, span in zip(kinds, pairwise(edges), strict=True))
+    return Partition(stages, slowest)
+
+
+def _cut(costs: Sequence[np.ndarray], join: np.ufunc) -> tuple[float, list[int]]:
+    """The least joined cost of one span for each stage, and the spans' edges.
+
+    Args:
+        costs: of each stage by [first, end], shape (L + 1, L + 1).
+        join: of the costs of two stages.
+    """
+    layers = len(costs[0]) - 1
+    best, chosen = np.where(np.arange(layers + 1) == layers, 0.0, np.inf), list[np.ndarray]()
+    for of_stage in reversed(costs):
+        joined = join(of_stage, best)
+        chosen.insert(0, joined.argmin(axis=1))
+        best = joined.min(axis=1)
+    edges = [0]
+    for ends in chosen:
+        edges.append(int(ends[edges[-1]]))
+    return float(best[0]), edges
+
+
+def _stage_seconds(costs: CostTables, kinds: Sequence[int], place: int, micro_batches: int) -> np.ndarray:
+    """Seconds of a stage by [first, end], shape (L + 1, L + 1); infinity where it is empty or does not fit."""
+    kind, after = kinds[place], kinds[place + 1 : place + 2]
+    seconds = costs.compute[kind] + (costs.transfer[kind, after[0]] if after else 0.0)
+    fits = costs.in_flight[kind] >= min(micro_batches, len(kinds) - place)
+    return np.where(np.triu(fits, k=1), seconds, np.inf)

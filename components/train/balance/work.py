@@ -21,8 +21,12 @@ def operations(shape: DecoderShape, *, recomputed: bool, reads_others: bool = Fa
         recomputed: whether activations are recomputed (gradient checkpointing).
         reads_others: whether a response of another row is read beside each, without gradients.
     """
-    passes = FORWARD + BACKWARD // 2 + FORWARD * (recomputed + reads_others)
-    return shape.parameters * passes + shape.trained * (BACKWARD // 2)
+    return part_operations(shape.parameters, shape.trained, recomputed=recomputed, reads_others=reads_others)
+
+
+def part_operations(parameters: int, trained: int, *, recomputed: bool, reads_others: bool = False) -> int:
+    """The same of a part of the model with so many parameters, all of which are multiplied."""
+    return parameters * (FORWARD + BACKWARD // 2 + FORWARD * (recomputed + reads_others)) + trained * (BACKWARD // 2)
 
 
 def published_speed(peak: float, operations_a_token: int) -> float:

@@ -144,7 +144,7 @@ def read_shape(model: StoredModel, settings: TrainSettings) -> DecoderShape | No
     if settings.lora is not None:
         trained = _adapter_parameters(language, settings.lora.rank, settings.lora.target_modules)
     parameters = sum(tensor.elements for tensor in model.tensors.values())
-    return shape_of(model.text_config, parameters, trained, rows)
+    return shape_of(model.text_config, parameters, trained, rows, tied=not any(map(HEADS.search, language)))
 
 
 def _adapter_parameters(tensors: dict[str, StoredTensor], rank: int, targets: tuple[str, ...]) -> int:

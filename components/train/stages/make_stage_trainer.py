@@ -10,12 +10,12 @@ import torch.distributed
 from transformers import set_seed
 
 from components.shared.log import say
-from components.train.check_start import require_layers
 from components.train.engine.reference_output import ReferenceOutput
 from components.train.objectives.objective import Objective
 from components.train.ranks import Ranks
 from components.train.settings import TrainSettings
 from components.train.stages.check_stage import check_stage
+from components.train.stages.choose_layers import choose_layers
 from components.train.stages.load_stage import load_outline, load_stages
 from components.train.stages.optimizer import Gradients, Masters, make_optimizer
 from components.train.stages.pack_steps import PackedSteps
@@ -63,7 +63,7 @@ def make_stage_trainer(
     outline = load_outline(start, name, settings)
     base = getattr(outline, "get_base_model", lambda: outline)()
     parts = find_parts(base)
-    spans = require_layers(stages, parts.count, ranks.world, name)
+    spans = choose_layers(settings, stages, start=start, name=name, count=parts.count, length=steps.length, task=task)
     made = _own_stages(start, name, settings, spans, ranks, objective, device)
     named = (entry for stage in made.values() for entry in stage.model.named_parameters())
     masters = Masters({name: weight for name, weight in named if weight.requires_grad})

@@ -18,7 +18,7 @@ class StageSettings(Settings):
     count: int | None = Field(
         None,
         ge=2,
-        description="stages of nearly equal numbers of layers; left out, without `layers`: one on each process",
+        description="stages, whose layers are chosen by cost; left out, without `layers`: one on each process",
     )
     layers: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
         None, min_length=2, description="layers of each stage instead, from the first, such as [4, 2]"

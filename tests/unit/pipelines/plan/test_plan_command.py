@@ -20,7 +20,7 @@ from components.shared.outputs.output import Output
 from components.shared.rows import Message, Scores, SftRow
 from components.shared.settings import Settings
 from pipelines.cli.main import app
-from pipelines.plan.plan_recipe import check_groups
+from pipelines.plan.check_groups import check_groups
 from pipelines.recipe.read_recipe import read_recipe
 from pipelines.registry import tasks_of
 
@@ -109,6 +109,74 @@ def test_measured_speeds_of_groups_decide_shares_and_time(tmp_path: Path) -> Non
     assert [group["seconds"] for group in even["plan"]["groups"]] == pytest.approx([0.4, 0.8])
     assert [group["tokens"] for group in balanced["plan"]["groups"]] == [1100, 500]
     assert balanced["plan"]["computing_seconds"] == pytest.approx(0.55) and balanced["costs"] == []
+
+
+def staged_recipe(tmp_path: Path, stages: str, **values: str) -> Path:
+    """The demo's study, whose trainings have these stages."""
+    path = tmp_path / "recipe.yaml"
+    lines = "".join(f"      {name}: {value}\n" for name, value in {"stages": stages, **values}.items())
+    path.write_text(STUDY.read_text().replace("      launch:", f"{lines}      launch:"))
+    return path
+
+
+def test_stages_of_a_recipe_are_planned_evenly_balanced_and_as_they_are_listed(tmp_path: Path) -> None:
+    recipe = staged_recipe(tmp_path, "{layers: [2, 1], micro_batches: 8}")
+    groups = "groups: [{nodes: 1, accelerator: H100}, {nodes: 1, accelerator: A10, price: {per_hour: 1}}]"
+    path = placed(tmp_path, f"jobs: {{train: {{launcher: TrainJob, {groups}}}}}\n")
+    training = planned(recipe, "--placement", path)["trainings"][0]
+    stages = training["stages"]
+    assert (training["chosen"], stages["asked"]) == ("stages", "the recipe has stages")
+    found = [(each["layout"]["split"], each["layout"]["pipelines"]) for each in stages["layouts"]]
+    assert found == [("even", 1), ("balanced", 1), ("given", 1)]
+    assert found[stages["chosen"]] == ("given", 1)
+    assert all(split["plan"] for split in training["splits"]), "data parallelism is beside them"
+    printed = shown(recipe, "--placement", path).stdout
+    assert "1 pipeline of 2 stages, given (as the recipe has it): 1f1b, 8 micro-batches of " in printed
+    assert "even (as the recipe has it)" not in printed
+    assert "cost not known: no price for H100" in printed
+
+
+def test_several_pipelines_are_compared_and_the_one_that_a_training_runs_is_named(tmp_path: Path) -> None:
+    job = "launcher: TrainJob, processes_per_node: 2, nodes: 4, pods: {gpus: 2}"
+    path = placed(tmp_path, f"jobs: {{train: {{{job}}}}}\n")
+    given = (QWEN, "--placement", path, "--accelerator", "H100", "--config", CONFIG, "--rows", "20000")
+    stages = planned(*given)["trainings"][0]["stages"]
+    layouts = [each["layout"] for each in stages["layouts"]]
+    assert sorted({(layout["pipelines"], len(layout["stages"])) for layout in layouts}) == [(1, 8), (2, 4), (4, 2)]
+    times = [layout["computing_seconds"] + layout["reduce_seconds"] for layout in layouts]
+    assert stages["best"] == times.index(min(times)) and layouts[stages["best"]]["split"] == "balanced"
+    best = layouts[stages["best"]]["pipelines"]
+    assert f"best: {best} pipeline" in stages["why"]
+    assert best == 1 or "a training runs one pipeline: 1 pipeline of 8 stages" in stages["why"]
+    assert stages["chosen"] is None and "set stages: {micro_batches: 32}" in stages["why"]
+
+
+def test_a_card_that_cannot_hold_the_model_gets_the_layers_that_it_can(tmp_path: Path) -> None:
+    groups = "[{nodes: 1, accelerator: A10, memory: 6G},\n      {nodes: 1, accelerator: H100}]"
+    text = f"jobs:\n  train:\n    launcher: TrainJob\n    groups: {groups}\n"
+    given = (QWEN, "--config", CONFIG, "--rows", "20000", "--placement")
+    sft, kto = planned(*given, placed(tmp_path, text))["trainings"]
+    assert not any(group["fits"] for group in sft["splits"][0]["plan"]["groups"] if group["devices"] == "A10")
+    assert sft["stages"]["asked"] == "A10 cannot hold the training with data parallelism"
+    best = sft["stages"]["layouts"][sft["stages"]["best"]]["layout"]
+    assert best["split"] == "balanced" and best["stages"][0]["layers"] < best["stages"][1]["layers"]
+    assert all(stage["fits"] for stage in best["stages"])
+    for part in ("data parallelism does not fit", "set stages: {micro_batches: 8} to train in one pipeline"):
+        assert part in sft["stages"]["why"]
+    assert "method kto cannot train in stages" in kto["stages"]["refused"]
+    # Not even the weights of data parallelism: only the training that stages would hold passes.
+    smaller = refusal(*given, placed(tmp_path, text.replace("6G", "5G")))
+    assert "cannot hold the model of train-kto" in smaller and "cannot hold the model of train-sft\n" not in smaller
+
+
+def test_stages_that_groups_cannot_hold_are_refused_with_their_line(tmp_path: Path) -> None:
+    recipe = staged_recipe(tmp_path, "{micro_batches: 4}")
+    groups = "[{nodes: 1, accelerator: H100}, {nodes: 1, accelerator: T4, memory: 1M}]"
+    path = placed(tmp_path, f"jobs:\n  train:\n    launcher: TrainJob\n    groups: {groups}\n")
+    said = refusal(recipe, "--placement", path)
+    assert f"{path}:4: jobs.train.groups: these groups cannot hold the stages of train-" in said
+    assert "would need 0.0 GiB, and 0.0 GiB are usable" in said
+    assert "rule: each stage holds" in said and "remedy: add nodes" in said
 
 
 def test_equal_nodes_are_planned_with_their_label_or_a_named_accelerator(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from components.train.balance.partition import (
     PartitionTable,
     Stage,
     fastest_partition,
+    partition_in_order,
     stage_times,
     stages_fit,
 )
@@ -107,6 +108,35 @@ def test_no_partition_is_better_than_the_one_found(kinds: int, seed: int) -> Non
     assert (best is None) == (not expected)
     assert best is None or best.slowest_seconds == pytest.approx(min(expected.values()))
     assert fastest_partition(costs, counts, micro_batches=micro_batches) == best
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_partition_over_devices_in_an_order_is_better_than_the_one_found(seed: int) -> None:
+    draws = np.random.default_rng(seed)
+    fleet = random_fleet(draws, 2, memory=[30, 60, 200][seed % 3])
+    costs, micro_batches = cost_tables(random_layers(draws, 6), fleet), [1, 2, UNLIMITED][seed % 3]
+    for kinds in [(0, 1), (1, 0), (0, 0, 1), (1, 0, 1, 1)]:
+        every = [
+            [Stage(kind, first, end) for kind, first, end in zip(kinds, (0, *cuts), (*cuts, 6), strict=True)]
+            for cuts in combinations(range(1, 6), len(kinds) - 1)
+        ]
+        expected = [slowest(costs, stages) for stages in every if stages_fit(costs, stages, micro_batches)]
+        found = partition_in_order(costs, kinds, micro_batches)
+        assert (found is None) == (not expected)
+        if found is not None:
+            assert found.slowest_seconds == pytest.approx(min(expected))
+            assert [stage.kind for stage in found.stages] == list(kinds)
+            assert_is_a_partition(found, costs, micro_batches)
+
+
+def test_stages_beside_one_that_cannot_be_faster_are_nearly_equal() -> None:
+    """The last layer takes as long as eight others: no cut of these changes the slowest stage."""
+    layers = uniform_layers(13, ratio=1)
+    seconds = {name: 8 * value for name, value in layers[-1].forward_seconds.items()}
+    backward = {name: 8 * value for name, value in layers[-1].backward_seconds.items()}
+    layers[-1] = layers[-1].model_copy(update={"forward_seconds": seconds, "backward_seconds": backward})
+    found = partition_in_order(cost_tables(layers, pair_of_kinds()), [0, 0, 0])
+    assert found is not None and [stage.end - stage.first for stage in found.stages] == [6, 6, 1]
 
 
 def assert_is_a_partition(found: Partition, costs: CostTables, micro_batches: int) -> None:

@@ -1,0 +1,104 @@
+"""Groups of nodes that a recipe's trainings cannot use, found before anything is started."""
+
+from collections.abc import Callable, Iterator
+
+from components.launch.accelerators import CPU
+from components.shared.errors import InputError, ModelError
+from components.shared.step import Location
+from components.train.memory import USABLE, DecoderShape
+from components.train.plan_split import least_bytes
+from components.train.settings import TrainSettings
+from pipelines.pipeline import Recipe
+from pipelines.placement.move_tasks import move_tasks, place_of_job
+from pipelines.placement.task import Fault, Task
+from pipelines.plan.list_devices import list_devices
+from pipelines.plan.plan_pipelines import why_not_held
+from pipelines.plan.plan_recipe import GIB, PlanInputs, trainings_of
+from pipelines.registry import tasks_of
+
+
+def check_groups(recipe: Recipe, report: Callable[[str], None]) -> list[Fault]:
+    """Groups of a placement that cannot hold the model of a training, before a run is started on them.
+
+    Args:
+        recipe: whose types are valid.
+        report: called with what is allowed and matters, and with what could not be checked from here.
+    """
+    for words in _waiting_groups(recipe):
+        report(words)
+    try:
+        return list(find_small_groups(recipe, PlanInputs()))
+    except (ModelError, InputError) as error:
+        report(f"whether its groups can hold the model was not checked: {error.problem}")
+        return []
+
+
+def find_small_groups(recipe: Recipe, inputs: PlanInputs, *, stages_help: bool = False) -> Iterator[Fault]:
+    """Groups of a placement that cannot hold the model of a training, or that cannot hold its stages.
+
+    Args:
+        recipe: with its placement.
+        inputs: beside it.
+        stages_help: pass groups that are too small for data parallelism where stages, which the recipe does not ask
+            for, would hold the model: a plan shows both.
+    """
+    reported: set[Location] = set()
+    for task, settings in _over_groups(recipe):
+        shape, _ = inputs.shape_of(task, settings)
+        location = ("placement", "jobs", place_of_job(recipe.placement, task), "groups")
+        for fault in _faults(location, task, settings, shape, inputs, stages_help):
+            if fault.location not in reported:
+                reported.add(fault.location)
+                yield fault
+
+
+def _over_groups(recipe: Recipe) -> Iterator[tuple[Task, TrainSettings]]:
+    """The trainings whose jobs have groups of nodes."""
+    for task in trainings_of(move_tasks(recipe.placement, tasks_of(recipe))):
+        if isinstance(task.settings, TrainSettings) and task.settings.launch.groups:
+            yield task, task.settings
+
+
+def _waiting_groups(recipe: Recipe) -> Iterator[str]:
+    """Trainings over groups whose ranks take equal shares."""
+    for task, settings in _over_groups(recipe):
+        if settings.shares == "even" and settings.stages is None:
+            yield (
+                f"warning: {task.name} gives the ranks of all groups equal shares of a step, so each waits for the "
+                "slowest; shares: speed gives each tokens in proportion to its speed"
+            )
+
+
+def _faults(
+    location: Location, task: Task, settings: TrainSettings, shape: DecoderShape, inputs: PlanInputs, stages_help: bool
+) -> Iterator[Fault]:
+    in_stages = settings.stages is not None
+    if in_stages or stages_help:
+        why = why_not_held(settings, shape, list_devices(settings.launch, task.name, inputs.accelerator))
+        if why and in_stages:
+            yield Fault(location, _too_small_for_stages(task.name, why))
+        if not why or in_stages:
+            return
+    for number, group in enumerate(settings.launch.groups):
+        least = least_bytes(settings, shape, on_cpu=group.accelerator == CPU)
+        if least > USABLE * group.memory_bytes:
+            yield Fault((*location, number), _too_small(group.accelerator, group.memory_bytes, least, task.name))
+
+
+def _too_small(name: str, memory: int, least: int, task: str) -> str:
+    return (
+        f"{name} with {memory / GIB:.1f} GiB cannot hold the model of {task}"
+        "\n    rule: every rank holds its part of the model, gradients and optimizer state, in "
+        f"{USABLE:.0%} of its device's memory"
+        f"\n    allowed: devices with {least / USABLE / GIB:.1f} GiB or more"
+        "\n    remedy: leave the group out, shard more (deepspeed.stage 3), train adapters (lora), or offload"
+    )
+
+
+def _too_small_for_stages(task: str, why: str) -> str:
+    return (
+        f"these groups cannot hold the stages of {task}: {why}"
+        "\n    rule: each stage holds weights, gradients and optimizer state of its layers, and a micro-batch, in "
+        f"{USABLE:.0%} of its device's memory"
+        "\n    remedy: add nodes, leave stages.layers out so that memory decides too, or train adapters (lora)"
+    )
