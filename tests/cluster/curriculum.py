@@ -35,7 +35,6 @@ def small_curriculum(folder: Path, **changes: Any) -> Path:
     recipe = yaml.safe_load(CURRICULUM.read_text())
     recipe["collect"]["sources"][0]["limit"] = PROBLEMS
     recipe["collect"]["benchmarks"][0]["limit"] = QUESTIONS
-    recipe["probe"]["sampling"]["max_tokens"] = RESPONSE_TOKENS
     recipe["train"]["rl"]["grpo"] = {"group_size": GROUP, "max_response": RESPONSE_TOKENS}
     for step in ("probe", "bridge", "critique"):
         recipe[step]["actors"] = 1
