@@ -20,9 +20,9 @@ SMALL_MODEL = 2_000_000_000
 """Parameters below which gradients are reduced once in an optimizer step rather than in every micro-batch."""
 USABLE = 0.85
 """Share of the free memory that a plan may use: the rest is for buffers, kernels and fragmentation. An assumption."""
-SAMPLING_COPIES = 7
+SAMPLING_COPIES = 8
 """Of a step's logits, in fp32, that sampling holds at a time: themselves, probabilities, these in order, summed before
-and after the nucleus, and what the drawn token is put into."""
+and after the nucleus, what the drawn token is put into, and masks. A test measures it."""
 ENOUGH_TOKENS, MOST_TOKENS, TOKENS_APART = 4096, 16_384, 256
 """Of a budget that is chosen: positions that keep a GPU busy, the most that are tried, and the difference between two
 tries. Assumptions: kernels of models with some hundred million parameters fill a GPU with a few thousand positions."""
