@@ -11,6 +11,7 @@ from components.bridge.token_cap import Cap, token_cap
 from components.launch.hand_back.hand_over import HandedJob
 from components.launch.job import Job
 from components.models.reference import as_parent
+from components.models.rollouts.list_kept import list_kept
 from components.models.rollouts.teacher_replies import teacher_parent
 from components.models.stored.check_stored import require_complete
 from components.models.stored.stored_model import read_model
@@ -98,6 +99,8 @@ def bridge_traces(
         for shard in result.shards:
             output.adopt(shard)
         output.write_json(REPORT, report_of(settings, result, cap))
+        list_kept(library, TRACES, settings.trace_source, teacher)
+        list_kept(library, REWRITINGS, settings.rewrite_source, teacher)
         manifest = output.finish(
             {**result.counts, **result.moved, "token_cap": cap.tokens}, settings.teacher.price.on(result.cost)
         )

@@ -11,7 +11,7 @@ from components.shared.step import MODEL, Image, Product, Step
 
 BRIDGED = Product("bridge", 1, SELECTION)
 TRACES = Product("teacher-traces", 1, "rollout/1")
-"""Kept traces of one teacher with one sampling, for all students; without a manifest, since they are never complete."""
+"""Kept traces of one teacher with one sampling, for all students; the manifest lists those that there are by now."""
 REWRITINGS = Product("teacher-rewritings", 1, "rollout/1")
 """Kept rewritings of the same kind."""
 

@@ -11,6 +11,7 @@ from components.critique.step import CRITIQUED, DIAGNOSES, REPAIRS, STEP
 from components.launch.hand_back.files import JobResult
 from components.launch.hand_back.hand_over import HandedJob
 from components.launch.job import Job
+from components.models.rollouts.list_kept import list_kept
 from components.models.rollouts.teacher_replies import teacher_parent
 from components.models.stored.check_stored import require_complete
 from components.models.stored.stored_model import read_model
@@ -82,6 +83,8 @@ def critique_rollouts(
         for shard in result.shards:
             output.adopt(shard)
         output.write_json(REPORT, report_of(settings, result.counts))
+        list_kept(library, DIAGNOSES, settings.diagnosis_source, teacher)
+        list_kept(library, REPAIRS, settings.repair_source, teacher)
         manifest = output.finish(result.counts, settings.teacher.price.on(result.cost))
         CritiqueShards(output.store).clean()
         handed.clear()

@@ -11,7 +11,7 @@ from components.shared.step import Image, Product, Step
 
 CRITIQUED = Product("critique", 1, SELECTION)
 DIAGNOSES = Product("teacher-diagnoses", 1, "rollout/1")
-"""Kept diagnoses of one teacher with one sampling, for all students; without a manifest: they are never complete."""
+"""Kept diagnoses of one teacher with one sampling, for all students; the manifest lists those there are by now."""
 REPAIRS = Product("teacher-repairs", 1, "rollout/1")
 """Kept continuations of the same kind."""
 

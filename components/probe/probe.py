@@ -6,6 +6,7 @@ from typing import Any
 from components.launch.hand_back.hand_over import HandedJob
 from components.launch.job import Job
 from components.models.generators.asked_model import asked_parent
+from components.models.rollouts.list_kept import list_kept
 from components.models.stored.check_stored import require_complete
 from components.models.stored.stored_model import read_model
 from components.probe.results import ProbeResult
@@ -70,6 +71,7 @@ def probe_problems(
             output.adopt(shard)
         report = report_of(settings, result)
         output.write_json(REPORT, report)
+        list_kept(library, ROLLOUTS, settings.source, {"model": parent})
         manifest = output.finish({**result.counts, **_estimates(result)}, settings.generator.price.on(result.cost))
         handed.clear()
         return manifest

@@ -11,7 +11,7 @@ from components.shared.step import MODEL, Image, Product, Step
 
 PROBED = Product("probe", 1, Probed.content)
 ROLLOUTS = Product("rollouts", 1, "rollout/1")
-"""Kept rollouts, for all probes of one model with one sampling; without a manifest, since they are never complete."""
+"""Kept rollouts, for all probes of one model with one sampling; the manifest lists those that there are by now."""
 
 
 def _examine(settings: ProbeSettings, where: str, _inputs: Mapping[str, str]) -> Iterator[Look]:

@@ -20,6 +20,9 @@ SMALL_MODEL = 2_000_000_000
 """Parameters below which gradients are reduced once in an optimizer step rather than in every micro-batch."""
 USABLE = 0.85
 """Share of the free memory that a plan may use: the rest is for buffers, kernels and fragmentation. An assumption."""
+SAMPLING_COPIES = 8
+"""Of a step's logits, in fp32, that sampling holds at a time: themselves, probabilities, these in order, summed before
+and after the nucleus, what the drawn token is put into, and masks. A test measures it."""
 ENOUGH_TOKENS, MOST_TOKENS, TOKENS_APART = 4096, 16_384, 256
 """Of a budget that is chosen: positions that keep a GPU busy, the most that are tried, and the difference between two
 tries. Assumptions: kernels of models with some hundred million parameters fill a GPU with a few thousand positions."""
@@ -53,6 +56,23 @@ class DecoderShape:
 
 
 @dataclass(frozen=True)
+class Generation:
+    """What one process draws at a time while it trains.
+
+    Attributes:
+        rows: answers that are drawn together; 0: another program draws them.
+        prompt: most tokens of a prompt.
+        response: most tokens of an answer.
+        reserved: share of the device that a program has which draws them there.
+    """
+
+    rows: int
+    prompt: int
+    response: int
+    reserved: float = 0.0
+
+
+@dataclass(frozen=True)
 class HostCopies:
     """Bytes of host memory that one process needs for what leaves it.
 
@@ -79,17 +99,24 @@ class Estimate:
         activations: what its forward passes keep.
         copies: what it copies to host memory.
         shares_host: whether the device is the host (a CPU), so that the copies need the same memory.
+        generation: what drawing answers takes, between forward passes; 0: none are drawn.
     """
 
     state: int
     activations: int
     copies: HostCopies = HostCopies()
     shares_host: bool = False
+    generation: int = 0
+
+    @property
+    def beside_state(self) -> int:
+        """What is added to the state at the peak: activations are not kept while answers are drawn."""
+        return max(self.activations, self.generation)
 
     @property
     def total(self) -> int:
         """All bytes of the device."""
-        return self.state + self.activations + (self.copies.total if self.shares_host else 0)
+        return self.state + self.beside_state + (self.copies.total if self.shares_host else 0)
 
 
 def state_bytes(shape: DecoderShape, precision: Precision, stage: int, ranks: int, offload: str = "none") -> int:
@@ -170,12 +197,28 @@ def activation_bytes(shape: DecoderShape, precision: Precision, tokens: int, rec
     return tokens * shape.layers * shape.hidden * size + max(layer, head) if recomputed else shape.layers * layer + head
 
 
+def generation_bytes(shape: DecoderShape, precision: Precision, drawn: Generation) -> int:
+    """Bytes of drawing answers without gradients: the cache of keys and values, and the larger of what surrounds it.
+
+    That is the reading of all prompts at once (the residual stream before and after a norm, with a layer's MLP, or its
+    attention, which repeats keys and values for the queries that share them), or one step's logits with what sampling
+    makes of them. The cache grows by a copy of a layer's keys.
+    """
+    size = WEIGHT if precision == "bf16" else FP32_WEIGHT
+    positions = drawn.rows * (drawn.prompt + drawn.response)
+    cache = positions * shape.keys * size * (2 * shape.layers + 1)
+    layer = 2 * shape.hidden + max(3 * shape.intermediate, 5 * shape.queries + 3 * shape.keys)
+    reading = drawn.rows * drawn.prompt * layer * size
+    logits = drawn.rows * shape.vocabulary * (size + FP32_BYTES * SAMPLING_COPIES)
+    return cache + max(reading, logits)
+
+
 @dataclass(frozen=True)
 class Need:
     """What a training asks for: the model, its arithmetic, its processes and the positions of a forward pass.
 
     `saved` is the precision of the weights that it saves, `checkpoints` whether it makes any; `on_cpu`: its device's
-    memory is the host's.
+    memory is the host's; `drawn`: the answers that it draws meanwhile.
     """
 
     shape: DecoderShape
@@ -186,6 +229,11 @@ class Need:
     saved: Precision = "bf16"
     checkpoints: bool = True
     on_cpu: bool = False
+    drawn: Generation | None = None
+
+    def usable(self, free: int) -> float:
+        """What a plan may use of the bytes that are free."""
+        return USABLE * free * (1 - (self.drawn.reserved if self.drawn else 0.0))
 
     def estimate(self, stage: int, recomputed: bool) -> Estimate:
         """The bytes of one process."""
@@ -194,7 +242,16 @@ class Need:
             activation_bytes(self.shape, self.precision, self.tokens, recomputed),
             host_copies(self.shape, self.precision, stage, self.ranks, saved=self.saved, checkpoints=self.checkpoints),
             self.on_cpu,
+            self._generation(stage),
         )
+
+    def _generation(self, stage: int) -> int:
+        """Of drawing; weights that ZeRO shards are gathered for it (trl's `ds3_gather_for_generation`)."""
+        if self.drawn is None or not self.drawn.rows:
+            return 0
+        weight = WEIGHT if self.precision == "bf16" else FP32_WEIGHT
+        gathered = self.shape.parameters * weight * (1 - 1 / self.ranks) if stage == 3 else 0
+        return generation_bytes(self.shape, self.precision, self.drawn) + round(gathered)
 
 
 @dataclass(frozen=True)
@@ -259,7 +316,7 @@ def make_plan(
     """
     tried = _choices(need, stage, recomputed)
     estimates = {choice: need.estimate(*choice) for choice in tried}
-    fitting = next((choice for choice in tried if estimates[choice].total <= USABLE * free), None)
+    fitting = next((choice for choice in tried if estimates[choice].total <= need.usable(free)), None)
     chosen = fitting or min(tried, key=lambda choice: estimates[choice].total)
     return Plan(*chosen, estimates[chosen], fitting is not None)
 
@@ -292,7 +349,7 @@ def _most_tokens(need: Need, size: PassSize, free: int, choice: tuple[int, bool]
     """The most positions that fit with a stage and a way to keep activations; 0: not even the largest row fits."""
     most = max(min(size.most, MOST_TOKENS), size.undivided)
     tried = (*range(most, size.undivided, -TOKENS_APART), size.undivided)
-    return next((n for n in tried if replace(need, tokens=n).estimate(*choice).total <= USABLE * free), 0)
+    return next((n for n in tried if replace(need, tokens=n).estimate(*choice).total <= need.usable(free)), 0)
 
 
 def _choices(need: Need, stage: int | Literal["auto"], recomputed: bool | Literal["auto"]) -> list[tuple[int, bool]]:

@@ -22,7 +22,6 @@ from components.train.engine.fit_memory import choose_plan, need_of, set_stage
 from components.train.memory import (
     FP32_GRADIENT,
     GRADIENT,
-    USABLE,
     DecoderShape,
     Need,
     PassSize,
@@ -105,7 +104,7 @@ def largest_pass(settings: TrainSettings) -> PassSize:
 
 def least_bytes(settings: TrainSettings, shape: DecoderShape, *, on_cpu: bool) -> int:
     """What a device needs at least for its part of the model, gradients and optimizer state."""
-    need = replace(need_of(shape, settings, settings.ranks, on_cpu=on_cpu), tokens=1)
+    need = replace(need_of(shape, settings, settings.ranks, on_cpu=on_cpu), tokens=1, drawn=None)
     return make_plan(need, 0, set_stage(settings), settings.gradient_checkpointing).estimate.total
 
 
@@ -226,11 +225,11 @@ def _group(
         tokens=tokens,
         positions=need.tokens,
         state_bytes=estimate.state,
-        activation_bytes=estimate.activations,
+        activation_bytes=estimate.beside_state,
         host_bytes=estimate.copies.total,
         device_bytes=kind.memory_bytes,
-        usable_bytes=int(USABLE * kind.memory_bytes),
-        fits=estimate.total <= USABLE * kind.memory_bytes,
+        usable_bytes=int(need.usable(kind.memory_bytes)),
+        fits=estimate.total <= need.usable(kind.memory_bytes),
         tokens_a_second=work.speeds[place] if work.timed else None,
         seconds=seconds[place] if work.timed else None,
         waits=1 - seconds[place] / max(seconds) if work.timed else None,

@@ -9,6 +9,7 @@ from components.shared.step import Location
 from components.train.methods.registry import METHODS, method_of
 from pipelines.curriculum.baselines import BOTH
 from pipelines.curriculum.plan import plan_curriculum
+from pipelines.curriculum.probe_sampling import find_sampling_faults
 from pipelines.curriculum.recipe import CurriculumRecipe
 from pipelines.data.recipe import find_benchmark_faults
 from pipelines.placement.task import Fault
@@ -18,7 +19,17 @@ from pipelines.promotion.recipe import BASE
 
 def find_faults(recipe: CurriculumRecipe) -> Iterator[Fault]:
     """All faults of a recipe whose types are valid."""
-    for check in (_checks, _probe, _methods, _planned, _baselines, _names, _benchmarks, find_judging_faults):
+    for check in (
+        _checks,
+        _probe,
+        find_sampling_faults,
+        _methods,
+        _planned,
+        _baselines,
+        _names,
+        _benchmarks,
+        find_judging_faults,
+    ):
         yield from check(recipe)
 
 

@@ -27,6 +27,7 @@ from pipelines.curriculum.baselines import (
     models_of,
     needs,
 )
+from pipelines.curriculum.probe_sampling import probe_of
 from pipelines.curriculum.recipe import CurriculumRecipe
 from pipelines.promotion.recipe import BASE
 
@@ -165,6 +166,7 @@ class _CurriculumPlanner:
 
     def __init__(self, recipe: CurriculumRecipe) -> None:
         self._recipe = recipe
+        self._probe = probe_of(recipe)
         self._route = recipe.route.model_copy(update={"when_empty": "finish"})
         self._bridge = recipe.bridge.model_copy(update={"when_empty": "finish"})
 
@@ -205,7 +207,7 @@ class _CurriculumPlanner:
 
     def _divide(self, name: str, model: str) -> Iterator[CurriculumWork]:
         """Probe a model, and divide the problems by what it can do."""
-        yield PlannedProbe(f"probe-{name}", self._recipe.probe, model)
+        yield PlannedProbe(f"probe-{name}", self._probe, model)
         yield PlannedRoute(f"route-{name}", self._route, ("route",), f"probe-{name}")
 
     def _training(

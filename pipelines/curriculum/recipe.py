@@ -52,7 +52,10 @@ class CurriculumRecipe(StudentRecipe):
         description="most rounds, each from the model of the one before; one with nothing left to learn passes it on. "
         "He and others (arXiv 2606.04466) go round more than once; their number cannot be read here, this one is ours",
     )
-    probe: ProbeSettings = Field(description="how pass rates are estimated; sampling as in the rollouts of train.rl")
+    probe: ProbeSettings = Field(
+        description="how pass rates are estimated; the sampling is that of the rollouts of train.rl, wherever it is "
+        "left out, and what is set has to be equal to it"
+    )
     probe_again: bool = Field(
         False,
         description="probe and route again after a round's SFT, and draw the problems of RL from that: what SFT made "

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from components.launch.accelerators import CPU
 from components.shared.errors import InputError, ModelError
 from components.shared.step import Location
-from components.train.memory import USABLE, DecoderShape
+from components.train.memory import USABLE
 from components.train.plan_split import least_bytes
 from components.train.settings import TrainSettings
 from pipelines.pipeline import Recipe
@@ -44,9 +44,7 @@ def find_small_groups(recipe: Recipe, inputs: PlanInputs, *, stages_help: bool =
     """
     reported: set[Location] = set()
     for task, settings in _over_groups(recipe):
-        shape, _ = inputs.shape_of(task, settings)
-        location = ("placement", "jobs", place_of_job(recipe.placement, task), "groups")
-        for fault in _faults(location, task, settings, shape, inputs, stages_help):
+        for fault in _faults(recipe, task, settings, inputs, stages_help=stages_help):
             if fault.location not in reported:
                 reported.add(fault.location)
                 yield fault
@@ -70,8 +68,10 @@ def _waiting_groups(recipe: Recipe) -> Iterator[str]:
 
 
 def _faults(
-    location: Location, task: Task, settings: TrainSettings, shape: DecoderShape, inputs: PlanInputs, stages_help: bool
+    recipe: Recipe, task: Task, settings: TrainSettings, inputs: PlanInputs, *, stages_help: bool
 ) -> Iterator[Fault]:
+    shape, _ = inputs.shape_of(task, settings)
+    location: Location = ("placement", "jobs", place_of_job(recipe.placement, task), "groups")
     in_stages = settings.stages is not None
     if in_stages or stages_help:
         why = why_not_held(settings, shape, list_devices(settings.launch, task.name, inputs.accelerator))

@@ -27,8 +27,7 @@ def test_step_retries_within_its_pod_where_argo_does_not(training: TrainRun) -> 
     """Its job has used up its restarts; with OnError the step's own failure would be final."""
     run = training.begin(restarts=0).run
     pod = training.start_and_wait_for_checkpoint()
-    victim = next(name for each in training.pods_of_jobs() if "-node-0-1" in (name := each["metadata"]["name"]))
-    training.namespace.kubectl("delete", "pod", victim, "--grace-period=0", "--force", "--wait=false")
+    training.kill_second_worker()
     training.wait_for("retry 1 of 2 in this pod", pod)
     assert run.wait(pod) == "Succeeded", run.log(pod)
     assert continued_from(run.log(pod)) >= 5 and len(training.jobs()) == 1

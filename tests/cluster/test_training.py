@@ -18,9 +18,8 @@ FAULT_SECONDS = 60.0
 def test_a_killed_worker_costs_at_most_one_checkpoint_interval(training: TrainRun, method: str) -> None:
     pod = training.begin(method=method).start_and_wait_for_checkpoint()
     training.wait_for("checkpoint at step 15", pod)
-    victim = next(name for pod in training.pods_of_jobs() if "-node-0-1" in (name := pod["metadata"]["name"]))
     before = last_checkpoint(training.run.log(pod))
-    training.namespace.kubectl("delete", "pod", victim, "--grace-period=0", "--force", "--wait=false")
+    training.kill_second_worker()
     assert training.run.wait(pod) == "Succeeded", training.run.log(pod)
     log = training.run.log(pod)
     assert continued_from(log) >= before - 2 * SETTINGS["checkpoint_steps"], "the upload in progress and one interval"

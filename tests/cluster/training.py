@@ -6,11 +6,12 @@ The training is a two-node TrainJob of about 60 steps, unless a test changes it.
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from kubernetes import client, config
 
 from components.shared.outputs.library import Library
+from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output
 from components.shared.rows import KtoRow, Message, Scores, SftRow
 from components.shared.settings import Settings
@@ -37,10 +38,16 @@ CONTINUED = "continuing from the checkpoint of step "
 
 
 class TrainRun:
-    """A run whose next task is the training."""
+    """A run whose next task is the training.
+
+    Attributes:
+        task: the training's name in the compiled pipeline.
+    """
+
+    task: ClassVar[str] = "train"
 
     def __init__(self, namespace: Namespace, storage: Storage, folder: Path) -> None:
-        self.namespace, self.storage, self._folder = namespace, storage, folder
+        self.namespace, self.storage, self.folder = namespace, storage, folder
         self.root = f"{namespace.store}/demo"
         self.run: Run
 
@@ -50,23 +57,26 @@ class TrainRun:
         """Compile and register the run; `train` changes the training's launch, `endpoint` the store's address."""
         settings = {**SETTINGS, **OWN_SETTINGS[method], "method": method, "epochs": epochs, "shares": shares}
         changes = {"train": {method: {"settings": settings}}, "merge": {}}
-        placement = placement_for(self.storage, self._folder, train, endpoint)
-        compiled = compile_demo(self.namespace, placement, self._folder, changes)
-        core = client.CoreV1Api(config.new_client_from_config(str(self.namespace.cluster.kubeconfig)))
-        self.run = Run(core, self.namespace.name, compiled, root=f"{self.namespace.store}/kubeflow", parameters={})
-        self._put_selected()
+        placement = placement_for(self.storage, self.folder, train, endpoint)
+        self.run = self.registered(compile_demo(self.namespace, placement, self.folder, changes))
+        self.put("select", "dataset", self._selected())
         return self
+
+    def registered(self, compiled: Path) -> Run:
+        """A run of a compiled pipeline in the namespace."""
+        core = client.CoreV1Api(config.new_client_from_config(str(self.namespace.cluster.kubeconfig)))
+        return Run(core, self.namespace.name, compiled, root=f"{self.namespace.store}/kubeflow", parameters={})
 
     def again(self, *, shares: str = "even", **train: Any) -> None:
         """Compile again, as for a second run of the same recipe on other hardware."""
-        placement = placement_for(self.storage, self._folder, train)
+        placement = placement_for(self.storage, self.folder, train)
         settings = {**SETTINGS, "method": "sft", "shares": shares}
         changes = {"train": {"sft": {"settings": settings}}, "merge": {}}
-        _, self.run.tasks = read_compiled(compile_demo(self.namespace, placement, self._folder, changes))
+        _, self.run.tasks = read_compiled(compile_demo(self.namespace, placement, self.folder, changes))
 
     def start(self, attempt: int = 0) -> str:
         """Start the training's pod; returns its name."""
-        return self.run.start_pod(self.run.task("train"), attempt)
+        return self.run.start_pod(self.run.task(self.task), attempt)
 
     def start_and_wait_for_checkpoint(self) -> str:
         """Start the training, and wait for its first checkpoint; returns the pod's name."""
@@ -87,6 +97,11 @@ class TrainRun:
         selector = "--selector=tutelage.dev/job"
         return list(self.namespace.cluster.get("pods", selector, namespace=self.namespace.name)["items"])
 
+    def kill_second_worker(self) -> None:
+        """Delete the pod of the second node, without a grace period."""
+        victim = next(name for pod in self.pods_of_jobs() if "-node-0-1" in (name := pod["metadata"]["name"]))
+        self.namespace.kubectl("delete", "pod", victim, "--grace-period=0", "--force", "--wait=false")
+
     def wait_until_nothing_is_left(self, kind: str = "TrainJob") -> None:
         """Whether neither a job nor a pod of one exists."""
         gone: Callable[[], bool] = lambda: not self.jobs(kind) and not self.pods_of_jobs()  # noqa: E731
@@ -94,39 +109,49 @@ class TrainRun:
 
     def model(self, pod: str) -> dict[str, float]:
         """The counts of the model that a finished pod wrote."""
-        address = self._output(pod).removeprefix(f"{self.root}/")
-        return dict(Library(self.root).load(address).counts)
+        return dict(self.made(pod).counts)
+
+    def made(self, pod: str) -> Manifest:
+        """The output that a finished pod wrote."""
+        return Library(self.root).load(self._address(pod))
 
     def records(self, pod: str, name: str) -> list[dict[str, Any]]:
         """The lines of a file of the output that a finished pod wrote."""
-        bucket, _, prefix = self._output(pod).removeprefix("s3://").partition("/")
-        body: bytes = self.storage.client.get_object(Bucket=bucket, Key=f"{prefix}/{name}")["Body"].read()
+        body: bytes = self.storage.client.get_object(**self._object(pod, name))["Body"].read()
         return [json.loads(line) for line in body.splitlines()]
 
     def remove_output(self, pod: str) -> None:
         """Delete the output that a finished pod wrote, so that the same training is done again."""
-        bucket, _, prefix = self._output(pod).removeprefix("s3://").partition("/")
-        for item in self.storage.client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/")["Contents"]:
+        bucket, prefix = self._object(pod, "").values()
+        for item in self.storage.client.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]:
             self.storage.client.delete_object(Bucket=bucket, Key=item["Key"])
 
-    def _output(self, pod: str) -> str:
-        return str(self.run.outcome(pod, self.run.task("train")).parameters["Output"])
+    def _address(self, pod: str) -> str:
+        output: str = self.run.outcome(pod, self.run.task(self.task)).parameters["Output"]
+        return output.removeprefix(f"{self.root}/")
 
-    def _put_selected(self) -> None:
-        output = Output(Library(self.root), Product("select", 1, "selection/1"), Settings(), {})
-        output.write_rows("sft/00000", [_demonstration(number) for number in range(ROWS)])
-        output.write_rows("kto/00000", [_judged(number) for number in range(ROWS)])
-        manifest = output.finish()
-        key = f"kubeflow/{self.run.name}/select/dataset"
+    def _object(self, pod: str, name: str) -> dict[str, str]:
+        bucket, _, prefix = f"{self.root}/{self._address(pod)}/{name}".removeprefix("s3://").partition("/")
+        return {"Bucket": bucket, "Key": prefix}
+
+    def put(self, task: str, name: str, manifest: Manifest) -> None:
+        """Hand an output over as the artifact of a task, as Kubeflow would."""
+        key = f"kubeflow/{self.run.name}/{task}/{name}"
         body = manifest.model_dump_json().encode()
         self.storage.client.put_object(Bucket=self.namespace.bucket, Key=key, Body=body)
         artifact = {
-            "name": "dataset",
+            "name": name,
             "type": {"schemaTitle": "system.Dataset", "schemaVersion": "0.0.1"},
             "uri": f"{self.namespace.store}/{key}",
             "metadata": {},
         }
-        self.run.made["select"] = TaskOutputs({}, {"dataset": artifact})
+        self.run.made[task] = TaskOutputs({}, {name: artifact})
+
+    def _selected(self) -> Manifest:
+        output = Output(Library(self.root), Product("select", 1, "selection/1"), Settings(), {})
+        output.write_rows("sft/00000", [_demonstration(number) for number in range(ROWS)])
+        output.write_rows("kto/00000", [_judged(number) for number in range(ROWS)])
+        return output.finish()
 
 
 def continued_from(log: str) -> int:

@@ -263,6 +263,11 @@ def test_another_student_asks_for_no_trace_again(tmp_path: Path, student: str) -
     ASKED.clear()
     made(tmp_path, other, rows)
     assert not ASKED, "neither the trace nor the prompt of the rewritings changed"
+    kept = {path.parts[-3]: json.loads(path.read_bytes()) for path in tmp_path.glob("teacher-*/*/manifest.json")}
+    assert {name: one["counts"]["rollouts"] for name, one in kept.items()} == {
+        "teacher-traces": 1,
+        "teacher-rewritings": 4,
+    }
     made(tmp_path, student, rows, prompt="Shorter: {problem} Solution: {trace}")
     assert len(ASKED) == 4, "another prompt asks for rewritings alone"
 

@@ -353,6 +353,9 @@ def test_a_killed_critique_asks_nothing_again_that_was_stored(tmp_path: Path, mo
     manifest = made(tmp_path, rows, **facts)
     # A diagnosis and 4 continuations of each.
     assert len(ASKED) == len({request.key for request in ASKED}) == 30
+    kept = {path.parts[-3]: json.loads(path.read_bytes()) for path in tmp_path.glob("teacher-*/*/manifest.json")}
+    listed = {name: one["counts"]["rollouts"] for name, one in kept.items()}
+    assert listed == {"teacher-diagnoses": 6, "teacher-repairs": 24}
     whole = made(tmp_path / "elsewhere", rows, **facts)
     assert (whole.address, whole.digest) == (manifest.address, manifest.digest)
     assert not list(tmp_path.glob("critique/*/written/*")), "what only the job needs is deleted"

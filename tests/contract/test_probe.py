@@ -159,6 +159,20 @@ def test_a_later_probe_asks_only_what_changed(tmp_path: Path) -> None:
     assert ASKED, "another sampling is another policy"
 
 
+def test_rollouts_have_a_manifest_of_their_own_and_are_read_without_it(tmp_path: Path) -> None:
+    rows = [row("a", "solved 0.5: a"), row("b", "solved 1: b")]
+    made = probed(tmp_path, rows)
+    (path,) = tmp_path.glob("rollouts/*/manifest.json")
+    kept = parse_manifest(path.read_bytes(), where="rollouts")
+    assert kept.parents == {"model": made.parents["model"]} and kept.counts == {"rollouts": len(ASKED)}
+    assert kept.settings["sampling"] == made.settings["sampling"]
+    path.unlink()
+    ASKED.clear()
+    probed(tmp_path, rows, rule={"tries": 4, "zero_tries": 16})
+    assert not ASKED, "rollouts of a store without the manifest are read"
+    assert parse_manifest(path.read_bytes(), where="rollouts").digest == kept.digest
+
+
 def test_problems_with_one_conversation_share_their_rollouts(tmp_path: Path) -> None:
     rows = [row("a", "solved 1"), row("b", "solved 1", Check(kind="exact", answer="no"))]
     found = rows_of(tmp_path, probed(tmp_path, rows))

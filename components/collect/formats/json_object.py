@@ -19,7 +19,7 @@ from components.shared.log import say
 NAME = re.compile(rb'\s*("(?:[^"\\]|\\.)*")\s*:\s*')
 ROWS = re.compile(rb"\[\s*\{")
 LIST, OBJECT = b"[", b"{"
-OF_A_ROW = frozenset({"instruction", "prompt", "question", "messages", "conversations"})
+OF_A_ROW = frozenset({"instruction", "prompt", "question", "problem", "messages", "conversations"})
 """Names of which a row has at least one, and a container of rows none."""
 CONVERSATIONS = frozenset({"messages", "conversations"})
 OF_ROWS = frozenset({"data", "rows", "examples", "instances", "items", "records"})

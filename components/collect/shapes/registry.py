@@ -5,6 +5,7 @@ To add one: a file in this folder, and its entry in `SHAPES`.
 
 from components.collect.shapes import (
     alpaca,
+    competition_math,
     continuation,
     gsm8k,
     messages,
@@ -28,6 +29,7 @@ SHAPES = {
         prompt_response.SHAPE,
         gsm8k.SHAPE,
         question_answer.SHAPE,
+        competition_math.SHAPE,
         qqp.SHAPE,
         continuation.SHAPE,
     )

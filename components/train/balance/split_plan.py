@@ -22,7 +22,7 @@ class RankGroup(SplitPart):
         tokens: of that rank, in a step.
         positions: most positions of a forward pass.
         state_bytes: weights, gradients and optimizer state on one device.
-        activation_bytes: what forward passes keep on one device.
+        activation_bytes: what forward passes keep on one device, or drawing rollouts takes where that is more.
         host_bytes: copies of one process in host memory: of a checkpoint, and of the weights while they are saved.
         device_bytes: memory of one device.
         usable_bytes: what of it a plan may use.

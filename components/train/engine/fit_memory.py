@@ -15,6 +15,7 @@ from components.shared.text.counted import counted
 from components.train.checkpoints.checkpoint import Fetched
 from components.train.engine.deepspeed_config import zero_stage
 from components.train.memory import DecoderShape, Need, PassSize, Plan, fit_tokens, make_plan, shape_of
+from components.train.methods.registry import method_of
 from components.train.settings import ALL_LINEAR, SHARES_RULE, TrainSettings
 
 GIB = 2**30
@@ -49,7 +50,7 @@ def fit_memory(
         return _without_estimate(settings, stage, task if is_main else "")
     import torch
 
-    need = need_of(shape, settings, ranks, on_cpu=not torch.cuda.is_available())
+    need = _with_prompts(need_of(shape, settings, ranks, on_cpu=not torch.cuda.is_available()), size)
     plan, budget = choose_plan(need, size, free, settings, stage, continues=found is not None)
     if is_main:
         say(task, described(need, plan, free, _described_pass(size, budget, settings.micro_batch_tokens == "auto")))
@@ -69,7 +70,15 @@ def need_of(shape: DecoderShape, settings: TrainSettings, ranks: int, *, on_cpu:
         saved="fp32" if settings.saved_weights == "fp32" else settings.precision,
         checkpoints=settings.checkpoint_steps > 0,
         on_cpu=on_cpu,
+        drawn=method_of(settings).generation(settings, ranks),
     )
+
+
+def _with_prompts(need: Need, size: PassSize) -> Need:
+    """What a training needs whose rows are known: the prompts that it draws from are no longer than theirs."""
+    if need.drawn is None:
+        return need
+    return replace(need, drawn=replace(need.drawn, prompt=max(size.longest - need.drawn.response, 1)))
 
 
 def choose_plan(
@@ -120,11 +129,12 @@ def described(need: Need, plan: Plan, free: int, rows: str) -> str:
     layers = "recomputed (gradient checkpointing)" if plan.recomputed else "kept"
     state, activations = plan.estimate.state / GIB, plan.estimate.activations / GIB
     copies = plan.estimate.copies
+    drawing = f" (drawing rollouts {plan.estimate.generation / GIB:,.2f} GiB)" if plan.estimate.generation else ""
     text = (
         f"ZeRO stage {plan.stage}, activations {layers}: by estimate each of "
         f"{counted(need.ranks, 'process', 'processes')} needs {state:,.2f} GiB for {need.shape.parameters:,} "
-        f"parameters ({need.shape.trained:,} trained, {need.precision}) and {activations:,.2f} GiB for {rows}, "
-        f"of {free / GIB:,.2f} GiB free; {'of the same' if need.on_cpu else 'of host'} memory "
+        f"parameters ({need.shape.trained:,} trained, {need.precision}) and {activations:,.2f} GiB for {rows}"
+        f"{drawing}, of {free / GIB:,.2f} GiB free; {'of the same' if need.on_cpu else 'of host'} memory "
         f"{copies.checkpoint / GIB:,.2f} GiB for the copy of a checkpoint and, in one process, "
         f"{copies.saving / GIB:,.2f} GiB while the model is saved"
     )

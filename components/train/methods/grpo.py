@@ -19,6 +19,7 @@ The method needs problems with a check, as the step route writes them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -34,8 +35,10 @@ from components.train.rollouts.settings import REWARDS, ROLLOUTS, GrpoOptions, R
 from components.train.settings import PADDED_RULE
 
 if TYPE_CHECKING:
+    from components.models.generators.generator import Sampling
     from components.train.batches.build_dataset import Template
     from components.train.batches.token_files import TokenFiles
+    from components.train.memory import Generation
 
 
 class GrpoSettings(PreferenceSettings):
@@ -154,6 +157,24 @@ class GrpoMethod(TrainingMethod[GrpoSettings]):
             # An answer of one token, which is generated and then learnt from.
             fewest=prompts + 2,
         )
+
+    def rollout_sampling(self, settings: GrpoSettings) -> "Sampling | None":
+        """That of both backends; they end a rollout at the model's own end alone."""
+        from components.models.generators.generator import Sampling
+
+        options = settings.grpo
+        return Sampling(temperature=options.temperature, top_p=options.top_p, max_tokens=options.max_response)
+
+    def generation(self, settings: GrpoSettings, ranks: int) -> "Generation | None":
+        """Rollouts by transformers come in batches; vLLM on the same GPUs has a share of each, also while it sleeps."""
+        from components.train.memory import Generation
+
+        options = settings.grpo
+        rows = min(options.rollout_batch, settings.plan.phase_rows // ranks)
+        here = Generation(rows, settings.max_length - options.max_response, options.max_response)
+        if options.vllm is None:
+            return here
+        return replace(here, rows=0, reserved=options.vllm.gpu_memory_utilization * (options.vllm.mode == "colocate"))
 
     def arguments(self, common: dict[str, Any], settings: GrpoSettings, data: TrainingData) -> Any:
         """The loss is trl's. Raises SettingsError where vLLM cannot run."""

@@ -18,8 +18,10 @@ from components.train.settings import TrainSettings
 if TYPE_CHECKING:
     import numpy as np
 
+    from components.models.generators.generator import Sampling
     from components.train.batches.build_dataset import Template
     from components.train.batches.token_files import TokenFiles
+    from components.train.memory import Generation
     from components.train.objectives.objective import Objective
 
 SomeSettings = TypeVar("SomeSettings", bound=TrainSettings)
@@ -138,6 +140,14 @@ class TrainingMethod(ABC, Generic[SomeSettings]):
     def reads_others(self, settings: SomeSettings) -> bool:
         """Whether every epoch also reads responses of other rows, without gradients; their tokens are `kl_tokens`."""
         return False
+
+    def rollout_sampling(self, settings: SomeSettings) -> "Sampling | None":
+        """How it samples rollouts while it trains, in the fields that are set; None: it draws none."""
+        return None
+
+    def generation(self, settings: SomeSettings, ranks: int) -> "Generation | None":
+        """What one of `ranks` processes draws at a time while it trains, for the estimate of memory; None: nothing."""
+        return None
 
     def decides_tokens(self, settings: SomeSettings) -> Mapping[str, Any]:
         """The settings that decide the tokens of rows, so that other trainings read them too; here: all of them."""

@@ -1,5 +1,6 @@
 """Rewards of rollouts: the verdict of the problem's check, and the forms that a reply can be asked for."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from components.rewards.checks.rollout_judge import RolloutJudge
@@ -19,7 +20,7 @@ class RolloutScorer:
         weights: of the rewards, by name.
         kinds: of the problems' checks, which are opened at once.
         limits: of one run of code in the sandbox.
-        threads: rollouts checked at a time; None: one for each core.
+        threads: rollouts checked at a time; None: `own_cores`.
 
     Raises:
         InputError, SandboxError, SettingsError: a check cannot run here.
@@ -29,7 +30,7 @@ class RolloutScorer:
         self, weights: Mapping[str, float], kinds: Iterable[str], limits: SandboxLimits, threads: int | None
     ) -> None:
         self.weights = weights
-        self._judge = RolloutJudge(kinds, limits, threads) if CHECK in weights else None
+        self._judge = RolloutJudge(kinds, limits, threads or own_cores()) if CHECK in weights else None
 
     def score(self, problems: Sequence[Labelled], texts: Sequence[str | None]) -> list[RewardsByName]:
         """The rewards of each text as an answer to its problem; None: there was no answer that could be read."""
@@ -59,3 +60,11 @@ class RolloutScorer:
         if name == CHECK:
             return None if verdict is None else float(verdict)
         return float(FORMS[name](text))
+
+
+def own_cores() -> int:
+    """This process's part of the cores that the processes of its node share; at least one.
+
+    A check of code is a process with limits of its own, so with eight ranks eight times the cores would be in use.
+    """
+    return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

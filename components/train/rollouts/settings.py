@@ -73,7 +73,10 @@ class GrpoOptions(Settings):
     vllm: VllmRollouts | None = Field(None, description="draw rollouts with vLLM; left out: with transformers")
     rollout_batch: int = Field(64, ge=1, description="rollouts of one process in a batch of transformers")
     check_threads: int | None = Field(
-        None, ge=1, description="rollouts that a process checks at a time; None: one for each core"
+        None,
+        ge=1,
+        description="rollouts that a process checks at a time; None: one for each core that is its own, of those that "
+        "the processes of a node share",
     )
 
     @model_validator(mode="after")

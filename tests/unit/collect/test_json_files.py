@@ -57,6 +57,12 @@ def test_single_row(indent: int | None, make_file: Any) -> None:
     assert read(make_file, json.dumps(ROW, indent=indent)) == [Record(1, ROW)]
 
 
+def test_a_problem_of_math_is_a_row_of_its_own_file(make_file: Any) -> None:
+    """MATH's original archive has a file for each problem."""
+    problem = {"problem": "What is $1+1$?", "level": "Level 1", "type": "Algebra", "solution": "$\\boxed{2}$"}
+    assert read(make_file, json.dumps(problem)) == [Record(1, problem)]
+
+
 def test_rows_larger_than_a_record_may_be(make_file: Any) -> None:
     many = [{"q": str(number), "a": "x" * 100} for number in range(500)]
     found = read(make_file, json.dumps({"data": many}))

@@ -51,13 +51,14 @@ def talk(*turns: tuple[str, Any]) -> Row:
         ("question_answer", {"question": "Ask", "answer": "Reply"}),
         ("seed_tasks", {"instruction": "Ask", "instances": [{"input": "", "output": "Reply"}]}),
         ("gsm8k", {"question": "Ask", "answer": "so\n#### 3"}),
+        ("competition_math", {"problem": "Ask", "solution": "$\\boxed{3}$"}),
     ],
 )
 def test_shape_is_recognised(shape: str, fields: Row) -> None:
     found = shape_of(fields)
     assert found is not None and found.name == shape
     row = one(fields)
-    assert row.instruction == "Ask" and row.response in {"Reply", "so\n#### 3"}
+    assert row.instruction == "Ask" and row.response in {"Reply", "so\n#### 3", "$\\boxed{3}$"}
     assert (row.source, row.line, row.system, row.history) == ("test/file.jsonl", 7, "", ())
 
 
@@ -196,6 +197,40 @@ class TestGsm8k:
     def test_no_final_answer(self) -> None:
         for answer in ("12", "12 ####", "#### "):
             assert refused({"question": "a", "answer": answer}, shape="gsm8k").reason == Rejection.no_answer
+
+
+class TestCompetitionMath:
+    """Problems of contests, as MATH's original files have them."""
+
+    def test_the_last_box_is_the_check_and_the_solution_the_response(self) -> None:
+        solution = "Half of $\\boxed{6}$ is sought.\n\nIt is $\\boxed{\\frac{6}{2}}$, the answer: not 4."
+        row = one({"problem": "What is half of 6?", "level": "Level 1", "type": "Prealgebra", "solution": solution})
+        assert (row.instruction, row.response) == ("What is half of 6?", solution)
+        assert row.check == Check(kind="math", answer="\\frac{6}{2}")
+
+    @pytest.mark.parametrize(
+        ("box", "answer"),
+        [
+            ("$\\boxed{1,\\!234}$", "1234"),
+            ("$\\boxed 2$.", "2"),
+            ("\\fbox{5}", "5"),
+            ("$\\boxed{1}$ and $\\boxed{-2}$.", "1, -2"),
+            ("$\\boxed{(-\\infty, 2)\\cup(3,\\infty)}$", "(-\\infty, 2)\\cup(3,\\infty)"),
+            ("$\\boxed{\\text{(A)}}$ since \\{1, 2\\} has two.", "(A)"),
+        ],
+    )
+    def test_boxes_are_read_as_they_are_written(self, box: str, answer: str) -> None:
+        assert one({"problem": "a", "solution": f"So {box}"}).check == Check(kind="math", answer=answer)
+
+    def test_an_answer_of_its_own_comes_first(self) -> None:
+        fields = {"problem": "a", "solution": "$\\boxed{\\frac12}$", "answer": "\\frac{1}{2}", "subject": "Algebra"}
+        assert one(fields).check == Check(kind="math", answer="\\frac{1}{2}")
+
+    def test_no_final_answer(self) -> None:
+        for solution in ("12", "\\boxed{}", "\\boxed{4", "It is $x"):
+            assert (
+                refused({"problem": "a", "solution": solution}, shape="competition_math").reason == Rejection.no_answer
+            )
 
 
 class TestResponses:

@@ -129,6 +129,26 @@ def test_a_round_with_nothing_left_passes_its_model_through(tmp_path: Path) -> N
     assert demands == set(asked.items())
 
 
+def test_probes_sample_as_the_training_by_rl_does(tmp_path: Path) -> None:
+    rl = read(tmp_path).train.rl.model_dump(mode="json", exclude_unset=True)
+    rl["grpo"] |= {"temperature": 0.8, "top_p": 0.9, "max_response": 128}
+    train = {"rl": rl}
+    plan = planned(tmp_path, train=train, probe={"sampling": {"temperature": 0.8, "seed": 7}}, probe_again=True)
+    probes = [one.settings.sampling for one in plan.works if isinstance(one, PlannedProbe)]
+    assert len(probes) == 4
+    assert {(one.temperature, one.top_p, one.max_tokens, one.seed) for one in probes} == {(0.8, 0.9, 128, 7)}
+    refused = refusal(tmp_path, train=train, probe={"sampling": {"temperature": 1.0, "max_tokens": 256, "stop": ["."]}})
+    assert "probe.sampling.temperature" in refused and "1.0, and 0.8 in the rollouts of train.rl" in refused
+    assert "256, and 128 in the rollouts of train.rl" in refused and "('.',), and () in" in refused
+    assert "remedy: leave it out here: probes take it from train.rl" in refused
+
+
+def test_probes_get_the_prompts_of_the_training_by_rl(tmp_path: Path) -> None:
+    generator = {"backend": "transformers", "model": "", "extra": {"chat_template_kwargs": {"enable_thinking": False}}}
+    refused = refusal(tmp_path, probe={"system_prompt": "Be brief.", "generator": generator})
+    assert "'Be brief.', and none in train.rl" in refused and "{'enable_thinking': False}}, and nothing" in refused
+
+
 def test_baselines_learn_from_the_same_problems_without_routing(tmp_path: Path) -> None:
     plan = planned(tmp_path, compare={"baselines": list(BASELINES)})
     everything = work(plan, "route-all")

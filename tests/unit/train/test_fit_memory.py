@@ -90,6 +90,19 @@ def test_auto_chooses_a_budget_that_fits_and_logs_it(
     assert 8 * 1024 > chosen[0][1] > 0 and chosen[1][1] > chosen[2][1] >= 1024
 
 
+def test_rollouts_are_counted_for_the_longest_prompt_that_there_is(
+    start: StoredModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def drawn(longest: int, **options: Any) -> float:
+        fitted(start, longest=longest, method="grpo", max_length=100_000, grpo={"max_response": 64, **options})
+        log = capsys.readouterr().err
+        return float(log.partition("(drawing rollouts ")[2].partition(" GiB")[0].replace(",", "") or 0)
+
+    assert drawn(90_000, rollout_batch=8) > drawn(90_000, rollout_batch=4) > drawn(45_000, rollout_batch=4) > 0
+    server = {"mode": "server", "server_url": "http://rollouts:8000"}
+    assert drawn(90_000, vllm=server) == 0
+
+
 def test_auto_needs_an_estimate(start: StoredModel, capsys: pytest.CaptureFixture[str]) -> None:
     pickled = StoredModel("start", start.config, {}, frozenset(), lambda _: b"")
     assert fitted(pickled, micro_batch_tokens="auto").micro_batch_tokens is None

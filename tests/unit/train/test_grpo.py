@@ -13,7 +13,7 @@ from components.shared.sandbox.run_python import SandboxLimits
 from components.train.batches.build_dataset import Template
 from components.train.methods.registry import parse_train_settings
 from components.train.rollouts.build_problems import build_problems
-from components.train.rollouts.score import RolloutScorer
+from components.train.rollouts.score import RolloutScorer, own_cores
 
 
 def problem(kind: str = "exact", answer: str = "7", **given: Any) -> Routed:
@@ -96,3 +96,12 @@ def test_problems_without_a_check_are_refused(template: Template) -> None:
         build_problems(
             template, [problem(), problem(id="b", check=None), problem(id="c", check=None)], room=60, kept=[]
         )
+
+
+@pytest.mark.parametrize(("processes", "cores"), [("1", 64), ("8", 8), ("100", 1)])
+def test_the_processes_of_a_node_share_its_cores_for_checks(
+    processes: str, cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+    assert own_cores() == cores

@@ -8,10 +8,12 @@ import torch
 
 from components.train.memory import (
     DecoderShape,
+    Generation,
     Need,
     PassSize,
     activation_bytes,
     fit_tokens,
+    generation_bytes,
     host_copies,
     layer_bytes,
     make_plan,
@@ -66,6 +68,66 @@ def test_a_layer_keeps_what_autograd_saves(precision: Any) -> None:
 
     shape = DecoderShape(0, 0, 128, 1, 64, 128, 640, 64)
     assert layer_bytes(shape, precision) * 256 == pytest.approx(kept(3) - kept(2), rel=0.12)
+
+
+def drawing_peak(shape: DecoderShape, precision: str, drawn: Generation) -> int:
+    """The most bytes that drawing rollouts holds at a time, beside the weights."""
+    from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
+
+    from benchmarks.training.peak import measuring
+    from components.models.generators.generator import Sampling
+    from components.train.rollouts.draw import draw, rollout_config
+
+    heads = 4
+    config = Qwen2Config(
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.hidden,
+        intermediate_size=shape.intermediate,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=heads,
+        num_key_value_heads=shape.keys * heads // shape.hidden,
+    )
+    model = Qwen2ForCausalLM(config).to(torch.bfloat16 if precision == "bf16" else torch.float32).eval()
+    sampling = Sampling(temperature=1.0, max_tokens=drawn.response)
+    generation = GenerationConfig(**rollout_config(sampling, 0, [-1]))  # no token ends an answer
+    keys = [str(row) for row in range(drawn.rows)]
+    with torch.no_grad(), measuring() as peak:
+        draw(model, [[1] * drawn.prompt] * drawn.rows, keys, sampling, generation)
+    return peak.bytes
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("shape", "drawn"),
+    [
+        pytest.param(DecoderShape(0, 0, 64, 2, 32, 64, 128, 20_000), Generation(16, 8, 4), id="logits"),
+        pytest.param(DecoderShape(0, 0, 128, 2, 64, 128, 640, 64), Generation(8, 256, 4), id="prompts"),
+        pytest.param(DecoderShape(0, 0, 128, 6, 128, 128, 256, 64), Generation(8, 16, 120), id="keys and values"),
+    ],
+)
+def test_drawing_takes_what_the_allocator_gives_out(precision: Any, shape: DecoderShape, drawn: Generation) -> None:
+    """In each case another part of it is the largest."""
+    assert generation_bytes(shape, precision, drawn) == pytest.approx(drawing_peak(shape, precision, drawn), rel=0.25)
+
+
+def test_drawing_counts_where_it_takes_more_than_a_forward_pass() -> None:
+    """Qwen2-0.5B: 64 rollouts of 1,024 tokens after prompts of 1,024, beside a micro-batch of 512 positions."""
+    drawn = Generation(64, 1024, 1024)
+    plain, drawing = need(tokens=512).estimate(1, recomputed=False), need(tokens=512, drawn=drawn).estimate(1, False)
+    assert plain.activations == drawing.activations < drawing.generation == generation_bytes(QWEN, "bf16", drawn)
+    assert drawing.total - plain.total == drawing.generation - drawing.activations
+    gathered = need(ranks=4, drawn=drawn).estimate(3, recomputed=False).generation - drawing.generation
+    assert gathered == QWEN.parameters * 2 * 3 // 4
+    free = int(plain.total / 0.8)
+    assert make_plan(need(tokens=512), free).fits and not make_plan(need(tokens=512, drawn=drawn), free).fits
+
+
+def test_another_program_on_the_device_leaves_less_of_it() -> None:
+    beside = Generation(0, 1024, 1024, reserved=0.3)
+    free = int(need().estimate(1, recomputed=False).total / 0.8)
+    plan = make_plan(need(drawn=beside), free)
+    assert make_plan(need(), free).recomputed is False
+    assert (plan.recomputed, plan.estimate.generation) == (True, 0)
 
 
 @pytest.mark.parametrize(
