@@ -22,18 +22,18 @@ RESULT = Path("benchmarks/results/demo_study.json")
 
 def main(
     seeds: Annotated[int, typer.Option(help="how many seeds, from 0")] = 5,
-    work: Annotated[Path, typer.Option(help="folder of the runs' state")] = Path(".tutelage/study"),
+    work: Annotated[Path, typer.Option(help="folder of the runs' state and of their store")] = Path(".tutelage/study"),
 ) -> None:
     """Run the demo once for each seed and write what comes out."""
-    reports = [run_seed(seed, work / f"seed-{seed}") for seed in range(seeds)]
+    reports = [run_seed(seed, work / f"seed-{seed}", work / "store") for seed in range(seeds)]
     result = {"machine": describe_machine(), "seeds": seeds, "variants": summarise(reports)}
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
     print(as_table(result))
 
 
-def run_seed(seed: int, work: Path) -> dict[str, object]:
-    """Run the demo with one seed; return its report."""
+def run_seed(seed: int, work: Path, store: Path) -> dict[str, object]:
+    """Run the demo with one seed; return its report. Runs with one store share their data."""
     command = [
         sys.executable,
         "-m",
@@ -44,6 +44,8 @@ def run_seed(seed: int, work: Path) -> dict[str, object]:
         f"seed={seed}",
         "--work",
         str(work),
+        "--store",
+        str(store),
     ]
     subprocess.run(command, check=True)
     report: dict[str, object] = json.loads((work / "runs" / "demo" / "report.json").read_text())

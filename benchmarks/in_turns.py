@@ -20,12 +20,16 @@ class Took:
 
 @dataclass(frozen=True)
 class InTurns:
-    """The medians over all rounds: processor seconds of one call of each, and the ratios of the first to the second."""
+    """The medians over all rounds: processor seconds of one call of each, and the ratios of the first to the second.
+
+    `processor_ratios` has that of every round, in order: how far they are apart says how well the median is known.
+    """
 
     ours_processor_seconds: float
     theirs_processor_seconds: float
     processor_ratio: float
     wall_ratio: float
+    processor_ratios: tuple[float, ...]
 
 
 def time_in_turns(ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int) -> InTurns:
@@ -35,11 +39,13 @@ def time_in_turns(ours: Callable[[], Any], theirs: Callable[[], Any], rounds: in
     """
     ours(), theirs()
     found = list(_rounds(ours, theirs, rounds))
+    ratios = [mine.processor / other.processor for mine, other in found]
     return InTurns(
         round(statistics.median(mine.processor / 2 for mine, _ in found), 3),
         round(statistics.median(other.processor / 2 for _, other in found), 3),
-        round(statistics.median(mine.processor / other.processor for mine, other in found), 3),
+        round(statistics.median(ratios), 3),
         round(statistics.median(mine.wall / other.wall for mine, other in found), 3),
+        tuple(round(ratio, 3) for ratio in ratios),
     )
 
 

@@ -149,12 +149,21 @@ class StandInStudy:
         output.write_json("diverged.json", found)
         halved = {name: trained.counts[name] / 2 for name in ("steps", "tokens")}
         model = output.finish({**trained.counts, **halved, "diverged": 1}, Cost(seconds=1.0))
-        product = Product("evaluate", 6, "evaluation/1")
-        evaluation = Output(self.library, product, _Part(part="validation"), {"model": model})
-        evaluation.write_json("evaluation.json", EvaluationFacts(benchmarks=(_asked("demo"),), part="validation"))
+        self._leave_without_scores(key, model, found)
+        return model
+
+    def overflow(self, key: str) -> None:
+        """Put an evaluation that found logits without a finite value in place of the one with this key."""
+        model = self.evaluations[key].parents["model"]
+        problem = "'mine' computes logits for token 1 of its answer to 'demo/q0' that are infinite or NaN"
+        self._leave_without_scores(key, model, Divergence(training=model.address, step=None, problem=problem))
+
+    def _leave_without_scores(self, key: str, model: Manifest | Parent, found: Divergence) -> None:
+        product, part = Product("evaluate", 6, "evaluation/1"), key.rpartition("/")[2]
+        evaluation = Output(self.library, product, _Part(part=f"{part} without scores"), {"model": model})
+        evaluation.write_json("evaluation.json", EvaluationFacts(benchmarks=(_asked("demo"),), part=part))
         evaluation.write_json("diverged.json", found)
         self.evaluations[key] = evaluation.finish({"questions": 0, "diverged": 1})
-        return model
 
     def _answers(self, share: float, part: str) -> list[float]:
         """Right for the share of questions that are easiest, each with noise of its own."""

@@ -23,7 +23,7 @@ def adopt(
     Args:
         root: URI of the store's root.
         settings: the step's settings (AdoptSettings).
-        selection: address or URI of the selection (selection/1), in this store.
+        selection: address of the selection (selection/1) in this store, or its URI in any.
 
     Returns:
         dataset: manifest of the selection (selection/1).

@@ -11,10 +11,10 @@ def _examine(settings: AdoptSettings, where: str, inputs: Mapping[str, str]) -> 
     """Whether a selection that is named in the recipe is there, and has what is needed."""
 
     def look() -> str:
-        from components.adopt.adopt import adopt_selection
+        from components.adopt.adopt import find_selection
         from components.shared.outputs.library import Library
 
-        return adopt_selection(Library(inputs["root"]), settings, inputs["selection"]).benchmarks.address
+        return find_selection(Library(inputs["root"]), settings, inputs["selection"]).benchmarks.address
 
     if "selection" in inputs:
         yield Look(where, inputs["selection"], look)

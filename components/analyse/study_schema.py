@@ -67,7 +67,7 @@ class SweepFacts(StudyPart):
     by_seed: dict[int, float] = Field(description="mean score of each seed that was evaluated")
     mean: float | None = Field(description="null where no seed was evaluated, and where one diverged")
     diverged: tuple[int, ...] = Field(
-        (), description="seeds whose training diverged (a loss or weight that is not finite): the rate is out"
+        (), description="seeds whose training diverged (a loss, weight or logit that is not finite): the rate is out"
     )
     chosen: bool
 
@@ -96,8 +96,13 @@ class ArmFacts(StudyPart):
     does: str
     stages: tuple[str, ...]
     lora_rank: int | None
-    status: Literal["complete", "partial", "failed"] = Field(description="failed: no seed was evaluated on test")
+    status: Literal["complete", "partial", "failed"] = Field(
+        description="failed: no seed was evaluated on test, or one diverged there"
+    )
     missing: tuple[str, ...] = Field(description="keys of its evaluations that failed or were not made")
+    diverged_on_test: tuple[int, ...] = Field(
+        (), description="seeds whose chosen model has logits that are not finite on test: the arm has no score"
+    )
     rate: str | None = Field(description="the learning rate that was chosen on validation and tested")
     sweep: tuple[SweepFacts, ...]
     compute: ComputeFacts | None = Field(description="null where the models were not trained in this store")

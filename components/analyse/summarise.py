@@ -33,7 +33,7 @@ def summarise(library: Library, manifest: Manifest) -> str:
 
 def _row(study: Study, arm: ArmFacts) -> str:
     if arm.score is None:
-        return f"| {arm.name} |  | failed |  |  |"
+        return f"| {arm.name} |  | {'diverged' if arm.diverged_on_test else 'failed'} |  |  |"
     best = "(the best)" if arm.name == study.best_single_stage else _difference(arm.against_best)
     return f"| {arm.name} | {arm.rate} | {_score(arm.score)} | {_difference(arm.against_base)} | {best} |"
 

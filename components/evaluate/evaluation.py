@@ -72,6 +72,7 @@ class Evaluation:
 
         Raises:
             ModelError: the model cannot be loaded, lacks a chat template, or refuses a question.
+            NotFiniteError: its logits are infinite or NaN.
             GenerationError: the endpoint cannot be reached, or failed to answer a question.
         """
         try:
@@ -149,8 +150,10 @@ class Evaluation:
                 say(STEP.name, f"{self._name} on {benchmark}: {counted(count, 'prompt')} {what}")
 
 
-def finish_without_model(output: Output, settings: EvaluationSettings, divergence: Divergence) -> Manifest:
-    """Complete the evaluation of a training that diverged: of which part nothing was asked, and why."""
+def finish_without_scores(output: Output, settings: EvaluationSettings, divergence: Divergence) -> Manifest:
+    """Complete the evaluation of a training that diverged: which part has no scores, and why."""
+    # Benchmarks that were asked before the fault was found are no part of it.
+    output.shards.clear()
     output.write_json(FACTS, EvaluationFacts(benchmarks=(), part=settings.part))
     output.write_json(DIVERGED_FILE, divergence)
     return output.finish({"questions": 0, "diverged": 1})

@@ -109,7 +109,9 @@ class BenchmarkSettings(Settings):
 class EvaluationSettings(Settings):
     """What determines the evaluation of one model."""
 
-    not_in_cache_key: ClassVar[frozenset[str]] = frozenset({"allow_remote_code", "allow_pickled_weights"})
+    not_in_cache_key: ClassVar[frozenset[str]] = frozenset(
+        {"on_divergence", "allow_remote_code", "allow_pickled_weights"}
+    )
     not_in_cache_key_at_default: ClassVar[frozenset[str]] = frozenset({"part", "validation_share"})
 
     benchmarks: tuple[BenchmarkSettings, ...] = Field(min_length=1, description="what is asked, in this order")
@@ -135,6 +137,12 @@ class EvaluationSettings(Settings):
         (), description="report pass@k for these k, each at most `samples`: is one of k answers right?"
     )
     seed: int = Field(0, ge=0, description="seed of sampled answers; greedy answers need none")
+    on_divergence: Literal["fail", "finish"] = Field(
+        "fail",
+        description="a model whose training diverged, or whose logits are infinite or NaN: fail ends the step with an "
+        "error; finish completes the evaluation without scores, with diverged.json instead (a study tries rates that "
+        "may be too large)",
+    )
     allow_remote_code: bool = Field(False, description="run Python code that ships with a model (trust_remote_code)")
     allow_pickled_weights: bool = Field(
         False, description="load weights that are not safetensors; they can execute code"

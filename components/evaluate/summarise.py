@@ -3,7 +3,7 @@
 import json
 
 from components.evaluate.evaluation import FACTS, SCORES
-from components.shared.outputs.divergence import DIVERGED_FILE, Divergence, has_diverged
+from components.shared.outputs.divergence import has_diverged, read_divergence
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.rows import EvaluationFacts, Score
@@ -19,8 +19,9 @@ REMARKS = {
 def summarise(library: Library, manifest: Manifest, name: str) -> str:
     """The scores of a model with their standard errors, those of subjects and of other readings among them."""
     if has_diverged(manifest):
-        found = Divergence.model_validate_json(library.read_bytes(manifest, DIVERGED_FILE))
-        return f"# Evaluation of {name}\n\nNot asked: its training diverged, {found.problem}.\n"
+        found = read_divergence(library, manifest)
+        why = "No scores" if found.step is None else "Not asked: its training diverged"
+        return f"# Evaluation of {name}\n\n{why}, {found.problem}.\n"
     scores = [Score.model_validate(row) for row in json.loads(library.read_bytes(manifest, SCORES))]
     asked = EvaluationFacts.model_validate_json(library.read_bytes(manifest, FACTS)).benchmarks
     notes = [f"- **{each.name}**: {each.words}" for each in asked]

@@ -9,6 +9,14 @@ from pipelines.study.check_arms import find_arm_faults
 from pipelines.study.given_rows import find_row_faults, steps_of
 from pipelines.study.recipe import StudyRecipe
 
+SHARE = "set validation.share, and leave it out here"
+PLANNED_OF_EVALUATIONS = {
+    "part": SHARE,
+    "validation_share": SHARE,
+    "on_divergence": "leave it out: a rate whose models cannot be scored is out of its arm's sweep",
+}
+"""Settings of evaluations that the study decides, and what to do instead."""
+
 
 def find_faults(recipe: StudyRecipe) -> Iterator[Fault]:
     """All faults of a recipe whose types are valid."""
@@ -39,12 +47,9 @@ def _benchmarks(recipe: StudyRecipe) -> Iterator[Fault]:
 
 
 def _evaluation(recipe: StudyRecipe) -> Iterator[Fault]:
-    for setting in ("part", "validation_share"):
+    for setting, instead in PLANNED_OF_EVALUATIONS.items():
         if setting in recipe.evaluate.model_fields_set:
-            yield Fault(
-                ("evaluate", setting),
-                f"{setting} is decided by the study\n    remedy: set validation.share, and leave it out here",
-            )
+            yield Fault(("evaluate", setting), f"{setting} is decided by the study\n    remedy: {instead}")
     if recipe.evaluate.asks_endpoint:
         yield Fault(
             ("evaluate", "generator", "backend"),

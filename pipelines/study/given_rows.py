@@ -8,6 +8,8 @@ from components.adopt.settings import AdoptSettings
 from components.collect.settings import CollectSettings
 from components.curate.settings import CurateSettings
 from components.select.settings import SelectSettings
+from components.shared.step import ExternalInput
+from components.shared.store.uri import is_address
 from components.synthesize.settings import SynthesizeSettings
 from components.train.methods.registry import METHODS
 from pipelines.placement.task import Fault
@@ -57,8 +59,14 @@ def find_row_faults(recipe: StudyRecipe) -> Iterator[Fault]:
             yield Fault(
                 (name,),
                 f"{name} is missing\n    rule: it makes the rows to train on\n    remedy: add it, or say in `rows` "
-                f"where they are: {AS_GIVEN}, or the address of a selection, select/KEY",
+                f"where they are: {AS_GIVEN}, or the address of a selection, select/KEY, or its URI in another store",
             )
+
+
+def rows_elsewhere(recipe: StudyRecipe) -> Iterator[ExternalInput]:
+    """The selection, where a URI names it."""
+    if recipe.adopts and not is_address(recipe.rows):
+        yield ExternalInput(("rows",), recipe.rows)
 
 
 def adopt_settings(recipe: StudyRecipe) -> AdoptSettings:

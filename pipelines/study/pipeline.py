@@ -1,11 +1,13 @@
 """The declaration of the pipeline `study`."""
 
+from itertools import chain
 from typing import Any
 
 from pipelines.data.recipe import examine, external_inputs
 from pipelines.pipeline import Pipeline
 from pipelines.placement.placement import Placement
 from pipelines.study.check_recipe import find_faults
+from pipelines.study.given_rows import rows_elsewhere
 from pipelines.study.recipe import StudyRecipe
 from pipelines.study.tasks import tasks
 
@@ -24,7 +26,7 @@ PIPELINE = Pipeline(
     build=_build,
     tasks=tasks,
     find_faults=find_faults,
-    external_inputs=external_inputs,
+    external_inputs=lambda recipe: chain(external_inputs(recipe), rows_elsewhere(recipe)),
     examine=examine,
     outlives_failures=True,
 )

@@ -159,17 +159,18 @@ class _Planner:
                 key = f"{swept.name}/{rate:g}/{seed}/validation" if swept.is_arm else ""
                 evaluations[key_of(rate, seed)] = name
                 yield training
-                yield PlannedEvaluation(name, self._validation, training.name, key)
+                yield PlannedEvaluation(name, _expecting_divergence(self._validation), training.name, key)
         settings = ChooseSettings(benchmark=self._recipe.primary, rates=swept.rates, seeds=self._recipe.seeds)
         for seed in self._recipe.seeds:
             yield PlannedChoice(choice_of(swept, seed), settings, seed, evaluations)
 
     def tests(self) -> Iterator[PlannedEvaluation]:
         """The chosen models of every arm on the part test."""
+        settings = _expecting_divergence(self._test)
         for swept in self._points:
             for seed in self._recipe.seeds if swept.is_arm else ():
                 key = f"{swept.name}/{NONE}/{seed}/test"
-                yield PlannedEvaluation(f"evaluate-{swept.name}-s{seed}-test", self._test, choice_of(swept, seed), key)
+                yield PlannedEvaluation(f"evaluate-{swept.name}-s{seed}-test", settings, choice_of(swept, seed), key)
 
     def _training(self, swept: SweptPoint, number: int, seed: int) -> PlannedTraining:
         """The training of a rate and seed; one of fewer epochs follows the one that makes it on the way."""
@@ -218,6 +219,11 @@ class _Planner:
         benchmarks = tuple(benchmark for benchmark in evaluation.benchmarks if benchmark.name in names)
         share = self._recipe.validation.share
         return evaluation.model_copy(update={"benchmarks": benchmarks, "part": part, "validation_share": share})
+
+
+def _expecting_divergence(settings: EvaluationSettings) -> EvaluationSettings:
+    """For a model that the study trains; one that only starts it must have scores."""
+    return settings.model_copy(update={"on_divergence": "finish"})
 
 
 def epochs_of(point: Point) -> int:

@@ -72,8 +72,8 @@ class StudyRecipe(StudentRecipe):
         "",
         description="where the rows come from. Left out: from collect to select, as in distill. as-given: the sources' "
         "own demonstrations and preferences, which no model labels, answers or scores, so that curate, synthesize and "
-        "select may be left out. Else the address (select/KEY) or URI of a selection that is in the store: its rows, "
-        "and the questions that they were cleared of, are the data, in place of all four",
+        "select may be left out. Else the address (select/KEY) of a selection that is in the store, or the URI of one "
+        "in any store: its rows, and the questions that they were cleared of, are the data, in place of all four",
     )
     collect: CollectSettings | None = Field(None, description="as in a recipe of distill")
     curate: CurateSettings | None = Field(None, description="as in a recipe of distill")

@@ -1,6 +1,7 @@
 """The contract of adopt: the rows and questions that it hands on, and what does not fit a study."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from components.adopt.adopt import adopt_selection
 from components.adopt.component import adopt
 from components.adopt.settings import AdoptSettings
-from components.shared.errors import EmptyDataError, InputError, NotFoundError
+from components.adopt.step import STEP
+from components.shared.errors import DamagedError, EmptyDataError, InputError, NotFoundError
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest, parse_manifest
 from components.shared.outputs.output import Output
@@ -85,14 +87,65 @@ def test_what_is_no_selection_or_has_no_questions_is_refused(tmp_path: Path) -> 
     with pytest.raises(InputError, match=r"collect-benchmarks/\w+ holds question/1") as caught:
         taken(root, questions.address)
     assert caught.value.allowed == ("selection/1",)
-    with pytest.raises(InputError, match="is not in the store"):
-        taken(root, f"s3://elsewhere/{selection.address}")
+    with pytest.raises(NotFoundError, match=rf"elsewhere/{selection.address} lacks manifest\.json"):
+        taken(root, f"{tmp_path}/elsewhere/{selection.address}")
+    for unclear in ("demo", "s3://bucket/select", "C:select/0/1"):
+        with pytest.raises(InputError, match=f"{unclear!r} names no output"):
+            taken(root, unclear)
     with pytest.raises(InputError, match="has no questions of mmlu") as caught:
         taken(root, selection.address, benchmarks=("demo", "mmlu"))
     assert caught.value.allowed == ("demo",)
     (Path(root) / questions.address / "manifest.json").unlink()
-    with pytest.raises(InputError, match=r"questions that the rows of select/.* were cleared of are not in"):
+    with pytest.raises(InputError, match=r"questions that the rows of select/.* were cleared of are not in") as caught:
         taken(root, selection.address)
+    assert "name the selection by its URI in the store of that run" in caught.value.remedy
+
+
+def test_a_selection_in_another_store_is_copied_with_its_questions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once it is copied, the other store is not needed, and its address is enough."""
+    theirs, ours = str(tmp_path / "theirs"), str(tmp_path / "ours")
+    selection, questions = prepared(theirs)
+    uri = f"{theirs}/{selection.address}"
+    look = next(
+        STEP.examine(AdoptSettings(parts=PARTS, benchmarks=("demo",)), "rows", {"root": ours, "selection": uri})
+    )
+    assert look.look() == questions.address and not Path(ours).exists(), "doctor copies nothing"
+
+    assert taken(ours, uri) == (selection, questions)
+    assert f"copied from {theirs}: {questions.address}, curate/" in capsys.readouterr().err
+    library = Library(ours)
+    assert [row.id for row in library.read_rows(selection, SftRow, "sft")] == ["0", "1"]
+    assert len(list(library.read_rows(questions, Question))) == 3
+    assert not list(Path(ours).rglob("lease.json")) and not (Path(ours) / "collect").exists()
+    assert taken(ours, uri) == (selection, questions) and "copied" not in capsys.readouterr().err
+    shutil.rmtree(theirs)
+    assert taken(ours, selection.address) == (selection, questions)
+
+
+def test_a_store_with_another_selection_at_that_address_is_left_as_it_is(tmp_path: Path) -> None:
+    theirs, ours = str(tmp_path / "theirs"), str(tmp_path / "ours")
+    selection, _ = prepared(theirs)
+    other = stand_in_output(ours, "select", {}, {})
+    other.address, other.store = selection.address, Library(ours).at(selection.address)
+    other.write_rows("sft/00000", [])
+    kept = other.finish()
+    with pytest.raises(
+        InputError, match=f"ours/{selection.address} differs from .*theirs/{selection.address}"
+    ) as caught:
+        taken(ours, f"{theirs}/{selection.address}")
+    assert "run in another store" in caught.value.remedy and Library(ours).load(selection.address) == kept
+
+
+def test_a_damaged_file_in_another_store_is_not_copied(tmp_path: Path) -> None:
+    theirs, ours = str(tmp_path / "theirs"), str(tmp_path / "ours")
+    selection, _ = prepared(theirs)
+    (rows,) = (Path(theirs) / selection.address / "sft").iterdir()
+    rows.write_bytes(rows.read_bytes()[:-1])
+    with pytest.raises(DamagedError, match="is damaged"):
+        taken(ours, f"{theirs}/{selection.address}")
+    assert Library(ours).find(selection.address) is None
 
 
 def test_questions_that_have_changed_are_not_those_of_the_rows(tmp_path: Path) -> None:

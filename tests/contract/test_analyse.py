@@ -12,6 +12,7 @@ from components.analyse.component import analyse
 from components.analyse.report.render import write_page
 from components.analyse.settings import AnalyseSettings
 from components.analyse.study_schema import ArmFacts, Study
+from components.analyse.summarise import summarise
 from components.shared.errors import DamagedError, InputError
 from components.shared.outputs.manifest import Manifest, Parent, parse_manifest
 from tests.stand_in_study import ARMS, BASE, StandInStudy
@@ -214,6 +215,29 @@ def test_a_rate_that_diverged_is_named_and_its_arm_stays_complete(tmp_path: Path
     assert lost[0].parent in made.parents.values()
     page = write_page(study)
     assert "<small>3e-3 diverged</small>" in page and "3e-3: diverged" in page
+
+
+def test_a_model_whose_logits_are_not_finite_is_out_like_one_that_diverged(tmp_path: Path) -> None:
+    """On validation its rate is out of the sweep; on test the arm has no score, whatever its other seeds have."""
+    whole = StandInStudy(str(tmp_path / "store"), questions=60)
+    whole.write()
+    before = analysed(whole).total
+    whole.overflow("sft@9-lora16/3e-3/1/validation")
+    whole.overflow("sft@9-dpo@6/-/1/test")
+    given = AnalyseSettings.model_validate(whole.settings())
+    made = analyse_study(whole.library, given, whole.evaluations)
+    study = read_study(whole.library, made)
+
+    swept, tested = arm_of(study, "sft@9-lora16"), arm_of(study, "sft@9-dpo@6")
+    assert [point.diverged for point in swept.sweep] == [(), (), (1,)] and swept.status == "complete"
+    assert (tested.status, tested.diverged_on_test, tested.missing) == ("failed", (1,), ())
+    assert tested.score is None and tested.against_base is None and tested.rate == "3e-5"
+    said = "sft@9-dpo@6 has no score: at 3e-5 its models diverged on the part test (seed 1)"
+    assert said in study.warnings and "sft@9-dpo@6 diverged at its chosen rate" in " ".join(study.sentences)
+    assert made.counts["rates_diverged"] == 1 and made.counts["evaluations_missing"] == 0
+    assert study.total == before, "its trainings are complete, and cost what they cost"
+    assert "diverged on the part test: seed 1" in write_page(study)
+    assert "| sft@9-dpo@6 |  | diverged |" in summarise(whole.library, made)
 
 
 def test_forgetting_is_shown_and_not_tested(study: Study) -> None:

@@ -18,6 +18,7 @@ from components.evaluate.component import evaluate
 from components.evaluate.evaluate import evaluate_model, model_parent
 from components.evaluate.settings import EvaluationSettings
 from components.evaluate.summarise import summarise
+from components.models.not_finite import NotFiniteError
 from components.models.reference import as_parent
 from components.shared.errors import InputError, ModelError
 from components.shared.outputs.compared_model import require_evaluation
@@ -142,7 +143,10 @@ def diverged_training(root: str, seed: int) -> Manifest:
 def test_a_training_that_diverged_has_an_evaluation_without_scores(tmp_path: Path, benchmarks: Manifest) -> None:
     root = str(tmp_path / "store")
     trained, other = diverged_training(root, 0), diverged_training(root, 1)
-    made = run(tmp_path, benchmarks, f"{root}/{trained.address}", "sft-r3", part="validation")
+    asked = {"part": "validation", "on_divergence": "finish"}
+    with pytest.raises(ModelError, match="holds no model: the loss of step 7 is nan"):
+        run(tmp_path, benchmarks, f"{root}/{trained.address}", "sft-r3", part="validation")
+    made = run(tmp_path, benchmarks, f"{root}/{trained.address}", "sft-r3", **asked)
     assert has_diverged(made) and made.counts == {"questions": 0, "diverged": 1}
     assert made.parents["model"] == trained.parent
     facts = EvaluationFacts.model_validate_json(Library(root).read_bytes(made, "evaluation.json"))
@@ -150,7 +154,36 @@ def test_a_training_that_diverged_has_an_evaluation_without_scores(tmp_path: Pat
     assert "Not asked: its training diverged, the loss of step 7 is nan." in summarise(Library(root), made, "sft-r3")
     with pytest.raises(InputError, match=f"the training at {trained.address} diverged"):
         require_evaluation("sft-r3", made)
-    assert run(tmp_path, benchmarks, f"{root}/{other.address}", part="validation").address != made.address
+    with pytest.raises(ModelError, match="has no scores: the loss of step 7 is nan"):
+        run(tmp_path, benchmarks, f"{root}/{trained.address}", "sft-r3", part="validation")
+    assert run(tmp_path, benchmarks, f"{root}/{other.address}", **asked).address != made.address
+
+
+def overflowing(folder: Path, source: str, *, from_token: int) -> str:
+    """A copy of a model whose logits are infinite after one token, with weights that are finite."""
+    shutil.copytree(source, folder)
+    model = LlamaForCausalLM.from_pretrained(folder)
+    with torch.no_grad():
+        model.lm_head.weight[:, from_token] = 3e38
+    model.save_pretrained(folder)
+    return str(folder)
+
+
+def test_a_model_whose_logits_are_not_finite_has_no_scores(
+    tmp_path: Path, benchmarks: Manifest, models: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its weights are finite, so its training ended well; of the benchmarks before, nothing is kept."""
+    root = str(tmp_path / "store")
+    model = overflowing(tmp_path / "overflowing", models["sft"], from_token=3)
+    with pytest.raises(NotFiniteError, match=r"'sft-r3' computes logits for token 1 of its answer to 'demo/q\d+/0'"):
+        run(tmp_path, benchmarks, model, "sft-r3")
+    made = run(tmp_path, benchmarks, model, "sft-r3", on_divergence="finish")
+    assert has_diverged(made) and made.counts == {"questions": 0, "diverged": 1}
+    assert sorted(shard.name for shard in made.shards) == ["diverged.json", "evaluation.json"]
+    assert "sft-r3 has no scores, as if its training had diverged" in capsys.readouterr().err
+    assert "No scores, 'sft-r3' computes logits for token 1" in summarise(Library(root), made, "sft-r3")
+    with pytest.raises(ModelError, match="has no scores: 'sft-r3' computes logits"):
+        run(tmp_path, benchmarks, model, "sft-r3")
 
 
 def test_names_of_one_model_and_later_runs_share_its_evaluation(

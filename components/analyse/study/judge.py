@@ -103,6 +103,7 @@ def _arm(
         lora_rank=arm.lora_rank,
         status="failed" if not models else "partial" if missing else "complete",
         missing=missing,
+        diverged_on_test=runs.diverged_on_test(arm),
         rate=chosen_rate(runs, arm),
         sweep=describe_sweep(runs, arm),
         compute=describe_compute([trainings_of(library, model.model) for model in models.values()]),

@@ -48,7 +48,7 @@ class RunKey:
 
 
 class StudyRuns:
-    """The evaluations that are there, those of trainings that diverged apart.
+    """The evaluations that are there, those without scores, of trainings that diverged, apart.
 
     Args:
         library: where they are stored.
@@ -66,7 +66,7 @@ class StudyRuns:
         for text, manifest in sorted(evaluations.items()):
             key = RunKey.parse(text)
             self._require_known(key)
-            require_evaluation(text, manifest, may_have_diverged=key.part == "validation")
+            require_evaluation(text, manifest, may_have_diverged=key.arm != BASE)
             found = self._diverged if has_diverged(manifest) else self._models
             found[key] = ComparedModel(library, text, manifest)
         self._require_alike()
@@ -87,12 +87,22 @@ class StudyRuns:
         return {seed: self._models[key] for seed, key in keys.items() if key in self._models}
 
     def diverged(self, arm: AnalysedArm, rate: str) -> tuple[int, ...]:
-        """The seeds with which an arm's training diverged at one rate: there was no model to evaluate."""
+        """The seeds with which an arm's training diverged at one rate: its model is missing, or computes NaN."""
         keys = {seed: RunKey(arm.name, rate, str(seed), "validation") for seed in self.settings.seeds}
         return tuple(seed for seed, key in keys.items() if key in self._diverged)
 
+    def diverged_on_test(self, arm: AnalysedArm) -> tuple[int, ...]:
+        """The seeds whose chosen model answered the validation part, and has logits that are not finite on test."""
+        seeds = {int(key.seed) for key in self._diverged if (key.arm, key.part) == (arm.name, "test")}
+        return tuple(seed for seed in self.settings.seeds if seed in seeds)
+
     def test(self, arm: AnalysedArm) -> dict[int, ComparedModel]:
-        """An arm at its chosen rate on the test part, by seed. Raises InputError when a seed has two of them."""
+        """An arm at its chosen rate on the test part, by seed; none where one diverged, which others would hide.
+
+        Raises InputError when a seed has two of them.
+        """
+        if self.diverged_on_test(arm):
+            return {}
         found: dict[int, ComparedModel] = {}
         for key, model in self._of(arm, "test"):
             if int(key.seed) in found:

@@ -14,6 +14,8 @@ def say_gain(settings: AnalyseSettings, arm: ArmFacts, best: str | None) -> str:
         arm: of several stages.
         best: the best single-stage arm; None where there is none.
     """
+    if arm.diverged_on_test:
+        return f"{arm.name} diverged at its chosen rate on the part test, so it has no score to compare."
     if arm.status == "failed":
         return f"{arm.name} failed: no seed was evaluated on the test part, so the study cannot tell."
     difference = arm.against_best or arm.against_base

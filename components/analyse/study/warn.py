@@ -36,6 +36,9 @@ def _about_seeds(settings: AnalyseSettings, arms: Sequence[ArmFacts]) -> Iterato
                 f"{arm.name} is judged on {len(arm.score.seeds)} of {counted(len(settings.seeds), 'seed')}: missing "
                 f"{', '.join(arm.missing)}"
             )
+        elif arm.diverged_on_test:
+            seeds = _seeds(arm.diverged_on_test)
+            yield f"{arm.name} has no score: at {arm.rate} its models diverged on the part test ({seeds})"
         elif arm.status == "failed":
             yield f"{arm.name} failed: missing {', '.join(arm.missing)}"
 
@@ -56,7 +59,8 @@ def _about_divergence(arm: ArmFacts) -> Iterator[str]:
     if out:
         rates = ", ".join(f"{point.rate} ({_seeds(point.diverged)})" for point in out)
         left = len(arm.sweep) - len(out)
-        chosen = "none was chosen" if arm.status == "failed" else f"its rate was chosen among the other {left}"
+        tested = arm.status != "failed" or arm.diverged_on_test
+        chosen = f"its rate was chosen among the other {left}" if tested else "none was chosen"
         yield f"{arm.name} diverged at {counted(len(out), 'learning rate')}: {rates}; {chosen}"
 
 

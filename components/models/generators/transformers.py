@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from components.models.generators.finite_logits import FiniteLogits
 from components.models.generators.generator import (
     Ability,
     ChatRequest,
@@ -28,6 +29,7 @@ from components.models.generators.read_tokens import begins_in_thought, decode_a
 from components.models.generators.settle_reply import Written, settle_reply
 from components.models.generators.stop_texts import StopTexts
 from components.models.likelihood.rank import rank
+from components.models.not_finite import not_finite
 from components.models.reference import local_model
 from components.models.stored.end_tokens import end_ids_of
 from components.shared.errors import ModelError
@@ -97,6 +99,7 @@ class TransformersGenerator:
         Raises:
             SettingsError: `max_tokens` leaves no room for a prompt.
             ModelError: not even one prompt fits into memory.
+            NotFiniteError: logits of an answer are infinite or NaN.
         """
         waiting = iter(requests)
         while ahead := list(itertools.islice(waiting, self.batch * LOOK_AHEAD_BATCHES)):
@@ -113,6 +116,7 @@ class TransformersGenerator:
         Raises:
             InputError: a continuation is empty.
             ModelError: a continuation leaves no room for a prompt, or a row does not fit into memory.
+            NotFiniteError: a log-likelihood is infinite or NaN.
         """
         return rank(self.model, self.prompts, requests)
 
@@ -160,7 +164,7 @@ class TransformersGenerator:
         return [self._reply(*item, sampling) for item in zip(prompts, answers, texts, strict=True)]
 
     def _generate(self, prompts: list[Prompt], sampling: Sampling) -> list[list[int]]:
-        """New token ids of each prompt, up to and with the first end token."""
+        """New token ids of each prompt, up to and with the first end token. Raises NotFiniteError."""
         import torch
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
@@ -173,18 +177,27 @@ class TransformersGenerator:
         config = GenerationConfig(
             max_new_tokens=sampling.max_tokens, do_sample=False, pad_token_id=self.pad_id, eos_token_id=self.end_ids
         )
-        processors = [Sampler([p.key for p in prompts], sampling, width)] if sampling.temperature > 0 else []
+        finite = FiniteLogits(len(prompts), width, self.model.device)
+        sampler = [Sampler([p.key for p in prompts], sampling, width)] if sampling.temperature > 0 else []
         stop = StopTexts(self.tokenizer, sampling.stop, self.hidden_ids, width)
         with torch.inference_mode():
             output = self.model.generate(
                 input_ids=ids.to(self.model.device),
                 attention_mask=mask.to(self.model.device),
                 generation_config=config,
-                logits_processor=LogitsProcessorList(processors),
-                stopping_criteria=StoppingCriteriaList([stop] if sampling.stop else []),
+                logits_processor=LogitsProcessorList([finite, *sampler]),
+                stopping_criteria=StoppingCriteriaList([finite.ended, *([stop] if sampling.stop else [])]),
             )
-        answers = output[:, width:].tolist()
-        return [self._until_end(row[: stop.lengths.get(number)]) for number, row in enumerate(answers)]
+        rows = output[:, width:].tolist()
+        answers = [self._until_end(row[: stop.lengths.get(number)]) for number, row in enumerate(rows)]
+        self._require_finite(prompts, answers, finite.faults())
+        return answers
+
+    def _require_finite(self, prompts: list[Prompt], answers: list[list[int]], faults: list[int]) -> None:
+        """Raises NotFiniteError; what is computed behind an answer's end does not matter."""
+        for prompt, answer, fault in zip(prompts, answers, faults, strict=True):
+            if 0 < fault <= len(answer):
+                raise not_finite(self.reference, f"logits for token {fault} of its answer to {prompt.key!r}")
 
     def _until_end(self, ids: list[int]) -> list[int]:
         for position, token in enumerate(ids):

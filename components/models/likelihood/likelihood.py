@@ -5,6 +5,7 @@ stops too early or too late is unlikely too. Prompts longer than the context are
 from the right.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +18,11 @@ from components.models.generators.load_model import SMALL_PARAMETERS, context_to
 from components.models.generators.local_model import ModelFolder, Precision
 from components.models.generators.prompts import load_tokenizer
 from components.models.likelihood.completions import Completion, CompletionMaker, Pair
+from components.models.not_finite import not_finite
 from components.models.reference import local_model
 from components.models.stored.end_tokens import end_ids_of
 from components.shared.errors import ModelError
+from components.shared.text.counted import counted
 
 if TYPE_CHECKING:
     from components.models.likelihood.row_scorers import TokenScores
@@ -87,6 +90,7 @@ class LikelihoodModel:
 
         Raises:
             ModelError: not even one pair fits into memory, or the tokenizer has no end token.
+            NotFiniteError: a log-probability is infinite or NaN.
         """
         distinct = list(dict.fromkeys(pairs))
         made = dict(zip(distinct, self.maker.make(distinct), strict=True))
@@ -124,6 +128,7 @@ class RowLikelihood:
         self._is_small_on_cpu = model.device.type == "cpu" and model.num_parameters() < SMALL_PARAMETERS
         suitable = CPU_BATCH_TOKENS if model.device.type == "cpu" else GPU_BATCH_TOKENS
         self.batch_tokens = suitable if batch_tokens is None else batch_tokens
+        self._reference = reference
         with self._suitable_threads():
             self._scorer = open_scorer(model, reference)
 
@@ -138,12 +143,22 @@ class RowLikelihood:
         Raises:
             InputError: a row lacks a prompt or a completion.
             ModelError: not even one row fits into memory.
+            NotFiniteError: a sum is infinite or NaN.
         """
-        return self._scored(rows, self._scorer.totals)
+        totals = self._scored(rows, self._scorer.totals)
+        self._require_finite(totals)
+        return totals
 
     def tokens(self, rows: Sequence[Example]) -> "list[TokenScores]":
         """The log-prob and the rank of each token of each row's completion. Raises as `totals` does."""
-        return self._scored(rows, self._scorer.tokens)
+        found = self._scored(rows, self._scorer.tokens)
+        self._require_finite([sum(scores.log_probs) for scores in found])
+        return found
+
+    def _require_finite(self, totals: Sequence[float]) -> None:
+        """Raises NotFiniteError: NaN compares with nothing, and an infinite log-probability with no other one."""
+        if count := sum(not math.isfinite(total) for total in totals):
+            raise not_finite(self._reference, f"log-probabilities of {count} of {counted(len(totals), 'text')}")
 
     def close(self) -> None:
         """Leave the model as it was, and release it."""

@@ -149,6 +149,21 @@ def background_checkpoints(trainer: Any, mirror: Mirror) -> Any:
     return BackgroundCheckpoints()
 
 
+def current_steps() -> Any:
+    """A callback by which a resumed training saves its checkpoints as often as its settings say.
+
+    `Trainer._init_training_state` replaces its state with the checkpoint's, `save_steps` included, and only warns where
+    the arguments differ; `DefaultFlowCallback.on_step_end` follows the state.
+    """
+    from transformers import TrainerCallback
+
+    class CurrentSteps(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
+            state.compute_steps(args, state.max_steps)
+
+    return CurrentSteps()
+
+
 def separate_counts(trainer: Any) -> Any:
     """A callback that corrects the step counts of an optimizer whose state came from a universal checkpoint."""
     from transformers import TrainerCallback

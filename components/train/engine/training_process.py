@@ -35,7 +35,7 @@ from components.train.engine.join_ranks import barrier, cpu_has_bf16, join_ranks
 from components.train.engine.load_model import end_tokens, fetch_start, load_start, load_tokenizer
 from components.train.engine.losses import StepBook
 from components.train.engine.make_trainer import TrainerParts, import_trainer, make_trainer
-from components.train.engine.record_steps import background_checkpoints, engine_watch, separate_counts
+from components.train.engine.record_steps import background_checkpoints, current_steps, engine_watch, separate_counts
 from components.train.engine.reference_output import ReferenceOutput
 from components.train.engine.save_result import ResultWriter
 from components.train.engine.share_by_speed import speed_shares
@@ -249,6 +249,7 @@ class TrainingProcess:
         self._report_budget(getattr(trainer, "micro_batches", None))
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(engine_watch(trainer))
+        trainer.add_callback(current_steps())
         if self.settings.shares == "speed":
             trainer.add_callback(speed_shares(trainer, self.settings, self.job.task, self.ranks))
         return trainer

@@ -8,6 +8,7 @@ and the difference grows with the steps), which a relative tolerance of 1e-3 all
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -119,6 +120,9 @@ def assert_continues(
     log = capfd.readouterr().err
     assert f"continuing from the checkpoint of step {newest}" in log
     assert ("reference log-probs: 96 rows read from" in log) == ("reference_rows" in uninterrupted.counts)
+    every = chosen["checkpoint_steps"]
+    saved = [int(step) for step in re.findall(r"checkpoint at step (\d+)", log)]
+    assert saved == [step for step in range(every, STEPS, every) if step > newest], "as often as the settings say now"
     before, after = bench.losses(uninterrupted), bench.losses(resumed, root)
     assert [record["step"] for record in after] == list(range(1, STEPS + 1))
     if resumed.counts["ranks"] == uninterrupted.counts["ranks"] and "shares" not in chosen:
@@ -144,7 +148,7 @@ def test_all_weights_on_two_ranks_continue_on_two_and_on_one(
     shutil.copytree(two, one)
     uninterrupted = bench.train(**chosen)
     assert_continues(bench, uninterrupted, two, newest, capfd, **chosen)
-    assert_continues(bench, uninterrupted, one, newest, capfd, **chosen, launch=on(1, 1))
+    assert_continues(bench, uninterrupted, one, newest, capfd, **chosen | {"checkpoint_steps": 15}, launch=on(1, 1))
 
 
 def test_adapters_on_one_rank_continue_on_one_and_on_two(

@@ -18,10 +18,11 @@ def spin(seconds: float) -> None:
 
 def test_both_are_called_once_before_and_then_in_turns() -> None:
     calls: list[str] = []
-    found = time_in_turns(lambda: (calls.append("ours"), spin(0.02)), lambda: (calls.append("theirs"), spin(0.04)), 2)
-    assert calls == ["ours", "theirs", *["ours", "theirs", "theirs", "ours"] * 2]
+    found = time_in_turns(lambda: (calls.append("ours"), spin(0.02)), lambda: (calls.append("theirs"), spin(0.04)), 3)
+    assert calls == ["ours", "theirs", *["ours", "theirs", "theirs", "ours"] * 3]
     assert 0.01 < found.ours_processor_seconds < found.theirs_processor_seconds
     assert 0.3 < found.processor_ratio < 0.8
+    assert len(found.processor_ratios) == 3 and found.processor_ratio == sorted(found.processor_ratios)[1]
 
 
 def test_the_processor_time_and_memory_of_a_family_are_those_of_all_its_processes() -> None:

@@ -230,6 +230,14 @@ def test_a_selection_that_is_there_takes_the_place_of_all_data_steps(tmp_path: P
     assert (settings.parts["sft"], settings.parts["pairs"], settings.parts["kto"]) == (("sft",), ("dpo",), ())
 
 
+def test_a_selection_in_another_store_is_looked_for_before_anything_starts(tmp_path: Path) -> None:
+    recipe = read_recipe(without(tmp_path, *DATA, rows="s3://other/store/select/0123456789abcdef"))
+    assert task_names(recipe)[0] == "adopt"
+    missing = without(tmp_path, *DATA, rows=f"{tmp_path}/store/select/0123456789abcdef")
+    with pytest.raises(SettingsError, match=r"no such file or folder .looked for .*store/select/0123456789abcdef"):
+        read_recipe(missing)
+
+
 def test_rows_as_they_are_need_sources_alone(tmp_path: Path) -> None:
     recipe = read_recipe(without(tmp_path, *DATA[1:], rows="as-given"))
     assert task_names(recipe)[:5] == [*DATA, "adopt"]
