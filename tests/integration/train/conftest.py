@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 
 from components.launch.here.fork_server import ForkServer, forking_jobs
+from components.models.reference import as_parent
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
-from components.shared.outputs.output import Output, RowWriter
+from components.shared.outputs.output import Output, RowWriter, address_of
 from components.shared.rows import KtoRow, Message, Pair, Scores, SftRow
 from components.shared.settings import Settings
 from components.shared.step import Product
 from components.train.methods.registry import parse_train_settings
 from components.train.settings import TrainSettings
+from components.train.step import TRAINED
 from components.train.train import train_model
 from pipelines.local.fork_steps import LIBRARIES
 
@@ -92,6 +94,11 @@ class Bench:
             Library(root or self.root), f"train-{settings.method}", settings, self.selected, start or str(self.student)
         )
 
+    def address(self, **values: Any) -> str:
+        """Where the output of a training is stored, in any store."""
+        inputs = {"dataset": self.selected.parent, "start": as_parent(str(self.student))}
+        return address_of(TRAINED, make_settings(**values), inputs)
+
     def losses(self, manifest: Manifest, root: str = "") -> list[dict[str, Any]]:
         """The record of every step without its times, which no two runs share."""
         lines = (Path(root or self.root) / manifest.address / "losses.jsonl").read_text().splitlines()
@@ -117,6 +124,17 @@ def bench(tmp_path: Path, student: Path, fork_server: ForkServer) -> Iterator[Be
     root = str(tmp_path / "store")
     with forking_jobs(fork_server):
         yield Bench(root, write_selected(root), student)
+
+
+@pytest.fixture(scope="session")
+def references(tmp_path_factory: pytest.TempPathFactory, student: Path) -> Bench:
+    """A store for the trainings that others are compared with. One that several tests train is found, after the first.
+
+    What is not in the key (the number of processes, micro-batches) is that of the first. Tests take `bench` too, whose
+    trainings are forked.
+    """
+    root = str(tmp_path_factory.mktemp("references"))
+    return Bench(root, write_selected(root), student)
 
 
 def write_selected(root: str) -> Manifest:
