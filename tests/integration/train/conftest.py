@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,20 @@ class SelectSettings(Settings):
 @pytest.fixture(scope="session")
 def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model's folder: 2 layers of width 32, random weights."""
+    from tokenizers import pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    folder = tmp_path_factory.mktemp("student")
+    return save_chat_model(folder, letters, max_position_embeddings=256, tie_word_embeddings=True)
+
+
+def save_chat_model(folder: Path, letters: Sequence[str], **config: Any) -> Path:
+    """Save a random Llama and a tokenizer with one token for each letter; `config` sets what the models differ in."""
     import torch
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    vocabulary = {name: place for place, name in enumerate([*MARKS, *sorted(pre_tokenizers.ByteLevel.alphabet())])}
+    vocabulary = {name: place for place, name in enumerate([*MARKS, *letters])}
     plain = Tokenizer(models.BPE(vocabulary, []))
     plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     plain.decoder = decoders.ByteLevel()
@@ -53,20 +62,18 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain, pad_token="<|pad|>", eos_token="<|end|>")
     tokenizer.chat_template = TEMPLATE
     torch.manual_seed(7)
-    config = LlamaConfig(
+    shape = LlamaConfig(
         vocab_size=len(vocabulary),
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
-        max_position_embeddings=256,
-        tie_word_embeddings=True,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
         pad_token_id=tokenizer.pad_token_id,
+        **config,
     )
-    folder = tmp_path_factory.mktemp("student")
-    LlamaForCausalLM(config).save_pretrained(folder)
+    LlamaForCausalLM(shape).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
