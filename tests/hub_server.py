@@ -2,13 +2,14 @@
 
 import json
 import re
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import urlparse
+
+from tests.serve import serving
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -27,12 +28,8 @@ def serve_hub(kind: Literal["models", "datasets"], files: Mapping[str, bytes]) -
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     hub = Hub(f"http://127.0.0.1:{server.server_port}")
     _Handler.kind, _Handler.files, _Handler.hub = kind, files, hub
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with serving(server):
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

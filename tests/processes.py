@@ -1,8 +1,12 @@
 """Processes that tests kill: what runs below them, and waiting until something holds."""
 
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from tests.deadlines import ended
 
 WAIT_SECONDS = 240.0  # starting Ray takes long on a busy machine
 
@@ -41,3 +45,13 @@ def wait_until(condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> 
     while not condition():
         assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.05)
+
+
+def kill_once(process: "subprocess.Popen[Any]", condition: Callable[[], bool]) -> None:
+    """Kill a process alone once a condition holds, and wait until nothing of what runs below it is left."""
+    wait_until(lambda: condition() or process.poll() is not None)
+    assert process.poll() is None, "it ended before it was killed"
+    below = descendants(process.pid)
+    process.kill()
+    ended(process)
+    wait_until(lambda: not any(alive(each) for each in below))

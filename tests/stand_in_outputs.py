@@ -1,6 +1,10 @@
 """Outputs as the steps make them, with settings of any fields, for tests of the steps that read them."""
 
-from collections.abc import Mapping
+import gzip
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import create_model
@@ -34,3 +38,18 @@ def stand_in_output(
     fields: dict[str, Any] = {name: (type(value), value) for name, value in settings.items()}
     made = create_model("FakeSettings", __base__=Settings, **fields)()
     return Output(Library(root), Product(step, 1, CONTENTS[step]), made, inputs)
+
+
+def stored_rows(root: Path, step: str, part: str, rows: Sequence[Any]) -> Manifest:
+    """Rows as the only part of a step's output; another number of rows is another output."""
+    output = stand_in_output(str(root), step, {"rows": len(rows)}, {})
+    if rows:
+        output.write_rows(f"{part}/00000", rows)
+    return output.finish()
+
+
+def kept_keys(root: Path, places: str) -> Counter[str]:
+    """How often each of a model's kept replies is stored, by key; `places` is a pattern such as `teacher-*`."""
+    paths = root.glob(f"{places}/*/*.gz")
+    lines = (line for path in paths for line in gzip.decompress(path.read_bytes()).splitlines())
+    return Counter(json.loads(line)["key"] for line in lines)

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.serve import serving
+
 
 class StandInTeacher(ThreadingHTTPServer):
     """Answers every conversation by its last message, and notes the prompts.
@@ -35,12 +37,8 @@ class StandInTeacher(ThreadingHTTPServer):
 @contextmanager
 def stand_in_teacher(answer: Callable[[str], str]) -> Iterator[StandInTeacher]:
     """A teacher that runs for the time of the context."""
-    with StandInTeacher(answer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
+    with serving(StandInTeacher(answer)) as server:
+        yield server
 
 
 class _Handler(BaseHTTPRequestHandler):

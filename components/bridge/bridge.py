@@ -9,13 +9,12 @@ from components.bridge.settings import BridgeAssignment, BridgeSettings
 from components.bridge.step import BRIDGED, REWRITINGS, STEP, TRACES
 from components.bridge.token_cap import Cap, token_cap
 from components.launch.hand_back.hand_over import HandedJob
-from components.launch.job import Job
 from components.models.reference import as_parent
 from components.models.rollouts.list_kept import list_kept
 from components.models.rollouts.teacher_replies import teacher_parent
 from components.models.stored.check_stored import require_complete
 from components.models.stored.stored_model import read_model
-from components.shared.errors import EmptyDataError, InputError, TutelageError
+from components.shared.errors import EmptyDataError, InputError, naming_step
 from components.shared.log import say
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
@@ -146,11 +145,8 @@ def _require_problems(settings: BridgeSettings, routed: Manifest) -> None:
 
 def _require_checks(library: Library, routed: Manifest) -> None:
     """Check before the job starts that each problem can be checked."""
-    try:
+    with naming_step(STEP.name):
         unchecked = [row.id for row in library.read_rows(routed, Routed, SFT) if row.check is None]
-    except TutelageError as error:
-        error.step = STEP.name
-        raise
     if unchecked:
         raise InputError(
             f"{counted(len(unchecked), 'problem')} of {count_rows(routed, SFT):,} came without a check, the first: "
@@ -163,18 +159,10 @@ def _require_checks(library: Library, routed: Manifest) -> None:
 
 def _run(handed: HandedJob[BridgeResult], assignment: BridgeAssignment, write: Write | None) -> BridgeResult:
     """Run the job to its end, or what replaces it. Raises the error that it recorded."""
-    job = Job(
-        name=assignment.address.replace("/", "-"),
-        program="ray",
-        module="components.bridge.write",
-        arguments=handed.arguments,
-        launch=assignment.settings.launch,
-    )
-    try:
-        return write(assignment) if write else handed.run(assignment, job)
-    except TutelageError as error:
-        error.step = STEP.name
-        raise
+    with naming_step(STEP.name):
+        if write:
+            return write(assignment)
+        return handed.run_on_ray(assignment, "components.bridge.write", assignment.settings.launch)
 
 
 def report_of(settings: BridgeSettings, result: BridgeResult, cap: Cap) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class BridgeDrive:
             ray.kill(actor)
 
     def _score(self, left: Sequence[BridgeSlice]) -> None:
-        actors = self._local(maker(TraceScorer, *self.arguments), len(left))
+        actors = local_actors("bridge", maker(TraceScorer, *self.arguments), self.settings, len(left))
         progress = Progress("bridge", "problems chosen for", sum(len(part) for _, part in left))
         for done in results(actors, [(index,) for index, _ in left], "score_slice", KEPT):
             progress.advance(done.problems)
@@ -69,17 +69,10 @@ class BridgeDrive:
             "bridge",
             make,
             settings.teacher,
+            settings,
             tasks=tasks,
             requests_per_task=settings.rows_per_shard,
-            actors=settings.actors,
-            cpus=settings.cpus_per_actor,
-            gpus=settings.gpus_per_actor,
         )
-
-    def _local(self, make: Make, tasks: int) -> "deque[Any]":
-        settings = self.settings
-        room = {"cpus": settings.cpus_per_actor, "gpus": settings.gpus_per_actor}
-        return local_actors("bridge", make, actors=settings.actors, tasks=tasks, **room)
 
     def _note_refused(self, done: WrittenSlice) -> None:
         if done.refused and not self.refused:

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.launch.job import Launch
+from components.launch.ray.settings import RayActors
 from components.models.generators.generator import Ability, Sampling
 from components.models.generators.local_model import Precision
 from components.models.generators.registry import AnyBackendSettings, AnyGeneratorSettings
@@ -73,15 +73,17 @@ class PrefixTest(Settings):
         return self
 
 
-class BridgeSettings(Settings):
+class BridgeSettings(RayActors):
     """How the teacher's traces become texts that the student can learn.
 
     The method is that of He and others (arXiv 2606.04466), whose prompts and numbers cannot be read here: all are ours.
     """
 
-    not_in_cache_key: ClassVar[frozenset[str]] = frozenset(
-        {"failed_share", "when_empty", "actors", "cpus_per_actor", "gpus_per_actor", "check_threads", "launch"}
-    )
+    not_in_cache_key: ClassVar[frozenset[str]] = RayActors.not_in_cache_key | {
+        "failed_share",
+        "when_empty",
+        "check_threads",
+    }
 
     teacher: AnyGeneratorSettings = Field(description="the large model, which solves and rewrites")
     traces: int = Field(4, ge=1, le=256, description="the teacher tries a problem so often, until it is right once")
@@ -127,10 +129,6 @@ class BridgeSettings(Settings):
         description="no problem for SFT, or no text for any of them: fail ends the step with an error, finish "
         "completes its output without rows to learn (a round of a curriculum may have nothing left to learn)",
     )
-    actors: int = Field(2, ge=1, description="Ray actors that run a local model; an endpoint always has one")
-    cpus_per_actor: int = Field(1, ge=1, description="CPU cores of one actor")
-    gpus_per_actor: int = Field(0, ge=0, description="GPUs of one actor; vllm shards its model over them")
-    launch: Launch = Field(Launch(), description="what runs the job")
 
     @property
     def trace_source(self) -> TeacherReplies:

@@ -1,6 +1,5 @@
 """The actor of the first half: the teacher solves problems and rewrites its solutions, and all of them are checked."""
 
-import threading
 from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel, ConfigDict
@@ -14,6 +13,7 @@ from components.models.rollouts.kept_rollouts import DrawnRollout, KeptRollouts
 from components.models.rollouts.problems import Problem
 from components.models.rollouts.shared_model import SharedModel
 from components.rewards.checks.rollout_judge import RolloutJudge
+from components.rewards.checks.shared_judge import SharedJudge
 from components.shared.store.open_store import open_store
 
 Note = Callable[[TaughtProblem, DrawnRollout | Reply, bool | None], None]
@@ -58,9 +58,7 @@ class TraceWriter:
                 (settings.rewrite_sampling, self.assignment.rewritings),
             )
         )
-        self.kinds = kinds
-        self._judge: RolloutJudge | None = None
-        self._opening = threading.Lock()
+        self.judge = SharedJudge(kinds, settings.code_limits, settings.check_threads)
 
     def write_slice(self, index: int, problems: Sequence[Problem]) -> WrittenSlice:
         """Get what a slice's problems lack, check it, and write the slice.
@@ -69,7 +67,7 @@ class TraceWriter:
             InputError, SandboxError, SettingsError: a check cannot run here.
             GenerationError, ModelError: the teacher cannot be opened.
         """
-        judge = self._open_judge()
+        judge = self.judge.open()
         taught = [TaughtProblem(problem) for problem in problems]
         first, last = problems[0].key, problems[-1].key
         outcomes: Outcomes = {**self.traces.kept.read(first, last)}
@@ -84,16 +82,8 @@ class TraceWriter:
 
     def close(self) -> None:
         """Close the teacher and the checks."""
-        if self._judge is not None:
-            self._judge.close()
+        self.judge.close()
         self.teacher.close()
-
-    def _open_judge(self) -> RolloutJudge:
-        """Several threads may write slices at once and share it."""
-        with self._opening:
-            if self._judge is None:
-                self._judge = RolloutJudge(self.kinds, self.settings.code_limits, self.settings.check_threads)
-            return self._judge
 
 
 def _ask(

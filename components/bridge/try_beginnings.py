@@ -8,7 +8,7 @@ from components.models.generators.generator import ChatRequest
 from components.models.generators.read_reply import read_reply
 from components.models.rollouts.problems import Problem
 from components.models.rollouts.shared_model import SharedModel
-from components.rewards.checks.rollout_judge import RolloutJudge
+from components.rewards.checks.shared_judge import SharedJudge
 from components.shared.outputs.digest import digest_value, hex_of
 from components.shared.rollout_rows import BridgeText, Routed
 from components.shared.text.numbered_steps import first_steps
@@ -29,9 +29,9 @@ class BeginningTest:
     """
 
     def __init__(self, settings: BridgeSettings, student: str, kinds: Sequence[str], threads: int) -> None:
-        self._settings, self._kinds = settings, kinds
+        self._settings = settings
         self._model = SharedModel(self._prefix.generator, student, threads) if settings.prefix else None
-        self._judge: RolloutJudge | None = None
+        self._judge = SharedJudge(kinds, settings.code_limits, settings.check_threads)
 
     @property
     def _prefix(self) -> PrefixTest:
@@ -53,7 +53,7 @@ class BeginningTest:
         """
         answers = self._answers(texts)
         flat = [(row, answer) for (row, _), some in zip(texts, answers, strict=True) for answer in some]
-        verdicts = iter(self._open_judge().verdicts(flat) if flat else [])
+        verdicts = iter(self._judge.open().verdicts(flat) if flat else [])
         return [
             self._judged(text, [next(verdicts) for _ in some]) for (_, text), some in zip(texts, answers, strict=True)
         ]
@@ -62,8 +62,7 @@ class BeginningTest:
         """Close the student and the checks."""
         if self._model is not None:
             self._model.close()
-        if self._judge is not None:
-            self._judge.close()
+        self._judge.close()
 
     def _judged(self, text: BridgeText, verdicts: Sequence[bool | None]) -> BridgeText:
         known = [passed for passed in verdicts if passed is not None]
@@ -93,8 +92,3 @@ class BeginningTest:
             ChatRequest(key=f"{key}/{number}", messages=problem.messages, opening=opening)
             for number in range(self._prefix.tries)
         ]
-
-    def _open_judge(self) -> RolloutJudge:
-        if self._judge is None:
-            self._judge = RolloutJudge(self._kinds, self._settings.code_limits, self._settings.check_threads)
-        return self._judge

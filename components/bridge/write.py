@@ -29,7 +29,7 @@ def write(uri: str) -> None:
     from components.launch.ray.session import ray_session
 
     if len(shards.done() & shards.written()) < len(parts):
-        with ray_session(assignment.settings.actors * assignment.settings.cpus_per_actor):
+        with ray_session(assignment.settings.cores):
             BridgeDrive(assignment, parts, shards).run()
     write_result(uri, combine(assignment, len(parts), time.monotonic() - began))
 

@@ -1,6 +1,5 @@
 """The actor: the teacher diagnoses rollouts and corrects the wrong ones, and all of it is checked."""
 
-import threading
 from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
@@ -15,6 +14,7 @@ from components.models.rollouts.fates import FAILED
 from components.models.rollouts.kept_rollouts import KeptRollouts
 from components.models.rollouts.shared_model import SharedModel
 from components.rewards.checks.rollout_judge import RolloutJudge
+from components.rewards.checks.shared_judge import SharedJudge
 from components.shared.store.open_store import open_store
 from components.shared.thought import answer_of
 
@@ -53,9 +53,7 @@ class Critic:
                 (settings.repair_sampling, parsed.repairs),
             )
         )
-        self.kinds = kinds
-        self._judge: RolloutJudge | None = None
-        self._opening = threading.Lock()
+        self.judge = SharedJudge(kinds, settings.code_limits, settings.check_threads)
 
     def write_slice(self, index: int, problems: Sequence[AttemptedProblem]) -> CritiquedSlice:
         """Get what a slice's rollouts lack, check it, and write the slice.
@@ -64,7 +62,7 @@ class Critic:
             InputError, SandboxError, SettingsError: a check cannot run here.
             GenerationError, ModelError: the teacher cannot be opened.
         """
-        judge = self._open_judge()
+        judge = self.judge.open()
         critiqued = self._attempts(judge, problems)
         span = problems[0].problem.key, problems[-1].problem.key
         asked = [one.diagnosis_request(self.settings) for one in critiqued]
@@ -84,8 +82,7 @@ class Critic:
 
     def close(self) -> None:
         """Close the teacher and the checks."""
-        if self._judge is not None:
-            self._judge.close()
+        self.judge.close()
         self.teacher.close()
 
     def _attempts(self, judge: RolloutJudge, problems: Sequence[AttemptedProblem]) -> list[CritiquedAttempt]:
@@ -117,13 +114,6 @@ class Critic:
             tokens_in=sum(each.tokens["tokens_in"] for each in own),
             tokens_out=sum(each.tokens["tokens_out"] for each in own),
         )
-
-    def _open_judge(self) -> RolloutJudge:
-        """Several threads may write slices at once and share it."""
-        with self._opening:
-            if self._judge is None:
-                self._judge = RolloutJudge(self.kinds, self.settings.code_limits, self.settings.check_threads)
-            return self._judge
 
 
 def _drawn(drawer: RolloutDrawer, span: tuple[str, str], requests: Sequence[ChatRequest]) -> Outcomes:

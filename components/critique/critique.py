@@ -10,12 +10,11 @@ from components.critique.settings import CritiqueAssignment, CritiqueSettings
 from components.critique.step import CRITIQUED, DIAGNOSES, REPAIRS, STEP
 from components.launch.hand_back.files import JobResult
 from components.launch.hand_back.hand_over import HandedJob
-from components.launch.job import Job
 from components.models.rollouts.list_kept import list_kept
 from components.models.rollouts.teacher_replies import teacher_parent
 from components.models.stored.check_stored import require_complete
 from components.models.stored.stored_model import read_model
-from components.shared.errors import InputError, TutelageError
+from components.shared.errors import InputError, naming_step
 from components.shared.log import say
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
@@ -95,13 +94,10 @@ def critique_rollouts(
 
 def _require_inputs(library: Library, probed: Manifest, bridged: Manifest) -> None:
     """Check before the job starts that every problem has a check, and that the traces are rows to learn."""
-    try:
+    with naming_step(STEP.name):
         unchecked = [row.id for row in library.read_rows(probed, Probed) if row.check is None]
         for _ in library.read_rows(bridged, SftRow, SFT):
             pass
-    except TutelageError as error:
-        error.step = STEP.name
-        raise
     if unchecked:
         raise InputError(
             f"{counted(len(unchecked), 'problem')} of {count_rows(probed):,} came without a check, the first: "
@@ -118,18 +114,10 @@ def _made(handed: HandedJob[JobResult], assignment: CritiqueAssignment, write: W
     if not chosen.problems:
         say(STEP.name, "no rollout of an unsolved problem can be critiqued" if chosen.dropped else NOTHING_UNSOLVED)
         return combine(assignment, chosen, 0, 0.0)
-    job = Job(
-        name=assignment.address.replace("/", "-"),
-        program="ray",
-        module="components.critique.write",
-        arguments=handed.arguments,
-        launch=assignment.settings.launch,
-    )
-    try:
-        return write(assignment) if write else handed.run(assignment, job)
-    except TutelageError as error:
-        error.step = STEP.name
-        raise
+    with naming_step(STEP.name):
+        if write:
+            return write(assignment)
+        return handed.run_on_ray(assignment, "components.critique.write", assignment.settings.launch)
 
 
 def report_of(settings: CritiqueSettings, counts: Mapping[str, float]) -> dict[str, Any]:

@@ -20,11 +20,9 @@ def critique_slices(assignment: CritiqueAssignment, missing: Sequence[CritiqueSl
         STEP.name,
         maker(Critic, *arguments_of(assignment, missing)),
         settings.teacher,
+        settings,
         tasks=len(missing),
         requests_per_task=settings.rows_per_shard,
-        actors=settings.actors,
-        cpus=settings.cpus_per_actor,
-        gpus=settings.gpus_per_actor,
     )
     failures = FailedRollouts(STEP.name, settings.failed_share, shards.discard)
     progress = Progress(STEP.name, "problems critiqued", sum(len(part) for _, part in missing))

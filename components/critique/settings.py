@@ -17,7 +17,7 @@ from components.critique.prompts import (
     STEP,
     VERDICT,
 )
-from components.launch.job import Launch
+from components.launch.ray.settings import RayActors
 from components.models.generators.generator import Sampling
 from components.models.generators.registry import AnyGeneratorSettings
 from components.models.rollouts.teacher_replies import TeacherReplies, require_samples
@@ -33,15 +33,13 @@ NEEDED = {
 """What each prompt must contain."""
 
 
-class CritiqueSettings(Settings):
+class CritiqueSettings(RayActors):
     """How failed rollouts become rows to learn: what is wrong in them, and how they are corrected.
 
     The method is that of He and others (arXiv 2606.04466), whose prompts and numbers cannot be read here: all are ours.
     """
 
-    not_in_cache_key: ClassVar[frozenset[str]] = frozenset(
-        {"failed_share", "actors", "cpus_per_actor", "gpus_per_actor", "check_threads", "launch"}
-    )
+    not_in_cache_key: ClassVar[frozenset[str]] = RayActors.not_in_cache_key | {"failed_share", "check_threads"}
 
     teacher: AnyGeneratorSettings = Field(description="the large model, which diagnoses and corrects")
     system_prompt: str = Field(
@@ -111,10 +109,6 @@ class CritiqueSettings(Settings):
         description="share of the diagnoses that may fail for good, 0 to 1. A failed one costs at most its rows: this "
         "is for a teacher that does not answer at all. Continuations may all fail",
     )
-    actors: int = Field(2, ge=1, description="Ray actors that run a local model; an endpoint always has one")
-    cpus_per_actor: int = Field(1, ge=1, description="CPU cores of one actor")
-    gpus_per_actor: int = Field(0, ge=0, description="GPUs of one actor; vllm shards its model over them")
-    launch: Launch = Field(Launch(), description="what runs the job")
 
     @property
     def diagnosis_source(self) -> TeacherReplies:

@@ -24,7 +24,7 @@ def write(uri: str) -> None:
     from components.launch.ray.session import ray_session
 
     if missing := work.missing():
-        with ray_session(assignment.settings.actors * assignment.settings.cpus_per_actor):
+        with ray_session(assignment.settings.cores):
             critique_slices(assignment, missing, work.shards)
     write_result(uri, combine(assignment, work.chosen, len(work.parts), time.monotonic() - began))
 

@@ -33,7 +33,7 @@ def draw(uri: str) -> None:
     from components.probe.drive import Drive
 
     if missing:
-        with ray_session(settings.actors * settings.cpus_per_actor):
+        with ray_session(settings.cores):
             Drive(assignment, missing, shards).run()
     write_result(uri, combine(store, settings, len(parts), time.monotonic() - began))
 

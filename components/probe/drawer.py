@@ -1,6 +1,5 @@
 """The actor: draws the rollouts of slices of problems, checks them, and writes the slices to the store."""
 
-import threading
 from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
@@ -14,6 +13,7 @@ from components.probe.drawn_problem import DrawnProblem
 from components.probe.results import ProbedShards
 from components.probe.settings import ProbeAssignment
 from components.rewards.checks.rollout_judge import RolloutJudge
+from components.rewards.checks.shared_judge import SharedJudge
 from components.shared.store.open_store import open_store
 
 Wanted = Sequence[tuple[DrawnProblem, tuple[ChatRequest, ...]]]
@@ -58,9 +58,7 @@ class Drawer:
         self.model = SharedModel(self.settings.generator, self.assignment.model, threads)
         kept = KeptRollouts(store.at(self.assignment.rollouts))
         self.rollouts = RolloutDrawer(self.model, self.settings.sampling, kept)
-        self.kinds = kinds
-        self._judge: RolloutJudge | None = None
-        self._opening = threading.Lock()
+        self.judge = SharedJudge(kinds, self.settings.code_limits, self.settings.check_threads)
 
     def draw_slice(self, index: int, problems: Sequence[Problem]) -> DrawnSlice:
         """Draw, round by round, what a slice's problems lack, and write the slice.
@@ -69,7 +67,7 @@ class Drawer:
             InputError, SandboxError, SettingsError: a check cannot run here.
             GenerationError, ModelError: the model cannot be opened.
         """
-        judge = self._open_judge()
+        judge = self.judge.open()
         drawn = [DrawnProblem(problem, self.settings.rule) for problem in problems]
         kept = self.rollouts.kept.read(problems[0].key, problems[-1].key)
         outcomes: Outcomes = {**kept}
@@ -94,15 +92,8 @@ class Drawer:
 
     def close(self) -> None:
         """Close the model and the checks."""
-        if self._judge is not None:
-            self._judge.close()
+        self.judge.close()
         self.model.close()
-
-    def _open_judge(self) -> RolloutJudge:
-        with self._opening:
-            if self._judge is None:
-                self._judge = RolloutJudge(self.kinds, self.settings.code_limits, self.settings.check_threads)
-            return self._judge
 
 
 def _settle(judge: RolloutJudge, wanted: Wanted, outcomes: Outcomes) -> None:

@@ -42,11 +42,9 @@ class Drive:
             "probe",
             maker(Drawer, self.assignment.model_dump_json(), self.kinds, settings.cpus_per_actor),
             settings.generator,
+            settings,
             tasks=len(self.missing),
             requests_per_task=settings.rows_per_shard * settings.rule.round,
-            actors=settings.actors,
-            cpus=settings.cpus_per_actor,
-            gpus=settings.gpus_per_actor,
         )
 
     def _note(self, done: DrawnSlice) -> None:

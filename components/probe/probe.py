@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from components.launch.hand_back.hand_over import HandedJob
-from components.launch.job import Job
 from components.models.generators.asked_model import asked_parent
 from components.models.rollouts.list_kept import list_kept
 from components.models.stored.check_stored import require_complete
@@ -12,7 +11,7 @@ from components.models.stored.stored_model import read_model
 from components.probe.results import ProbeResult
 from components.probe.settings import ProbeAssignment, ProbeSettings
 from components.probe.step import PROBED, ROLLOUTS, STEP
-from components.shared.errors import EmptyDataError, InputError, TutelageError
+from components.shared.errors import EmptyDataError, InputError, naming_step
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output, address_of
@@ -89,13 +88,10 @@ def _require_checks(library: Library, problems: Manifest) -> None:
             step=STEP.name,
         )
     unchecked, first = 0, ""
-    try:
+    with naming_step(STEP.name):
         for row in library.read_rows(problems, Labelled):
             if row.check is None:
                 unchecked, first = unchecked + 1, first or row.id
-    except TutelageError as error:
-        error.step = STEP.name
-        raise
     if unchecked:
         raise InputError(
             f"{counted(unchecked, 'problem')} of {count_rows(problems):,} came without a check, the first: {first!r}",
@@ -110,18 +106,10 @@ def _run(
     handed: HandedJob[ProbeResult], assignment: ProbeAssignment, problems: Manifest, draw: Draw | None
 ) -> ProbeResult:
     """Run the job to its end, or what replaces it. Raises the error that it recorded."""
-    job = Job(
-        name=assignment.address.replace("/", "-"),
-        program="ray",
-        module="components.probe.draw",
-        arguments=handed.arguments,
-        launch=assignment.settings.launch,
-    )
-    try:
-        return draw(assignment, problems) if draw else handed.run(assignment, job)
-    except TutelageError as error:
-        error.step = STEP.name
-        raise
+    with naming_step(STEP.name):
+        if draw:
+            return draw(assignment, problems)
+        return handed.run_on_ray(assignment, "components.probe.draw", assignment.settings.launch)
 
 
 def report_of(settings: ProbeSettings, result: ProbeResult) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from components.launch.job import Launch
+from components.launch.ray.settings import RayActors
 from components.models.generators.generator import Ability, Sampling
 from components.models.generators.registry import AnyBackendSettings
 from components.models.generators.transformers import TransformersSettings
@@ -20,16 +20,14 @@ class RolloutSource(Settings):
     sampling: Sampling = Field(description="how rollouts are sampled")
 
 
-class ProbeSettings(Settings):
+class ProbeSettings(RayActors):
     """How a model's pass rate on each problem is probed.
 
     Problems are sorted by pass rate before they are trained on by He and others (arXiv 2606.04466), whose numbers
     cannot be read here: those below are ours, with their source in published practice.
     """
 
-    not_in_cache_key: ClassVar[frozenset[str]] = frozenset(
-        {"failed_share", "actors", "cpus_per_actor", "gpus_per_actor", "check_threads", "launch"}
-    )
+    not_in_cache_key: ClassVar[frozenset[str]] = RayActors.not_in_cache_key | {"failed_share", "check_threads"}
 
     generator: AnyBackendSettings = Field(
         TransformersSettings(model="", batch=128),
@@ -61,10 +59,6 @@ class ProbeSettings(Settings):
     failed_share: float = Field(
         0.05, ge=0, le=1, description="share of the rollouts that may fail for good at an endpoint, 0 to 1"
     )
-    actors: int = Field(2, ge=1, description="Ray actors that run a local model; an endpoint always has one")
-    cpus_per_actor: int = Field(1, ge=1, description="CPU cores of one actor")
-    gpus_per_actor: int = Field(0, ge=0, description="GPUs of one actor; vllm shards its model over them")
-    launch: Launch = Field(Launch(), description="what runs the job")
 
     @property
     def asks_endpoint(self) -> bool:

@@ -16,7 +16,8 @@ TutelageError
 └── SandboxError      code cannot be run in isolation on this machine
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 TEMPORARY_EXIT_CODE = 75
 """Exit code by which a job's program reports a transient failure to its launcher: EX_TEMPFAIL of sysexits.h."""
@@ -114,3 +115,13 @@ class JobError(TutelageError):
 
 class SandboxError(TutelageError):
     """Code cannot be run in isolation on this machine."""
+
+
+@contextmanager
+def naming_step(step: str) -> Iterator[None]:
+    """Name the step in errors of the block."""
+    try:
+        yield
+    except TutelageError as error:
+        error.step = step
+        raise

@@ -120,8 +120,7 @@ class Work:
     def _local_lane(self, origins: Sequence[Origin]) -> Lane:
         settings = self.settings
         missing = sum(math.ceil(self.rows / settings.rows_per_shard) - len(self.done[origin]) for origin in origins)
-        room = {"cpus": settings.cpus_per_actor, "gpus": settings.gpus_per_actor}
-        actors = local_actors("synthesize", self._make, actors=settings.actors, tasks=missing, **room)
+        actors = local_actors("synthesize", self._make, settings, missing)
         return Lane(self._tasks(origins), actors, one_by_one=False)
 
     @property

@@ -22,7 +22,7 @@ def generate(uri: str) -> None:
 
     work = Work(assignment, dataset)
     if not work.complete:
-        with ray_session(assignment.settings.actors * assignment.settings.cpus_per_actor):
+        with ray_session(assignment.settings.cores):
             work.run()
         work.keep_attempt()
     write_result(uri, combine(assignment, dataset))

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
-from components.launch.job import Launch
+from components.launch.ray.settings import RayActors
 from components.models.generators.generator import Ability, GeneratorSettings, Price, Sampling
 from components.models.generators.registry import AnyGeneratorSettings
 from components.shared.rows import Origin
@@ -13,16 +13,14 @@ from components.shared.settings import Settings
 ASKED: tuple[Origin, ...] = ("teacher", "student")
 
 
-class SynthesizeSettings(Settings):
+class SynthesizeSettings(RayActors):
     """Which models answer the instructions, how, and where.
 
     The paper (arXiv 2411.02939, section 3) sets three responses to each instruction: the original one, the
     teacher's and the small model's. It does not specify the sampling.
     """
 
-    not_in_cache_key: ClassVar[frozenset[str]] = frozenset(
-        {"failed_share", "actors", "cpus_per_actor", "gpus_per_actor", "launch"}
-    )
+    not_in_cache_key: ClassVar[frozenset[str]] = RayActors.not_in_cache_key | {"failed_share"}
     not_in_cache_key_at_default: ClassVar[frozenset[str]] = frozenset({"teacher_samples", "student_samples"})
 
     teacher: AnyGeneratorSettings | None = Field(None, description="the large model; needed for the origin `teacher`")
@@ -50,10 +48,6 @@ class SynthesizeSettings(Settings):
         512, ge=1, le=100_000, description="rows of one shard, which is also one task of an actor"
     )
     failed_share: float = Field(0.05, ge=0, le=1, description="share of one origin's answers that may fail, 0 to 1")
-    actors: int = Field(2, ge=1, description="Ray actors that run local models; remote models always have one")
-    cpus_per_actor: int = Field(1, ge=1, description="CPU cores of one actor")
-    gpus_per_actor: int = Field(0, ge=0, description="GPUs of one actor; vllm shards its model over them")
-    launch: Launch = Field(Launch(), description="what runs the job")
 
     @field_validator("student", mode="before")
     @classmethod

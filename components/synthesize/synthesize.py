@@ -6,13 +6,12 @@ from typing import Any
 
 from components.launch.hand_back.files import JobResult
 from components.launch.hand_back.hand_over import HandedJob
-from components.launch.job import Job
 from components.models.generators.changes import CHANGES
 from components.models.generators.generator import GeneratorSettings
 from components.models.reference import as_parent
 from components.models.stored.check_stored import require_complete
 from components.models.stored.stored_model import read_model
-from components.shared.errors import EmptyDataError, TutelageError
+from components.shared.errors import EmptyDataError, naming_step
 from components.shared.log import say
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Cost, Manifest, Parent
@@ -97,11 +96,8 @@ def _check(library: Library, dataset: Manifest) -> None:
             remedy="check why curate dropped all rows (its dropped/ and report.json)",
             step=STEP.name,
         )
-    try:
+    with naming_step(STEP.name):
         next(library.read_rows(dataset, Labelled), None)
-    except TutelageError as error:
-        error.step = STEP.name
-        raise
 
 
 def _run(
@@ -115,18 +111,10 @@ def _run(
     assignment = Assignment(
         root=output.library.absolute_root, address=output.address, dataset=dataset.address, settings=settings
     )
-    job = Job(
-        name=output.address.replace("/", "-"),
-        program="ray",
-        module="components.synthesize.generate",
-        arguments=handed.arguments,
-        launch=settings.launch,
-    )
-    try:
-        return answer(assignment, dataset) if answer else handed.run(assignment, job)
-    except TutelageError as error:
-        error.step = STEP.name
-        raise
+    with naming_step(STEP.name):
+        if answer:
+            return answer(assignment, dataset)
+        return handed.run_on_ray(assignment, "components.synthesize.generate", settings.launch)
 
 
 def _report(settings: SynthesizeSettings, result: JobResult, attempts: list[AttemptEffort]) -> dict[str, Any]:

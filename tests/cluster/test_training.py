@@ -14,7 +14,7 @@ STEPS = 60
 FAULT_SECONDS = 60.0
 
 
-@pytest.mark.parametrize("method", ["sft", "kto"])
+@pytest.mark.parametrize("method", ["kto"])
 def test_a_killed_worker_costs_at_most_one_checkpoint_interval(training: TrainRun, method: str) -> None:
     pod = training.begin(method=method).start_and_wait_for_checkpoint()
     training.wait_for("checkpoint at step 15", pod)

@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -17,21 +17,18 @@ from components.bridge.settings import BridgeSettings
 from components.bridge.step import BRIDGED
 from components.bridge.summarise import summarise
 from components.bridge.write_here import write_here
-from components.models.generators.generator import ChatRequest, GeneratorSettings, Reply, Sampling, Usage
 from components.models.generators.registry import BACKENDS
 from components.rewards.checks import code_check
 from components.shared.errors import EmptyDataError, GenerationError, InputError, SandboxError
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
-from components.shared.outputs.output import Output
 from components.shared.rollout_rows import Bridged, Probed, Rollout, Routed
 from components.shared.rows import SELECTION, Check, Dropped, SftRow
 from components.shared.sandbox.run_python import run_python
-from components.shared.settings import Settings
-from components.shared.step import Product
+from tests.book_teacher import ASKED, BookSettings
+from tests.stand_in_outputs import stored_rows
 from tests.tiny_model import save_tiny_model
 
-ASKED: list[str] = []
 FIVE = Check(kind="math", answer="5")
 TEXTS = {
     "good": "1. Begin with 2.\n2. Add 3 to 2, which is 5.\nThe answer is 5.",
@@ -43,56 +40,18 @@ TEXTS = {
 }
 
 
-class BookSettings(GeneratorSettings):
-    """A teacher that answers as a problem's own text says: `traces=…` and `rewritings=…`, separated by commas."""
-
-    not_in_cache_key: ClassVar[frozenset[str]] = GeneratorSettings.not_in_cache_key | {"dies_after"}
-    is_remote: ClassVar[bool] = True
+class TraceBookSettings(BookSettings):
+    """A teacher that finds traces and rewrites them."""
 
     backend: Literal["book"] = "book"
-    dies_after: int | None = None
 
-    def open(self) -> "BookTeacher":
-        return BookTeacher(self)
-
-
-class BookTeacher:
-    def __init__(self, settings: BookSettings) -> None:
-        self._settings, self._answered = settings, 0
-
-    def answer(self, requests: Iterable[ChatRequest], sampling: Sampling) -> Iterator[Reply]:
-        for request in requests:
-            if self._answered == self._settings.dies_after:
-                raise KeyboardInterrupt
-            self._answered += 1
-            ASKED.append(request.key)
-            yield _reply(request)
-
-    def usage(self) -> Usage:
-        return Usage(slots=1)
-
-    def close(self) -> None:
-        """Nothing to free."""
-
-
-def _reply(request: ChatRequest) -> Reply:
-    text = request.messages[-1].content
-    said = re.search(r"rewritings=([\w,]+)" if "Solution:" in text else r"traces=([\w,]+)", text)
-    assert said is not None
-    names = said[1].split(",")
-    name = names[int(request.key.rpartition("/")[2]) % len(names)]
-    if name in {"fails", "template"}:
-        return Reply(key=request.key, text="HTTP 400: content filter", finish="error", refused=name == "template")
-    return Reply(key=request.key, text=TEXTS[name], tokens_in=9, tokens_out=4)
-
-
-class Made(Settings):
-    """Stands for the settings of whatever made the inputs."""
+    def page(self, prompt: str) -> tuple[str, Mapping[str, str]]:
+        return "rewritings" if "Solution:" in prompt else "traces", TEXTS
 
 
 @pytest.fixture(autouse=True)
 def book(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setitem(BACKENDS, "book", BookSettings)
+    monkeypatch.setitem(BACKENDS, "book", TraceBookSettings)
     ASKED.clear()
     yield
     ASKED.clear()
@@ -117,17 +76,10 @@ def probed_row(number: int, tokens: int) -> Probed:
     return Probed.model_validate({**row, **facts, **estimate})
 
 
-def stored(root: Path, place: str, content: str, part: str, rows: list[Any]) -> Manifest:
-    output = Output(Library(str(root)), Product(place, 1 + len(rows), content), Made(), {})
-    if rows:
-        output.write_rows(f"{part}/00000", rows)
-    return output.finish()
-
-
 def inputs(root: Path, rows: list[Any], lengths: Iterable[int] = range(51, 151)) -> tuple[Manifest, Manifest]:
     """The problems, and rollouts of which the 90th percentile has 140 tokens."""
     probed = [probed_row(number, length) for number, length in enumerate(lengths)]
-    return stored(root, "route", Routed.content, "sft", rows), stored(root, "probe", Probed.content, "rows", probed)
+    return stored_rows(root, "route", "sft", rows), stored_rows(root, "probe", "rows", probed)
 
 
 def made(root: Path, student: str, rows: list[Any], **changed: Any) -> Manifest:
@@ -251,7 +203,7 @@ def test_a_killed_bridge_asks_nothing_again_that_was_stored(
         made(tmp_path, student, rows, rows_per_shard=4, teacher={"backend": "book", "model": "b", "dies_after": 19})
     manifest = made(tmp_path, student, rows, rows_per_shard=4)
     # 2 traces and 4 rewritings of each.
-    assert len(ASKED) == len(set(ASKED)) == 36
+    assert len(ASKED) == len({request.key for request in ASKED}) == 36
     whole = made(tmp_path / "elsewhere", student, rows, rows_per_shard=4)
     assert (whole.address, whole.digest) == (manifest.address, manifest.digest)
 

@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -14,20 +14,17 @@ from components.critique.critique import critique_rollouts
 from components.critique.settings import CritiqueSettings
 from components.critique.step import CRITIQUED
 from components.critique.write_here import write_here
-from components.models.generators.generator import ChatRequest, GeneratorSettings, Reply, Sampling, Usage
 from components.models.generators.registry import BACKENDS
 from components.rewards.checks import code_check
 from components.shared.errors import GenerationError, InputError, SandboxError
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
-from components.shared.outputs.output import Output
 from components.shared.rollout_rows import Critique, Probed, Rollout
 from components.shared.rows import SELECTION, Check, Dropped, Message, Scores, SftRow
 from components.shared.sandbox.run_python import run_python
-from components.shared.settings import Settings
-from components.shared.step import Product
+from tests.book_teacher import ASKED, BookSettings
+from tests.stand_in_outputs import stored_rows
 
-ASKED: list[ChatRequest] = []
 FIVE = Check(kind="math", answer="5")
 WRONG = "1. Begin with 2.\n2. Add 3 to 2, which is 6.\nThe answer is 6."
 RIGHT = "1. Begin with 2.\n2. Add 3 to 2, which is 5.\nThe answer is 5."
@@ -50,52 +47,13 @@ CONTINUATIONS = {
 }
 
 
-class CriticBookSettings(GeneratorSettings):
-    """A teacher that answers as a problem's own text says: `diagnoses=…` and `repairs=…`, separated by commas."""
-
-    not_in_cache_key: ClassVar[frozenset[str]] = GeneratorSettings.not_in_cache_key | {"dies_after"}
-    is_remote: ClassVar[bool] = True
+class CriticBookSettings(BookSettings):
+    """A teacher that diagnoses solutions and continues them."""
 
     backend: Literal["critic-book"] = "critic-book"
-    dies_after: int | None = None
 
-    def open(self) -> "CriticBook":
-        return CriticBook(self)
-
-
-class CriticBook:
-    def __init__(self, settings: CriticBookSettings) -> None:
-        self._settings, self._answered = settings, 0
-
-    def answer(self, requests: Iterable[ChatRequest], sampling: Sampling) -> Iterator[Reply]:
-        for request in requests:
-            if self._answered == self._settings.dies_after:
-                raise KeyboardInterrupt
-            self._answered += 1
-            ASKED.append(request)
-            yield _reply(request)
-
-    def usage(self) -> Usage:
-        return Usage(slots=1)
-
-    def close(self) -> None:
-        """Nothing to free."""
-
-
-def _reply(request: ChatRequest) -> Reply:
-    text = request.messages[-1].content
-    kind, texts = ("repairs", CONTINUATIONS) if "Solution so far:" in text else ("diagnoses", DIAGNOSES)
-    said = re.search(rf"{kind}=([\w,]+)", text)
-    assert said is not None
-    names = said[1].split(",")
-    name = names[int(request.key.rpartition("/")[2]) % len(names)]
-    if name in {"fails", "template"}:
-        return Reply(key=request.key, text="HTTP 400: content filter", finish="error", refused=name == "template")
-    return Reply(key=request.key, text=texts[name], tokens_in=9, tokens_out=4)
-
-
-class Made(Settings):
-    """Stands for the settings of whatever made the inputs."""
+    def page(self, prompt: str) -> tuple[str, Mapping[str, str]]:
+        return ("repairs", CONTINUATIONS) if "Solution so far:" in prompt else ("diagnoses", DIAGNOSES)
 
 
 @pytest.fixture(autouse=True)
@@ -125,16 +83,9 @@ def trace(name: str) -> SftRow:
     return SftRow(id=name, prompt=prompt, completion=f"{RIGHT} {name}", origin="teacher", scores=Scores(checked=True))
 
 
-def stored(root: Path, place: str, content: str, part: str, rows: list[Any]) -> Manifest:
-    output = Output(Library(str(root)), Product(place, 1 + len(rows), content), Made(), {})
-    if rows:
-        output.write_rows(f"{part}/00000", rows)
-    return output.finish()
-
-
 def inputs(root: Path, rows: list[Probed], traces: int) -> tuple[Manifest, Manifest]:
-    bridged = stored(root, "bridge", SELECTION, "sft", [trace(f"t{number}") for number in range(traces)])
-    return stored(root, "probe", Probed.content, "rows", rows), bridged
+    bridged = stored_rows(root, "bridge", "sft", [trace(f"t{number}") for number in range(traces)])
+    return stored_rows(root, "probe", "rows", rows), bridged
 
 
 def parsed(**changed: Any) -> CritiqueSettings:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.saved_bytes import saved_bytes
 from benchmarks.unequal.point_clouds.scans import Scan
 from benchmarks.unequal.point_clouds.sparse import geometry_of
 from benchmarks.unequal.point_clouds.unet import WIDTHS, State, as_grid, loss_of, make_layers
@@ -26,7 +27,8 @@ def cost_of(scan: Scan, kind: str, repeats: int) -> Cost:
     layers = make_layers(kind)
     geometry = geometry_of(scan, len(WIDTHS)) if kind == "sparse" else None
     features = scan.features if kind == "sparse" else as_grid(scan)
-    kept = _kept_bytes(layers, features, geometry)
+    weights = (weight for layer in layers for weight in layer.parameters())
+    kept = saved_bytes(weights, lambda: _scores(layers, features, geometry))
     times = []
     for number in range(repeats + 1):
         began = time.perf_counter()
@@ -48,20 +50,3 @@ def _scores(layers: list[nn.Module], features: torch.Tensor, geometry: Any) -> t
     for layer in layers:
         state = layer(state, geometry)
     return state[0]
-
-
-def _kept_bytes(layers: list[nn.Module], features: torch.Tensor, geometry: Any) -> int:
-    """Bytes of the tensors that autograd saves, each storage once, without the weights."""
-    own = {weight.untyped_storage().data_ptr() for layer in layers for weight in layer.parameters()}
-    storages: dict[int, Any] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            storages[storage.data_ptr()] = storage
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        scores = _scores(layers, features, geometry)
-    assert scores.requires_grad
-    return sum(storage.nbytes() for storage in storages.values())

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 
 from components.launch.hand_back.files import FAILURE_FILE, JOB_FILE, RESULT_FILE, JobFailure, JobResult, parse
-from components.launch.job import Job, ProgramFailedError, run_job
+from components.launch.job import Job, Launch, ProgramFailedError, run_job
 from components.launch.slots import slot
 from components.shared.errors import JobError, NotFoundError
 from components.shared.log import say
@@ -29,7 +29,7 @@ class HandedJob(Generic[SomeJobResult]):
 
     def __init__(self, output: Output, result: type[SomeJobResult]) -> None:
         self._store, self._model, self._root = output.store, result, output.library.store
-        self._uri = join(output.library.absolute_root, output.address)
+        self._uri, self._address = join(output.library.absolute_root, output.address), output.address
 
     @property
     def arguments(self) -> tuple[str, str]:
@@ -80,6 +80,11 @@ class HandedJob(Generic[SomeJobResult]):
                 remedy="check that the job's pods use the same store as this step",
             )
         return result
+
+    def run_on_ray(self, task: BaseModel, module: str, launch: Launch) -> SomeJobResult:
+        """Run a module as the driver of a Ray job, which is named after the address. Raises what `run` raises."""
+        name = self._address.replace("/", "-")
+        return self.run(task, Job(name=name, program="ray", module=module, arguments=self.arguments, launch=launch))
 
     def clear(self) -> None:
         """Delete what the job handed back, when it is part of the output."""

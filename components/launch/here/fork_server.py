@@ -25,7 +25,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle, send_handle
 from typing import IO, NoReturn
 
-from components.launch.here.after_fork import renew_torch_threads, restore_default_handlers
+from components.launch.here.after_fork import renew_torch_threads, restore_default_handlers, share_loaded
 from components.launch.here.follow_parent import die_with_parent, parent_variable
 from components.shared.log import say
 
@@ -143,6 +143,7 @@ def serve(connection: "Connection[int, ForkedProgram]", libraries: Sequence[str]
         except EOFError:
             return
         output = recv_handle(connection)
+        share_loaded()
         pid = _fork(partial(_become, os.getpid(), program, output, connection))
         os.close(output)
         connection.send(pid)

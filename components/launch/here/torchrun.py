@@ -15,7 +15,7 @@ import logging
 import os
 import sys
 
-from components.launch.here.after_fork import begin_forked
+from components.launch.here.after_fork import begin_forked, share_loaded
 from components.launch.here.follow_parent import parent_variable
 from components.shared.log import say
 from components.shared.patch_libraries import listen_on_loopback
@@ -58,6 +58,7 @@ def with_shared_imports(arguments: argparse.Namespace) -> argparse.Namespace:
         return arguments
     module = importlib.import_module(arguments.training_script)
     module.preload()
+    share_loaded()
     os.register_at_fork(after_in_child=begin_forked)
     changed = {"module": False, "run_path": True, "start_method": "fork", "training_script": module.__file__}
     return argparse.Namespace(**{**vars(arguments), **changed})

@@ -11,6 +11,7 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from components.launch.ray.room import JOIN_SECONDS, await_room
+from components.launch.ray.settings import RayActors
 from components.shared.errors import JobError, TutelageError
 from components.shared.log import say
 
@@ -34,25 +35,24 @@ def maker(kind: type, *arguments: Any) -> Make:
     return make
 
 
-def local_actors(step: str, make: Make, *, actors: int, tasks: int, cpus: int, gpus: int) -> "deque[Any]":
+def local_actors(step: str, make: Make, wanted: RayActors, tasks: int) -> "deque[Any]":
     """Actors that run a local model: as many as are wanted, have a task and fit into the cluster, and at least one.
 
     Args:
         step: the step's name in the log.
         make: starts one.
-        actors: how many the settings ask for.
+        wanted: how many the settings ask for, and with what.
         tasks: how many tasks there are.
-        cpus: CPU cores of one actor.
-        gpus: GPUs of one actor.
 
     Raises:
         SettingsError: no node has room for one.
     """
     join_seconds = JOIN_SECONDS if os.environ.get("RAY_ADDRESS") else 0.0
+    cpus, gpus = wanted.cpus_per_actor, wanted.gpus_per_actor
     room = await_room(ray.nodes, cpus, gpus, join_seconds)
-    if room < actors:
-        say(step, f"Ray has room for {room} of {actors} actors")
-    return deque(make(num_cpus=cpus, num_gpus=gpus) for _ in range(min(actors, room, max(tasks, 1))))
+    if room < wanted.actors:
+        say(step, f"Ray has room for {room} of {wanted.actors} actors")
+    return deque(make(num_cpus=cpus, num_gpus=gpus) for _ in range(min(wanted.actors, room, max(tasks, 1))))
 
 
 def actor_beside_driver(make: Make, tasks: int) -> "deque[Any]":

@@ -1,12 +1,9 @@
 """The complete bridge on a real Ray with a tiny teacher and student: killed in the middle, it keeps what was stored."""
 
-import gzip
-import json
 import re
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +11,16 @@ from components.bridge.bridge import bridge_traces
 from components.bridge.settings import BridgeSettings
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
-from components.shared.outputs.output import Output
 from components.shared.rollout_rows import Bridged, Probed, Routed
 from components.shared.rows import Check, SftRow
-from components.shared.settings import Settings
-from components.shared.step import Product
 from components.train.methods.registry import METHODS
-from tests.deadlines import ended
-from tests.processes import alive, descendants, wait_until
+from tests.processes import kill_once
+from tests.stand_in_outputs import kept_keys, stored_rows
 from tests.stand_in_teacher import stand_in_teacher
 from tests.tiny_model import save_tiny_model
 
 PROBLEMS = 12
+REPLIES = "teacher-*"
 RUN = """
 import sys
 from components.bridge.bridge import bridge_traces
@@ -36,16 +31,6 @@ library = Library(root)
 parsed = BridgeSettings.model_validate_json(settings)
 bridge_traces(library, parsed, library.load(routed), library.load(probed), student)
 """
-
-
-class Made(Settings):
-    """Stands for the settings of whatever made the inputs."""
-
-
-def stored(root: Path, place: str, content: str, part: str, rows: list[Any]) -> Manifest:
-    output = Output(Library(str(root)), Product(place, 1, content), Made(), {})
-    output.write_rows(f"{part}/00000", rows)
-    return output.finish()
 
 
 def problem(number: int) -> dict[str, Any]:
@@ -65,9 +50,9 @@ def teach(prompt: str) -> str:
 
 
 def inputs(root: Path) -> tuple[Manifest, Manifest]:
-    routed = stored(root, "route", Routed.content, "sft", [Routed(**problem(n), pool="hard") for n in range(PROBLEMS)])
+    routed = stored_rows(root, "route", "sft", [Routed(**problem(n), pool="hard") for n in range(PROBLEMS)])
     estimate = {"lengths": (), "truncated": 0, "low": 0.0, "high": 1.0, "decided": True, "rollouts": ()}
-    return routed, stored(root, "probe", Probed.content, "rows", [Probed(**problem(0), **estimate)])
+    return routed, stored_rows(root, "probe", "rows", [Probed(**problem(0), **estimate)])
 
 
 def settings(teacher: dict[str, Any]) -> BridgeSettings:
@@ -86,14 +71,6 @@ def settings(teacher: dict[str, Any]) -> BridgeSettings:
     )
 
 
-def kept(root: Path) -> Counter[str]:
-    """How often each of the teacher's replies is stored."""
-    paths = root.glob("teacher-*/*/*.gz")
-    return Counter(
-        json.loads(line)["key"] for path in paths for line in gzip.decompress(path.read_bytes()).splitlines()
-    )
-
-
 def test_a_killed_bridge_continues_with_every_stored_reply(tmp_path: Path) -> None:
     root, student = tmp_path / "store", str(save_tiny_model(tmp_path / "student"))
     routed, probed = inputs(root)
@@ -102,18 +79,14 @@ def test_a_killed_bridge_continues_with_every_stored_reply(tmp_path: Path) -> No
         asked = settings({"backend": "openai", "model": "t", "endpoints": [server.url]})
         arguments = [str(root), routed.address, probed.address, student, asked.model_dump_json()]
         started = subprocess.Popen([sys.executable, "-c", RUN, *arguments], start_new_session=True)
-        wait_until(lambda: bool(kept(root)) or started.poll() is not None)
-        assert started.poll() is None, "the bridge ended before it was killed"
-        below = descendants(started.pid)
-        started.kill()
-        ended(started)
-        wait_until(lambda: not any(alive(each) for each in below))
-        before = set(kept(root))
+        kill_once(started, lambda: bool(kept_keys(root, REPLIES)))
+        before = set(kept_keys(root, REPLIES))
         assert not list(root.glob("bridge/*/manifest.json"))
         manifest = bridge_traces(library, asked, routed, probed, student)
-    assert before <= set(kept(root)) and max(kept(root).values()) == 1, "none is lost, and none is asked twice"
+    stored = kept_keys(root, REPLIES)
+    assert before <= set(stored) and max(stored.values()) == 1, "none is lost, and none is asked twice"
     # One trace of each even number and two of each odd one, and rewritings of the even ones.
-    assert len(kept(root)) == PROBLEMS // 2 * (1 + 2) + PROBLEMS // 2 * 2
+    assert len(stored) == PROBLEMS // 2 * (1 + 2) + PROBLEMS // 2 * 2
     rows = {row.id: row for row in library.read_rows(manifest, Bridged, "bridged")}
     assert rows.keys() == {f"r{number}" for number in range(PROBLEMS)}
     chosen = {name: row.texts[row.chosen].origin for name, row in rows.items() if row.chosen is not None}

@@ -1,7 +1,5 @@
 """The complete critique on a real Ray with a tiny teacher: killed in the middle, it keeps every stored reply."""
 
-import gzip
-import json
 import re
 import subprocess
 import sys
@@ -14,18 +12,16 @@ from components.critique.critique import critique_rollouts
 from components.critique.settings import CritiqueSettings
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
-from components.shared.outputs.output import Output
 from components.shared.rollout_rows import Critique, Probed, Rollout
-from components.shared.rows import SELECTION, Check, Message, Scores, SftRow
-from components.shared.settings import Settings
-from components.shared.step import Product
+from components.shared.rows import Check, Message, Scores, SftRow
 from components.train.methods.registry import METHODS
-from tests.deadlines import ended
-from tests.processes import alive, descendants, wait_until
+from tests.processes import kill_once
+from tests.stand_in_outputs import kept_keys, stored_rows
 from tests.stand_in_teacher import stand_in_teacher
 from tests.tiny_model import save_tiny_model
 
 WRONG_PROBLEMS, RIGHT_PROBLEMS = 12, 12
+REPLIES = "teacher-*"
 RUN = """
 import sys
 from components.critique.critique import critique_rollouts
@@ -36,16 +32,6 @@ library = Library(root)
 parsed = CritiqueSettings.model_validate_json(settings)
 critique_rollouts(library, parsed, library.load(probed), library.load(bridged))
 """
-
-
-class Made(Settings):
-    """Stands for the settings of whatever made the inputs."""
-
-
-def stored(root: Path, place: str, content: str, part: str, rows: list[Any]) -> Manifest:
-    output = Output(Library(str(root)), Product(place, 1, content), Made(), {})
-    output.write_rows(f"{part}/00000", rows)
-    return output.finish()
 
 
 def probed_row(number: int) -> Probed:
@@ -65,7 +51,7 @@ def inputs(root: Path) -> tuple[Manifest, Manifest]:
         SftRow(id=f"t{number}", prompt=prompt, completion="2", origin="teacher", scores=Scores())
         for number in range(50)
     ]
-    return stored(root, "probe", Probed.content, "rows", rows), stored(root, "bridge", SELECTION, "sft", traces)
+    return stored_rows(root, "probe", "rows", rows), stored_rows(root, "bridge", "sft", traces)
 
 
 def criticise(prompt: str) -> str:
@@ -96,14 +82,6 @@ def settings(teacher: dict[str, Any]) -> CritiqueSettings:
     )
 
 
-def kept(root: Path) -> Counter[str]:
-    """How often each of the teacher's replies is stored."""
-    paths = root.glob("teacher-*/*/*.gz")
-    return Counter(
-        json.loads(line)["key"] for path in paths for line in gzip.decompress(path.read_bytes()).splitlines()
-    )
-
-
 def test_a_killed_critique_continues_with_every_stored_reply(tmp_path: Path) -> None:
     root = tmp_path / "store"
     probed, bridged = inputs(root)
@@ -112,17 +90,13 @@ def test_a_killed_critique_continues_with_every_stored_reply(tmp_path: Path) -> 
         asked = settings({"backend": "openai", "model": "t", "endpoints": [server.url]})
         arguments = [str(root), probed.address, bridged.address, asked.model_dump_json()]
         started = subprocess.Popen([sys.executable, "-c", RUN, *arguments], start_new_session=True)
-        wait_until(lambda: bool(kept(root)) or started.poll() is not None)
-        assert started.poll() is None, "the critique ended before it was killed"
-        below = descendants(started.pid)
-        started.kill()
-        ended(started)
-        wait_until(lambda: not any(alive(each) for each in below))
-        before = set(kept(root))
+        kill_once(started, lambda: bool(kept_keys(root, REPLIES)))
+        before = set(kept_keys(root, REPLIES))
         assert not list(root.glob("critique/*/manifest.json"))
         manifest = critique_rollouts(library, asked, probed, bridged)
-    assert before <= set(kept(root)) and max(kept(root).values()) == 1, "none is lost, and none is asked twice"
-    assert len(kept(root)) == WRONG_PROBLEMS * (1 + 2) + RIGHT_PROBLEMS
+    stored = kept_keys(root, REPLIES)
+    assert before <= set(stored) and max(stored.values()) == 1, "none is lost, and none is asked twice"
+    assert len(stored) == WRONG_PROBLEMS * (1 + 2) + RIGHT_PROBLEMS
     rows = list(library.read_rows(manifest, Critique, "critiques"))
     assert Counter(row.kind for row in rows) == {"diagnosis": WRONG_PROBLEMS + RIGHT_PROBLEMS, "repair": WRONG_PROBLEMS}
     # As the training reads it.

@@ -92,11 +92,14 @@ def test_a_rank_that_is_killed_is_named(tmp_path: Path) -> None:
 
 def test_imports_are_shared_where_a_module_preloads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     program = (
-        "import os, sys\n"
+        "import gc, os, sys\n"
         "def preload():\n"
         "    os.environ['PRELOADED_BY'] = str(os.getpid())\n"
+        "    sys.preloaded = [[] for _ in range(100)]\n"
         "if __name__ == '__main__':\n"
         "    assert os.environ['PRELOADED_BY'] == str(os.getppid())\n"
+        "    collected = {id(each) for each in gc.get_objects()}\n"
+        "    assert not any(id(each) in collected for each in sys.preloaded), 'a collection would copy them'\n"
         "    told = f\"rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']} {sys.argv[1:]}\\n\"\n"
         "    os.write(1, told.encode())\n"
         "    sys.exit(2)"

@@ -1,25 +1,20 @@
 """The complete probe on a real Ray with a tiny model: killed in the middle, it keeps every rollout that was stored."""
 
-import gzip
-import json
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 from components.probe.probe import probe_problems
 from components.probe.settings import ProbeSettings
 from components.shared.outputs.library import Library
-from components.shared.outputs.output import Output
 from components.shared.rollout_rows import Probed
 from components.shared.rows import Check, Labelled
-from components.shared.settings import Settings
-from components.shared.step import Product
-from tests.deadlines import ended
-from tests.processes import alive, descendants, wait_until
+from tests.processes import kill_once
+from tests.stand_in_outputs import kept_keys, stored_rows
 from tests.tiny_model import save_tiny_model
 
 PROBLEMS = 24
+ROLLOUTS = "rollouts"
 RUN = """
 import sys
 from components.probe.probe import probe_problems
@@ -31,26 +26,14 @@ probe_problems(library, ProbeSettings.model_validate_json(settings), library.loa
 """
 
 
-class Made(Settings):
-    """Stands for the settings of whatever made the problems."""
-
-
 def problem(number: int) -> Labelled:
     facts = {"type": "t", "primary": "p", "secondary": "s", "check": Check(kind="exact", answer=str(2 * number))}
     return Labelled(id=f"r{number}", source="made", line=number, instruction=f"Twice {number}?", **facts)  # type: ignore[arg-type]
 
 
-def stored_rollouts(root: Path) -> Counter[str]:
-    """How often each rollout is stored."""
-    lines = (line for path in root.glob("rollouts/*/*.gz") for line in gzip.decompress(path.read_bytes()).splitlines())
-    return Counter(json.loads(line)["key"] for line in lines)
-
-
 def test_a_killed_probe_continues_with_every_stored_rollout(tmp_path: Path) -> None:
     root, model = tmp_path / "store", str(save_tiny_model(tmp_path / "model", max_position_embeddings=256))
-    output = Output(Library(str(root)), Product("curate", 1, Labelled.content), Made(), {})
-    output.write_rows("rows/00000", [problem(number) for number in range(PROBLEMS)])
-    problems = output.finish()
+    problems = stored_rows(root, "curate", "rows", [problem(number) for number in range(PROBLEMS)])
     settings = ProbeSettings.model_validate(
         {
             "generator": {"batch": 4},
@@ -62,19 +45,14 @@ def test_a_killed_probe_continues_with_every_stored_rollout(tmp_path: Path) -> N
     )
     arguments = [str(root), problems.address, model, settings.model_dump_json()]
     started = subprocess.Popen([sys.executable, "-c", RUN, *arguments], start_new_session=True)
-    wait_until(lambda: bool(stored_rollouts(root)) or started.poll() is not None)
-    assert started.poll() is None, "the probe ended before it was killed"
-    below = descendants(started.pid)
-    started.kill()
-    ended(started)
-    wait_until(lambda: not any(alive(each) for each in below))
-    before = set(stored_rollouts(root))
+    kill_once(started, lambda: bool(kept_keys(root, ROLLOUTS)))
+    before = set(kept_keys(root, ROLLOUTS))
     assert not list(root.glob("probe/*/manifest.json"))
 
     manifest = probe_problems(Library(str(root)), settings, problems, model)
     rows = list(Library(str(root)).read_rows(manifest, Probed))
     assert {row.id for row in rows} == {f"r{number}" for number in range(PROBLEMS)}
     assert all(row.decided and row.tries == len(row.rollouts) for row in rows)
-    stored = stored_rollouts(root)
+    stored = kept_keys(root, ROLLOUTS)
     assert before <= set(stored) and max(stored.values()) == 1, "none is lost, and none is drawn twice"
     assert sum(stored.values()) == manifest.counts["rollouts"]

@@ -185,9 +185,9 @@ def start_ray(folder: str) -> "tuple[subprocess.Popen[bytes], str]":
     return process, ""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_address() -> Iterator[str]:
-    """A Ray for the whole session. It gives itself 30 s to start, so a busy machine gets a second try."""
+    """A Ray for the tests of a file: an idle one costs processor time. A second try, since it gives itself 30 s."""
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # a short path, since Ray's sockets are below it
     process, address = start_ray(folder)
     if not address:
@@ -201,6 +201,6 @@ def ray_address() -> Iterator[str]:
 
 @pytest.fixture
 def cluster(ray_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs run on the session's Ray."""
+    """Jobs run on the file's Ray."""
     monkeypatch.setenv("RAY_ADDRESS", ray_address)
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")

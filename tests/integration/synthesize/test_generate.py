@@ -24,8 +24,7 @@ from components.shared.rows import Answered, Dropped
 from components.synthesize.settings import SynthesizeSettings
 from components.synthesize.step import ANSWERED
 from components.synthesize.synthesize import summarise, synthesize_responses
-from tests.deadlines import ended
-from tests.processes import WAIT_SECONDS, alive, command_of, descendants, wait_until
+from tests.processes import WAIT_SECONDS, alive, command_of, descendants, kill_once, wait_until
 
 Instructions = Callable[[int], Manifest]
 
@@ -102,11 +101,7 @@ def test_a_killed_run_asks_again_only_for_what_is_missing(
     store = store_of(root, settings, dataset)
     stub.seconds = 0.02
     process = start(root, dataset, settings)
-    wait_until(lambda: len(list(store.glob("replies/teacher/*.gz"))) >= 3)
-    below = descendants(process.pid)
-    process.kill()
-    ended(process)
-    wait_until(lambda: not any(alive(each) for each in below))
+    kill_once(process, lambda: len(list(store.glob("replies/teacher/*.gz"))) >= 3)
     first = stub.counts()
     assert 120 <= first.total() < 400
 

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 
 from components.launch.here.fork_server import ForkServer, forking_jobs
+from components.models.reference import as_parent
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
-from components.shared.outputs.output import Output, RowWriter
+from components.shared.outputs.output import Output, RowWriter, address_of
 from components.shared.rows import KtoRow, Message, Pair, Scores, SftRow
 from components.shared.settings import Settings
 from components.shared.step import Product
 from components.train.methods.registry import parse_train_settings
 from components.train.settings import TrainSettings
+from components.train.step import TRAINED
 from components.train.train import train_model
 from pipelines.local.fork_steps import LIBRARIES
 
@@ -39,11 +41,20 @@ class SelectSettings(Settings):
 @pytest.fixture(scope="session")
 def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model's folder: 2 layers of width 32, random weights."""
+    from tokenizers import pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    folder = tmp_path_factory.mktemp("student")
+    return save_chat_model(folder, letters, max_position_embeddings=256, tie_word_embeddings=True)
+
+
+def save_chat_model(folder: Path, letters: Sequence[str], **config: Any) -> Path:
+    """Save a random Llama and a tokenizer with one token for each letter; `config` sets what the models differ in."""
     import torch
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    vocabulary = {name: place for place, name in enumerate([*MARKS, *sorted(pre_tokenizers.ByteLevel.alphabet())])}
+    vocabulary = {name: place for place, name in enumerate([*MARKS, *letters])}
     plain = Tokenizer(models.BPE(vocabulary, []))
     plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     plain.decoder = decoders.ByteLevel()
@@ -51,20 +62,18 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain, pad_token="<|pad|>", eos_token="<|end|>")
     tokenizer.chat_template = TEMPLATE
     torch.manual_seed(7)
-    config = LlamaConfig(
+    shape = LlamaConfig(
         vocab_size=len(vocabulary),
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
-        max_position_embeddings=256,
-        tie_word_embeddings=True,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
         pad_token_id=tokenizer.pad_token_id,
+        **config,
     )
-    folder = tmp_path_factory.mktemp("student")
-    LlamaForCausalLM(config).save_pretrained(folder)
+    LlamaForCausalLM(shape).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -92,6 +101,11 @@ class Bench:
             Library(root or self.root), f"train-{settings.method}", settings, self.selected, start or str(self.student)
         )
 
+    def address(self, **values: Any) -> str:
+        """Where the output of a training is stored, in any store."""
+        inputs = {"dataset": self.selected.parent, "start": as_parent(str(self.student))}
+        return address_of(TRAINED, make_settings(**values), inputs)
+
     def losses(self, manifest: Manifest, root: str = "") -> list[dict[str, Any]]:
         """The record of every step without its times, which no two runs share."""
         lines = (Path(root or self.root) / manifest.address / "losses.jsonl").read_text().splitlines()
@@ -117,6 +131,17 @@ def bench(tmp_path: Path, student: Path, fork_server: ForkServer) -> Iterator[Be
     root = str(tmp_path / "store")
     with forking_jobs(fork_server):
         yield Bench(root, write_selected(root), student)
+
+
+@pytest.fixture(scope="session")
+def references(tmp_path_factory: pytest.TempPathFactory, student: Path) -> Bench:
+    """A store for the trainings that others are compared with. One that several tests train is found, after the first.
+
+    What is not in the key (the number of processes, micro-batches) is that of the first. Tests take `bench` too, whose
+    trainings are forked.
+    """
+    root = str(tmp_path_factory.mktemp("references"))
+    return Bench(root, write_selected(root), student)
 
 
 def write_selected(root: str) -> Manifest:

@@ -9,7 +9,6 @@ from components.shared.errors import ModelError
 from components.shared.outputs.divergence import has_diverged
 from components.shared.outputs.library import Library
 from components.train.train import summarise
-from tests.integration.train.test_earlier_epochs import early_address
 
 pytestmark = pytest.mark.timeout(600)
 STEEP = {"method": "sft", "epochs": 3, "learning_rate": 1.0, "lora": {"rank": 4, "alpha": 1e17}}
@@ -39,7 +38,7 @@ def test_a_training_that_diverges_is_a_result_where_that_is_asked_for(
 
     library = Library(bench.root)
     for epoch in (1, 2):
-        early = library.load(early_address(bench, bench.root, **STEEP, stop_after_epochs=epoch))
+        early = library.load(bench.address(**STEEP, stop_after_epochs=epoch))
         assert has_diverged(early) and early.counts["diverged_step"] == step
         assert early.digest != made.digest, "what was not asked is still told apart"
 

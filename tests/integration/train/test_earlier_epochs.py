@@ -56,7 +56,7 @@ def test_handing_over_does_not_change_the_training(bench: Any, tmp_path: Path) -
     plain = bench.train(**chosen, root=other_store(bench, tmp_path))
     assert handing.address == plain.address and handing.digest == plain.digest
     assert bench.losses(handing) == bench.losses(plain, str(tmp_path / "other"))
-    early = Library(bench.root).load(early_address(bench, bench.root, **chosen, stop_after_epochs=1))
+    early = Library(bench.root).load(bench.address(**chosen, stop_after_epochs=1))
     assert files(early).keys() == files(plain).keys() and files(early) != files(plain)
 
 
@@ -68,7 +68,7 @@ def test_a_training_killed_after_an_epoch_hands_over_what_an_uninterrupted_one_d
     store = kill_after_two_checkpoints(root, running)
     newest = complete_steps(store)[0]
     assert 24 < newest < 120, "it was killed after epoch 2, and before the end"
-    early = Library(root).at(early_address(bench, root, **chosen, stop_after_epochs=1))
+    early = Library(root).at(bench.address(**chosen, stop_after_epochs=1))
     assert early.exists("result.json") and not early.exists("manifest.json"), "the manifest is last"
 
     wanted = {**chosen, "hand_over_epochs": (1, 2, 9)}
@@ -77,18 +77,7 @@ def test_a_training_killed_after_an_epoch_hands_over_what_an_uninterrupted_one_d
     assert bench.losses(resumed, root) == bench.losses(uninterrupted)
     for epoch in wanted["hand_over_epochs"]:
         ours, theirs = (
-            Library(place).load(early_address(bench, place, **chosen, stop_after_epochs=epoch))
-            for place in (root, bench.root)
+            Library(place).load(bench.address(**chosen, stop_after_epochs=epoch)) for place in (root, bench.root)
         )
         assert files(ours) == files(theirs)
     assert complete_steps(FolderStore(Path(root, resumed.address))) == []
-
-
-def early_address(bench: Any, root: str, **chosen: Any) -> str:
-    """The address of a training's output."""
-    from components.models.reference import as_parent
-    from components.shared.outputs.output import Output
-    from components.train.step import TRAINED
-
-    inputs = {"dataset": bench.selected, "start": as_parent(str(bench.student))}
-    return Output(Library(root), TRAINED, bench.settings(**chosen), inputs).address

@@ -1,18 +1,24 @@
 """Training on packed rows is training on padded ones with TRL's trainers, step by step, on two gloo ranks."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.launch.here.fork_server import ForkServer, forking_jobs
+from pipelines.local.fork_steps import LIBRARIES
+
 pytestmark = pytest.mark.timeout(1500)
 REPOSITORY = Path(__file__).parents[3]
 PADDED = """
-from components.train.methods.method import TrainingMethod
+import sys
 from components.train.methods.registry import METHODS
+def without_objective(*_):
+    print("no objective on packed rows", file=sys.stderr)
 for method in METHODS.values():
-    type(method).objective = TrainingMethod.objective
+    type(method).objective = without_objective
 """
 CASES: dict[str, dict[str, Any]] = {
     "sft": {"method": "sft", "micro_batch": 2, "deepspeed": {"stage": 2}},
@@ -22,18 +28,29 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def padding_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """Forks trainings in which no method has an objective on packed rows."""
+    folder = tmp_path_factory.mktemp("padding")
+    (folder / "sitecustomize.py").write_text(PADDED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{folder}:{REPOSITORY}")
+        server = ForkServer(LIBRARIES, new_interpreter=True)
+    yield server
+    server.close()
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_losses_and_gradients_are_those_of_padded_rows(
-    bench: Any, tmp_path: Path, case: str, capfd: pytest.CaptureFixture[str]
+    bench: Any, padding_server: ForkServer, tmp_path: Path, case: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     other = str(tmp_path / "padded")
     shutil.copytree(bench.root, other)
-    (tmp_path / "sitecustomize.py").write_text(PADDED)
-    environment = {"PYTHONPATH": f"{tmp_path}:{REPOSITORY}"}
-    launch = {"processes_per_node": 2}
-    packed = bench.train(**CASES[case], launch=launch)
+    packed = bench.train(**CASES[case])
     assert "padded rows" not in capfd.readouterr().err
-    padded = bench.train(**CASES[case], root=other, launch=launch | {"environment": environment})
+    with forking_jobs(padding_server):
+        padded = bench.train(**CASES[case], root=other)
+    assert "no objective on packed rows" in capfd.readouterr().err
     found, expected = bench.losses(packed), bench.losses(padded, other)
     for name in ("loss", "gradient_norm", *({"kl"} & expected[0].keys())):
         first, *rest = [record[name] for record in expected]

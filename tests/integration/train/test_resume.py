@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 
 from components.launch.hand_back import hand_over
+from components.launch.here.fork_server import ForkedProcess, ForkedProgram, job_server
 from components.launch.here.local import environment_of
 from components.launch.job import Job
 from components.shared.errors import JobError
@@ -29,22 +31,13 @@ from components.shared.store.folder import FolderStore
 from components.train.checkpoints.checkpoint import complete_steps
 from components.train.settings import TrainSettings
 from tests.conftest import free_port
-from tests.deadlines import rest_of
+from tests.processes import alive, descendants, wait_until
 
 pytestmark = pytest.mark.timeout(1500)
-WAIT_SECONDS = 500.0
+WAIT_SECONDS, SECONDS = 500.0, 60.0
 STEPS = 120
 OTHER_RANKS = 1e-5
 REPOSITORY = Path(__file__).parents[3]
-STEP = """
-import json, sys
-from components.shared.outputs.library import Library
-from components.shared.outputs.manifest import Manifest
-from components.train.methods.registry import parse_train_settings
-from components.train.train import train_model
-root, settings, dataset, start = json.loads(sys.argv[1])
-train_model(Library(root), "train-it", parse_train_settings(settings), Manifest.model_validate(dataset), start)
-"""
 COMMON = {"epochs": 10, "checkpoint_steps": 20, "weight_decay": 0.1}
 
 
@@ -53,11 +46,13 @@ def on(nodes: int, processes: int) -> dict[str, Any]:
     return {"nodes": nodes, "processes_per_node": processes}
 
 
-def start_step(root: str, settings: TrainSettings, dataset: Manifest, student: Path) -> "subprocess.Popen[str]":
-    """The step in a process group of its own, as a user starts it."""
+def start_step(root: str, settings: TrainSettings, dataset: Manifest, student: Path) -> ForkedProcess:
+    """The step in a session of its own, forked from the process that forks the bench's trainings."""
+    server = job_server()
+    assert server is not None
     given = [root, settings.model_dump(mode="json"), dataset.model_dump(mode="json"), str(student)]
-    arguments = [sys.executable, "-c", STEP, json.dumps(given)]
-    return subprocess.Popen(arguments, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    program = "tests.integration.train.step_to_kill"
+    return server.start(ForkedProgram(program, (json.dumps(given),), dict(os.environ), own_session=True))
 
 
 def wait_for_two_checkpoints(root: str, is_running: Callable[[], bool]) -> FolderStore:
@@ -71,22 +66,30 @@ def wait_for_two_checkpoints(root: str, is_running: Callable[[], bool]) -> Folde
     raise AssertionError("no checkpoint was complete in time")
 
 
-def kill_after_two_checkpoints(root: str, running: "subprocess.Popen[str]") -> FolderStore:
+def kill_after_two_checkpoints(root: str, running: ForkedProcess) -> FolderStore:
     """Kill the step's process group once two checkpoints are complete; returns the store at the output's address."""
+    log: list[str] = []
+    reader = threading.Thread(target=log.extend, args=(running.stdout,), daemon=True)
+    reader.start()
+    below: set[int] = set()
     try:
         store = wait_for_two_checkpoints(root, lambda: running.poll() is None)
+        below = descendants(running.pid)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)
-        _, log = rest_of(running)
-        print(log)
-    wait_for_ranks(store.uri)
+        running.wait(SECONDS)
+        # What it has started shares its output.
+        reader.join(SECONDS)
+        print(*log, sep="")
+    assert len(below) > 2, "torchrun and its ranks"
+    wait_until(lambda: not any(alive(each) for each in below), SECONDS)
     return store
 
 
 def wait_for_ranks(address: str) -> None:
     """Wait until no process has the address in its command line."""
-    deadline = time.monotonic() + 60.0
+    deadline = time.monotonic() + SECONDS
     while any(address.encode() in _command(path) for path in Path("/proc").glob("[0-9]*/cmdline")):
         assert time.monotonic() < deadline, "ranks outlived their step"
         time.sleep(0.05)

@@ -16,11 +16,11 @@ from components.shared.rows import Check
 from components.shared.settings import Settings
 from components.shared.step import Product
 from components.train.train import summarise
-from tests.integration.train.conftest import MARKS, TEMPLATE, Bench
+from tests.integration.train.conftest import Bench, save_chat_model
 from tests.integration.train.test_resume import assert_continues, killed
 
 pytestmark = pytest.mark.timeout(1500)
-LETTERS = "0123456789"
+DIGITS = "0123456789"
 PROBLEMS = 12
 COMMON = {
     "method": "grpo",
@@ -42,34 +42,7 @@ class RouteSettings(Settings):
 @pytest.fixture(scope="session")
 def pupil(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random model that writes digits, so that one of fourteen answers of one token is right by chance."""
-    import torch
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    letters = sorted(letter.replace(" ", "Ġ") for letter in LETTERS)
-    vocabulary = {name: place for place, name in enumerate([*MARKS, *letters])}
-    plain = Tokenizer(models.BPE(vocabulary, []))
-    plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    plain.decoder = decoders.ByteLevel()
-    plain.add_special_tokens([AddedToken(mark, special=True) for mark in MARKS])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain, pad_token="<|pad|>", eos_token="<|end|>")
-    tokenizer.chat_template = TEMPLATE
-    torch.manual_seed(7)
-    config = LlamaConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=64,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=None,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    folder = tmp_path_factory.mktemp("pupil")
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return save_chat_model(tmp_path_factory.mktemp("pupil"), sorted(DIGITS), max_position_embeddings=64)
 
 
 def problem(number: int, answer: str = "7") -> Routed:

@@ -14,17 +14,13 @@ from components.train.balance.record import SharesRecord
 pytestmark = pytest.mark.timeout(1500)
 STILL = {"learning_rate": 1e-5, "micro_batch": 3, "global_batch": 32}
 """Weights move so little that rounding stays rounding until the last step."""
+ALONE = {"launch": {"processes_per_node": 1}}
 METHODS: dict[str, dict[str, Any]] = {
     "sft": {"method": "sft"},
     "dpo": {"method": "dpo", "epochs": 1},
     "kto": {"method": "kto", "kto": {"kl_batch": 4}},
 }
 LORA = {"method": "sft", "lora": {"rank": 4}, "deepspeed": {"stage": 2}, "gradient_checkpointing": True}
-CASES = {
-    f"{name}, zero {stage}": {**one, "deepspeed": {"stage": stage}}
-    for name, one in METHODS.items()
-    for stage in (0, 1, 2)
-}
 SPEEDS = {0: (1, 0.5), 1: (1, 0.25), 2: (1, 0.25)}
 
 
@@ -52,7 +48,7 @@ def weights_of(manifest: Manifest, root: str) -> dict[str, torch.Tensor]:
 
 
 def assert_equal_results(bench: Any, even: Manifest, dealt: Manifest, root: str, steps: slice = slice(None)) -> None:
-    """Compare losses, gradient norms, KTO's reference point and the final weights."""
+    """Compare losses, gradient norms, KTO's reference point and the final weights with those in the bench's store."""
     expected, found = bench.losses(even)[steps], bench.losses(dealt, root)[steps]
     assert len(found) == len(expected) > 0
     for name in {"loss", "gradient_norm", "kl"} & expected[0].keys():
@@ -63,29 +59,31 @@ def assert_equal_results(bench: Any, even: Manifest, dealt: Manifest, root: str,
         assert torch.allclose(weight, others[name], rtol=0, atol=1e-6), name
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_losses_gradients_and_weights_do_not_depend_on_shares(bench: Any, tmp_path: Path, case: str) -> None:
-    given = CASES[case] | STILL
-    even = bench.train(**given)
-    root = copied(bench, tmp_path / "by speed")
-    stage = given["deepspeed"]["stage"]
+@pytest.mark.parametrize("stage", [0, 1, 2])
+@pytest.mark.parametrize("method", METHODS)
+def test_losses_gradients_and_weights_do_not_depend_on_shares(
+    bench: Any, references: Any, method: str, stage: int
+) -> None:
+    """All are those of one process, whatever the stage."""
+    given = METHODS[method] | STILL | {"deepspeed": {"stage": stage}}
+    alone = references.train(**METHODS[method], **STILL, **ALONE)
     speeds = SPEEDS[stage]
-    dealt = bench.train(**given, **by_speed(*speeds), root=root)
-    assert_equal_results(bench, even, dealt, root)
-    (record,) = records_of(dealt, root)
+    dealt = bench.train(**given, **by_speed(*speeds))
+    assert_equal_results(references, alone, dealt, bench.root)
+    (record,) = records_of(dealt, bench.root)
     assert (record.reason, record.step) == ("given", 1)
     assert record.shares == pytest.approx([speed / sum(speeds) for speed in speeds], abs=1e-6)
-    assert dealt.address == even.address, "who computes a row is not in the key"
+    assert dealt.address == bench.address(**given), "who computes a row is not in the key"
     if stage < 2:
         assert dealt.counts["passes_without_weight"] == 0
-    elif given["method"] != "kto":
+    elif method != "kto":
         assert dealt.counts["passes_without_weight"] > 0, "the slow rank has fewer rows than the fast one passes"
 
 
 def test_measured_shares_of_adapters_are_equal_to_even_ones(
     bench: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    even = bench.train(**LORA, **STILL)
+    even = bench.train(**LORA, **STILL, **ALONE)
     root = copied(bench, tmp_path / "by speed")
     dealt = bench.train(**LORA, **STILL, shares="speed", micro_batch_tokens="auto", root=root)
     assert_equal_results(bench, even, dealt, root)
@@ -100,7 +98,7 @@ def test_measured_shares_of_adapters_are_equal_to_even_ones(
 
 
 def test_rows_need_not_divide_by_the_ranks(bench: Any, tmp_path: Path) -> None:
-    alone = bench.train(**STILL | {"global_batch": 25}, launch={"processes_per_node": 1})
+    alone = bench.train(**STILL | {"global_batch": 25}, **ALONE)
     root = copied(bench, tmp_path / "by speed")
     dealt = bench.train(**STILL | {"global_batch": 25}, **by_speed(1, 0.5), root=root)
     assert_equal_results(bench, alone, dealt, root)

@@ -136,6 +136,18 @@ def test_a_library_that_a_program_has_loaded_is_imported_once_more_and_then_shar
     assert [text.count("imported by") for text in outputs] == [1, 1], "only the named libraries are kept"
 
 
+def test_collections_of_a_program_leave_out_what_the_server_has_loaded(server: ForkServer, folder: Path) -> None:
+    """A collection that visited shared objects would copy their pages into the program."""
+    (folder / "slow_library.py").write_text("held = [[] for _ in range(1000)]")
+    code = (
+        "import gc, slow_library\n"
+        "visited = {id(each) for each in gc.get_objects()}\n"
+        "print(sum(id(each) in visited for each in slow_library.held))\n"
+    )
+    outputs = [printed(start(server, folder, code)).strip() for _ in range(2)]
+    assert outputs == ["1000", "0"], "the program's own are collected, the shared ones are not"
+
+
 def test_a_new_interpreter_shares_nothing_but_the_libraries_of_its_programs(apart: ForkServer, folder: Path) -> None:
     (folder / "slow_library.py").write_text("import os; print('imported by', os.getpid(), flush=True)")
     code = "import os, sys, slow_library; print('pytest' in sys.modules, os.getppid())"

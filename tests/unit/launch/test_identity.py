@@ -5,7 +5,6 @@ import subprocess
 from collections.abc import Iterator
 from http.server import HTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 import yaml
@@ -17,6 +16,7 @@ from components.launch.api.connect import connect
 from components.launch.api.resources import PODS
 from components.launch.follow.identity import job_namespace, pod_stays, who_we_are
 from components.shared.errors import JobError
+from tests.serve import serving
 from tests.unit.launch.api_server import ApiServer, _Handler
 from tests.unit.launch.plain_kind import Bench
 
@@ -107,10 +107,8 @@ def secure(api: ApiServer, tmp_path: Path, kubeconfig: Path) -> Iterator[Path]:
     written = yaml.safe_load(kubeconfig.read_text())
     written["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{server.server_address[1]}"
     kubeconfig.write_text(yaml.safe_dump(written))
-    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield certificate
-    server.shutdown()
-    server.server_close()
+    with serving(server):
+        yield certificate
 
 
 def test_an_untrusted_certificate_is_refused_at_once(secure: Path) -> None:

@@ -5,7 +5,6 @@ Ollama, DeepSeek, Azure, Gemini's OpenAI-compatible API, OpenRouter, Mistral and
 """
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -18,6 +17,7 @@ from components.models.generators.openai.settings import OpenAISettings
 from components.models.service.service import HttpResponse
 from components.shared.errors import GenerationError, SettingsError
 from components.shared.rows import Message
+from tests.serve import serving
 
 ATTEMPTS = 2
 
@@ -71,11 +71,8 @@ class Answering(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[Endpoint]:
-    server = Endpoint()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving(Endpoint()) as server:
+        yield server
 
 
 def ask(endpoint: Endpoint, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> tuple[Reply, Usage]:

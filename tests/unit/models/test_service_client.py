@@ -2,7 +2,6 @@
 
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +16,7 @@ from components.models.service.endpoint import TryOutcome, TryStatus
 from components.models.service.service import HttpResponse, Service, ServiceRequest
 from components.models.service.settings import ServiceSettings
 from components.shared.errors import ServiceError, SettingsError
+from tests.serve import serving
 
 
 class Score(BaseModel):
@@ -86,11 +86,8 @@ class Scoring(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    server = Server()
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving(Server()) as server:
+        yield server
 
 
 def dead_url() -> str:

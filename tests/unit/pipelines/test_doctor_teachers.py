@@ -1,7 +1,6 @@
 """The doctor asks the models that a recipe's steps will ask, as they will ask them, and no others."""
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +13,7 @@ from pipelines.doctor.machine import examine, looks_at
 from pipelines.pipeline import Recipe
 from pipelines.recipe.read_recipe import read_recipe
 from pipelines.registry import recipe_from
+from tests.serve import serving
 
 DEMO = Path(__file__).parents[3] / "pipelines" / "recipes" / "demo.yaml"
 REMOTE = {"backend": "openai", "model": "remote"}
@@ -59,11 +59,8 @@ class Answering(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    server = Server()
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving(Server()) as server:
+        yield server
 
 
 def recipe(tmp_path: Path, **steps: dict[str, Any]) -> Recipe:

@@ -1,6 +1,5 @@
 """Which proxy a URL is reached through, and that store and teacher go that way: real servers on loopback."""
 
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -14,6 +13,7 @@ from components.shared.errors import GenerationError, SettingsError, StoreError
 from components.shared.proxy import is_bypassed, proxy_of, through
 from components.shared.rows import Message
 from components.shared.store.open_store import open_store
+from tests.serve import serving
 
 PASSWORD = "pa55word"
 VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
@@ -132,25 +132,20 @@ LISTING = b"""<?xml version="1.0"?><ListBucketResult><Name>bucket</Name><KeyCoun
 <IsTruncated>false</IsTruncated><Contents><Key>key</Key><Size>1</Size><LastModified>2026-01-01T00:00:00Z</LastModified></Contents></ListBucketResult>"""
 
 
-def serving(server: Server) -> Iterator[Server]:
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A proxy that blocks every request."""
     server = Server(403, b"<html>denied by policy</html>", "text/html")
     for name in ("HTTP_PROXY", "http_proxy"):
         monkeypatch.setenv(name, f"http://me:{PASSWORD}@{server.place}")
-    yield from serving(server)
+    with serving(server):
+        yield server
 
 
 @pytest.fixture
 def teacher_server() -> Iterator[Server]:
-    yield from serving(Server(200, ANSWER, "application/json"))
+    with serving(Server(200, ANSWER, "application/json")) as server:
+        yield server
 
 
 @pytest.fixture
@@ -160,7 +155,8 @@ def bucket_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "something")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    yield from serving(server)
+    with serving(server):
+        yield server
 
 
 def ask(server: Server) -> str:

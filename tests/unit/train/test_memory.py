@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.saved_bytes import saved_bytes
 from components.train.memory import (
     DecoderShape,
     Generation,
@@ -31,23 +32,6 @@ def need(**changed: Any) -> Need:
     return dataclasses.replace(Need(QWEN, "bf16", 2, 2048), **changed)
 
 
-def saved_bytes(model: Any, ids: torch.Tensor) -> int:
-    """Bytes that autograd keeps of a forward pass, without parameters and counting each storage once."""
-    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    seen: dict[int, Any] = {}
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            seen[storage.data_ptr()] = storage
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        hidden = model(input_ids=ids, use_cache=False).last_hidden_state
-    assert hidden.requires_grad
-    return sum(storage.nbytes() for storage in seen.values())
-
-
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_layer_keeps_what_autograd_saves(precision: Any) -> None:
     """Of two depths the difference, so that what does not grow with the layers is left out."""
@@ -64,7 +48,8 @@ def test_a_layer_keeps_what_autograd_saves(precision: Any) -> None:
             attention_dropout=0.0,
         )
         model = Qwen2Model(config).to(torch.bfloat16 if precision == "bf16" else torch.float32)
-        return saved_bytes(model, torch.ones(2, 128, dtype=torch.long))
+        ids = torch.ones(2, 128, dtype=torch.long)
+        return saved_bytes(model.parameters(), lambda: model(input_ids=ids, use_cache=False).last_hidden_state)
 
     shape = DecoderShape(0, 0, 128, 1, 64, 128, 640, 64)
     assert layer_bytes(shape, precision) * 256 == pytest.approx(kept(3) - kept(2), rel=0.12)
