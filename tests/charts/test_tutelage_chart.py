@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from components.launch.api.resources import Object
-from components.launch.groups import NodeGroup
+from components.launch.groups import GroupPods, NodeGroup
 from components.launch.job import Job, Launch
 from components.launch.kinds.kind import Identity, JobAttempt
 from components.launch.kinds.rayjob import RayJobKind
@@ -139,6 +139,7 @@ def test_the_schema_knows_every_word_of_a_placement() -> None:
     definitions = json.loads((CHART / "values.schema.json").read_text())["$defs"]
     for name, model in (("task", TaskPlacement), ("job", Launch), ("nodeGroup", NodeGroup), ("podsOfJob", Pods)):
         assert set(definitions[name]["properties"]) == set(model.model_fields)
+    assert set(definitions["nodeGroup"]["properties"]["pods"]["properties"]) == set(GroupPods.model_fields)
     schema = json.loads((CHART / "values.schema.json").read_text())
     assert set(schema["properties"]["placement"]["properties"]["tasks"]["properties"]) == {"default", *STEPS}
 
