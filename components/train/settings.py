@@ -81,7 +81,7 @@ class TrainSettings(Settings):
     """What `auto` chooses changes results by rounding alone; a stage that is set explicitly is in the key."""
 
     runs_in_stages: ClassVar[bool] = False
-    """Whether a step is one forward pass of each micro-batch, so that the last stage of a pipeline has its loss."""
+    """Whether stages can pass on all that a step reads, so that the last one of a pipeline has its loss."""
 
     method: str = Field(description="the training method")
     learning_rate: float = Field(

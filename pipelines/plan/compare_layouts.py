@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import islice, permutations
 
 from components.shared.text.counted import counted
+from components.train.balance.split_plan import SplitPlan
 from components.train.balance.stage_layout import StageLayout
 from components.train.memory import USABLE
 from components.train.plan_stages import StagePlanner
@@ -33,7 +34,7 @@ def in_words(layout: StageLayout) -> str:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LayoutComparison:
     """The layouts of a training, and which is the best; `has_stages`: whether its recipe asks for them."""
 
     layouts: Sequence[PlannedLayout]
@@ -66,14 +67,22 @@ class Comparison:
             return "equal numbers of layers do not fit"
         return f"equal numbers of layers take {_ratio(even, best):.2f} times as long"
 
+    @property
+    def _held(self) -> list[SplitPlan]:
+        """The splits with data parallelism that fit."""
+        return [split.plan for split in self.splits if split.plan is not None and split.plan.fits]
+
+    @property
+    def _timed(self) -> list[tuple[float, str]]:
+        """Seconds of a step of these, and their names."""
+        return [(plan.step_seconds, plan.split) for plan in self._held if plan.step_seconds is not None]
+
     def _beside_data_parallelism(self, best: StageLayout) -> str:
-        plans = [split.plan for split in self.splits if split.plan is not None and split.plan.fits]
-        if not plans:
+        if not self._held:
             return "data parallelism does not fit"
-        timed = [(plan.step_seconds, plan.split) for plan in plans if plan.step_seconds is not None]
-        if not timed or best.step_seconds is None:
+        seconds, split = min(self._timed, default=(0.0, ""))
+        if not split or best.step_seconds is None:
             return "data parallelism fits too"
-        seconds, split = min(timed)
         if seconds <= best.step_seconds:
             return f"data parallelism ({split}) takes {seconds:.3g} s, so these stages gain nothing"
         return f"data parallelism ({split}) takes {seconds / best.step_seconds:.2f} times as long"
@@ -102,7 +111,8 @@ class Comparison:
             return "a training runs one pipeline, which does not fit"
         one = ones[place].layout
         alone = "" if best.pipelines == 1 else f"a training runs one pipeline: {in_words(one)}{_seconds(one)}"
-        if self.has_stages:
+        slower = one.step_seconds is not None and any(seconds <= one.step_seconds for seconds, _ in self._timed)
+        if self.has_stages or slower:
             return alone
         setting = f"set stages: {{micro_batches: {one.micro_batches}}} to train in one pipeline"
         return f"{alone}; {setting}" if alone else setting

@@ -9,7 +9,7 @@ from components.train.methods.registry import method_of
 from components.train.plan_stages import StagePlanner, chosen_micro_batches
 from components.train.settings import TrainSettings
 from pipelines.plan.change_settings import change_settings
-from pipelines.plan.compare_layouts import Comparison, fastest
+from pipelines.plan.compare_layouts import LayoutComparison, fastest
 from pipelines.plan.count_rows import RowCount
 from pipelines.plan.document import PlannedLayout, PlannedSplit, PlannedStages
 from pipelines.plan.list_devices import NamedDevices
@@ -17,7 +17,7 @@ from pipelines.plan.time_and_cost import planned_time
 
 
 @dataclass(frozen=True)
-class PlannedTraining:
+class TrainingOnDevices:
     """What a training is planned with: its settings, the shape of its model, its devices, its rows and its steps."""
 
     settings: TrainSettings
@@ -32,7 +32,7 @@ class PlannedTraining:
         return sum(each.devices.kind.count for each in self.devices)
 
 
-def plan_pipelines(training: PlannedTraining, splits: Sequence[PlannedSplit]) -> PlannedStages | None:
+def plan_pipelines(training: TrainingOnDevices, splits: Sequence[PlannedSplit]) -> PlannedStages | None:
     """The training in stages; None where nothing asks for them.
 
     Args:
@@ -58,7 +58,7 @@ def plan_pipelines(training: PlannedTraining, splits: Sequence[PlannedSplit]) ->
     if settings.stages is not None:
         split = "balanced" if settings.stages.layers is None else "given"
         chosen = next(place for place, each in enumerate(layouts) if each.layout.split == split)
-    comparison = Comparison(layouts, best, splits, planner, has_stages=settings.stages is not None)
+    comparison = LayoutComparison(layouts, best, splits, planner, has_stages=settings.stages is not None)
     return PlannedStages(asked=asked, layouts=tuple(layouts), best=best, chosen=chosen, why=comparison.why())
 
 
@@ -116,7 +116,7 @@ def _asked(splits: Sequence[PlannedSplit]) -> str:
     return f"transfers are {share:.0%} of a step with data parallelism" if share > 1 / 2 else ""
 
 
-def _timed(training: PlannedTraining, planned: PlannedLayout) -> PlannedLayout:
+def _timed(training: TrainingOnDevices, planned: PlannedLayout) -> PlannedLayout:
     """A layout with the time and the cost of the complete training."""
     layout = planned.layout
     reference = _reference_seconds(training, planned)
@@ -124,7 +124,7 @@ def _timed(training: PlannedTraining, planned: PlannedLayout) -> PlannedLayout:
     return planned.model_copy(update=dict(time))
 
 
-def _reference_seconds(training: PlannedTraining, planned: PlannedLayout) -> float | None:
+def _reference_seconds(training: TrainingOnDevices, planned: PlannedLayout) -> float | None:
     """Of the forward passes over all rows that give the reference's log-probs, in the same pipelines."""
     method, layout, shape = method_of(training.settings), planned.layout, training.shape
     if not method.has_reference:

@@ -18,7 +18,7 @@ from pipelines.plan.change_settings import change_settings
 from pipelines.plan.count_rows import RowCounter
 from pipelines.plan.document import PlanDocument, PlannedSplit, TrainingPlan
 from pipelines.plan.list_devices import list_devices
-from pipelines.plan.plan_pipelines import PlannedTraining, plan_pipelines
+from pipelines.plan.plan_pipelines import TrainingOnDevices, plan_pipelines
 from pipelines.plan.read_start import read_start
 from pipelines.plan.time_and_cost import planned_time
 from pipelines.registry import tasks_of
@@ -107,7 +107,7 @@ def _plan(task: Task, inputs: PlanInputs, counter: RowCounter) -> TrainingPlan:
     devices = list_devices(settings.launch, task.name, inputs.accelerator)
     count = counter.count(settings)
     steps = math.ceil(count.rows / settings.global_batch) * settings.last_epoch
-    training = PlannedTraining(settings, shape, devices, count, steps)
+    training = TrainingOnDevices(settings, shape, devices, count, steps)
     splits = tuple(_planned(training, shares) for shares in SHARES)
     by_shares: SplitName = "even" if settings.shares == "even" else "balanced"
     return TrainingPlan(
@@ -129,7 +129,7 @@ def _plan(task: Task, inputs: PlanInputs, counter: RowCounter) -> TrainingPlan:
     )
 
 
-def _planned(training: PlannedTraining, shares: str) -> PlannedSplit:
+def _planned(training: TrainingOnDevices, shares: str) -> PlannedSplit:
     """One split, or why the settings refuse it."""
     changed = change_settings(training.settings, shares=shares, stages=None)
     if isinstance(changed, str):
@@ -137,7 +137,7 @@ def _planned(training: PlannedTraining, shares: str) -> PlannedSplit:
     return _timed(changed, training)
 
 
-def _timed(settings: TrainSettings, training: PlannedTraining) -> PlannedSplit:
+def _timed(settings: TrainSettings, training: TrainingOnDevices) -> PlannedSplit:
     """One split with its time and its cost."""
     shape, devices, count = training.shape, training.devices, training.count
     plan = plan_split(settings, shape, [each.devices for each in devices], count.tokens)

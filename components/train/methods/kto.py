@@ -66,6 +66,8 @@ class KtoOptions(Settings):
 class KtoSettings(PreferenceSettings):
     """Settings of KTO. Its authors advise a `global_batch` of 8 to 32."""
 
+    runs_in_stages: ClassVar[bool] = True
+
     method: Literal["kto"] = Field("kto", description="KTO on desirable and undesirable responses")
     kto: KtoOptions = Field(KtoOptions(), description="KTO's own settings")
 
@@ -75,7 +77,7 @@ class KtoSettings(PreferenceSettings):
             return self
         if self.global_batch % self.kto.kl_batch:
             raise ValueError(f"kto.kl_batch {self.kto.kl_batch} does not divide global_batch {self.global_batch}")
-        if self.shares == "speed":
+        if self.shares == "speed" or self.stages is not None:
             return self
         if self.kto.kl_batch % self.ranks or self.kto.kl_batch < 2 * self.ranks:
             raise ValueError(
@@ -252,10 +254,22 @@ def pair_examples(columns: Mapping[str, Any], settings: KtoSettings, split: Spli
         kinds | pairs | balanced,
         balanced,
         notes_on_pairs(elsewhere, len(order), len(lengths), kl_batch),
-        # The pass over the other responses reads those alone.
-        np.maximum(lengths[order], others) - 1,
+        np.maximum(lengths[order], _other_positions(columns, order, others, room, settings)) - 1,
         together=kl_batch,
     )
+
+
+def _other_positions(
+    columns: Mapping[str, Any], order: "np.ndarray", others: "np.ndarray", room: "np.ndarray", settings: KtoSettings
+) -> "np.ndarray":
+    """Tokens of the pass over the other responses: those alone, and in stages their prompts, which are read again."""
+    import numpy as np
+
+    from components.train.batches.token_table import lengths_of
+
+    if settings.stages is None:
+        return others
+    return np.asarray(lengths_of(columns["prompt_ids"])[order] + np.minimum(others, room))
 
 
 def shuffle_examples(columns: Mapping[str, Any], settings: KtoSettings, split: Split) -> TrainingData:

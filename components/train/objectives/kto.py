@@ -26,22 +26,26 @@ class JudgedBatch:
         desirable: bool [rows].
         others: for each row another response, whose log-probs after the row's prompt estimate the reference point;
             empty without one.
+        prompts: token ids of each row's prompt.
         reference: log-probs of the responses under the reference [rows]; None before they are computed.
         other_reference: the same of the other responses.
+        points: the reference point of each row [rows] where it is known before its pass; None: it is found in it.
     """
 
     packed: PackedRows
     desirable: torch.Tensor
     others: tuple["array[int]", ...] = ()
+    prompts: tuple["array[int]", ...] = ()
     reference: torch.Tensor | None = None
     other_reference: torch.Tensor | None = None
+    points: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.desirable)
 
     def to(self, device: torch.device) -> "JudgedBatch":
         """The same batch on a device."""
-        names = ("packed", "desirable", "reference", "other_reference")
+        names = ("packed", "desirable", "reference", "other_reference", "points")
         given = {name: getattr(self, name) for name in names}
         moved: dict[str, Any] = {name: None if each is None else each.to(device) for name, each in given.items()}
         return replace(self, **moved)
@@ -84,7 +88,29 @@ class KtoObjective(Objective[JudgedBatch]):
             else ()
         )
         desirable = torch.tensor([bool(row["label"]) for row in rows])
-        return JudgedBatch(pack(examples), desirable, others, column(rows, "ref_logps"), column(rows, "ref_KL_logps"))
+        prompts = tuple(example.prompt for example in examples)
+        reference = column(rows, "ref_logps"), column(rows, "ref_KL_logps")
+        return JudgedBatch(pack(examples), desirable, others, prompts, *reference)
+
+    def apart(self, batch: JudgedBatch) -> tuple[JudgedBatch, JudgedBatch | None]:
+        """The rows, and their prompts with the other responses."""
+        if not batch.others:
+            return batch, None
+        pairs = [Example(prompt, other) for prompt, other in zip(batch.prompts, batch.others, strict=True)]
+        return replace(batch, others=()), JudgedBatch(pack(pairs), batch.desirable)
+
+    def informed(
+        self, batches: Sequence[JudgedBatch], found: Sequence[torch.Tensor], places: Sequence[Sequence[int]]
+    ) -> list[JudgedBatch]:
+        """The rows with their reference points, of consecutive rows of the step."""
+        assert self._kl_batch is not None, "a loss without a reference point has no other responses"
+        ratios = torch.empty(sum(map(len, batches)), device=found[0].device)
+        for batch, log_probs, at in zip(batches, found, places, strict=True):
+            assert batch.other_reference is not None, "the reference is computed before"
+            ratios[list(at)] = log_probs - batch.other_reference
+        points = means_over_ranks(ratios, self._kl_batch, spans_ranks=False).clamp(min=0)
+        of_rows = points.repeat_interleave(self._kl_batch)
+        return [replace(batch, points=of_rows[list(at)]) for batch, at in zip(batches, places, strict=True)]
 
     def units(self, batch: JudgedBatch) -> int:
         """Its rows."""
@@ -102,6 +128,9 @@ class KtoObjective(Objective[JudgedBatch]):
             points = self._reference_points(others - batch.other_reference)
             sums["kl"] = (points.sum(), len(points))
             point = points.repeat_interleave(len(others) // len(points))
+        elif batch.points is not None:
+            point = batch.points
+            sums["kl"] = (point.sum(), len(point))
         signs = torch.where(batch.desirable, 1.0, -1.0)
         undesirable, desirable = self._weights
         weights = torch.where(batch.desirable, desirable, undesirable)

@@ -74,6 +74,25 @@ class Objective(ABC, Generic[SomeBatch]):
         """Log-probs under the reference, called without gradients: [rows] for each of `reference_columns`, in nats."""
         raise NotImplementedError(f"{type(self).__name__} has no reference")
 
+    def apart(self, batch: SomeBatch) -> tuple[SomeBatch, SomeBatch | None]:
+        """A micro-batch's own rows, and those that are read beside them without gradients; None: there are none.
+
+        Those are a micro-batch of as many rows. A pipeline's stages read both one after the other.
+        """
+        return batch, None
+
+    def informed(
+        self, batches: Sequence[SomeBatch], found: Sequence[torch.Tensor], places: Sequence[Sequence[int]]
+    ) -> list[SomeBatch]:
+        """A step's own rows with what follows from those beside them.
+
+        Args:
+            batches: the own rows of each micro-batch.
+            found: log-probs of the rows beside them [rows], by micro-batch.
+            places: of each micro-batch's rows in the step's order.
+        """
+        raise NotImplementedError(f"{type(self).__name__} reads no rows beside a step's own")
+
     def complete(self, means: dict[str, float]) -> dict[str, float]:
         """The metrics of a step from their means over it; a metric that nothing was summed for is missing."""
         return means

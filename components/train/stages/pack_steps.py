@@ -37,7 +37,12 @@ class PackedSteps:
     def micro_batches_of(self, step: int) -> list[list[int]]:
         """Row numbers of each micro-batch of a step, from 0; none is empty."""
         rows = self.order[step * self.rows : (step + 1) * self.rows]
-        return [rows[places].tolist() for places in deal(self.positions[rows].tolist(), self.micro_batches)]
+        return [rows[places].tolist() for places in self.places_of(step)]
+
+    def places_of(self, step: int) -> list[list[int]]:
+        """The places of the same rows in the step's order."""
+        rows = self.order[step * self.rows : (step + 1) * self.rows]
+        return deal(self.positions[rows].tolist(), self.micro_batches)
 
     @cached_property
     def length(self) -> int:

@@ -96,13 +96,18 @@ class StagePipeline:
         self._run(self._schedule.step, batches, losses)
         return (torch.stack(losses).sum() if losses else torch.zeros(())), self._sums
 
-    def score(self, batches: Sequence[Any]) -> dict[int, list[torch.Tensor]]:
-        """The reference's log-probs of each micro-batch, by its number; in the process of the last stage alone."""
+    def score(self, batches: Sequence[Any], *, reference: bool) -> dict[int, list[torch.Tensor]]:
+        """Log-probs of each micro-batch, without gradients, by its number; in the process of the last stage alone.
+
+        Args:
+            batches: as many as in a step.
+            reference: whether adapters are left out.
+        """
         found: dict[int, list[torch.Tensor]] = {}
         self._scores = found
         with ExitStack() as stack:
             stack.enter_context(torch.no_grad())
-            for stage in self._stages.values():
+            for stage in self._stages.values() if reference else ():
                 stack.enter_context(getattr(stage.model, "disable_adapter", nullcontext)())
             self._run(self._schedule.eval, batches, [])
         self._scores = None

@@ -40,10 +40,15 @@ def score_reference(
     progress = Progress(task, "reference log-probs", len(rows), "rows") if task else None
     for step in range(first_epoch):
         numbers = steps.micro_batches_of(step)
-        batches = [objective.collate(rows.__getitems__(each)) for each in numbers]
-        scores = pipeline.score([padded(batch, steps.length).to(device) for batch in batches])
-        for place, values in scores.items():
-            found[:, numbers[place]] = torch.stack(values).to("cpu", found.dtype)
+        pairs = [objective.apart(objective.collate(rows.__getitems__(each))) for each in numbers]
+        first = 0
+        for batches in zip(*pairs, strict=True):
+            if batches[0] is not None:
+                moved = [padded(batch, steps.length).to(device) for batch in batches]
+                scores = pipeline.score(moved, reference=True)
+                for place, values in scores.items():
+                    found[first : first + len(values), numbers[place]] = torch.stack(values).to("cpu", found.dtype)
+                first += 1
         if progress is not None:
             progress.advance(min(steps.rows, len(rows) - step * steps.rows))
     if progress is not None:

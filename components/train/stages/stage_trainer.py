@@ -3,6 +3,7 @@
 # ruff: noqa: TID253 - imported by the job's own program only
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ class StageTrainer:
         batches = self._batches(self.state.global_step)
         used = sum(packed_rows(batch).tokens for batch in batches)
         self._optimizer.zero_grad()
-        loss, sums = self._pipeline.step([padded(batch, self._steps.length).to(self._device) for batch in batches])
+        loss, sums = self._pipeline.step(self._ready(batches))
         self._masters.take_gradients()
         self._gradients.join_tied()
         norm = self._gradients.clip(self._settings.max_grad_norm)
@@ -141,8 +142,21 @@ class StageTrainer:
         self._log(logs)
 
     def _batches(self, step: int) -> list[Any]:
+        """A step's micro-batches; in the process of the last stage with what the rows beside them have shown."""
         numbers = self._steps.micro_batches_of(step)
-        return [self._objective.collate(self._rows.__getitems__(each)) for each in numbers]
+        pairs = [self._objective.apart(self._objective.collate(self._rows.__getitems__(each))) for each in numbers]
+        own, beside = zip(*pairs, strict=True)
+        if beside[0] is None:
+            return list(own)
+        scores = self._pipeline.score(self._ready(beside), reference=False)
+        if not scores:
+            return list(own)
+        found = [scores[number][0].cpu() for number in range(len(own))]
+        return self._objective.informed(own, found, self._steps.places_of(step))
+
+    def _ready(self, batches: Sequence[Any]) -> list[Any]:
+        """Micro-batches of one length on this device."""
+        return [padded(batch, self._steps.length).to(self._device) for batch in batches]
 
     def _shared(self, loss: torch.Tensor, sums: Sums) -> dict[str, Any]:
         """The loss and the metrics, which the last stage's process has, in all processes."""

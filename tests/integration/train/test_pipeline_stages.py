@@ -66,6 +66,7 @@ def test_two_stages_train_as_one_process_and_continue_with_and_without_stages(
     assert_equal_results(bench, alone, bench.train(**given, **IN_STAGES, root=into), into)
     log = capfd.readouterr().err
     assert log.count("continuing from the checkpoint of step 3") == 3
+    assert log.count("layers by cost: stages of 1, 1, ") == 3, "of each training in stages"
 
 
 def test_adapters_and_pairs_continue_on_other_stages(bench: Any, tmp_path: Path, kept: None) -> None:
@@ -82,6 +83,18 @@ def test_adapters_and_pairs_continue_on_other_stages(bench: Any, tmp_path: Path,
     other = interrupted(bench, staged, tmp_path / "other", 3, root)
     three = {"stages": {"layers": [2, 1, 1], "micro_batches": 4}, "launch": {"processes_per_node": 3}}
     assert_equal_results(bench, alone, bench.train(**given, **three, start=start, root=other), other)
+
+
+def test_kto_in_stages_reads_mismatched_pairs_as_one_process_does(bench: Any, tmp_path: Path, kept: None) -> None:
+    given = SLOW | {"method": "kto", "epochs": 2, "kto": {"kl_batch": 8}, "checkpoint_steps": 3}
+    alone = bench.train(**given, **ALONE)
+    root = copied(bench, tmp_path / "stages")
+    staged = bench.train(**given, **IN_STAGES, root=root)
+    assert staged.address == alone.address
+    assert_equal_results(bench, alone, staged, root)
+    assert [r["rows"] for r in bench.losses(staged, root)] == [r["rows"] for r in bench.losses(alone)]
+    again = interrupted(bench, staged, tmp_path / "again", 3, root)
+    assert_bit_for_bit(bench, staged, bench.train(**given, **IN_STAGES, root=again), again, root)
 
 
 def deeper(student: Path, folder: Path) -> str:

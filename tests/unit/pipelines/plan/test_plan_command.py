@@ -148,7 +148,7 @@ def test_several_pipelines_are_compared_and_the_one_that_a_training_runs_is_name
     best = layouts[stages["best"]]["pipelines"]
     assert f"best: {best} pipeline" in stages["why"]
     assert best == 1 or "a training runs one pipeline: 1 pipeline of 8 stages" in stages["why"]
-    assert stages["chosen"] is None and "set stages: {micro_batches: 32}" in stages["why"]
+    assert stages["chosen"] is None and "set stages" not in stages["why"], "one pipeline is slower than its shares"
 
 
 def test_a_card_that_cannot_hold_the_model_gets_the_layers_that_it_can(tmp_path: Path) -> None:
@@ -163,10 +163,11 @@ def test_a_card_that_cannot_hold_the_model_gets_the_layers_that_it_can(tmp_path:
     assert all(stage["fits"] for stage in best["stages"])
     for part in ("data parallelism does not fit", "set stages: {micro_batches: 8} to train in one pipeline"):
         assert part in sft["stages"]["why"]
-    assert "method kto cannot train in stages" in kto["stages"]["refused"]
-    # Not even the weights of data parallelism: only the training that stages would hold passes.
-    smaller = refusal(*given, placed(tmp_path, text.replace("6G", "5G")))
-    assert "cannot hold the model of train-kto" in smaller and "cannot hold the model of train-sft\n" not in smaller
+    # KTO also reads the mismatched responses.
+    assert kto["stages"]["layouts"][1]["layout"]["computing_seconds"] > 1.2 * best["computing_seconds"]
+    # Not even the weights of data parallelism: stages hold it still.
+    smaller = planned(*given, placed(tmp_path, text.replace("6G", "4G")))["trainings"][0]["stages"]
+    assert smaller["layouts"][smaller["best"]]["layout"]["stages"][0]["layers"] < best["stages"][0]["layers"]
 
 
 def test_stages_that_groups_cannot_hold_are_refused_with_their_line(tmp_path: Path) -> None:

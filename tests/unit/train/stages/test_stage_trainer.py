@@ -4,6 +4,7 @@ import os
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,15 @@ CASES: dict[str, dict[str, Any]] = {
     "recomputed": {"stages": {}, "gradient_checkpointing": True},
     "orpo": {"stages": {}, "method": "orpo"},
     "dpo, adapters": {"stages": {}, "method": "dpo", "lora": {"rank": 4}},
+    "kto": {"stages": {"micro_batches": 5}, "method": "kto", "kto": {"kl_batch": 8}},
+    "kto, adapters, interleaved": {
+        "stages": {"count": 4, "schedule": "interleaved"},
+        "method": "kto",
+        "kto": {"kl_batch": 4},
+        "lora": {"rank": 4},
+    },
+    "kto, zero bubble": {"stages": {"schedule": "zero_bubble"}, "method": "kto", "kto": {"kl_batch": 16}},
+    "kto without a reference point": {"stages": {}, "method": "kto", "kto": {"loss": "apo_zero_unpaired"}},
 }
 
 
@@ -58,8 +68,9 @@ class Run:
 
     @property
     def objective(self) -> Objective[Any]:
-        """The loss; its data has no part in it."""
-        found = method_of(self.settings).objective(self.settings, None)  # type: ignore[arg-type]
+        """The loss; of its data only KTO's weights have a part in it."""
+        data: Any = SimpleNamespace(arguments={"undesirable_weight": 1.0, "desirable_weight": 1.5})
+        found = method_of(self.settings).objective(self.settings, data)
         assert found is not None
         return found
 
@@ -69,7 +80,13 @@ class Unstored:
 
     def columns(self, rows: Any, names: Any, compute: Any) -> dict[str, np.ndarray]:
         """As `ReferenceOutput` has them."""
-        return dict(zip(names, np.asarray(compute(), dtype=np.float32), strict=True))
+        found = dict(zip(names, np.asarray(compute(), dtype=np.float32), strict=True))
+        return {name: shifted(name, values) for name, values in found.items()}
+
+
+def shifted(name: str, values: np.ndarray) -> np.ndarray:
+    """KTO's other responses as if the model had moved away from the reference, so that each reference point differs."""
+    return values - np.arange(len(values), dtype=np.float32) / 10 if name == "ref_KL_logps" else values
 
 
 class Unwaited:
@@ -108,6 +125,11 @@ def made_rows(method: str) -> tuple[Dataset, np.ndarray]:
         ids = [tokens(30) for _ in range(ROWS)]
         rows = {"input_ids": ids, "prompt_tokens": [draw.randint(1, len(row) - 1) for row in ids]}
         return Dataset.from_dict(rows), np.asarray([len(row) - 1 for row in ids])
+    if method == "kto":
+        names = ("prompt_ids", "completion_ids", "KL_completion_ids")
+        judged: dict[str, Any] = {name: [tokens(12) for _ in range(ROWS)] for name in names}
+        prompt, own, other = (np.asarray([len(row) for row in judged[name]]) for name in names)
+        return Dataset.from_dict(judged | {"label": [True, False] * (ROWS // 2)}), prompt + np.maximum(own, other) - 1
     names = ("prompt_ids", "chosen_ids", "rejected_ids")
     pairs = {name: [tokens(12) for _ in range(ROWS)] for name in names}
     return Dataset.from_dict(pairs), np.asarray([[len(row) for row in pairs[name]] for name in names]).sum(axis=0)
@@ -125,15 +147,17 @@ def train_alone(run: Run) -> tuple[list[dict[str, float]], dict[str, torch.Tenso
         with torch.no_grad():
             found = objective.reference(packed, objective.collate(list(rows)))
         for name, values in zip(objective.reference_columns, found, strict=True):
-            rows = rows.add_column(name, values.numpy())
+            rows = rows.add_column(name, shifted(name, values.numpy()))
     batch = objective.collate(list(rows))
     log = []
     for _ in range(STEPS):
         optimizer.zero_grad()
-        loss = objective.grade(packed, batch).loss / objective.units(batch)
+        graded = objective.grade(packed, batch)
+        loss = graded.loss / objective.units(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(weights.values(), settings.max_grad_norm)
-        log.append({"loss": loss.item(), "grad_norm": norm.item(), "learning_rate": schedule.get_last_lr()[0]})
+        points = {name: float(total) / count for name, (total, count) in graded.sums.items() if name == "kl"}
+        log.append(points | {"loss": loss.item(), "grad_norm": norm.item(), "learning_rate": schedule.get_last_lr()[0]})
         optimizer.step()
         schedule.step()
     return log, {name: weight.detach() for name, weight in weights.items()}

@@ -1,0 +1,66 @@
+"""The layers of a job's stages: chosen by the planner from what its processes report, the same in all of them."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch.distributed
+from torch.multiprocessing.spawn import start_processes
+
+from components.train.methods.registry import parse_train_settings
+from components.train.stages.choose_layers import as_kinds, choose_layers
+from tests.conftest import free_port
+from tests.unit.train.stages.test_stage_trainer import save_model
+
+GIB = 2**30
+
+
+def choose(rank: int, folder: Path, values: dict[str, Any], port: int) -> None:
+    """One process of a job of two; each writes what it has chosen."""
+    places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_PORT": port}
+    os.environ |= {name: str(value) for name, value in places.items()} | {"MASTER_ADDR": "127.0.0.1"}
+    torch.distributed.init_process_group("gloo")
+    settings = parse_train_settings({"method": "sft", "precision": "fp32", **values})
+    assert settings.stages is not None
+    spans = choose_layers(settings, settings.stages, start=folder, name="student", count=6, length=64, task="train")
+    (folder / f"spans-{rank}.json").write_text(json.dumps(spans))
+    torch.distributed.destroy_process_group()
+
+
+def chosen(folder: Path, stages: dict[str, Any], **launch: Any) -> list[list[int]]:
+    save_model(folder, tied=True)
+    values = {"stages": stages, "launch": {"processes_per_node": 2, **launch}}
+    start_processes(choose, (folder, values, free_port()), nprocs=2, start_method="fork")  # type: ignore[no-untyped-call]
+    first, second = (json.loads((folder / f"spans-{rank}.json").read_text()) for rank in range(2))
+    assert first == second
+    found: list[list[int]] = first
+    return found
+
+
+def test_layers_follow_speeds_and_the_log_has_the_plan(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    # The head is about a layer: seven parts at 3 : 1.
+    assert chosen(tmp_path, {}, speeds=[3, 1]) == [[0, 5], [5, 6]]
+    log = capfd.readouterr().err
+    assert log.count("layers by cost: stages of 5, 1, the slowest ") == 1
+    assert "(equal numbers of layers: 2.2" in log and "no time is predicted, since the speed of these devices" in log
+
+
+def test_layers_that_are_listed_stay(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert chosen(tmp_path, {"layers": [2, 4]}, speeds=[3, 1]) == [[0, 2], [2, 6]]
+    assert "layers by cost" not in capfd.readouterr().err
+
+
+def test_processes_that_are_alike_are_one_kind_with_the_least_of_their_memory() -> None:
+    gpu = "NVIDIA H100 80GB HBM3"
+    first, slow, cpu = as_kinds([(gpu, 70 * GIB, 1.0), (gpu, 69 * GIB, 1.0), (gpu, 70 * GIB, 0.5), ("CPU", GIB, 1.0)])
+    assert (first.kind.name, first.kind.count, first.kind.memory_bytes) == (f"ranks 0 to 1 ({gpu})", 2, 69 * GIB)
+    assert (slow.kind.name, slow.relative, slow.operations) == (f"rank 2 ({gpu})", 0.5, 989e12)
+    assert (cpu.kind.name, cpu.operations, cpu.on_cpu) == ("rank 3 (CPU)", None, True)
+
+
+def test_speeds_of_another_number_of_ranks_are_refused() -> None:
+    values = {"method": "sft", "stages": {}, "launch": {"processes_per_node": 2, "speeds": [1]}}
+    with pytest.raises(ValueError, match="has 1 values, and there are 2 ranks"):
+        parse_train_settings(values)
