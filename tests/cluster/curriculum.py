@@ -24,7 +24,7 @@ STUDENT = "package:demo/graded/student"
 KINDS = 12
 """Kinds of problems, by family and number of steps, of which each line of the problems' file has the next."""
 PROBLEMS, QUESTIONS = 4 * KINDS, 40
-RESPONSE_TOKENS = 96
+RESPONSE_TOKENS = 128
 """Most tokens of a rollout: the student's solutions are shorter, but what it draws at temperature 1 may not end."""
 GROUP = 8
 STEP_ROLLOUTS = 4 * GROUP
