@@ -86,7 +86,8 @@ def job_devices(settings: TrainSettings, ranks: Ranks) -> list[TrainingDevices]:
 
 def as_kinds(found: Sequence[tuple[str, int, float]]) -> list[TrainingDevices]:
     """Devices by name, free bytes and relative speed, those that follow each other and are alike as one kind."""
-    kinds, first = [], 0
+    kinds: list[TrainingDevices] = []
+    first = 0
     for (name, speed), alike in groupby(found, key=lambda each: (each[0], each[2])):
         memory = [free for _, free, _ in alike]
         kinds.append(_kind(name, first, memory, speed))
