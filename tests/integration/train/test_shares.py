@@ -51,7 +51,8 @@ def assert_equal_results(bench: Any, even: Manifest, dealt: Manifest, root: str,
     """Compare losses, gradient norms, KTO's reference point and the final weights with those in the bench's store."""
     expected, found = bench.losses(even)[steps], bench.losses(dealt, root)[steps]
     assert len(found) == len(expected) > 0
-    for name in {"loss", "gradient_norm", "kl"} & expected[0].keys():
+    # DeepSpeed's stage 0 reports no norm.
+    for name in {"loss", "gradient_norm", "kl"} & expected[0].keys() & found[0].keys():
         values = [record[name] for record in found]
         assert values == pytest.approx([record[name] for record in expected], rel=1e-6, abs=1e-6), name
     others = weights_of(dealt, root)
@@ -70,6 +71,7 @@ def test_losses_gradients_and_weights_do_not_depend_on_shares(
     speeds = SPEEDS[stage]
     dealt = bench.train(**given, **by_speed(*speeds))
     assert_equal_results(references, alone, dealt, bench.root)
+    assert stage == 0 or "gradient_norm" in bench.losses(dealt)[0]
     (record,) = records_of(dealt, bench.root)
     assert (record.reason, record.step) == ("given", 1)
     assert record.shares == pytest.approx([speed / sum(speeds) for speed in speeds], abs=1e-6)
