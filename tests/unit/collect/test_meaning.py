@@ -30,6 +30,7 @@ EVERY_SHAPE: dict[str, Row] = {
     "prompt_response": {"prompt": "Ask", "completion": "Reply"},
     "question_answer": {"question": "Ask", "answer": "Reply"},
     "gsm8k": {"question": "Ask", "answer": "Reply\n#### 3"},
+    "competition_math": {"problem": "Ask", "solution": "Reply \\boxed{3}"},
     "seed_tasks": {"instruction": "Ask", "instances": [{"input": "", "output": "Reply"}]},
 }
 OF_ONE_TASK = {"qqp", "continuation"}

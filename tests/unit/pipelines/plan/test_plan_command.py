@@ -122,7 +122,7 @@ def staged_recipe(tmp_path: Path, stages: str, **values: str) -> Path:
 def test_stages_of_a_recipe_are_planned_evenly_balanced_and_as_they_are_listed(tmp_path: Path) -> None:
     recipe = staged_recipe(tmp_path, "{layers: [2, 1], micro_batches: 8}")
     groups = "groups: [{nodes: 1, accelerator: H100}, {nodes: 1, accelerator: A10, price: {per_hour: 1}}]"
-    path = placed(tmp_path, f"jobs: {{train: {{launcher: TrainJob, {groups}}}}}\n")
+    path = placed(tmp_path, f"jobs: {{train: {{launcher: JobSet, {groups}}}}}\n")
     training = planned(recipe, "--placement", path)["trainings"][0]
     stages = training["stages"]
     assert (training["chosen"], stages["asked"]) == ("stages", "the recipe has stages")
@@ -153,7 +153,7 @@ def test_several_pipelines_are_compared_and_the_one_that_a_training_runs_is_name
 
 def test_a_card_that_cannot_hold_the_model_gets_the_layers_that_it_can(tmp_path: Path) -> None:
     groups = "[{nodes: 1, accelerator: A10, memory: 6G},\n      {nodes: 1, accelerator: H100}]"
-    text = f"jobs:\n  train:\n    launcher: TrainJob\n    groups: {groups}\n"
+    text = f"jobs:\n  train:\n    launcher: JobSet\n    groups: {groups}\n"
     given = (QWEN, "--config", CONFIG, "--rows", "20000", "--placement")
     sft, kto = planned(*given, placed(tmp_path, text))["trainings"]
     assert not any(group["fits"] for group in sft["splits"][0]["plan"]["groups"] if group["devices"] == "A10")
@@ -173,7 +173,7 @@ def test_a_card_that_cannot_hold_the_model_gets_the_layers_that_it_can(tmp_path:
 def test_stages_that_groups_cannot_hold_are_refused_with_their_line(tmp_path: Path) -> None:
     recipe = staged_recipe(tmp_path, "{micro_batches: 4}")
     groups = "[{nodes: 1, accelerator: H100}, {nodes: 1, accelerator: T4, memory: 1M}]"
-    path = placed(tmp_path, f"jobs:\n  train:\n    launcher: TrainJob\n    groups: {groups}\n")
+    path = placed(tmp_path, f"jobs:\n  train:\n    launcher: JobSet\n    groups: {groups}\n")
     said = refusal(recipe, "--placement", path)
     assert f"{path}:4: jobs.train.groups: these groups cannot hold the stages of train-" in said
     assert "would need 0.0 GiB, and 0.0 GiB are usable" in said
