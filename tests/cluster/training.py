@@ -89,8 +89,9 @@ class TrainRun:
         wait_for(f"{text!r} in {pod}'s log", lambda: text in self.run.log(pod), seconds, lambda: self.run.log(pod))
 
     def jobs(self, kind: str = "TrainJob") -> list[Object]:
-        """The existing jobs."""
-        return list(self.namespace.cluster.get(PLURALS[kind], namespace=self.namespace.name)["items"])
+        """The existing jobs; a TrainJob's JobSet is a part of it."""
+        found = self.namespace.cluster.get(PLURALS[kind], namespace=self.namespace.name)["items"]
+        return [job for job in found if not _is_part(job)]
 
     def pods_of_jobs(self) -> list[Object]:
         """Pods of all jobs."""
@@ -152,6 +153,10 @@ class TrainRun:
         output.write_rows("sft/00000", [_demonstration(number) for number in range(ROWS)])
         output.write_rows("kto/00000", [_judged(number) for number in range(ROWS)])
         return output.finish()
+
+
+def _is_part(job: Object) -> bool:
+    return any(owner.get("controller") for owner in job["metadata"].get("ownerReferences", []))
 
 
 def continued_from(log: str) -> int:
