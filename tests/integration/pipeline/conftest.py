@@ -16,7 +16,7 @@ from tests.deadlines import line_with, rest_of
 
 ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "pipelines" / "recipes" / "demo.yaml"
-SECONDS = 420
+SECONDS = 900
 
 Change = Callable[[dict[str, Any]], None]
 
