@@ -10,6 +10,7 @@ import argparse
 import sys
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,7 @@ def try_cluster(placement: Placement, store: str, start_seconds: float) -> Itera
     }
     yield from _rights(client, cluster.namespace, served)
     yield _store(store)
-    for step in (step for step in STEPS.values() if step.program):
-        yield _job(cluster, placement, step, served, (store, start_seconds))
+    yield from _jobs(cluster, placement, served, (store, start_seconds))
 
 
 def read_placement(path: Path) -> Placement:
@@ -124,8 +124,22 @@ def _store(store: str) -> Finding:
         return Finding("store", False, error.problem, error.remedy)
 
 
-def _job(cluster: Cluster, placement: Placement, step: Step, served: set[str], trying: tuple[str, float]) -> Finding:
-    launch = launch_of(placement, Task(step.name, step))
+def _jobs(cluster: Cluster, placement: Placement, served: set[str], trying: tuple[str, float]) -> Iterator[Finding]:
+    """A finding for each step with a job; of jobs with the same settings one is run."""
+    ran: dict[str, tuple[str, Finding]] = {}
+    for step in (step for step in STEPS.values() if step.program):
+        launch = launch_of(placement, Task(step.name, step))
+        settings = f"{step.program} {launch.model_dump_json()}"
+        if launch.on_cluster and settings in ran:
+            first, found = ran[settings]
+            yield replace(found, what=f"job of {step.name}", text=f"like that of {first}: {found.text}")
+            continue
+        found = _job(cluster, launch, step, served, trying)
+        ran[settings] = step.name, found
+        yield found
+
+
+def _job(cluster: Cluster, launch: Launch, step: Step, served: set[str], trying: tuple[str, float]) -> Finding:
     launcher = launch.launcher
     fallback = LAUNCHERS[launcher].fallback
     if launcher not in served and fallback in served:

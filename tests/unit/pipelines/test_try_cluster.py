@@ -106,6 +106,15 @@ def tried(folder: Path, store: str = "", placement: str = PLACEMENT) -> dict[str
     return {finding.what: finding for finding in found}
 
 
+def test_of_jobs_with_the_same_settings_one_is_run(tmp_path: Path, jobs: list[Job]) -> None:
+    placement = PLACEMENT.replace("synthesize: {launcher: RayJob", "synthesize: &ray {launcher: RayJob")
+    found = tried(
+        tmp_path, placement=placement + "  probe: *ray\n  bridge: {launcher: RayJob, pods: {image: other:1}}\n"
+    )
+    assert [job.name.rpartition("-")[0] for job in jobs] == ["try-synthesize", "try-train", "try-bridge"]
+    assert found["job of probe"].good and "like that of synthesize: a RayJob succeeded" in found["job of probe"].text
+
+
 def test_all_is_tried_with_what_the_placement_says_but_small(tmp_path: Path, jobs: list[Job], cluster: Cluster) -> None:
     store = str(tmp_path / "store")
     found = tried(tmp_path, store)
