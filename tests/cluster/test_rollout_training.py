@@ -41,6 +41,7 @@ def test_two_nodes_record_rewards_and_store_every_rollout(training: RolloutRun) 
     _check_rollouts(training, made, STEPS)
 
 
+@pytest.mark.whole
 def test_a_killed_worker_costs_no_rollout(training: RolloutRun) -> None:
     pod = training.begin_rollouts(epochs=2, checkpoint_steps=INTERVAL).start_and_wait_for_checkpoint()
     before = last_checkpoint(training.run.log(pod))
