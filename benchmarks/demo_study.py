@@ -1,14 +1,16 @@
-"""The demo over several seeds: mean and standard deviation of the base, every trained variant and every merge.
+"""A demo over several seeds: mean and standard deviation of the base and of every model that was made.
 
     python -m benchmarks.demo_study --seeds 5
+    python -m benchmarks.demo_study --recipe curriculum-demo --seeds 5
 
-Data are made once; training, merging and evaluation run again for each seed.
+What does not depend on the seed of training is made once: the demo's data, and the curriculum's up to its first training.
 """
 
 import json
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -16,30 +18,43 @@ import typer
 
 from benchmarks.machine import describe_machine
 
-RECIPE = Path("pipelines/recipes/demo.yaml")
-RESULT = Path("benchmarks/results/demo_study.json")
+RECIPES = Path("pipelines/recipes")
+RESULTS = Path("benchmarks/results")
 
 
 def main(
     seeds: Annotated[int, typer.Option(help="how many seeds, from 0")] = 5,
+    recipe: Annotated[str, typer.Option(help="a recipe of this repository with the variable `seed`")] = "demo",
     work: Annotated[Path, typer.Option(help="folder of the runs' state and of their store")] = Path(".tutelage/study"),
 ) -> None:
-    """Run the demo once for each seed and write what comes out."""
-    reports = [run_seed(seed, work / f"seed-{seed}", work / "store") for seed in range(seeds)]
-    result = {"machine": describe_machine(), "seeds": seeds, "variants": summarise(reports)}
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    """Run a demo once for each seed and write what comes out."""
+    began = time.monotonic()
+    reports = [run_seed(recipe, seed, work / f"seed-{seed}", work / "store") for seed in range(seeds)]
+    result = {
+        "machine": describe_machine(),
+        "seeds": seeds,
+        "seconds": round(time.monotonic() - began),
+        "variants": summarise(reports),
+    }
+    path = result_of(recipe)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n")
     print(as_table(result))
 
 
-def run_seed(seed: int, work: Path, store: Path) -> dict[str, object]:
-    """Run the demo with one seed; return its report. Runs with one store share their data."""
+def result_of(recipe: str) -> Path:
+    """Where the numbers of a recipe go."""
+    return RESULTS / f"{recipe.replace('-', '_')}_study.json"
+
+
+def run_seed(recipe: str, seed: int, work: Path, store: Path) -> dict[str, object]:
+    """Run a recipe with one seed; return its report. Runs with one store share their data."""
     command = [
         sys.executable,
         "-m",
         "pipelines.cli.main",
         "run",
-        str(RECIPE),
+        str(RECIPES / f"{recipe}.yaml"),
         "--set",
         f"seed={seed}",
         "--work",
@@ -48,7 +63,7 @@ def run_seed(seed: int, work: Path, store: Path) -> dict[str, object]:
         str(store),
     ]
     subprocess.run(command, check=True)
-    report: dict[str, object] = json.loads((work / "runs" / "demo" / "report.json").read_text())
+    report: dict[str, object] = json.loads((work / "runs" / recipe / "report.json").read_text())
     return report
 
 
