@@ -5,7 +5,7 @@ import pytest
 from tests.cluster.access import Namespace
 from tests.cluster.jobs import Start, ray_job, wait_for
 
-pytestmark = pytest.mark.jobs
+pytest_plugins = "tests.cluster.job_fixtures"
 
 COUNT_NODES = """
 import ray
