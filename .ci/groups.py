@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Which tests a change can have touched: the others passed before with the very same files.
 
-    .ci/groups.py parts GROUP           print those parts of a group that have to run; says why for each
+    .ci/groups.py parts GROUP           print those parts of a group that have to run; says why on stderr
     .ci/groups.py passed GROUP PART…    remember that parts of a group have passed with the files of HEAD
 
-A group is what one command of .ci/run runs; its parts are folders or files with tests. A part depends on what its tests
-import or name (imported.py), and on the product's files that are not Python where it uses the product. A part's key is
-the hash of those files, as git stores them, and of the real data where a test reads some. Keys of what passed are kept
+A group is what one command of .ci/run runs; its parts are files with tests, or folders of them. A part depends on what
+its tests import or name (imported.py), and on the files that are not Python beside those modules. A part's key is the
+hash of those files, as git stores them, and of the real data where a test reads some. Keys of what passed are kept
 outside of the tree, so that a fresh clone finds them. `make test-all` asks nobody.
 """
 
@@ -23,15 +23,17 @@ from pathlib import Path
 from imported import PACKAGES, ROOT, Found, find
 
 PRODUCT = ("components", "pipelines", "demo")
+READ_BY_PATH = ("pipelines/recipes", "pipelines/placements")
+"""Files of the product that tests name, and none of its modules."""
 BUILDS = ("images", ".dockerignore")
 """What images are built from, beside the product and its lock file."""
 ALWAYS_NEEDED = ("pyproject.toml", "uv.lock", "tests/tools")
 
-QUICK = ("tests/unit/*", "tests/contract/*", "tests/golden", "tests/charts/*", "tests/manifests")
+QUICK = tuple(f"tests/{name}" for name in ("unit", "contract", "golden", "charts", "manifests"))
 PROGRAMS = "tests/images/test_programs.py"
 GROUPS = {
-    "quick": QUICK,
-    "integration": ("tests/integration/*",),
+    "quick": tuple(f"{folder}/**/test_*.py" for folder in QUICK),
+    "integration": ("tests/integration/**/test_*.py",),
     "serving": ("tests/serving",),
     "image-contents": ("tests/images/test_*.py",),
     "image-programs": (PROGRAMS,),
@@ -56,7 +58,7 @@ def main(words: list[str]) -> int:
     """Answer one question; returns the exit code."""
     match words:
         case ["parts", group] if group in GROUPS:
-            print(*(part for part in parts(group) if has_to_run(group, part)))
+            print(*parts_to_run(group))
             return 0
         case ["passed", group, *passed] if group in GROUPS and passed and set(passed) <= set(parts(group)):
             for part in passed:
@@ -86,18 +88,25 @@ def is_of(group: str, path: Path) -> bool:
     return True
 
 
+def parts_to_run(group: str) -> list[str]:
+    """Those parts of a group that have to run; says why on stderr."""
+    found = parts(group)
+    needed = [part for part in found if has_to_run(group, part)]
+    left = len(found) - len(needed)
+    print(f"{group}: {left} of {len(found)} parts are left out, since they passed with these files", file=sys.stderr)
+    return needed
+
+
 def has_to_run(group: str, part: str) -> bool:
-    """Whether a part has to run; says why on stderr."""
-    if is_among(part, ALWAYS):
-        print(f"{group}: {part} runs, since it reads the entire tree", file=sys.stderr)
-        return True
-    key = key_of(part)
-    commit = dict(line.split() for line in lines_of(memory_of(group, part))).get(key)
-    if commit is None:
-        print(f"{group}: {part} runs, since it has not passed here with these files ({key})", file=sys.stderr)
-        return True
-    print(f"{group}: {part} is left out, since its files are those of {commit[:12]}, where it passed", file=sys.stderr)
-    return False
+    """Whether a part has to run; if so, says why on stderr."""
+    reason = "it reads the entire tree"
+    if not is_among(part, ALWAYS):
+        key = key_of(part)
+        if any(line.startswith(f"{key} ") for line in lines_of(memory_of(group, part))):
+            return False
+        reason = f"it has not passed here with these files ({key})"
+    print(f"{group}: {part} runs, since {reason}", file=sys.stderr)
+    return True
 
 
 def key_of(part: str) -> str:
@@ -121,9 +130,10 @@ class Needs:
         self.modules = found.modules
         self.named = [part, *found.places]
         self.named += [place for pattern, places in FURTHER.items() if is_among(part, [pattern]) for place in places]
-        # Who reads a file of the product cannot be seen; tests read those beside them.
-        self.folders = {module.rpartition("/")[0] for module in found.modules}
-        self.data = PRODUCT if any(module.startswith(PRODUCT) for module in found.modules) else ()
+        self.folders = {folder_of(module) for module in found.modules}
+        """A file that is not Python is read by a module in its folder or the one above."""
+        if any(module.startswith(PRODUCT) for module in found.modules):
+            self.named.append("demo")  # `package:demo/…` in a recipe
         self.documents = found.places if is_among(part, QUICK) else frozenset[str]()
         """Only quick tests read documents."""
 
@@ -133,7 +143,13 @@ class Needs:
             return is_among(file, self.documents)
         if file.endswith(".py") and file.startswith(PACKAGES):
             return file in self.modules or is_among(file, self.named)
-        return file.rpartition("/")[0] in self.folders or is_among(file, (*self.data, *ALWAYS_NEEDED, *self.named))
+        beside = {folder_of(file), folder_of(folder_of(file))} & self.folders and not is_among(file, READ_BY_PATH)
+        return bool(beside) or is_among(file, (*ALWAYS_NEEDED, *self.named))
+
+
+def folder_of(file: str) -> str:
+    """The folder that a file or folder is in."""
+    return file.rpartition("/")[0]
 
 
 def is_among(file: str, places: Iterable[str]) -> bool:

@@ -17,8 +17,8 @@ IN_PODS = ("components/*/component.py", "pipelines/*/preview.py")
 """Where a pipeline is only compiled: modules whose functions run elsewhere, a component's in pods of its step."""
 COMPILING = ("tests/charts", "tests/cluster/", "tests/golden", "tests/manifests")
 """Tests that only compile pipelines in their own process. What their pods run, they name."""
-WITHOUT_PODS = ("tests/cluster/test_manifests.py",)
-"""Tests that send what ships to an API server, which runs nothing of it."""
+WITHOUT_PODS = ("tests/cluster/test_manifests.py", "tests/images/test_bake.py")
+"""Tests that send what ships to an API server or a builder, which runs nothing of it."""
 
 _MODULE = re.compile(rf"\b(?:{'|'.join(PACKAGES)})(?:\.\w+)+")
 
@@ -51,9 +51,8 @@ def find(tests: str) -> Found:
     began = {str(each.relative_to(ROOT)) for each in (*files, *shared) if each.exists()}
     in_pods = IN_PODS if tests.startswith(COMPILING) else ()
     modules = _with_imports(began, in_pods)
-    places = frozenset(
-        place for file in modules if file.startswith("tests/") for place in _read(file).places if place != "tests"
-    )
+    readers = [file for file in modules if file.startswith(("benchmarks/", "tests/"))]
+    places = frozenset(place for file in readers for place in _read(file).places if place != "tests")
     run = {module for place in places for module in _modules_shipped(place) if tests not in WITHOUT_PODS}
     return Found(modules | _with_imports(run - modules, in_pods) | {"tests/conftest.py"}, places)
 

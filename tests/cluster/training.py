@@ -46,7 +46,9 @@ class TrainRun:
     """
 
     task: ClassVar[str] = "train"
-    components: ClassVar[frozenset[str] | None] = frozenset({"components.train.component", "components.clean_up.component"})
+    components: ClassVar[frozenset[str] | None] = frozenset(
+        {"components.train.component", "components.clean_up.component"}
+    )
 
     def __init__(self, namespace: Namespace, storage: Storage, folder: Path) -> None:
         self.namespace, self.storage, self.folder = namespace, storage, folder

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-MANIFESTS = "tests/manifests"
+MANIFESTS = "tests/manifests/test_role.py"
 
 Ask = Callable[..., list[str]]
 
@@ -58,9 +58,9 @@ def passed(checkout: Path, tmp_path: Path) -> Callable[..., int]:
 @pytest.fixture
 def to_run(checkout: Path, tmp_path: Path) -> Ask:
     """The parts of a group that have to run, by that record."""
-    return lambda group="quick", **variables: (
-        answer(checkout, tmp_path / "cache", "parts", group, **variables).stdout.split()
-    )
+    return lambda group="quick", **variables: answer(
+        checkout, tmp_path / "cache", "parts", group, **variables
+    ).stdout.split()
 
 
 def answer(checkout: Path, cache: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -91,9 +91,7 @@ def commit(folder: Path, *files: str) -> None:
 PROGRAMS = "tests/images/test_programs.py"
 
 
-def test_what_passed_with_the_same_files_is_left_out(
-    checkout: Path, to_run: Ask, passed: Callable[..., int]
-) -> None:
+def test_what_passed_with_the_same_files_is_left_out(checkout: Path, to_run: Ask, passed: Callable[..., int]) -> None:
     assert to_run("image-programs") == [PROGRAMS]
     assert passed("image-programs", PROGRAMS) == 0
     assert to_run("image-programs") == []
@@ -137,7 +135,7 @@ def test_an_unknown_group_or_part_is_refused(passed: Callable[..., int]) -> None
     assert passed("quick", PROGRAMS) == 2
 
 
-UNITS = [f"tests/unit/{name}" for name in ("first", "second", "third")]
+UNITS = [f"tests/unit/{name}.py" for name in ("first/test_a", "second/test_b", "third/test_charts")]
 QUICK = [MANIFESTS, *UNITS]
 
 
@@ -192,15 +190,15 @@ def test_a_key_that_is_called_like_a_folder_does_not_name_it(
     write(checkout, {"tests/unit/first/test_a.py": f"FOUND = {code}\n"})
     assert passed("quick", *QUICK) == 0
     commit(checkout, "charts/team/values.yaml")
-    assert ("tests/unit/first" in to_run()) == reads
+    assert (UNITS[0] in to_run()) == reads
 
 
 def test_folders_whose_tests_read_the_entire_tree_always_run(
     checkout: Path, to_run: Ask, passed: Callable[..., int]
 ) -> None:
     commit(checkout, "tests/unit/docs/test_links.py")
-    assert passed("quick", *QUICK, "tests/unit/docs") == 0
-    assert to_run() == ["tests/unit/docs"]
+    assert passed("quick", *QUICK, "tests/unit/docs/test_links.py") == 0
+    assert to_run() == ["tests/unit/docs/test_links.py"]
 
 
 CLUSTER = {
@@ -220,7 +218,7 @@ CLUSTER = {
     "tests/cluster/node/start.py": "",
     "tests/cluster/job_fixtures.py": "from components.launch.job import Job\n",
     "tests/cluster/storage.yaml": "",
-    "tests/cluster/test_jobs.py": 'pytest_plugins = "tests.cluster.job_fixtures"\n@pytest.mark.alone\ndef test(): ...\n',
+    "tests/cluster/test_jobs.py": 'pytest_plugins = "tests.cluster.job_fixtures"\n@mark.alone\ndef test(): ...\n',
     "tests/cluster/test_node.py": "pytestmark = pytest.mark.alone\n",
     "tests/cluster/test_train.py": (
         'from pipelines.compile import compile\nPODS = {"components.train.component"}\npytestmark = pytest.mark.long\n'
@@ -276,13 +274,18 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def needs(groups: ModuleType, part: str, file: str) -> bool:
     """Whether a part of this repository's tests depends on a file of it."""
-    assert (ROOT / file).is_file(), file
+    assert (ROOT / part).exists() and (ROOT / file).is_file()
     return file in groups.Needs(part, groups.find(part))
 
 
 def test_groups_name_what_is_in_the_repository(groups: ModuleType) -> None:
     further = {*groups.FURTHER, *(place for places in groups.FURTHER.values() for place in places)}
-    named = {*further, *groups.ALWAYS, *groups.ALWAYS_NEEDED, *(each for all in groups.GROUPS.values() for each in all)}
+    named = {
+        *further,
+        *groups.ALWAYS,
+        *groups.ALWAYS_NEEDED,
+        *(each for listed in groups.GROUPS.values() for each in listed),
+    }
     assert {place for place in named if not list(ROOT.glob(place))} == set()
 
 
@@ -298,15 +301,15 @@ def test_every_test_is_in_a_group(groups: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("part", "file"),
     [
-        ("tests/integration/train", "components/train/engine/run_training.py"),
-        ("tests/integration/pipeline", "components/curate/component.py"),
-        ("tests/integration/launch", "components/launch/here/torchrun.py"),
-        ("tests/unit/publish", "demo/plant_defects.py"),
+        ("tests/integration/train/test_training.py", "components/train/engine/run_training.py"),
+        ("tests/integration/pipeline/test_run.py", "components/curate/component.py"),
+        ("tests/integration/launch/test_torchrun.py", "components/launch/here/torchrun.py"),
+        ("tests/unit/publish/test_planted.py", "demo/plant_defects.py"),
         ("tests/serving", "components/synthesize/generate.py"),
-        ("tests/golden", "components/select/settings.py"),
-        ("tests/golden", "pipelines/study/graph.py"),
-        ("tests/golden", "docs/operations.md"),
-        ("tests/manifests", "k8s/samples/rayjob.yaml"),
+        ("tests/golden/test_compile.py", "components/select/settings.py"),
+        ("tests/golden/test_compile.py", "pipelines/study/graph.py"),
+        ("tests/golden/test_retry_budgets.py", "docs/operations.md"),
+        ("tests/manifests/test_samples.py", "k8s/samples/rayjob.yaml"),
         ("tests/charts/test_both_charts.py", "charts/tutelage/README.md"),
         ("tests/contract/test_select.py", "components/select/select.py"),
         ("tests/cluster/test_training.py", "components/train/engine/run_training.py"),
@@ -339,7 +342,7 @@ def test_what_tests_import_and_what_their_pods_run_is_found(groups: ModuleType, 
 @pytest.mark.parametrize(
     ("part", "file"),
     [
-        ("tests/golden", "components/select/select.py"),
+        ("tests/golden/test_compile.py", "components/select/select.py"),
         ("tests/charts/test_tutelage_chart.py", "components/train/engine/run_training.py"),
         ("tests/contract/test_select.py", "components/merge/merge.py"),
         ("tests/cluster/test_training.py", "components/select/select.py"),
@@ -358,6 +361,6 @@ def test_what_tests_do_not_reach_is_not_needed(groups: ModuleType, part: str, fi
     assert not needs(groups, part, file)
 
 
-@pytest.mark.parametrize("folder", ["curate", "evaluate", "pipeline", "publish"])
-def test_a_recipes_benchmarks_are_not_the_folder(groups: ModuleType, folder: str) -> None:
-    assert not needs(groups, f"tests/integration/{folder}", "benchmarks/results/demo_study.json")
+@pytest.mark.parametrize("file", ["curate/test_real_data.py", "evaluate/test_endpoint_row.py", "pipeline/test_run.py"])
+def test_a_recipes_benchmarks_are_not_the_folder(groups: ModuleType, file: str) -> None:
+    assert not needs(groups, f"tests/integration/{file}", "benchmarks/results/demo_study.json")
