@@ -34,7 +34,7 @@ PROGRAMS = "tests/images/test_programs.py"
 GROUPS = {
     "quick": tuple(f"{folder}/**/test_*.py" for folder in QUICK),
     "integration": ("tests/integration/**/test_*.py",),
-    "serving": ("tests/serving",),
+    "serving": ("tests/serving/test_*.py",),
     "image-contents": ("tests/images/test_*.py",),
     "image-programs": (PROGRAMS,),
     "cluster-alone": ("tests/cluster/test_*.py",),

@@ -15,8 +15,11 @@ SHIPPED = ("charts", "images", "k8s")
 """Folders whose files, of any kind, name the modules that pods run."""
 IN_PODS = ("components/*/component.py", "pipelines/*/preview.py")
 """Where a pipeline is only compiled: modules whose functions run elsewhere, a component's in pods of its step."""
-COMPILING = ("tests/charts", "tests/cluster/", "tests/golden", "tests/manifests")
-"""Tests that only compile pipelines in their own process. What their pods run, they name."""
+COMPILING = (
+    *("tests/charts", "tests/cluster/", "tests/golden", "tests/manifests"),
+    *("tests/integration/launch", "tests/serving/test_teacher_chart.py"),
+)
+"""Tests that run no component in their own process. What their pods run, they name."""
 WITHOUT_PODS = ("tests/cluster/test_manifests.py", "tests/images/test_bake.py")
 """Tests that send what ships to an API server or a builder, which runs nothing of it."""
 
