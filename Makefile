@@ -5,11 +5,12 @@ RUN := .venv/bin
 # A site's own certificate authority is in the system's store.
 export UV_SYSTEM_CERTS := 1
 export PYTHONUNBUFFERED := 1
+# TESTS names some folders or files, of those that a target runs.
 # Without bytecode every start compiles its imports again, which takes seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo demo-study images lock sbom test test-quick test-integration test-serving test-all cluster-programs \
-  cluster-up cluster-down test-cluster test-cluster-shared test-cluster-jobs test-cluster-steps test-cluster-alone test-cluster-whole test-images test-image-contents test-image-programs lint format clean
+  cluster-up cluster-down test-cluster test-cluster-shared test-cluster-alone test-cluster-whole test-images test-image-contents test-image-programs lint format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -43,13 +44,13 @@ sbom: ## what each image holds, as SPDX beside its layout; builds what is not bu
 test: test-quick test-integration ## all tests that need no cluster and no GPU
 
 test-quick: install ## of those, the ones that take seconds each
-	$(RUN)/pytest $(or $(FOLDERS),tests/unit) tests/contract tests/golden tests/charts tests/manifests -n 2
+	$(RUN)/pytest $(or $(TESTS),tests/unit tests/contract tests/golden tests/charts tests/manifests) -n 2
 
 test-integration: install ## of those, the ones with real Ray, torchrun, S3, browser, and data (TUTELAGE_TEST_DATA)
-	$(RUN)/pytest $(or $(FOLDERS),tests/integration) -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN)/pytest $(or $(TESTS),tests/integration) -n 2 --dist loadfile --no-loadscope-reorder
 
 test-serving: install ## real vLLM on CPUs, in an environment of its own (6 GB, fetched once)
-	$(RUN)/pytest tests/serving
+	$(RUN)/pytest $(or $(TESTS),tests/serving)
 
 test-all: ## every test, on the cluster and on images too (root, Go, containerd)
 	$(MAKE) test test-serving cluster-up test-cluster test-cluster-whole test-images cluster-down
@@ -66,24 +67,18 @@ cluster-down: ## end that node; nothing of it is left but files
 test-cluster: test-cluster-shared test-cluster-alone ## the tests on the cluster that KUBECONFIG names, else on that node
 
 test-cluster-shared: install
-	$(RUN)/pytest tests/cluster -m "not alone and not whole" -n 5
-
-test-cluster-jobs: install
-	$(RUN)/pytest tests/cluster -m "jobs and not alone" -n 5
-
-test-cluster-steps: install
-	$(RUN)/pytest tests/cluster -m "not jobs and not alone and not whole" -n 5
+	$(RUN)/pytest $(or $(TESTS),tests/cluster) -m "not alone and not whole" -n 5
 
 test-cluster-whole: install
 	$(RUN)/pytest tests/cluster -m whole
 
 test-cluster-alone: install
-	$(RUN)/pytest tests/cluster -m alone
+	$(RUN)/pytest $(or $(TESTS),tests/cluster) -m alone
 
 test-images: test-image-contents test-image-programs ## what the images hold, and that what pods run starts in them
 
 test-image-contents: install
-	$(RUN)/pytest tests/images --ignore=tests/images/test_programs.py
+	$(RUN)/pytest $(or $(TESTS),tests/images --ignore=tests/images/test_programs.py)
 
 test-image-programs: install
 	$(RUN)/pytest tests/images/test_programs.py

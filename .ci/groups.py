@@ -1,139 +1,170 @@
 #!/usr/bin/env python3
-"""Which groups of tests a change can have touched: the others passed before with the very same files.
+"""Which tests a change can have touched: the others passed before with the very same files.
 
-    .ci/groups.py todo GROUP          exit code 0 when the group has to run, 3 when it can be left out; says why
-    .ci/groups.py folders GROUP       print those folders of the group that have to run; says why others are left out
-    .ci/groups.py passed GROUP…       remember that groups or folders have passed with the files of HEAD
+    .ci/groups.py parts GROUP           print those parts of a group that have to run; says why on stderr
+    .ci/groups.py passed GROUP PART…    remember that parts of a group have passed with the files of HEAD
 
-A group's key is the hash of the files that it depends on, as git stores them, and of the real data where a test reads
-some. Keys of what passed are kept outside of the tree, so that a fresh clone finds them. `make test-all` asks nobody.
-
-Groups of tests in this process are divided by folder, and a folder depends on what its tests import or name
-(imported.py), and on all files of the product that are not Python. Tests of pods depend on all that images hold.
+A group is what one command of .ci/run runs; its parts are files with tests, or folders of them. A part depends on what
+its tests import or name (imported.py), and on the files that are not Python beside those modules. A part's key is the
+hash of those files, as git stores them, and of the real data where a test reads some. Keys of what passed are kept
+outside of the tree, so that a fresh clone finds them. `make test-all` asks nobody.
 """
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterable, Set
-from functools import partial
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 
-from imported import PACKAGES, ROOT, files_of
+from imported import PACKAGES, ROOT, Found, find
 
-CODE = ("components", "pipelines", "demo", "pyproject.toml", "uv.lock")
-JOBS = ("components/launch", "components/shared", "components/clean_up", "pyproject.toml", "uv.lock")
-"""What tests marked `jobs`, and those that stop parts of the cluster, use of the product: jobs of one line."""
-VLLM_CPU = ("benchmarks/made_once.py", "benchmarks/vllm_cpu")
-CLUSTER_TESTS = ("tests/cluster", "tests/charts", "tests/manifests")
-SHIPPED = ("images", ".dockerignore", "charts", "k8s")
-SHARED_TESTS = ("tests/*.py", "tests/tools", "Makefile", ".ci")
-FOLDERS = {"unit": "tests/unit", "integration": "tests/integration"}
-"""Groups that are divided by folder."""
-SERVING = "tests/serving"
-"""Tests of servers, which are one group, but depend on what they import as folders do."""
-FURTHER = {SERVING: (*VLLM_CPU, "images/ray")}
-"""What tests depend on beside what they import or name."""
-ALWAYS = ("architecture", "ci", "docs", "images", "registries")
-"""Their folders whose tests read the entire tree."""
+PRODUCT = ("components", "pipelines", "demo")
+READ_BY_PATH = ("pipelines/recipes", "pipelines/placements")
+"""Files of the product that tests name, and none of its modules."""
+BUILDS = ("images", ".dockerignore")
+"""What images are built from, beside the product and its lock file."""
+ALWAYS_NEEDED = ("pyproject.toml", "uv.lock", "tests/tools")
+
+QUICK = tuple(f"tests/{name}" for name in ("unit", "contract", "golden", "charts", "manifests"))
+PROGRAMS = "tests/images/test_programs.py"
 GROUPS = {
-    "cluster-steps": (*CODE, *SHARED_TESTS, *VLLM_CPU, *SHIPPED, "tests/cluster", "tests/charts"),
-    "cluster-jobs": (*JOBS, *SHARED_TESTS, *SHIPPED, *CLUSTER_TESTS),
-    "cluster-alone": (*JOBS, *SHARED_TESTS, *SHIPPED, *CLUSTER_TESTS),
-    "image-programs": (*CODE, *SHARED_TESTS, *SHIPPED, "tests/images"),
-    "image-contents": ("pyproject.toml", "uv.lock", "images", ".dockerignore", "tests/images", *SHARED_TESTS),
+    "quick": tuple(f"{folder}/**/test_*.py" for folder in QUICK),
+    "integration": ("tests/integration/**/test_*.py",),
+    "serving": ("tests/serving/test_*.py",),
+    "image-contents": ("tests/images/test_*.py",),
+    "image-programs": (PROGRAMS,),
+    "cluster-alone": ("tests/cluster/test_*.py",),
+    "cluster-shared": ("tests/cluster/test_*.py",),
 }
-"""Groups that take long, and what they depend on. Lint and the tests of no group always run."""
+"""Where each group's parts are. Lint always runs."""
+ALWAYS = tuple(f"tests/unit/{name}" for name in ("architecture", "ci", "docs", "images", "registries", "test_*.py"))
+"""Parts whose tests read the entire tree: they always run."""
+FURTHER = {
+    "tests/serving": ("images/ray",),
+    "tests/images/*": BUILDS,
+    PROGRAMS: (*PRODUCT, "charts", "k8s"),
+    "tests/cluster/*": (*BUILDS, ".ci/packages"),
+}
+"""What parts depend on beside what they import or name."""
 KEPT = 50
-"""Keys of a group that are remembered."""
-LEFT_OUT = 3
+"""Keys of a part that are remembered."""
 
 
 def main(words: list[str]) -> int:
     """Answer one question; returns the exit code."""
     match words:
-        case ["todo", group] if group in {*GROUPS, SERVING}:
-            return todo(group)
-        case ["folders", group] if group in FOLDERS:
-            print(*(folder for folder in folders(group) if is_always_run(folder) or todo(folder) != LEFT_OUT))
+        case ["parts", group] if group in GROUPS:
+            print(*parts_to_run(group))
             return 0
-        case ["passed", *groups] if groups and all(group in GROUPS or is_folder(group) for group in groups):
-            for group in groups:
-                remember(memory_of(group), key_of(group))
+        case ["passed", group, *passed] if group in GROUPS and passed and set(passed) <= set(parts(group)):
+            for part in passed:
+                remember(memory_of(group, part), key_of(part))
             return 0
-    print(f"{__doc__}\ngroups: {', '.join((*GROUPS, *FOLDERS, SERVING))}", file=sys.stderr)
+    print(f"{__doc__}\ngroups: {', '.join(GROUPS)}", file=sys.stderr)
     return 2
 
 
-def todo(group: str) -> int:
-    """Say on stderr whether a group or a folder has to run, and why; returns the exit code."""
-    key = key_of(group)
-    commit = dict(line.split() for line in lines_of(memory_of(group))).get(key)
-    if commit is None:
-        print(f"{group}: runs, since no run with these files has passed here ({key})", file=sys.stderr)
-        return 0
-    print(f"{group}: left out, since its files are those of {commit[:12]}, where it passed", file=sys.stderr)
-    return LEFT_OUT
-
-
-def folders(group: str) -> list[str]:
-    """The folders and files with tests right below a group's folder."""
-    found = (ROOT / FOLDERS[group]).iterdir()
+def parts(group: str) -> list[str]:
+    """The folders and files of a group that have tests of it, in alphabetical order."""
+    found = {path for pattern in GROUPS[group] for path in ROOT.glob(pattern)}
     tests = [path for path in found if any(path.glob("**/test_*.py")) or path.name.startswith("test_")]
-    return sorted(str(path.relative_to(ROOT)) for path in tests)
+    names = [str(path.relative_to(ROOT)) for path in tests if is_of(group, path)]
+    return sorted(names)
 
 
-def is_folder(name: str) -> bool:
-    """Whether a name is a folder or file of a group that is divided."""
-    return name == SERVING or any(name in folders(group) for group in FOLDERS)
+def is_of(group: str, path: Path) -> bool:
+    """Whether a folder or file has tests of the group: those of the cluster and of images share a folder."""
+    match group:
+        case "cluster-alone":
+            return "mark.alone" in path.read_text()
+        case "cluster-shared":
+            return not re.search(r"^pytestmark = .*\bmark\.(alone|whole)\b", path.read_text(), re.MULTILINE)
+        case "image-contents":
+            return str(path.relative_to(ROOT)) != PROGRAMS
+    return True
 
 
-def is_always_run(folder: str) -> bool:
-    """Whether tests run whatever has changed."""
-    return Path(folder).name in ALWAYS or Path(folder).suffix == ".py"
+def parts_to_run(group: str) -> list[str]:
+    """Those parts of a group that have to run; says why on stderr."""
+    found = parts(group)
+    needed = [part for part in found if has_to_run(group, part)]
+    left = len(found) - len(needed)
+    print(f"{group}: {left} of {len(found)} parts are left out, since they passed with these files", file=sys.stderr)
+    return needed
 
 
-def key_of(group: str) -> str:
-    """Hash of the files that a group depends on: the commit's, so nothing of them may differ from it."""
-    listed = git("ls-tree", "-r", "--full-tree", "HEAD")
-    needed = partial(depends, group) if group in GROUPS else partial(depends_on_imports, group, *files_of(group))
-    files = [line for line in listed.splitlines() if needed(line.partition("\t")[2])]
+def has_to_run(group: str, part: str) -> bool:
+    """Whether a part has to run; if so, says why on stderr."""
+    reason = "it reads the entire tree"
+    if not is_among(part, ALWAYS):
+        key = key_of(part)
+        if any(line.startswith(f"{key} ") for line in lines_of(memory_of(group, part))):
+            return False
+        reason = f"it has not passed here with these files ({key})"
+    print(f"{group}: {part} runs, since {reason}", file=sys.stderr)
+    return True
+
+
+def key_of(part: str) -> str:
+    """Hash of the files that a part depends on: the commit's, so nothing of them may differ from it."""
+    needs = Needs(part, find(part))
+    files = [line for line in committed() if line.partition("\t")[2] in needs]
     data = bool(os.environ.get("TUTELAGE_TEST_DATA"))
     return hashlib.sha256("\n".join([*files, str(data)]).encode()).hexdigest()[:16]
 
 
-def depends(group: str, file: str) -> bool:
-    """Whether a group depends on a file: it is named, is in a folder that is named, or matches a pattern.
-
-    None depends on a document: the quick tests, which always run, read those.
-    """
-    return _is_among(file, GROUPS[group])
+@cache
+def committed() -> tuple[str, ...]:
+    """The files of HEAD, as git lists them: mode, kind, hash, a tab, and the path."""
+    return tuple(git("ls-tree", "-r", "--full-tree", "HEAD").splitlines())
 
 
-def depends_on_imports(folder: str, modules: Set[str], places: Set[str], file: str) -> bool:
-    """Whether the tests of a folder depend on a file, given what they import and the places that they name."""
-    own = (folder, *FURTHER.get(folder, ()), *SHARED_TESTS)
-    if file.endswith(".py") and file.startswith(tuple(f"{package}/" for package in PACKAGES)):
-        return file in modules or _is_among(file, (*own, *(places - {"tests"})))
-    return _is_among(file, (*own, *CODE, *places))
+class Needs:
+    """What a part depends on, given what its tests import and name."""
+
+    def __init__(self, part: str, found: Found) -> None:
+        self.modules = found.modules
+        self.named = [part, *found.places]
+        self.named += [place for pattern, places in FURTHER.items() if is_among(part, [pattern]) for place in places]
+        self.folders = {folder_of(module) for module in found.modules}
+        """A file that is not Python is read by a module in its folder or the one above."""
+        if any(module.startswith(PRODUCT) for module in found.modules):
+            self.named.append("demo")  # `package:demo/…` in a recipe
+        self.documents = found.places if is_among(part, QUICK) else frozenset[str]()
+        """Only quick tests read documents."""
+
+    def __contains__(self, file: str) -> bool:
+        """Whether the part depends on a file."""
+        if file.endswith(".md"):
+            return is_among(file, self.documents)
+        if file.endswith(".py") and file.startswith(PACKAGES):
+            return file in self.modules or is_among(file, self.named)
+        beside = {folder_of(file), folder_of(folder_of(file))} & self.folders and not is_among(file, READ_BY_PATH)
+        return bool(beside) or is_among(file, (*ALWAYS_NEEDED, *self.named))
 
 
-def _is_among(file: str, places: Iterable[str]) -> bool:
-    return not file.endswith(".md") and any(
-        file == place or file.startswith(f"{place}/") or _fits(file, place) for place in places
-    )
+def folder_of(file: str) -> str:
+    """The folder that a file or folder is in."""
+    return file.rpartition("/")[0]
+
+
+def is_among(file: str, places: Iterable[str]) -> bool:
+    """Whether a file is named, is in a folder that is named, or fits a pattern, in which * matches no folder."""
+    return any(file == place or file.startswith(f"{place}/") or _fits(file, place) for place in places)
 
 
 def _fits(file: str, pattern: str) -> bool:
-    """Whether a file matches a pattern, in which * matches no folder."""
-    return "*" in pattern and Path(file).parent == Path(pattern).parent and Path(file).match(pattern)
+    return "*" in pattern and file.count("/") == pattern.count("/") and fnmatchcase(file, pattern)
 
 
-def memory_of(group: str) -> Path:
-    """Where a group's keys are kept: lines of a key and the commit that passed."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "tutelage" / "passed" / group
+def memory_of(group: str, part: str) -> Path:
+    """Where a part's keys are kept: lines of a key and the commit that passed."""
+    cache_folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache_folder / "tutelage" / "passed" / group / part
 
 
 def remember(memory: Path, key: str) -> None:

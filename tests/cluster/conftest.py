@@ -1,27 +1,27 @@
-"""What tests on a real cluster share: the cluster, its S3 server, a namespace for each test, and faults."""
+"""What tests on a real cluster share: the cluster, its S3 server, a namespace for each test, and faults.
+
+Nothing here imports the product: a test depends on what it uses of that, such as the plugins `job_fixtures` and
+`training_fixtures`.
+"""
 
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from components.launch.job import Job
 from tests.cluster.access import Cluster, Namespace, named_kubeconfig
 from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.images import build_and_load, missing
-from tests.cluster.jobs import Start, StartedJob, account_kubeconfig
 from tests.cluster.node.certificates import AUTHORITY
 from tests.cluster.node.isolation import first_process
 from tests.cluster.node.operators import DEFAULT_TRAINER, switch_trainer
 from tests.cluster.node.places import CERTIFICATES, HOST_ADDRESS, KUBECONFIG, STORAGE_ADDRESS
 from tests.cluster.node.storage import ENDPOINT, storage_keys
 from tests.cluster.storage import VARIABLES, Storage, named_storage
-from tests.cluster.training import TrainRun
 from tests.deadlines import ended
 
 TEST_SECONDS = 1500
@@ -126,21 +126,6 @@ def use_trainer(own_node: Cluster) -> Iterator[Callable[[str], None]]:
 
 
 @pytest.fixture
-def start(images: None, namespace: Namespace, tmp_path: Path) -> Iterator[Start]:
-    """Starts jobs with the rights of the product's Role, and ends their processes."""
-    started: list[StartedJob] = []
-    kubeconfig = account_kubeconfig(namespace, tmp_path)
-
-    def begin(job: Job) -> StartedJob:
-        started.append(StartedJob(namespace, job, kubeconfig, tmp_path))
-        return started[-1]
-
-    yield begin
-    for one in started:
-        one.stop()
-
-
-@pytest.fixture
 def empty_registry(own_node: Cluster) -> Iterator[str]:
     """A registry without images on the node's loopback: a web server that answers 404."""
     port, network = "5099", f"--net=/proc/{first_process()}/ns/net"
@@ -150,13 +135,3 @@ def empty_registry(own_node: Cluster) -> Iterator[str]:
         yield f"localhost:{port}"
         process.kill()
         ended(process)
-
-
-@pytest.fixture
-def training(
-    images: None, namespace: Namespace, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> TrainRun:
-    """A run of the demo's recipe right before its training; this process reads the same store."""
-    for name, value in storage.environment.items():
-        monkeypatch.setenv(name, value)
-    return TrainRun(namespace, storage, tmp_path)

@@ -19,12 +19,18 @@ RAY_JOBS = 5
 """A probe and texts in each round, and in the second one critiques."""
 
 
+class CompleteRun(TrainRun):
+    """A run of all tasks."""
+
+    components = None
+
+
 def test_two_rounds_end_in_a_report_and_a_second_run_finds_all_of_it(
     images: None, namespace: Namespace, storage: Storage, tmp_path: Path
 ) -> None:
     store = f"{namespace.store}/curriculum"
     compiled = compile_recipe(small_curriculum(tmp_path), store, placement_for(storage, tmp_path))
-    register = TrainRun(namespace, storage, tmp_path).registered
+    register = CompleteRun(namespace, storage, tmp_path).registered
     first = register(compiled)
     made = first.execute()
     jobs = _jobs(namespace, first.name)

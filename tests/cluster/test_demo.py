@@ -23,6 +23,20 @@ STUDY = Path(__file__).parents[2] / "benchmarks" / "results" / "demo_study.json"
 # The recipe runs once, in the set-up of the first test and before all other tests, since nothing takes as long.
 pytestmark = [pytest.mark.timeout(3000), pytest.mark.long]
 
+COMPONENTS = frozenset(
+    {
+        "components.collect.component",
+        "components.curate.component",
+        "components.synthesize.component",
+        "components.select.component",
+        "components.train.component",
+        "components.merge.component",
+        "components.evaluate.component",
+        "components.compare.component",
+        "components.publish.component",
+        "components.clean_up.component",
+    }
+)
 NOISE = 4.0
 """Largest distance of a score from the study's mean, in standard deviations (and at least 3 points of 100)."""
 
@@ -37,8 +51,8 @@ def finished(
         team.install(as_values(**site_values(team, storage), **small_jobs()))
         compiled = compile_demo(team, team.placement(folder), folder, {"train": trained_variants()})
         core = client.CoreV1Api(config.new_client_from_config(str(cluster.kubeconfig)))
-        place = {"root": f"{team.store}/kubeflow", "service_account": RELEASE}
-        run = Run(core, team.name, compiled, parameters={}, **place)
+        root = f"{team.store}/kubeflow"
+        run = Run(core, team.name, compiled, root=root, parameters={}, service_account=RELEASE, components=COMPONENTS)
         run.execute()
         yield team, run
 

@@ -8,6 +8,8 @@ from tests.cluster.access import Namespace
 from tests.cluster.jobs import Start, small_job, wait_for
 from tests.cluster.training import SETTINGS, TrainRun, continued_from, last_checkpoint
 
+pytest_plugins = ["tests.cluster.job_fixtures", "tests.cluster.training_fixtures"]
+
 FAST, SLOW = (
     {"nodes": 1, "accelerator": "CPU", "memory": "2Gi", "speed": speed, "pods": {"cpu_limit": limit}}
     for speed, limit in ((4000, "1500m"), (1000, "400m"))
@@ -92,7 +94,6 @@ def test_a_cancelled_run_leaves_no_jobset(training: TrainRun) -> None:
     assert services == [], "the headless service is deleted with it"
 
 
-@pytest.mark.jobs
 def test_ranks_are_those_of_all_groups(namespace: Namespace, start: Start) -> None:
     statement = "import os; print('rank', os.environ['RANK'], 'of', os.environ['WORLD_SIZE'], flush=True)"
     job = start(small_job(namespace, statement, launcher="JobSet", groups=groups_of(2, 1)))
@@ -101,7 +102,6 @@ def test_ranks_are_those_of_all_groups(namespace: Namespace, start: Start) -> No
     assert "rank 2 of 3" not in job.log, "the log is that of node 0"
 
 
-@pytest.mark.jobs
 def test_a_failure_in_the_second_group_is_named(namespace: Namespace, start: Start) -> None:
     statement = (
         "import os, time; last = os.environ['RANK'] == '2'; print('FAILED on purpose' * last, flush=True); "
@@ -114,7 +114,6 @@ def test_a_failure_in_the_second_group_is_named(namespace: Namespace, start: Sta
     assert "starting again" not in job.log, "a program's own failure is not retried"
 
 
-@pytest.mark.jobs
 @pytest.mark.parametrize("group", ["group-0", "group-1"])
 def test_all_groups_start_again_after_one_lost_a_pod(namespace: Namespace, start: Start, group: str) -> None:
     job = start(small_job(namespace, LONG, launcher="JobSet", groups=groups_of(1, 1)))
@@ -128,7 +127,6 @@ def test_all_groups_start_again_after_one_lost_a_pod(namespace: Namespace, start
     assert job.resource() is not None, "it is kept for ttl_seconds"
 
 
-@pytest.mark.jobs
 def test_a_jobset_waits_until_a_queue_admits_it(namespace: Namespace, start: Start) -> None:
     pods = {"queue": "teams"}
     job = start(small_job(namespace, "print('released')", launcher="JobSet", groups=groups_of(1, 1), pods=pods))
@@ -140,7 +138,6 @@ def test_a_jobset_waits_until_a_queue_admits_it(namespace: Namespace, start: Sta
     assert "released" in job.log
 
 
-@pytest.mark.jobs
 def test_a_group_without_nodes_is_reported_and_ends_the_job(namespace: Namespace, start: Start) -> None:
     nowhere = FAST | {"node_selector": {"no-such": "label"}}
     job = start(small_job(namespace, LONG, launcher="JobSet", start_seconds=20, groups=[FAST, nowhere]))

@@ -7,7 +7,7 @@ import pytest
 from tests.cluster.access import Namespace
 from tests.cluster.jobs import Start, small_job, wait_for
 
-pytestmark = pytest.mark.jobs
+pytest_plugins = "tests.cluster.job_fixtures"
 
 
 @pytest.mark.parametrize("launcher", ["TrainJob", "PyTorchJob"])

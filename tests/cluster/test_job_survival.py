@@ -12,7 +12,7 @@ from tests.cluster.jobs import Start, StartedJob, account_kubeconfig, new_token,
 from tests.cluster.node import faults
 from tests.cluster.objects import extended_pod, priority_class
 
-pytestmark = pytest.mark.jobs
+pytest_plugins = "tests.cluster.job_fixtures"
 
 LONG = "import time; print('at work', flush=True); time.sleep({seconds}); print('work is done', flush=True)"
 

@@ -23,8 +23,6 @@ from tests.manifests.render import Object, built, documents, kustomized, templat
 from tests.manifests.shipped import K8S, KUSTOMIZATIONS, SINGLE, VALUES, name_of
 from tests.manifests.versions import NEWER_KUEUE
 
-pytestmark = pytest.mark.jobs
-
 QUEUE = K8S / "samples" / "kueue"
 QUEUE_KINDS = ("ResourceFlavor", "ClusterQueue", "LocalQueue", "WorkloadPriorityClass")
 OPTIONAL = {"monitoring.coreos.com", "external-secrets.io", "kueue.x-k8s.io"}

@@ -10,6 +10,7 @@ from tests.cluster.jobs import Start, small_job, wait_for
 from tests.cluster.node.kueue import kueue_installed
 from tests.cluster.objects import Object, cluster_queue, local_queue, queue_priority, resource_flavor
 
+pytest_plugins = "tests.cluster.job_fixtures"
 pytestmark = pytest.mark.alone
 
 QUEUE = "team"

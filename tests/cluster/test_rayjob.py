@@ -1,11 +1,9 @@
 """RayJobs on a real KubeRay: the driver's log is relayed, a lost head restarts the driver, Ray replaces a worker."""
 
-import pytest
-
 from tests.cluster.access import Namespace
 from tests.cluster.jobs import Start, ray_job, wait_for
 
-pytestmark = pytest.mark.jobs
+pytest_plugins = "tests.cluster.job_fixtures"
 
 COUNT_NODES = """
 import ray

@@ -24,7 +24,8 @@ def test_every_training_is_a_job_and_the_analysis_finds_all_evaluations(
     recipe = Path(small_study(tmp_path, store))
     compiled = compile_recipe(recipe, store, placement_for(storage, tmp_path))
     core = client.CoreV1Api(config.new_client_from_config(str(namespace.cluster.kubeconfig)))
-    run = Run(core, namespace.name, compiled, root=f"{namespace.store}/kubeflow", parameters={})
+    root = f"{namespace.store}/kubeflow"
+    run = Run(core, namespace.name, compiled, root=root, parameters={}, components=None)
     run.execute()
 
     jobs = namespace.cluster.get("trainjobs", namespace=namespace.name)["items"]

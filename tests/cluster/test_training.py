@@ -8,6 +8,7 @@ from tests.cluster.access import Cluster
 from tests.cluster.fault_proxy import FaultProxy
 from tests.cluster.training import SETTINGS, TrainRun, continued_from, last_checkpoint
 
+pytest_plugins = "tests.cluster.training_fixtures"
 pytestmark = pytest.mark.long
 
 STEPS = 60

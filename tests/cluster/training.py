@@ -42,9 +42,13 @@ class TrainRun:
 
     Attributes:
         task: the training's name in the compiled pipeline.
+        components: the modules of those that its pods run; None: any.
     """
 
     task: ClassVar[str] = "train"
+    components: ClassVar[frozenset[str] | None] = frozenset(
+        {"components.train.component", "components.clean_up.component"}
+    )
 
     def __init__(self, namespace: Namespace, storage: Storage, folder: Path) -> None:
         self.namespace, self.storage, self.folder = namespace, storage, folder
@@ -65,7 +69,8 @@ class TrainRun:
     def registered(self, compiled: Path) -> Run:
         """A run of a compiled pipeline in the namespace."""
         core = client.CoreV1Api(config.new_client_from_config(str(self.namespace.cluster.kubeconfig)))
-        return Run(core, self.namespace.name, compiled, root=f"{self.namespace.store}/kubeflow", parameters={})
+        root = f"{self.namespace.store}/kubeflow"
+        return Run(core, self.namespace.name, compiled, root=root, parameters={}, components=self.components)
 
     def again(self, *, shares: str = "even", **train: Any) -> None:
         """Compile again, as for a second run of the same recipe on other hardware."""

@@ -31,7 +31,7 @@ class Recorded(Run):
 
     def __init__(self, compiled: Path) -> None:
         core: Any = NoCluster()
-        super().__init__(core, "namespace", compiled, root="s3://bucket/kubeflow", parameters={})
+        super().__init__(core, "namespace", compiled, root="s3://bucket/kubeflow", parameters={}, components=None)
         self.began: list[str] = []
         self.ended: list[str] = []
         self.peak = 0
@@ -80,3 +80,13 @@ def test_a_cancelled_run_begins_nothing_but_its_exit_handler(run: Recorded) -> N
     with pytest.raises(TaskFailedError, match="cancelled"):
         run.execute()
     assert run.began == [run.handler]
+
+
+def test_a_pod_of_a_component_that_the_test_does_not_name_is_refused(run: Recorded) -> None:
+    run.components = frozenset({"components.merge.component"})
+    with pytest.raises(AssertionError, match=r"has to name components\.collect\.component, which the pod of collect"):
+        run.start_pod(run.task("collect"))
+    assert {run.task(name).module for name in ("merge-2", run.handler)} == {
+        "components.merge.component",
+        "components.clean_up.component",
+    }

@@ -41,6 +41,12 @@ class Task:
         """How often a failed pod is retried."""
         return int(self.spec.get("retryPolicy", {}).get("maxRetryCount", 0))
 
+    @property
+    def module(self) -> str:
+        """The module of its component, which its pod runs."""
+        arguments = self.executor["args"]
+        return f"components.{arguments[arguments.index('--function_to_execute') + 1]}.component"
+
     def parameters(self, given: Mapping[str, Any], made: Made) -> dict[str, Any]:
         """The values of the task's input parameters."""
         wanted = self.spec.get("inputs", {}).get("parameters", {})

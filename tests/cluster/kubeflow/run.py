@@ -63,7 +63,13 @@ class TaskFailedError(AssertionError):
 
 
 class Run:
-    """One run of a compiled pipeline in a namespace."""
+    """One run of a compiled pipeline in a namespace.
+
+    Args:
+        components: the modules of the components whose pods may start. A test names them, since it imports nothing of
+            what its pods run: `.ci/run` leaves it out where nothing has changed that it imports or names. None: any,
+            for a test that `.ci/run` never asks about.
+    """
 
     def __init__(
         self,
@@ -73,10 +79,12 @@ class Run:
         *,
         root: str,
         parameters: dict[str, Any],
+        components: frozenset[str] | None,
         service_account: str = STEP_ACCOUNT,
         policy: Policy = "OnError",
     ) -> None:
         self.policy: Policy = policy
+        self.components = components
         self.core, self.namespace = core, namespace
         defaults, self.tasks = read_compiled(compiled)
         self.parameters = {**defaults, **parameters}
@@ -137,6 +145,8 @@ class Run:
 
     def start_pod(self, task: Task, attempt: int = 0) -> str:
         """Start the pod of an attempt; returns its name."""
+        named = self.components is None or task.module in self.components
+        assert named, f"the test has to name {task.module}, which the pod of {task.name} runs, in the run's components"
         pod = task_pod(task, self.place, self._given(task), attempt, self.policy)
         self.core.create_namespaced_pod(self.namespace, pod)
         name = str(pod["metadata"]["name"])

@@ -27,7 +27,7 @@ DEFAULT_TRAINER = max(TRAINERS)
 READY_SECONDS = 180.0
 WEBHOOK_SECONDS = 60.0
 UNREACHED = "failed calling webhook"
-K8S = Path(__file__).parents[3] / "k8s"
+RUNTIME = Path(__file__).parents[3] / "k8s" / "base" / "trainingruntime.yaml"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def trainer(version: str) -> Operator:
     if version not in TRAINERS:
         raise NodeError(f"no Trainer {version!r} here: one of {', '.join(TRAINERS)}")
     overlay = ("manifests", "overlays/manager", "kubeflow-system", "kubeflow-trainer-controller-manager")
-    return Operator(TRAINERS[version], *overlay, checked=(K8S / "base" / "trainingruntime.yaml").read_text())
+    return Operator(TRAINERS[version], *overlay, checked=RUNTIME.read_text())
 
 
 def operator_named(name: str) -> Operator:

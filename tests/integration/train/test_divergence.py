@@ -46,7 +46,7 @@ def test_a_training_that_diverges_is_a_result_where_that_is_asked_for(
         bench.train(**STEEP)
 
 
-def test_a_training_that_stays_finite_is_the_same_either_way(bench: Any) -> None:
-    plain = bench.train(method="sft")
-    assert bench.train(method="sft", on_divergence="finish") == plain and not has_diverged(plain)
-    assert divergence_of(f"{bench.root}/{plain.address}") is None
+def test_a_training_that_stays_finite_is_the_same_either_way(bench: Any, references: Any) -> None:
+    plain = references.train(method="sft")
+    assert references.train(method="sft", on_divergence="finish") == plain and not has_diverged(plain)
+    assert divergence_of(f"{references.root}/{plain.address}") is None

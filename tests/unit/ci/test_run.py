@@ -15,9 +15,10 @@ import os, sys, time
 from pathlib import Path
 log = Path("log")
 target = next(word for word in reversed(sys.argv) if word.startswith(("test-", "lint", "cluster-", "install")))
+tests = next((word for word in sys.argv if word.startswith("TESTS=")), "")
 def say(what):
     with log.open("a") as lines:
-        lines.write(f"{what} {target} {os.nice(0)}\\n")
+        lines.write(f"{what} {target} {os.nice(0)} {tests}".strip() + "\\n")
 say("begin")
 deadline = time.monotonic() + 60
 while (wanted := os.environ.get("WAITS_" + target.replace("-", "_"), "")) not in log.read_text():
@@ -31,12 +32,10 @@ sys.exit(target in os.environ.get("FAILS", "").split())
 GROUPS = """
 import os, sys
 match sys.argv[1:]:
-    case ["todo", group]:
-        sys.exit(3 if group in os.environ.get("LEFT_OUT", "").split() else 0)
-    case ["folders", group]:
+    case ["parts", group]:
         print("" if group in os.environ.get("LEFT_OUT", "").split() else f"tests/{group}/a tests/{group}/b")
-    case ["passed", *groups]:
-        open("passed", "a").write(" ".join(groups) + "\\n")
+    case ["passed", group, *parts]:
+        open("passed", "a").write(" ".join(parts) + "\\n")
 """
 CLUSTER = ["test-cluster-alone", "test-cluster-shared"]
 
@@ -73,8 +72,8 @@ def passed(folder: Path) -> list[str]:
 
 def order(log: list[str], what: str = "begin") -> list[str]:
     """The targets with tests, in the order in which they began or ended."""
-    lines = [line.split() for line in log]
-    return [target for said, target, _ in lines if said == what and target.startswith(("lint", "test-"))]
+    lines = [line.split()[:2] for line in log]
+    return [target for said, target in lines if said == what and target.startswith(("lint", "test-"))]
 
 
 def test_what_computes_runs_beside_what_waits_and_leaves_it_the_processors(run: Run, tmp_path: Path) -> None:
@@ -85,10 +84,10 @@ def test_what_computes_runs_beside_what_waits_and_leaves_it_the_processors(run: 
     assert began[:2] == ["lint", "test-quick"] and began[-1] == "test-cluster-shared"
     assert [target for target in began[2:-1] if target != "test-cluster-alone"] == computing
     assert order(log, "end")[-2:] == CLUSTER
-    niceness = {target: int(nice) for _, target, nice in map(str.split, log)}
+    niceness = {target: int(nice) for _, target, nice, *_ in map(str.split, log)}
     own = niceness["test-quick"]
     assert {name for name, nice in niceness.items() if nice > own} == ({*computing} if own < 19 else set())
-    assert len(passed(tmp_path)) == 10 and "beside others" in printed and "all: " in printed
+    assert len(passed(tmp_path)) == 2 * 7 and "beside others" in printed and "all: " in printed
 
 
 def test_the_shared_cluster_is_one_of_which_nothing_was_stopped(run: Run) -> None:
@@ -99,13 +98,24 @@ def test_the_shared_cluster_is_one_of_which_nothing_was_stopped(run: Run) -> Non
     assert targets[-1] == "cluster-down"
 
 
-@pytest.mark.parametrize(("left_out", "target"), [("cluster-jobs", "steps"), ("cluster-steps", "jobs")])
-def test_a_group_that_passed_before_is_left_out(run: Run, tmp_path: Path, left_out: str, target: str) -> None:
-    code, printed, log = run(LEFT_OUT=f"integration cluster-alone {left_out}")
+def test_a_group_that_passed_before_is_left_out(run: Run, tmp_path: Path) -> None:
+    code, printed, log = run(LEFT_OUT="integration cluster-alone")
     assert code == 0, printed
     assert "test-integration" not in order(log) and "test-cluster-alone" not in order(log)
-    assert order(log)[-1] == f"test-cluster-{target}"
-    assert left_out not in passed(tmp_path) and "beside" not in printed
+    assert order(log)[-1] == "test-cluster-shared"
+    assert "tests/integration/a" not in passed(tmp_path) and "beside" not in printed
+
+
+def test_a_command_gets_the_parts_that_have_to_run(run: Run) -> None:
+    _, _, log = run()
+    began = [line.split(maxsplit=3) for line in log if line.startswith("begin test-")]
+    assert {target: tests for _, target, _, tests in began} == {
+        f"test-{group}": f"TESTS=tests/{group}/a tests/{group}/b"
+        for group in (
+            *("quick", "integration", "serving"),
+            *("image-contents", "image-programs", "cluster-alone", "cluster-shared"),
+        )
+    }
 
 
 def test_a_failure_ends_the_run_and_what_runs_beside(run: Run, tmp_path: Path) -> None:
@@ -114,7 +124,7 @@ def test_a_failure_ends_the_run_and_what_runs_beside(run: Run, tmp_path: Path) -
     )
     assert code != 0
     assert order(log)[-1] == "test-serving" and "end test-cluster-alone" not in "\n".join(log), printed
-    assert passed(tmp_path) == ["tests/unit/a", "tests/unit/b", "tests/integration/a", "tests/integration/b"]
+    assert passed(tmp_path) == ["tests/quick/a", "tests/quick/b", "tests/integration/a", "tests/integration/b"]
     assert log[-1].startswith("end cluster-down")
 
 
@@ -122,4 +132,4 @@ def test_a_failure_of_what_runs_beside_ends_the_run_before_the_next_group(run: R
     code, printed, log = run(FAILS="test-cluster-alone", WAITS_test_integration="end test-cluster-alone")
     assert code != 0, printed
     assert "test-image-programs" not in order(log), "at the latest after the group that follows"
-    assert "cluster-alone" not in passed(tmp_path)
+    assert "tests/cluster-alone/a" not in passed(tmp_path)
