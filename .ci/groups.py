@@ -7,7 +7,8 @@
 A group is what one command of .ci/run runs; its parts are files with tests, or folders of them. A part depends on what
 its tests import or name (imported.py), and on the files that are not Python beside those modules. A part's key is the
 hash of those files, as git stores them, and of the real data where a test reads some. Keys of what passed are kept
-outside of the tree, so that a fresh clone finds them. `make test-all` asks nobody.
+outside of the tree, so that a fresh clone finds them. On a machine that keeps none, a part has passed if none of its
+files has changed since the commit in .ci/landed, the newest for which all of .ci/run passed. `make test-all` asks nobody.
 """
 
 import hashlib
@@ -50,6 +51,7 @@ FURTHER = {
     "tests/cluster/*": (*BUILDS, ".ci/packages"),
 }
 """What parts depend on beside what they import or name."""
+LANDED = ROOT / ".ci" / "landed"
 KEPT = 50
 """Keys of a part that are remembered."""
 
@@ -62,7 +64,7 @@ def main(words: list[str]) -> int:
             return 0
         case ["passed", group, *passed] if group in GROUPS and passed and set(passed) <= set(parts(group)):
             for part in passed:
-                remember(memory_of(group, part), key_of(part))
+                remember(memory_of(group, part), key_of(Needs(part, find(part))))
             return 0
     print(f"{__doc__}\ngroups: {', '.join(GROUPS)}", file=sys.stderr)
     return 2
@@ -93,7 +95,9 @@ def parts_to_run(group: str) -> list[str]:
     found = parts(group)
     needed = [part for part in found if has_to_run(group, part)]
     left = len(found) - len(needed)
-    print(f"{group}: {left} of {len(found)} parts are left out, since they passed with these files", file=sys.stderr)
+    print(
+        f"{group}: {left} of {len(found)} parts are left out, since they have passed with these files", file=sys.stderr
+    )
     return needed
 
 
@@ -101,17 +105,44 @@ def has_to_run(group: str, part: str) -> bool:
     """Whether a part has to run; if so, says why on stderr."""
     reason = "it reads the entire tree"
     if not is_among(part, ALWAYS):
-        key = key_of(part)
+        needs = Needs(part, find(part))
+        key = key_of(needs)
         if any(line.startswith(f"{key} ") for line in lines_of(memory_of(group, part))):
             return False
-        reason = f"it has not passed here with these files ({key})"
+        changed = [file for file in changed_since_landing() if file in needs]
+        if not changed and landed():
+            return False
+        reason = f"it has not passed here with these files ({key}){': ' + some(changed) if changed else ''}"
     print(f"{group}: {part} runs, since {reason}", file=sys.stderr)
     return True
 
 
-def key_of(part: str) -> str:
+@cache
+def landed() -> str:
+    """The commit for which all of .ci/run passed; none where this history does not have it."""
+    commit = LANDED.read_text().strip() if LANDED.exists() else ""
+    known = ["git", "merge-base", "--is-ancestor", commit, "HEAD"]
+    if commit and subprocess.run(known, cwd=ROOT, capture_output=True, check=False).returncode:
+        print(f"{LANDED.name}: {commit} is not in the history of this clone, so it leaves out nothing", file=sys.stderr)
+        return ""
+    return commit
+
+
+@cache
+def changed_since_landing() -> tuple[str, ...]:
+    """The files that differ between the commit that landed and HEAD."""
+    if not landed():
+        return ()
+    return tuple(git("diff", "--name-only", "--no-renames", landed(), "HEAD").splitlines())
+
+
+def some(files: list[str]) -> str:
+    """The first of some files, and how many more there are."""
+    return f"{files[0]} changed" if len(files) == 1 else f"{files[0]} and {len(files) - 1} more changed"
+
+
+def key_of(needs: "Needs") -> str:
     """Hash of the files that a part depends on: the commit's, so nothing of them may differ from it."""
-    needs = Needs(part, find(part))
     files = [line for line in committed() if line.partition("\t")[2] in needs]
     data = bool(os.environ.get("TUTELAGE_TEST_DATA"))
     return hashlib.sha256("\n".join([*files, str(data)]).encode()).hexdigest()[:16]

@@ -117,6 +117,26 @@ def test_code_that_went_back_has_passed_before(checkout: Path, to_run: Ask, pass
     assert to_run("image-programs") == []
 
 
+def head(checkout: Path) -> str:
+    """The newest commit of a repository."""
+    git = ["git", "rev-parse", "HEAD"]
+    return subprocess.run(git, cwd=checkout, check=True, capture_output=True, timeout=60, text=True).stdout
+
+
+def test_a_machine_without_a_record_goes_by_the_commit_that_landed(checkout: Path, to_run: Ask) -> None:
+    parts = to_run()
+    write(checkout, {".ci/landed": head(checkout)})
+    assert to_run() == []
+    commit(checkout, "components/c.py")
+    assert to_run() == ["tests/unit/first/test_a.py"], "what changed since then runs, and so after any further commit"
+    commit(checkout, "docs/a.md")
+    assert to_run() == ["tests/unit/first/test_a.py"]
+    write(checkout, {"components/c.py": "C = 1\n"})
+    assert to_run() == [], "what is as it landed"
+    write(checkout, {".ci/landed": f"{'0' * 40}\n"})
+    assert to_run() == parts, "a commit that this history does not have shows nothing"
+
+
 def test_real_data_counts(to_run: Ask, passed: Callable[..., int]) -> None:
     passed("image-programs", PROGRAMS)
     assert to_run("image-programs", TUTELAGE_TEST_DATA="/data") == [PROGRAMS]
