@@ -8,7 +8,8 @@ A group is what one command of .ci/run runs; its parts are files with tests, or 
 its tests import or name (imported.py), and on the files that are not Python beside those modules. A part's key is the
 hash of those files, as git stores them, and of the real data where a test reads some. Keys of what passed are kept
 outside of the tree, so that a fresh clone finds them. On a machine that keeps none, a part has passed if none of its
-files has changed since the commit in .ci/landed, the newest for which all of .ci/run passed. `make test-all` asks nobody.
+files has changed since the commit in .ci/landed, the newest for which all of .ci/run passed. `make test-all` asks
+nobody.
 """
 
 import hashlib
