@@ -16,6 +16,7 @@ from components.models.forward.token_budget import best_fit
 from components.models.generators.load_model import SMALL_PARAMETERS, context_tokens, load_model
 from components.models.generators.local_model import ModelFolder, Precision
 from components.models.generators.prompts import load_tokenizer
+from components.models.halve_batches import work_in_halves
 from components.models.likelihood.completions import Completion, CompletionMaker, Pair
 from components.models.not_finite import require_finite
 from components.models.reference import local_model
@@ -177,25 +178,8 @@ class RowLikelihood:
         found: dict[int, Found] = {}
         with self._suitable_threads():
             for batch in divide_rows(rows, self.batch_tokens):
-                found |= zip(batch, self._fitting([rows[number] for number in batch], score), strict=True)
+                found |= zip(batch, work_in_halves([rows[number] for number in batch], score, _too_large), strict=True)
         return [found[number] for number in range(len(rows))]
-
-    def _fitting(self, rows: list[Example], score: Callable[[Sequence[Example]], list[Found]]) -> list[Found]:
-        """The scores of a batch; one that does not fit into memory is halved."""
-        import torch
-
-        try:
-            return score(rows)
-        except torch.OutOfMemoryError as error:
-            if len(rows) == 1:
-                raise ModelError(
-                    f"a conversation of {len(rows[0])} tokens does not fit into memory",
-                    remedy="use a larger GPU, or a smaller model to score with",
-                ) from error
-        # Here, where the error no longer refers to the batch's tensors.
-        torch.cuda.empty_cache()
-        half = len(rows) // 2
-        return [*self._fitting(rows[:half], score), *self._fitting(rows[half:], score)]
 
     @contextmanager
     def _suitable_threads(self) -> Iterator[None]:
@@ -209,6 +193,13 @@ class RowLikelihood:
             yield
         finally:
             torch.set_num_threads(before)
+
+
+def _too_large(row: Example) -> ModelError:
+    return ModelError(
+        f"a conversation of {len(row)} tokens does not fit into memory",
+        remedy="use a larger GPU, or a smaller model to score with",
+    )
 
 
 def divide_rows(rows: Sequence[Example], budget: int) -> list[list[int]]:
