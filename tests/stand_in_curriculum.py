@@ -11,10 +11,10 @@ from components.probe.results import Summing
 from components.probe.settings import ProbeSettings
 from components.route.route import route_problems
 from components.route.settings import RouteSettings
+from components.shared.intervals import wilson_interval
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Cost, Manifest, Parent
 from components.shared.outputs.output import Output
-from components.shared.pass_rate import wilson_interval
 from components.shared.rollout_rows import Bridged, BridgeText, Critique, Probed, RepairText, Rollout
 from components.shared.rows import Check, Comparison, ComparisonTable, Labelled, PartScores, Score, Variant
 from tests.stand_in_outputs import stand_in_output

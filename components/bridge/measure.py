@@ -26,21 +26,23 @@ LEAST_SURPRISAL = 1e-12
 
 
 def measured(
-    student: LikelihoodModel, pairs: Sequence[tuple[Pair, BridgeText]], rank_clip: int
+    student: LikelihoodModel, pairs: Sequence[tuple[Pair, BridgeText]], names: Sequence[str], rank_clip: int
 ) -> list[BridgeText | Refusal]:
     """The texts with the student's measurements, or why its chat template refuses the conversation.
 
     Args:
         student: the model.
         pairs: the conversation up to the answer with the text, and the text.
+        names: of the problems of the pairs, for messages.
         rank_clip: larger ranks count as this one.
 
     Raises:
         ModelError: not even one text fits into memory.
+        NotFiniteError: a log-probability of a text is infinite or NaN.
     """
     made = student.maker.make([pair for pair, _ in pairs])
-    rows = [one.row for one in made if not isinstance(one, Refusal)]
-    scores = iter(student.rows.tokens(rows))
+    named = [(one.row, name) for one, name in zip(made, names, strict=True) if not isinstance(one, Refusal)]
+    scores = iter(student.rows.tokens([row for row, _ in named], [name for _, name in named]))
     return [
         one if isinstance(one, Refusal) else _with_scores(text, one.row.completion, next(scores), student, rank_clip)
         for one, (_, text) in zip(made, pairs, strict=True)

@@ -49,6 +49,7 @@ class TraceScorer:
         Raises:
             DamagedError: what the teacher wrote for the slice is damaged.
             ModelError: the student cannot be loaded, or a text does not fit into memory.
+            NotFiniteError: the student's log-probability of a text is infinite or NaN.
             SandboxError, SettingsError: a check cannot run here.
         """
         problems = self.shards.read_texts(index)
@@ -79,7 +80,8 @@ class TraceScorer:
             (row, place) for row, some in enumerate(texts) for place, text in enumerate(some) if text.fate == PENDING
         ]
         pairs = [((tuple(problems[row].row.prompt()), texts[row][at].text), texts[row][at]) for row, at in places]
-        found = measured(self._load(), pairs, self.settings.rank_clip) if pairs else []
+        names = [problems[row].row.id for row, _ in places]
+        found = measured(self._load(), pairs, names, self.settings.rank_clip) if pairs else []
         for (row, place), one in zip(places, found, strict=True):
             if isinstance(one, Refusal):
                 refusals[row] = str(one)

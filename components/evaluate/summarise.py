@@ -30,7 +30,7 @@ def summarise(library: Library, manifest: Manifest, name: str) -> str:
         [
             f"# Evaluation of {name}",
             "",
-            "| benchmark | metric | score, % | questions |",
+            "| benchmark | metric | score ± standard error, % | questions |",
             "|---|---|---:|---:|",
             *(
                 f"| {score.benchmark} | {score.metric} | {100 * score.value:.1f} ± {100 * score.standard_error:.1f} "

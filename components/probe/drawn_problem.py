@@ -7,7 +7,7 @@ from components.models.generators.generator import ChatRequest, Reply
 from components.models.rollouts.kept_rollouts import DrawnRollout
 from components.models.rollouts.problems import Problem
 from components.probe.rule import ProbeRule
-from components.shared.pass_rate import wilson_interval
+from components.shared.intervals import wilson_interval
 from components.shared.rollout_rows import Probed, Rollout
 from components.shared.rows import Dropped
 

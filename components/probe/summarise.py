@@ -28,7 +28,7 @@ def summarise(library: Library, manifest: Manifest) -> str:
             f"{report['mean_length']:.0f} tokens on average, {report['draws_of_full']:.0%} of the tries without early "
             "stopping",
             "",
-            "| estimate | value, % |",
+            "| estimate | value ± standard error, % |",
             "|---|---:|",
             *_estimates(report),
             "",

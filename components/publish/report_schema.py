@@ -239,7 +239,9 @@ class BaselineFacts(ReportPart):
     tokens: int = Field(description="compute of its trainings: tokens forward and backward, and generated tokens")
     score: float
     difference: float = Field(description="the curriculum's score minus this one's")
-    interval: tuple[float, float] = Field(description="95 % interval of the difference, as of independent scores")
+    interval: tuple[float, float] = Field(
+        description="95 % interval of the difference, as of independent scores (Newcombe)"
+    )
 
 
 class EqualComputeFacts(ReportPart):

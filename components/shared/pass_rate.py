@@ -4,9 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 
-Z_95 = 1.959964
-"""The two-sided 95 % quantile of the normal distribution."""
-
 BINS = ("0", "0-25 %", "25-50 %", "50-75 %", "75-100 %", "100 %")
 """Of a histogram: exactly 0 and exactly 1 are bins of their own, the others include their upper end except 1."""
 
@@ -18,23 +15,6 @@ def pass_at(k: int, tries: int, successes: int) -> float:
     on code", arXiv 2107.03374, section 2.1). 1 - (1 - c/n)^k would be too low.
     """
     return 1.0 - math.comb(tries - successes, k) / math.comb(tries, k)
-
-
-def wilson_interval(successes: int, tries: int, z: float = Z_95) -> tuple[float, float]:
-    """The score interval of a proportion (Wilson, J. Am. Stat. Assoc. 22, 1927); (0, 1) without any try.
-
-    It stays within [0, 1] and keeps its coverage for few tries, and for rates near 0 and 1, where the normal interval
-    has no width (Brown, Cai and DasGupta, Statistical Science 16, 2001).
-    """
-    if tries == 0:
-        return 0.0, 1.0
-    rate, shift = successes / tries, z * z / tries
-    middle = (rate + shift / 2) / (1 + shift)
-    half = z * math.sqrt(rate * (1 - rate) / tries + shift / (4 * tries)) / (1 + shift)
-    # Rounding must not move the ends that are exact.
-    low = 0.0 if successes == 0 else max(middle - half, 0.0)
-    high = 1.0 if successes == tries else min(middle + half, 1.0)
-    return low, high
 
 
 def bin_of(rate: float) -> str:

@@ -62,7 +62,7 @@ class Routed(Labelled):
 class StepLikelihood(BaseModel):
     """How a model finds one step of a text: its tokens, their mean rank (clipped) and mean surprisal in nats."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     tokens: int
     rank: float
@@ -82,7 +82,7 @@ class BridgeText(BaseModel):
     right answer.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     origin: Literal["rewritten", "raw", "reference"]
     text: str

@@ -24,9 +24,9 @@ SftKind = Literal["", "trace", "diagnosis", "repair"]
 
 
 class Row(BaseModel):
-    """One line of a shard."""
+    """One line of a shard. Its numbers are finite: JSON would hold null for others, which means that there is none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     content: ClassVar[str]
 
@@ -149,7 +149,7 @@ class Scores(BaseModel):
     verdict of the answer's check, `total` the formula's result in [0, 1].
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     perplexity: float | None = None
     safety: float | None = None
@@ -281,7 +281,7 @@ class Sample(Row):
 class Score(BaseModel):
     """A model's mean score on one benchmark in [0, 1], with its standard error over `count` questions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     benchmark: str
     metric: str
@@ -346,7 +346,7 @@ class Comparison(BaseModel):
     `difference` is model minus base, `standard_error` that of the paired difference, `p_value` two-sided.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     benchmark: str
     difference: float

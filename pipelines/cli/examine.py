@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from components.shared.errors import SettingsError
-from pipelines.cli.messages import say
 from pipelines.cli.options import Namespace, PlacementFile, Store, Variables, parse_variables
 from pipelines.recipe.read_recipe import read_recipe
 from pipelines.registry import tasks_of
@@ -32,7 +31,6 @@ def doctor(  # noqa: PLR0917 - typer calls it by keyword
     if TUTELAGE_KFP_HOST is set.
     """
     from pipelines.doctor.machine import examine, print_findings
-    from pipelines.plan.check_groups import check_groups
 
     loaded = None
     if recipe:
@@ -42,7 +40,6 @@ def doctor(  # noqa: PLR0917 - typer calls it by keyword
             store=store,
             placement=placement,
             for_cluster=cluster,
-            find_more=lambda read: check_groups(read, say),
         )
     if cluster:
         from pipelines.doctor.cluster import examine_cluster

@@ -79,7 +79,6 @@ def submit(  # noqa: PLR0917 - typer calls it by keyword
     """Compile a recipe and submit it to Kubeflow Pipelines. Completed steps are reused."""
     from pipelines.kubeflow.namespace import choose_namespace
     from pipelines.kubeflow.submit import submit as send
-    from pipelines.plan.check_groups import check_groups
 
     loaded = read_recipe(
         recipe,
@@ -87,7 +86,6 @@ def submit(  # noqa: PLR0917 - typer calls it by keyword
         store=store,
         placement=placement,
         for_cluster=True,
-        find_more=lambda read: check_groups(read, say),
     )
     folder = RunFolder(check_name(run_name) or loaded.name, work)
     chosen = choose_namespace(namespace)
@@ -122,7 +120,6 @@ def compile_recipe(
 ) -> None:
     """Compile a recipe to a Kubeflow pipeline; the output is reproducible, byte for byte."""
     from pipelines.kubeflow.compile_pipeline import compile_pipeline
-    from pipelines.plan.check_groups import check_groups
 
     loaded = read_recipe(
         recipe,
@@ -131,7 +128,6 @@ def compile_recipe(
         store=store,
         placement=placement,
         for_cluster=None,
-        find_more=lambda read: check_groups(read, say),
     )
     path = output or Path(f"{loaded.pipeline}.yaml")
     compile_pipeline(loaded, path)

@@ -13,7 +13,7 @@ from components.collect.source_settings import Source
 from components.models.generators.generator import Price
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
-from pipelines.distill.preview import CHOOSE, COLLECT, CURATE, SYNTHESIZE
+from pipelines.distill.preview_tasks import CHOOSE, COLLECT, CURATE, SYNTHESIZE
 from pipelines.distill.recipe import DistillRecipe
 from pipelines.preview.document import ShownEstimate, ShownSource
 

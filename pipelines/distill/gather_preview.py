@@ -9,7 +9,7 @@ from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.rows import Answered, Check, Dropped, Instruction, KtoRow, Labelled, Rejected, Response, Verdict
 from pipelines.distill.estimate_run import estimate_run
-from pipelines.distill.preview import CHOOSE, COLLECT, CURATE, SELECT, SYNTHESIZE
+from pipelines.distill.preview_tasks import CHOOSE, COLLECT, CURATE, SELECT, SYNTHESIZE
 from pipelines.distill.recipe import DistillRecipe
 from pipelines.preview.document import (
     PreviewDocument,

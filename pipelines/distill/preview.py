@@ -9,6 +9,7 @@ from typing import Any
 from components.launch.job import Launch
 from components.shared.outputs.library import Library
 from components.shared.process.perform import Result
+from pipelines.distill.preview_tasks import CHOOSE, COLLECT, CURATE, SELECT, SYNTHESIZE
 from pipelines.distill.recipe import DistillRecipe
 from pipelines.preview.document import PreviewDocument
 from pipelines.preview.preview import Preview, PreviewTask
@@ -18,9 +19,6 @@ HEAD_RECORDS = 200
 RECORDS_PER_ROW = 20
 TOLERATED_SHARE = 0.5
 """Share of an origin's answers that may fail: one of ten must not hide the other nine."""
-
-COLLECT, CHOOSE, CURATE, SYNTHESIZE, SELECT = "collect", "curate-rows", "curate", "synthesize", "select"
-"""The tasks. `curate-rows` applies the rules and chooses the rows; `curate` labels them."""
 
 
 def preview(recipe: DistillRecipe, rows: int) -> Preview:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from components.shared.log import say
 from components.shared.process.perform import without_secrets
 from pipelines.pipeline import Recipe
 from pipelines.placement.task import Fault
@@ -33,7 +34,8 @@ def read_recipe(
         check_files: whether the local files that it names must exist.
         store: another store than the recipe's.
         placement: a YAML file whose content replaces the recipe's `placement`.
-        for_cluster: whether to reject what pods cannot reach; None: only if a job of the recipe runs on a cluster.
+        for_cluster: whether to reject what pods cannot reach, and groups of nodes that cannot hold a model; None: only
+            if a job of the recipe runs on a cluster.
         find_more: further checks of a recipe without other faults.
 
     Raises:
@@ -47,12 +49,20 @@ def read_recipe(
         plain["store"] = store
     recipe = _typed(document, plain)
     found = find_faults(recipe, check_files=check_files)
-    if for_cluster or (for_cluster is None and starts_on_cluster(recipe)):
+    on_cluster = for_cluster or (for_cluster is None and starts_on_cluster(recipe))
+    if on_cluster:
         found += find_cluster_faults(recipe)
-    found = found or list(find_more(recipe))
+    found = found or [*(_small_groups(recipe) if on_cluster else ()), *find_more(recipe)]
     if found:
         raise document.refusal([document.at(fault.location, fault.text) for fault in found])
     return recipe
+
+
+def _small_groups(recipe: Recipe) -> list[Fault]:
+    """Imported here: planning takes a while to import, and recipes for one machine have no groups."""
+    from pipelines.plan.check_groups import check_groups
+
+    return check_groups(recipe, lambda words: say("recipe", words))
 
 
 def _typed(document: Document, plain: dict[str, Any]) -> Recipe:

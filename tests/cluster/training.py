@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from kubernetes import client, config
 
+from components.launch.kinds.kind import is_controlled
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output
@@ -96,7 +97,7 @@ class TrainRun:
     def jobs(self, kind: str = "TrainJob") -> list[Object]:
         """The existing jobs; a TrainJob's JobSet is a part of it."""
         found = self.namespace.cluster.get(PLURALS[kind], namespace=self.namespace.name)["items"]
-        return [job for job in found if not _is_part(job)]
+        return [job for job in found if not is_controlled(job)]
 
     def pods_of_jobs(self) -> list[Object]:
         """Pods of all jobs."""
@@ -158,10 +159,6 @@ class TrainRun:
         output.write_rows("sft/00000", [_demonstration(number) for number in range(ROWS)])
         output.write_rows("kto/00000", [_judged(number) for number in range(ROWS)])
         return output.finish()
-
-
-def _is_part(job: Object) -> bool:
-    return any(owner.get("controller") for owner in job["metadata"].get("ownerReferences", []))
 
 
 def continued_from(log: str) -> int:

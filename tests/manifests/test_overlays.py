@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 
+from components.launch.registry import LAUNCHERS
+from components.registry import STEPS
 from pipelines.recipe.read_recipe import read_recipe
 from tests.manifests.render import Object, kustomized
-from tests.manifests.shipped import K8S
+from tests.manifests.shipped import K8S, PIPELINES, PLACEMENTS, name_of
 
 RECOMMENDED = {f"app.kubernetes.io/{word}" for word in ("name", "instance", "part-of", "version", "managed-by")}
-DEMO = K8S.parent / "pipelines" / "recipes" / "demo.yaml"
-PLACEMENTS = [K8S / "kind" / "placement.yaml", K8S / "overlays" / "air-gapped" / "placement.yaml"]
+DEMO = PIPELINES / "recipes" / "demo.yaml"
+AIR_GAPPED = K8S / "overlays" / "air-gapped" / "placement.yaml"
 
 
 def by_name(objects: list[Object]) -> dict[tuple[str, str], Object]:
@@ -70,15 +72,25 @@ def test_air_gapped() -> None:
     assert by_name(built)["ServiceAccount", "tutelage"]["imagePullSecrets"] == [{"name": "tutelage-registry"}]
 
 
-@pytest.mark.parametrize("placement", PLACEMENTS, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("placement", PLACEMENTS, ids=name_of)
 def test_a_placement_fits_a_recipe(placement: Path) -> None:
     recipe = read_recipe(DEMO, store="s3://tutelage/demo", placement=placement, for_cluster=True)
     assert recipe.placement.jobs["train"].launcher == "TrainJob"
 
 
+@pytest.mark.parametrize("placement", PLACEMENTS, ids=name_of)
+def test_a_placement_has_a_job_for_every_step_that_can_run_one(placement: Path) -> None:
+    """Without an entry the step would do the job's work in its own pod, which has the requests of one that waits."""
+    shipped = read_recipe(DEMO, store="s3://tutelage/demo", placement=placement, for_cluster=True).placement
+    for step in (step for step in STEPS.values() if step.program):
+        launcher = LAUNCHERS[shipped.jobs[step.name].launcher]
+        assert launcher.on_cluster and step.program in launcher.programs, step.name
+        assert shipped.image_of(step.name) != shipped.jobs[step.name].pods.image, "the pod that follows a job is thin"
+
+
 def test_nothing_of_the_air_gapped_placement_comes_from_elsewhere() -> None:
     recipe = read_recipe(
-        DEMO, {"registry": "mirror.site"}, store="s3://tutelage/demo", placement=PLACEMENTS[1], for_cluster=True
+        DEMO, {"registry": "mirror.site"}, store="s3://tutelage/demo", placement=AIR_GAPPED, for_cluster=True
     )
     placement = recipe.placement
     images = [placement.image, *placement.images.values(), *(job.pods.image for job in placement.jobs.values())]

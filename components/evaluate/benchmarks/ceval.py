@@ -4,8 +4,7 @@ Huang et al., "C-Eval: A multi-level multi-discipline Chinese evaluation suite f
 The answers of its test set are not public: the validation set is asked, as is usual.
 """
 
-from components.evaluate.benchmarks.benchmark import Benchmark
-from components.evaluate.benchmarks.choices import chosen, listed, score_choice, shots_of
+from components.evaluate.benchmarks.choices import letter_benchmark, listed
 from components.shared.rows import Question
 
 
@@ -16,15 +15,9 @@ def _prompt(question: Question) -> str:
     )
 
 
-BENCHMARK = Benchmark(
-    name="ceval",
-    metric="exact_match",
+BENCHMARK = letter_benchmark(
+    "ceval",
     protocol="validation set, generative, in Chinese; the letter is read from the reply",
-    few_shot=0,
-    max_tokens=32,
     prompt=_prompt,
-    score=score_choice,
-    answer=chosen,
-    shots=shots_of(_prompt),
     files="C-Eval's CSV files (val, dev)",
 )

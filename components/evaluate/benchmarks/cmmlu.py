@@ -3,8 +3,7 @@
 Li et al., "CMMLU: Measuring massive multitask language understanding in Chinese", arXiv 2306.09212.
 """
 
-from components.evaluate.benchmarks.benchmark import Benchmark
-from components.evaluate.benchmarks.choices import chosen, listed, score_choice, shots_of
+from components.evaluate.benchmarks.choices import letter_benchmark, listed
 from components.shared.rows import Question
 
 
@@ -14,15 +13,9 @@ def _prompt(question: Question) -> str:
     )
 
 
-BENCHMARK = Benchmark(
-    name="cmmlu",
-    metric="exact_match",
+BENCHMARK = letter_benchmark(
+    "cmmlu",
     protocol="generative, in Chinese; the letter is read from the reply; mean over all questions",
-    few_shot=0,
-    max_tokens=32,
     prompt=_prompt,
-    score=score_choice,
-    answer=chosen,
-    shots=shots_of(_prompt),
     files="CMMLU's CSV files (test, dev)",
 )

@@ -3,8 +3,7 @@
 Hendrycks et al., "Measuring massive multitask language understanding", arXiv 2009.03300.
 """
 
-from components.evaluate.benchmarks.benchmark import Benchmark
-from components.evaluate.benchmarks.choices import chosen, listed, score_choice, shots_of
+from components.evaluate.benchmarks.choices import letter_benchmark, listed
 from components.shared.rows import Question
 
 
@@ -16,15 +15,9 @@ def _prompt(question: Question) -> str:
     )
 
 
-BENCHMARK = Benchmark(
-    name="mmlu",
-    metric="exact_match",
+BENCHMARK = letter_benchmark(
+    "mmlu",
     protocol="generative; the letter is read from the reply; mean over all questions",
-    few_shot=0,
-    max_tokens=32,
     prompt=_prompt,
-    score=score_choice,
-    answer=chosen,
-    shots=shots_of(_prompt),
     files="MMLU's data folder of CSV files (test, dev)",
 )

@@ -10,7 +10,7 @@ from components.launch.api.resources import Object
 from components.launch.api.silence import until_answered
 from components.launch.follow.annotations import TTL_ANNOTATION, annotation
 from components.launch.follow.reconcile import ENDED, delete_job
-from components.launch.kinds.kind import MANAGED_BY, RUN_LABEL, Kind
+from components.launch.kinds.kind import MANAGED_BY, RUN_LABEL, Kind, is_controlled
 from components.launch.registry import custom_resources, make_kind
 from components.launch.verdicts.failure import conditions_of
 from components.shared.errors import JobError
@@ -100,12 +100,7 @@ def _jobs(cluster: Cluster, kind: Kind, labels: str, clock: Clock) -> list[Objec
         jobs = until_answered(clock, partial(cluster.select, kind.resource, Selector(labels))).items
     except NotServed:
         return []
-    return [job for job in jobs if "deletionTimestamp" not in job["metadata"] and not _is_part(job)]
-
-
-def _is_part(job: Object) -> bool:
-    """Whether another resource controls it, as a TrainJob does its JobSet: it is deleted with that one."""
-    return any(owner.get("controller") for owner in job["metadata"].get("ownerReferences") or [])
+    return [job for job in jobs if "deletionTimestamp" not in job["metadata"] and not is_controlled(job)]
 
 
 def _delete(cluster: Cluster, kind: Kind, job: Object, clock: Clock) -> str:

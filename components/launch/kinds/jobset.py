@@ -13,8 +13,8 @@ from components.launch.kinds.kind import (
     Kind,
     Standing,
     condition_of,
+    custom_resource,
     deadline_of,
-    metadata_of,
     pods_of,
     resource_name,
     standing_of,
@@ -56,12 +56,7 @@ class JobSetKind:
                 _group(job, attempt, number, nodes) for number, nodes in enumerate(job.launch.equal_nodes)
             ],
         }
-        return {
-            "apiVersion": JOBSET.api_version,
-            "kind": JOBSET.kind,
-            "metadata": metadata_of(job, attempt),
-            "spec": spec,
-        }
+        return custom_resource(JOBSET, job, attempt, spec)
 
     def standing(self, resource: Object) -> Standing:
         """Its state, by its conditions and by how many Jobs of each group are ready."""

@@ -84,7 +84,7 @@ class Kind(Protocol):
         ...
 
     def manifest(self, job: Job, attempt: JobAttempt) -> Object:
-        """The object to create: named `resource_name(job)`, with `labels_of(job, attempt)` on it and on its pods."""
+        """The object to create: by `custom_resource`, with `labels_of(job, attempt)` on its pods."""
         ...
 
     def standing(self, resource: Object) -> Standing:
@@ -115,15 +115,25 @@ def pods_of(job: Job) -> str:
     return f"{JOB_LABEL}={resource_name(job)}"
 
 
-def metadata_of(job: Job, attempt: JobAttempt) -> Object:
-    """The metadata of a job's resource; Kueue reads queue and priority there. The launcher adds annotations."""
+def custom_resource(resource: Resource, job: Job, attempt: JobAttempt, spec: Object) -> Object:
+    """A job's resource; Kueue reads queue and priority from its labels. The launcher adds annotations."""
     pods = job.launch.pods
     queue = {QUEUE_LABEL: pods.queue, QUEUE_PRIORITY_LABEL: pods.queue_priority}
     return {
-        "name": resource_name(job),
-        "namespace": attempt.identity.namespace,
-        "labels": {**labels_of(job, attempt), **{label: value for label, value in queue.items() if value}},
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {
+            "name": resource_name(job),
+            "namespace": attempt.identity.namespace,
+            "labels": {**labels_of(job, attempt), **{label: value for label, value in queue.items() if value}},
+        },
+        "spec": spec,
     }
+
+
+def is_controlled(resource: Object) -> bool:
+    """Whether another resource controls it, as a TrainJob does its JobSet: it is deleted with that one."""
+    return any(owner.get("controller") for owner in resource["metadata"].get("ownerReferences") or [])
 
 
 def deadline_of(job: Job) -> int:

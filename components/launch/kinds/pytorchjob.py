@@ -14,8 +14,8 @@ from components.launch.kinds.kind import (
     Kind,
     Standing,
     condition_of,
+    custom_resource,
     deadline_of,
-    metadata_of,
     pods_of,
     resource_name,
     standing_of,
@@ -55,12 +55,7 @@ class PyTorchJobKind:
                 }
             },
         }
-        return {
-            "apiVersion": PYTORCHJOB.api_version,
-            "kind": PYTORCHJOB.kind,
-            "metadata": metadata_of(job, attempt),
-            "spec": spec,
-        }
+        return custom_resource(PYTORCHJOB, job, attempt, spec)
 
     def standing(self, resource: Object) -> Standing:
         """Its state, by its conditions."""

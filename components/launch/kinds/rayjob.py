@@ -17,7 +17,7 @@ from kubernetes.utils.quantity import parse_quantity
 from components.launch.api.cluster import Cluster
 from components.launch.api.resources import RAYJOB, Object, Resource
 from components.launch.job import Job
-from components.launch.kinds.kind import JobAttempt, Kind, Standing, deadline_of, metadata_of, pods_of
+from components.launch.kinds.kind import JobAttempt, Kind, Standing, custom_resource, deadline_of, pods_of
 from components.launch.kinds.pod_basics import SCRATCH, SCRATCH_VOLUME
 from components.launch.kinds.pod_template import (
     CONTAINER_SECURITY,
@@ -76,12 +76,7 @@ class RayJobKind:
             "submitterPodTemplate": _submitter(job, attempt),
             "rayClusterSpec": _cluster(job, attempt),
         }
-        return {
-            "apiVersion": RAYJOB.api_version,
-            "kind": RAYJOB.kind,
-            "metadata": metadata_of(job, attempt),
-            "spec": spec,
-        }
+        return custom_resource(RAYJOB, job, attempt, spec)
 
     def standing(self, resource: Object) -> Standing:
         """Its state: that of its Ray cluster first, then that of the driver."""

@@ -14,9 +14,9 @@ from components.launch.kinds.kind import (
     Kind,
     Standing,
     condition_of,
+    custom_resource,
     deadline_of,
     labels_of,
-    metadata_of,
     pods_of,
     standing_of,
 )
@@ -74,12 +74,7 @@ class TrainJobKind:
             **({"activeDeadlineSeconds": deadline_of(job)} if self.served.deadline else {}),
             **(_patches(job, attempt) if self.served.overrides == "runtimePatches" else _overrides(job, attempt)),
         }
-        return {
-            "apiVersion": TRAINJOB.api_version,
-            "kind": TRAINJOB.kind,
-            "metadata": metadata_of(job, attempt),
-            "spec": spec,
-        }
+        return custom_resource(TRAINJOB, job, attempt, spec)
 
     def standing(self, resource: Object) -> Standing:
         """Its state, by its conditions and by how many of its jobs have all their pods ready."""

@@ -6,7 +6,7 @@ it was in (floating-point differences between batches aside).
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -28,6 +28,7 @@ from components.models.generators.prompts import Prompt, PromptMaker, load_token
 from components.models.generators.read_tokens import begins_in_thought, decode_answers, hidden_ids
 from components.models.generators.settle_reply import Written, settle_reply
 from components.models.generators.stop_texts import StopTexts
+from components.models.halve_batches import work_in_halves
 from components.models.likelihood.rank import rank
 from components.models.not_finite import not_finite
 from components.models.reference import local_model
@@ -147,23 +148,17 @@ class TransformersGenerator:
 
     def _answer_batch(self, prompts: list[Prompt], sampling: Sampling) -> list[Reply]:
         """The answers of one batch; a batch that does not fit into GPU memory is halved."""
-        import torch
-
-        try:
-            answers = self._generate(prompts, sampling)
-        except torch.OutOfMemoryError as error:
-            if len(prompts) == 1:
-                raise ModelError(
-                    f"{self.reference!r} does not fit a prompt of {len(prompts[0].ids)} tokens into memory",
-                    remedy="lower max_tokens, or use a larger GPU",
-                ) from error
-            torch.cuda.empty_cache()
-            half = len(prompts) // 2
-            return [*self._answer_batch(prompts[:half], sampling), *self._answer_batch(prompts[half:], sampling)]
+        answers = work_in_halves(prompts, lambda fewer: self._generate(fewer, sampling), self._too_large)
         texts = decode_answers(self.tokenizer, answers, self.hidden_ids)
         return [self._reply(*item, sampling) for item in zip(prompts, answers, texts, strict=True)]
 
-    def _generate(self, prompts: list[Prompt], sampling: Sampling) -> list[list[int]]:
+    def _too_large(self, prompt: Prompt) -> ModelError:
+        return ModelError(
+            f"{self.reference!r} does not fit a prompt of {len(prompt.ids)} tokens into memory",
+            remedy="lower max_tokens, or use a larger GPU",
+        )
+
+    def _generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[list[int]]:
         """New token ids of each prompt, up to and with the first end token. Raises NotFiniteError."""
         import torch
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
@@ -193,7 +188,7 @@ class TransformersGenerator:
         self._require_finite(prompts, answers, finite.faults())
         return answers
 
-    def _require_finite(self, prompts: list[Prompt], answers: list[list[int]], faults: list[int]) -> None:
+    def _require_finite(self, prompts: Sequence[Prompt], answers: list[list[int]], faults: list[int]) -> None:
         """Raises NotFiniteError; what is computed behind an answer's end does not matter."""
         for prompt, answer, fault in zip(prompts, answers, faults, strict=True):
             if 0 < fault <= len(answer):

@@ -5,7 +5,6 @@ stops too early or too late is unlikely too. Prompts longer than the context are
 from the right.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,12 +16,12 @@ from components.models.forward.token_budget import best_fit
 from components.models.generators.load_model import SMALL_PARAMETERS, context_tokens, load_model
 from components.models.generators.local_model import ModelFolder, Precision
 from components.models.generators.prompts import load_tokenizer
+from components.models.halve_batches import work_in_halves
 from components.models.likelihood.completions import Completion, CompletionMaker, Pair
-from components.models.not_finite import not_finite
+from components.models.not_finite import require_finite
 from components.models.reference import local_model
 from components.models.stored.end_tokens import end_ids_of
 from components.shared.errors import ModelError
-from components.shared.text.counted import counted
 
 if TYPE_CHECKING:
     from components.models.likelihood.row_scorers import TokenScores
@@ -85,23 +84,29 @@ class LikelihoodModel:
         """Positions that the model computed so far, none of them padding."""
         return self.rows.tokens_in
 
-    def log_probabilities(self, pairs: Sequence[Pair]) -> list[LogProbability | Refusal]:
+    def log_probabilities(self, pairs: Sequence[Pair], names: Sequence[str] = ()) -> list[LogProbability | Refusal]:
         """One for each pair, in order, or why the chat template refuses it; equal pairs are computed once.
+
+        Args:
+            pairs: conversations with the answers to them.
+            names: of the pairs' rows, for messages; default: the pairs' numbers.
 
         Raises:
             ModelError: not even one pair fits into memory, or the tokenizer has no end token.
             NotFiniteError: a log-probability is infinite or NaN.
         """
-        distinct = list(dict.fromkeys(pairs))
-        made = dict(zip(distinct, self.maker.make(distinct), strict=True))
+        distinct: dict[Pair, str] = {}
+        for pair, name in zip(pairs, names or map(str, range(len(pairs))), strict=True):
+            distinct.setdefault(pair, name)
+        made = dict(zip(distinct, self.maker.make(list(distinct)), strict=True))
         found: dict[Pair, LogProbability | Refusal] = {
             pair: one for pair, one in made.items() if isinstance(one, Refusal)
         }
-        found |= self._scored({pair: one for pair, one in made.items() if isinstance(one, Completion)})
+        found |= self._scored({pair: one for pair, one in made.items() if isinstance(one, Completion)}, distinct)
         return [found[pair] for pair in pairs]
 
-    def _scored(self, completions: Mapping[Pair, Completion]) -> dict[Pair, LogProbability]:
-        totals = self.rows.totals([one.row for one in completions.values()])
+    def _scored(self, completions: Mapping[Pair, Completion], names: Mapping[Pair, str]) -> dict[Pair, LogProbability]:
+        totals = self.rows.totals([one.row for one in completions.values()], [names[pair] for pair in completions])
         return {
             pair: LogProbability(total, len(one.row.completion), one.control_text)
             for (pair, one), total in zip(completions.items(), totals, strict=True)
@@ -137,8 +142,12 @@ class RowLikelihood:
         """Positions that the model computed so far, none of them padding."""
         return self._scorer.positions
 
-    def totals(self, rows: Sequence[Example]) -> list[float]:
+    def totals(self, rows: Sequence[Example], names: Sequence[str] = ()) -> list[float]:
         """The sum of the log-probs of each row's completion, in nats.
+
+        Args:
+            rows: prompts with completions.
+            names: of the rows, for messages; default: their numbers.
 
         Raises:
             InputError: a row lacks a prompt or a completion.
@@ -146,19 +155,14 @@ class RowLikelihood:
             NotFiniteError: a sum is infinite or NaN.
         """
         totals = self._scored(rows, self._scorer.totals)
-        self._require_finite(totals)
+        require_finite(self._reference, "log-probabilities", totals, names)
         return totals
 
-    def tokens(self, rows: Sequence[Example]) -> "list[TokenScores]":
-        """The log-prob and the rank of each token of each row's completion. Raises as `totals` does."""
+    def tokens(self, rows: Sequence[Example], names: Sequence[str] = ()) -> "list[TokenScores]":
+        """The log-prob and the rank of each token of each row's completion. Arguments and errors as of `totals`."""
         found = self._scored(rows, self._scorer.tokens)
-        self._require_finite([sum(scores.log_probs) for scores in found])
+        require_finite(self._reference, "log-probabilities", [sum(scores.log_probs) for scores in found], names)
         return found
-
-    def _require_finite(self, totals: Sequence[float]) -> None:
-        """Raises NotFiniteError: NaN compares with nothing, and an infinite log-probability with no other one."""
-        if count := sum(not math.isfinite(total) for total in totals):
-            raise not_finite(self._reference, f"log-probabilities of {count} of {counted(len(totals), 'text')}")
 
     def close(self) -> None:
         """Leave the model as it was, and release it."""
@@ -174,25 +178,8 @@ class RowLikelihood:
         found: dict[int, Found] = {}
         with self._suitable_threads():
             for batch in divide_rows(rows, self.batch_tokens):
-                found |= zip(batch, self._fitting([rows[number] for number in batch], score), strict=True)
+                found |= zip(batch, work_in_halves([rows[number] for number in batch], score, _too_large), strict=True)
         return [found[number] for number in range(len(rows))]
-
-    def _fitting(self, rows: list[Example], score: Callable[[Sequence[Example]], list[Found]]) -> list[Found]:
-        """The scores of a batch; one that does not fit into memory is halved."""
-        import torch
-
-        try:
-            return score(rows)
-        except torch.OutOfMemoryError as error:
-            if len(rows) == 1:
-                raise ModelError(
-                    f"a conversation of {len(rows[0])} tokens does not fit into memory",
-                    remedy="use a larger GPU, or a smaller model to score with",
-                ) from error
-        # Here, where the error no longer refers to the batch's tensors.
-        torch.cuda.empty_cache()
-        half = len(rows) // 2
-        return [*self._fitting(rows[:half], score), *self._fitting(rows[half:], score)]
 
     @contextmanager
     def _suitable_threads(self) -> Iterator[None]:
@@ -206,6 +193,13 @@ class RowLikelihood:
             yield
         finally:
             torch.set_num_threads(before)
+
+
+def _too_large(row: Example) -> ModelError:
+    return ModelError(
+        f"a conversation of {len(row)} tokens does not fit into memory",
+        remedy="use a larger GPU, or a smaller model to score with",
+    )
 
 
 def divide_rows(rows: Sequence[Example], budget: int) -> list[list[int]]:

@@ -27,12 +27,19 @@ def rank(model: Any, prompts: PromptMaker, requests: Iterable[RankRequest]) -> I
     Raises:
         InputError: a continuation is empty.
         ModelError: a continuation leaves no room for a prompt, or a row does not fit into memory.
+        NotFiniteError: a log-likelihood is infinite or NaN.
     """
     likelihood, waiting = RowLikelihood(model, reference=prompts.reference), iter(requests)
     try:
         while ahead := list(islice(waiting, LOOK_AHEAD)):
             made = prompts.continued(ahead)
-            totals = iter(likelihood.totals([row for rows in made if not isinstance(rows, Refusal) for row in rows]))
+            named = [
+                (request.key, row)
+                for request, rows in zip(ahead, made, strict=True)
+                if not isinstance(rows, Refusal)
+                for row in rows
+            ]
+            totals = iter(likelihood.totals([row for _, row in named], [key for key, _ in named]))
             for request, rows in zip(ahead, made, strict=True):
                 yield _ranking(request.key, rows, totals)
     finally:

@@ -6,10 +6,11 @@ non-inferiority test: the lower bound of the difference to the base has to be ab
 """
 
 from components.publish.gate.explain import describe_outcome, reasons_not_to_choose, reasons_not_to_promote
-from components.publish.gate.scores import against_base, interval, lower_bound, questions_of, score_of
+from components.publish.gate.scores import against_base, lower_bound, questions_of, score_of
 from components.publish.report_schema import GateFacts, LossFacts, PartFacts, VariantVerdict
 from components.publish.settings import Gate
 from components.shared.errors import InputError, SettingsError
+from components.shared.intervals import paired_interval
 from components.shared.rows import ComparisonTable, PartScores, Variant
 from components.shared.text.counted import counted
 
@@ -145,7 +146,7 @@ def _part(scores: PartScores | None, benchmark: str) -> PartFacts | None:
         questions=questions_of(scores, benchmark),
         score=value,
         difference=item.difference,
-        interval=interval(item),
+        interval=paired_interval(item),
         p_value=item.p_value,
     )
 

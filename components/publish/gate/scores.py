@@ -9,12 +9,6 @@ from components.shared.rows import Comparison, PartScores, Score, Variant
 Scored = Variant | VariantFacts | PartScores
 
 
-def interval(item: Comparison, confidence: float = 0.95) -> tuple[float, float]:
-    """The two-sided interval of a difference, by its standard error."""
-    reach = NormalDist().inv_cdf((1 + confidence) / 2) * item.standard_error
-    return item.difference - reach, item.difference + reach
-
-
 def lower_bound(item: Comparison, questions: int, alpha: float) -> float:
     """The one-sided lower bound of a difference, at the level 1 - alpha.
 

@@ -17,10 +17,10 @@ from components.publish.report_schema import (
     RouteFacts,
     VariantFacts,
 )
+from components.shared.intervals import unpaired_interval
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest, Parent
 from components.shared.outputs.training_compute import BUDGET, TOKENS, tokens_spent
-from components.shared.page.drawings import CONFIDENCE
 from components.shared.page.formats import compact, percent, reach, signed
 from components.shared.pools import POOLS
 from components.shared.rollout_rows import Probed, Routed
@@ -179,14 +179,12 @@ def _tokens(chain: Iterable[Manifest]) -> int:
 
 
 def _baseline(name: str, tokens: int, ours: Score, theirs: Score) -> BaselineFacts:
-    difference = ours.value - theirs.value
-    margin = CONFIDENCE * (ours.standard_error**2 + theirs.standard_error**2) ** 0.5
     return BaselineFacts(
         variant=name,
         tokens=tokens,
         score=theirs.value,
-        difference=difference,
-        interval=(difference - margin, difference + margin),
+        difference=ours.value - theirs.value,
+        interval=unpaired_interval(ours, theirs),
     )
 
 

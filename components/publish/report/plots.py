@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.publish.report_schema import LossCurve, Report
-from components.shared.page.drawings import CONFIDENCE, INKS, Plot, as_svg, drawing, panel
+from components.shared.intervals import score_interval
+from components.shared.page.drawings import INKS, Plot, as_svg, drawing, panel
+from components.shared.rows import Score
 
 MOST_LABELS = 20
 
@@ -70,10 +72,11 @@ def _score_plot(report: Report, benchmark: str) -> Plot:
     figure, axes = panel(0.55 + 0.27 * len(scored))
     for row, (name, score) in enumerate(scored):
         ink = "accent" if name == report.gate.winner else "soft" if name == report.run.base else "ink"
+        low, high = score_interval(score)
         axes.errorbar(
             100 * score.value,
             row,
-            xerr=100 * CONFIDENCE * score.standard_error,
+            xerr=[[100 * (score.value - low)], [100 * (high - score.value)]],
             color=INKS[ink],
             **_dot(ink, hollow=name in endpoints),
         )
@@ -82,9 +85,14 @@ def _score_plot(report: Report, benchmark: str) -> Plot:
     axes.set_yticks(range(len(scored)), [_short(name) for name, _ in scored])
     axes.set_ylim(len(scored) - 0.5, -0.5)
     axes.margins(x=0.08)
-    axes.set_xlabel("per cent, with 95 % interval")
-    words = "; ".join(f"{name} {100 * s.value:.1f} ± {100 * s.standard_error:.1f} %" for name, s in scored)
+    axes.set_xlabel("per cent, with 95 % interval (Wilson)")
+    words = "; ".join(f"{name} {100 * s.value:.1f} % ({_bounds(s)})" for name, s in scored)
     return Plot(benchmark, words, as_svg(figure, f"score-{benchmark}"))
+
+
+def _bounds(score: Score) -> str:
+    low, high = score_interval(score)
+    return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
 def _dot(ink: str, hollow: bool) -> dict[str, Any]:

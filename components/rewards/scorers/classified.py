@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from components.models.conversation.chat_template import Refusal
+from components.models.not_finite import require_finite
 from components.rewards.measured import Measured
 from components.rewards.scorers.sequence_classifier import SequenceClassifier
 from components.shared.rows import Answered, Message
@@ -36,13 +37,30 @@ class Classified:
         )
 
 
-def classify(classifier: SequenceClassifier, asked: Mapping[ResponseIndex, Sequence[Message]]) -> Classified:
-    """Classify conversations, each known by its row and response."""
+def classify(
+    classifier: SequenceClassifier, asked: Mapping[ResponseIndex, Sequence[Message]], names: Sequence[str]
+) -> Classified:
+    """Classify conversations.
+
+    Args:
+        classifier: the model.
+        asked: the conversations, each known by its row and response.
+        names: of the rows by number, for messages.
+
+    Raises:
+        NotFiniteError: a logit is infinite or NaN.
+    """
     encoded = dict(zip(asked, classifier.encode(list(asked.values())), strict=True))
     good = {place: one for place, one in encoded.items() if not isinstance(one, Refusal)}
     refusals: dict[int, Refusal] = {}
     for (number, _), one in encoded.items():
         if isinstance(one, Refusal):
             refusals.setdefault(number, one)
-    logits = dict(zip(good, classifier.logits(list(good.values())), strict=True))
-    return Classified(logits, refusals, frozenset(number for (number, _), one in good.items() if one.control_text))
+    values = classifier.logits(list(good.values()))
+    # Sums are not finite if one of their parts is not.
+    require_finite(classifier.reference, "logits", [sum(row) for row in values], [names[number] for number, _ in good])
+    return Classified(
+        dict(zip(good, values, strict=True)),
+        refusals,
+        frozenset(number for (number, _), one in good.items() if one.control_text),
+    )

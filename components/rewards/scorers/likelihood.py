@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -68,7 +69,8 @@ class LikelihoodMeasure:
         """One measurement for each row; a failed or empty response has no value and no tokens."""
         pairs = [(tuple(row.prompt()), response.text) for row in rows for response in row.responses]
         scored = [is_scored(response.text, response.finish) for row in rows for response in row.responses]
-        found = iter(self.model.log_probabilities([pair for pair, one in zip(pairs, scored, strict=True) if one]))
+        names = [row.id for row in rows for _ in row.responses]
+        found = iter(self.model.log_probabilities(list(compress(pairs, scored)), list(compress(names, scored))))
         each = iter([next(found) if one else None for one in scored])
         return [_measured(row, [next(each) for _ in row.responses]) for row in rows]
 

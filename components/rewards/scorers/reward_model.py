@@ -69,7 +69,7 @@ class RewardMeasure:
             for index, response in enumerate(row.responses)
             if is_scored(response.text, response.finish)
         }
-        found = classify(self.classifier, asked)
+        found = classify(self.classifier, asked, [row.id for row in rows])
         return [found.measured(row, number, lambda logits: rounded(logits[0])) for number, row in enumerate(rows)]
 
     def close(self) -> None:

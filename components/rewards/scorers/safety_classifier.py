@@ -67,7 +67,7 @@ class SafetyMeasure:
             for index, response in enumerate(row.responses):
                 if is_scored(response.text, response.finish):
                     asked[number, index] = self._messages(row, response.text)
-        found = classify(self.classifier, asked)
+        found = classify(self.classifier, asked, [row.id for row in rows])
         return [found.measured(row, number, self._safe) for number, row in enumerate(rows)]
 
     def close(self) -> None:

@@ -27,6 +27,7 @@ class SequenceClassifier:
 
     def __init__(self, model: Any, tokenizer: Any, batch_tokens: int, reference: str = "") -> None:
         self.model, self.tokenizer, self.batch_tokens = model, tokenizer, batch_tokens
+        self.reference = reference or str(tokenizer.name_or_path)
         self.encoder = ConversationEncoder(tokenizer, reference)
         limits = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
         # Tokenizers without a limit have a huge number instead.

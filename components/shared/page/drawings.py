@@ -47,8 +47,6 @@ STYLE: dict[Any, Any] = {
     "ytick.major.size": 0,
 }
 PANEL_INCHES = 4.4
-CONFIDENCE = 1.96
-"""Standard errors on each side of a mean that make a 95 % interval."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from components.shared.page.drawings import CONFIDENCE
+from components.shared.intervals import paired_interval
 from components.shared.rows import Comparison, Score
 from components.shared.text.counted import counted
 
@@ -26,8 +26,7 @@ def signed(value: Comparison | float) -> str:
 
 def interval(item: Comparison) -> str:
     """The 95 % interval of a difference in points."""
-    reach = CONFIDENCE * item.standard_error
-    return f"{signed(item.difference - reach)} to {signed(item.difference + reach)}"
+    return reach(paired_interval(item))
 
 
 def reach(low_high: tuple[float, float]) -> str:

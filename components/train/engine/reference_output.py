@@ -46,6 +46,9 @@ class ReferenceSettings(Settings):
 class ReferenceOutput:
     """The reference's log-probs of one training.
 
+    Values that are not finite are stored too, since they are what the start computes: the numbers of their rows are
+    `not_finite`, and the training refuses them (`require_finite_reference`).
+
     Args:
         job: the training.
         ranks: this process among all; the first one writes, and all read.
@@ -55,6 +58,7 @@ class ReferenceOutput:
         self._job, self._ranks = job, ranks
         self._library = Library(job.root)
         self.counts: dict[str, float] = {}
+        self.not_finite: np.ndarray = np.empty(0, dtype=np.int64)
 
     def columns(self, rows: Any, names: Sequence[str], compute: Callable[[], Any]) -> dict[str, np.ndarray]:
         """The log-probs of all rows by the column's name, shape (rows,), float32; every rank calls this.
@@ -69,7 +73,9 @@ class ReferenceOutput:
             LeaseError: another training has been computing them for WAIT_SECONDS.
         """
         manifest = self._make(rows, names, compute) if self._ranks.is_main else self._follow(compute)
-        return _unpacked(self._library.read_bytes(manifest, FILE), names)
+        columns = _unpacked(self._library.read_bytes(manifest, FILE), names)
+        self.not_finite = np.flatnonzero(~np.isfinite(np.stack(list(columns.values()))).all(axis=0))
+        return columns
 
     def _make(self, rows: Any, names: Sequence[str], compute: Callable[[], Any]) -> Manifest:
         output = self._output(rows, names)

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -26,7 +26,7 @@ from components.train.checkpoints.convert_checkpoint import convert
 from components.train.checkpoints.convert_stages import convert_for_stages, convert_from_stages, require_named
 from components.train.checkpoints.mirror import Mirror
 from components.train.engine.deepspeed_config import engine_config, zero_stage
-from components.train.engine.divergence import DivergedError
+from components.train.engine.divergence import DivergedError, require_finite_reference
 from components.train.engine.earlier_epochs import EarlierEpochs, drop_later_checkpoints
 from components.train.engine.epoch_steps import EpochSteps, epoch_steps
 from components.train.engine.fit_memory import fit_memory
@@ -47,6 +47,8 @@ from components.train.methods.method import TrainingData
 from components.train.methods.registry import method_of
 from components.train.ranks import Ranks
 from components.train.settings import TrainSettings
+
+SHOWN_CHARACTERS = 80
 
 
 def end_of_grace() -> SystemExit:
@@ -95,7 +97,7 @@ class TrainingProcess:
         )
         with self._phase("train"):
             trainer.earlier = self._earlier(steps, writer)
-            diverged = self._train_or_diverge(trainer, found)
+            diverged = self._train_or_diverge(trainer, found, partial(_beginning, tokenizer, data))
         address, folder = self.job.address, self.scratch / "out"
         if diverged is None:
             result = writer.save(trainer, address, folder, self.seconds)
@@ -261,9 +263,12 @@ class TrainingProcess:
             for note in micro_batches.notes():
                 say(self.job.task, note)
 
-    def _train_or_diverge(self, trainer: Any, found: Fetched | None) -> DivergedError | None:
+    def _train_or_diverge(
+        self, trainer: Any, found: Fetched | None, show: Callable[[int], str]
+    ) -> DivergedError | None:
         """Train; returns the divergence that ended it where the settings take that for a result. All ranks agree."""
         try:
+            require_finite_reference(self.reference.not_finite, show)
             self._train(trainer, found)
         except DivergedError as error:
             if self.settings.on_divergence == "fail":
@@ -333,3 +338,10 @@ class TrainingProcess:
             yield
         finally:
             self.seconds[name] = time.monotonic() - began
+
+
+def _beginning(tokenizer: Any, data: TrainingData, row: int) -> str:
+    """The beginning of a row as the model reads it, for messages."""
+    tokens = data.dataset()[row]
+    ids = next(tokens[name] for name in tokens if name.endswith("_ids"))
+    return str(tokenizer.decode(ids))[:SHOWN_CHARACTERS]

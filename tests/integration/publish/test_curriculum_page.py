@@ -100,7 +100,7 @@ def test_the_curriculum_is_compared_at_equal_compute(published: tuple[Report, st
     ]
     assert facts.sentence == (
         "Routing helped: on sums, round-2-rl has 66.0 % after 385k tokens of compute, the best baseline sft-grpo "
-        "57.0 % after 387k: a difference of +9.0 points (95 % interval +3.0 to +15.0)."
+        "57.0 % after 387k: a difference of +9.0 points (95 % interval +3.0 to +14.9)."
     )
     assert facts.sentence in published[1]
     made_from = {variant.name: variant.made_from for variant in published[0].variants}

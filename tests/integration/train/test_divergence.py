@@ -1,8 +1,11 @@
 """A training that diverges: an error, or an output with `diverged.json` in place of a model, as its settings say."""
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from components.models.reference import as_parent, divergence_of, local_model
 from components.shared.errors import ModelError
@@ -50,3 +53,19 @@ def test_a_training_that_stays_finite_is_the_same_either_way(bench: Any, referen
     plain = references.train(method="sft")
     assert references.train(method="sft", on_divergence="finish") == plain and not has_diverged(plain)
     assert divergence_of(f"{references.root}/{plain.address}") is None
+
+
+def test_a_start_whose_log_probs_overflow_has_diverged_before_the_first_step(
+    bench: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its weights are finite, so nothing refused it until its logits were needed."""
+    start = tmp_path / "overflowing"
+    shutil.copytree(bench.student, start)
+    weights = load_file(start / "model.safetensors")
+    for part in ("up_proj", "down_proj"):
+        weights[f"model.layers.0.mlp.{part}.weight"].fill_(3e38)
+    save_file(weights, start / "model.safetensors", metadata={"format": "pt"})
+    made = bench.train(method="dpo", start=str(start), on_divergence="finish")
+    assert has_diverged(made) and (made.counts["diverged_step"], made.counts["steps"]) == (0, 0)
+    said = capfd.readouterr().err
+    assert "the reference's log-probs of 96 rows are infinite or NaN; the first begins with '<|user|>Repeat: " in said

@@ -7,6 +7,7 @@ import torch
 
 from components.bridge.measure import measured, step_bounds
 from components.models.likelihood.likelihood import LikelihoodModel
+from components.models.not_finite import NotFiniteError
 from components.shared.rollout_rows import BridgeText
 from components.shared.rows import Message
 from tests.tiny_model import save_tiny_model
@@ -22,7 +23,7 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> LikelihoodModel:
 
 def measure(student: LikelihoodModel, text: str, rank_clip: int = 100) -> BridgeText:
     given = BridgeText(origin="rewritten", text=text, passed=True, fate="")
-    (found,) = measured(student, [((PROMPT, text), given)], rank_clip)
+    (found,) = measured(student, [((PROMPT, text), given)], ["demo/0"], rank_clip)
     assert isinstance(found, BridgeText)
     return found
 
@@ -64,3 +65,11 @@ def test_a_token_across_two_steps_belongs_to_the_later_one() -> None:
             return "".join(self.pieces[number] for number in ids)
 
     assert step_bounds("1. a.\n2. b", [0, 1, 2, 3], Pieces()) == [0, 1]
+
+
+def test_a_text_whose_likelihood_is_not_finite_is_refused_with_its_problem(tmp_path: Path) -> None:
+    student = LikelihoodModel.load(str(save_tiny_model(tmp_path)))
+    with torch.no_grad():
+        student.model.lm_head.weight.fill_(float("nan"))
+    with pytest.raises(NotFiniteError, match="first in row 'demo/0'"):
+        measure(student, TEXT)

@@ -11,7 +11,7 @@ from components.launch.api.cluster import Cluster
 from components.launch.api.resources import JOB_VERBS, Object, Resource
 from components.launch.follow.clean_up import delete_unfinished
 from components.launch.job import Job, Launch, run_job
-from components.launch.kinds.kind import RUN_LABEL, JobAttempt, Standing, metadata_of, pods_of, resource_name
+from components.launch.kinds.kind import RUN_LABEL, JobAttempt, Standing, custom_resource, pods_of, resource_name
 from components.launch.kinds.pod_template import command_of, container_of, pod_template
 from components.launch.registry import LAUNCHERS, Launcher, launchers_of, resources_used
 from components.shared.errors import JobError, SettingsError
@@ -37,8 +37,7 @@ class SwarmKind:
 
     def manifest(self, job: Job, attempt: JobAttempt) -> Object:
         template = pod_template(job, attempt, container_of(job, "main", command_of(job)))
-        kind = {"apiVersion": SWARM.api_version, "kind": SWARM.kind}
-        return {**kind, "metadata": metadata_of(job, attempt), "spec": {"template": template}}
+        return custom_resource(SWARM, job, attempt, {"template": template})
 
     def standing(self, resource: Object) -> Standing:
         phase = resource.get("status", {}).get("phase")

@@ -1,6 +1,7 @@
 """Log-probabilities, rewards and safety from models, against plain computations with a tiny one."""
 
 import math
+import re
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +20,7 @@ from transformers import (
 from components.models.conversation.chat_template import Refusal
 from components.models.conversation.encoder import Encoded
 from components.models.likelihood.likelihood import LikelihoodModel, LogProbability
+from components.models.not_finite import NotFiniteError
 from components.models.reference import as_parent
 from components.rewards.scorers.likelihood import Likelihood
 from components.rewards.scorers.model_perplexity import ModelPerplexity
@@ -212,6 +214,39 @@ def test_the_safety_classifier_takes_its_unsafe_classes(tmp_path: Path, reads: s
             fine = plain(**make_tokenizer()(read, return_tensors="pt")).logits[0].softmax(-1)[0]
         assert value == pytest.approx(float(fine), abs=1e-3)
     assert found.values[1] is None
+
+
+def overflowing(kind: type[Any], source: str, copy: Path) -> str:
+    """A copy of a model with finite weights whose first layer's output is infinite, and what follows NaN."""
+    shutil.copytree(source, copy)
+    model = kind.from_pretrained(copy)
+    with torch.no_grad():
+        model.model.layers[0].mlp.down_proj.weight.fill_(3e38)
+        model.model.layers[0].mlp.up_proj.weight.fill_(3e38)
+    model.save_pretrained(copy)
+    return str(copy)
+
+
+@pytest.mark.parametrize("kind", ["perplexity", "reward", "safety"])
+def test_scores_by_values_that_are_not_finite_are_refused_with_their_row(
+    folder: Path, tmp_path: Path, kind: str
+) -> None:
+    """Clipped to a range, NaN would be a perfect score or the worst one."""
+    is_classifier = kind != "perplexity"
+    source = classifier(tmp_path / "reward", num_labels=1) if is_classifier else str(folder)
+    architecture = LlamaForSequenceClassification if is_classifier else LlamaForCausalLM
+    model = overflowing(architecture, source, tmp_path / "overflowing")
+    scorer: Scorer = {
+        "perplexity": lambda: ModelPerplexity(model=model),
+        "reward": lambda: RewardModel(model=model),
+        "safety": lambda: SafetyClassifier(model=model, unsafe_labels=("LABEL_0",)),
+    }[kind]()
+    first, second = row("because", "no").model_copy(update={"id": "row-7"}), row("well")
+    with (
+        closing(scorer.open()) as measure,
+        pytest.raises(NotFiniteError, match=rf"{re.escape(repr(model))} computes .* first in row 'row-7'"),
+    ):
+        measure.measure([first, second])
 
 
 def test_unknown_classes_are_refused_with_those_that_are_known(tmp_path: Path) -> None:

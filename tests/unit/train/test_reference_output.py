@@ -16,6 +16,7 @@ from components.shared.settings import Settings
 from components.shared.step import Product
 from components.train.batches.build_dataset import Template
 from components.train.batches.split import split_batch
+from components.train.engine.divergence import DivergedError, require_finite_reference
 from components.train.engine.reference_output import ReferenceOutput, digest_tokens
 from components.train.job_file import TrainingJob
 from components.train.methods.registry import method_of, parse_train_settings
@@ -142,6 +143,22 @@ def test_another_start_computes_again(world: World, file: str) -> None:
     (world.start / file).write_text("changed")
     world.train()
     assert world.computed == 2
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_rows_whose_values_are_not_finite_are_named_whether_computed_or_read(world: World, value: float) -> None:
+    from datasets import Dataset
+
+    for _ in range(2):
+        reference = world.reference()
+        reference.columns(Dataset.from_dict(TOKENS), NAMES, lambda: [[-1.5, -2.25], [-3.0, value]])
+        with pytest.raises(DivergedError, match="of 1 row are infinite or NaN; the first begins with 'row 1'"):
+            require_finite_reference(reference.not_finite, lambda number: f"row {number}")
+    assert len(world.files()) == 1
+    world.start.joinpath("model.safetensors").write_text("another")
+    fine = world.reference()
+    fine.columns(Dataset.from_dict(TOKENS), NAMES, world.compute)
+    require_finite_reference(fine.not_finite, str)
 
 
 def test_how_a_data_set_is_stored_does_not_matter() -> None:
