@@ -4,7 +4,9 @@ Processes keep their order: stage i of S is that of process i, or of process i m
 take m t + (Σ t - t) b seconds, with t of the slowest process and b the part of the filling that a schedule leaves:
 1F1B all of it; interleaved stages, v on each process, 1 / v (Narayanan and others, arXiv 2104.04473, section 2.2.2);
 zero-bubble schedules a third of that, as a backward pass is two parts of which one fills idle time (Qi and others,
-arXiv 2401.10241, table 1, with parts that are equally long).
+arXiv 2401.10241, table 1, with parts that are equally long). t has the transfers over both boundaries of a stage, for
+which the devices on both sides wait. Where a job has measured layers and links, their seconds replace those that follow
+from operations and published rates.
 """
 
 from collections.abc import Sequence
@@ -12,10 +14,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from components.train.balance.devices import DeviceKind, Fleet, Link
+from components.train.balance.devices import DeviceKind, Fleet, KindLink, Link
 from components.train.balance.layers import CostTables, LayerCost, cost_tables
+from components.train.balance.measured_costs import with_measured
 from components.train.balance.model_layers import StageWork, decoder_layers
-from components.train.balance.partition import Stage, partition_in_order, stage_times
+from components.train.balance.partition import Stage, busy_seconds, partition_in_order, stage_times
 from components.train.balance.stage_layout import DeviceStage, LayoutName, StageLayout
 from components.train.balance.step_time import PipelineTimes, ring_seconds
 from components.train.memory import FP32_GRADIENT, USABLE, DecoderShape
@@ -126,7 +129,11 @@ class _Pipeline:
 
     @property
     def timed(self) -> bool:
-        return all(each.tokens_a_second or each.operations for each in self.devices)
+        return self.measured or all(each.tokens_a_second or each.operations for each in self.devices)
+
+    @property
+    def measured(self) -> bool:
+        return all(each.layers is not None for each in self.devices)
 
     @cached_property
     def kinds(self) -> list[int]:
@@ -141,7 +148,12 @@ class _Pipeline:
 
     @cached_property
     def fleet(self) -> Fleet:
-        return Fleet(kinds=tuple(self._kind(each.kind) for each in self.devices))
+        links = [
+            KindLink(kinds=(one.kind.name, other.kind.name), link=one.to_next)
+            for one, other in pairwise(self.devices)
+            if one.to_next is not None
+        ]
+        return Fleet(kinds=tuple(self._kind(each.kind) for each in self.devices), links=tuple(links))
 
     def _kind(self, kind: DeviceKind) -> DeviceKind:
         """A kind with the memory of a stage, and the slower link where its part of a pipeline spans machines."""
@@ -153,7 +165,11 @@ class _Pipeline:
     @cached_property
     def layers(self) -> list[LayerCost]:
         token = self.work.operations(self.work.shape.parameters, self.work.shape.trained)
-        return decoder_layers(self.work, {each.kind.name: device_speed(each, token) for each in self.devices})
+        found = decoder_layers(self.work, {each.kind.name: device_speed(each, token) for each in self.devices})
+        seconds = {each.kind.name: each.layers for each in self.devices if each.layers is not None}
+        if not self.measured:
+            return found
+        return with_measured(found, seconds, recomputed=self.work.recomputed, reads_others=self.work.reads_others)
 
     @cached_property
     def costs(self) -> CostTables:
@@ -194,9 +210,9 @@ class _Pipeline:
 
     def times(self, stages: Sequence[Stage]) -> PipelineTimes:
         """Of a micro-batch, by process."""
-        each = [computing + moving for computing, moving in stage_times(self.costs, stages)]
-        slowest = max(self.by_process(each))
-        left = (sum(each) - slowest) / self.on_each
+        slowest = max(self.by_process(busy_seconds(self.costs, stages)))
+        passing = sum(computing + moving for computing, moving in stage_times(self.costs, stages))
+        left = max(0.0, passing - slowest) / self.on_each
         return PipelineTimes(slowest, slowest + left * (ZERO_BUBBLE if self.block.schedule == "zero_bubble" else 1))
 
     def by_process(self, seconds: Sequence[float]) -> list[float]:

@@ -117,7 +117,7 @@ class TrainingProcess:
         """The trainer with its record of steps, with ZeRO or in stages."""
         if self.settings.stages is not None:
             self.settings = self._without_memory_estimate()
-            trainer = self._make_stage_trainer(start, data)
+            trainer = self._make_stage_trainer(start, data, found)
         else:
             self._fit_memory(start, data, found)
             universal = found is not None and found.needs_conversion(self.ranks.world)
@@ -206,7 +206,7 @@ class TrainingProcess:
             return EpochSteps(scheduled, scheduled, {})
         return epoch_steps(self.settings, scheduled, self.job.earlier)
 
-    def _make_stage_trainer(self, start: Path, data: TrainingData) -> Any:
+    def _make_stage_trainer(self, start: Path, data: TrainingData, found: Fetched | None) -> Any:
         """The trainer of a model in pipeline stages."""
         from components.train.stages.make_stage_trainer import make_stage_trainer
         from components.train.stages.pack_steps import PackedSteps
@@ -225,6 +225,7 @@ class TrainingProcess:
             reference=self.reference,
             folder=self.scratch / "run",
             task=self.job.task,
+            earlier=found,
         )
 
     def _make_trainer(

@@ -1,4 +1,7 @@
-"""Which layers each stage of a job has: as the settings list them, or by cost, as `tutelage plan` does before a job."""
+"""Which layers each stage of a job has: as the settings list them, or by cost, as `tutelage plan` does before a job.
+
+What layers and links cost is measured by the job, unless the settings give speeds.
+"""
 
 # ruff: noqa: TID253 - imported by the job's own program only
 
@@ -21,16 +24,24 @@ from components.train.plan_split import TrainingDevices
 from components.train.plan_stages import StagePlanner
 from components.train.ranks import Ranks
 from components.train.settings import TrainSettings
+from components.train.stages.calibrate import CPU, Calibration
 from components.train.stages.settings import StageSettings
 
 GIB = 2**30
-CPU = "CPU"
 UNTIMED = Link(bytes_a_second=1.0)
 """Of devices without published numbers, whose speeds are relative: no transfer is timed."""
 
 
 def choose_layers(
-    settings: TrainSettings, stages: StageSettings, *, start: Path, name: str, count: int, length: int, task: str
+    settings: TrainSettings,
+    stages: StageSettings,
+    *,
+    start: Path,
+    name: str,
+    count: int,
+    length: int,
+    task: str,
+    calibration: Calibration | None = None,
 ) -> list[tuple[int, int]]:
     """The layers [first, end) of each stage; every process calls it, and all get the same.
 
@@ -42,6 +53,7 @@ def choose_layers(
         count: of the model's layers.
         length: positions of every micro-batch.
         task: the step's name in the log.
+        calibration: measures what layers and links cost; None: layers cost their operations.
 
     Raises:
         SettingsError: the stages do not fit the layers.
@@ -50,13 +62,19 @@ def choose_layers(
     evenly = require_layers(stages, count, ranks.world, name)
     if stages.layers is not None:
         return evenly
-    shape, devices = read_shape(read_folder(start, name), settings), job_devices(settings, ranks)
+    calibration = calibration if settings.launch.speeds is None else None
+    if calibration and (kept := calibration.kept(len(evenly))):
+        return kept
+    shape = read_shape(read_folder(start, name), settings)
     if shape is None or shape.layers != count:
         if ranks.is_main:
             say(task, "equal numbers of layers in each stage: the start's files do not show what layers cost")
         return evenly
+    devices = calibration.devices() if calibration else job_devices(settings, ranks)
     planner = StagePlanner(settings, shape, devices, length, length, length)
     even, balanced = planner.layouts(1)
+    if calibration:
+        calibration.adopt(balanced)
     if ranks.is_main:
         say(task, described(even, balanced))
     edges = [*(stage.first for stage in balanced.stages), count]

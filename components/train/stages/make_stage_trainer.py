@@ -10,13 +10,16 @@ import torch.distributed
 from transformers import set_seed
 
 from components.shared.log import say
+from components.train.checkpoints.checkpoint import Fetched
 from components.train.engine.reference_output import ReferenceOutput
 from components.train.objectives.objective import Objective
 from components.train.ranks import Ranks
 from components.train.settings import TrainSettings
+from components.train.stages.calibrate import Calibration
 from components.train.stages.check_stage import check_stage
 from components.train.stages.choose_layers import choose_layers
 from components.train.stages.load_stage import load_outline, load_stages
+from components.train.stages.measure_layers import Sample
 from components.train.stages.optimizer import Gradients, Masters, make_optimizer
 from components.train.stages.pack_steps import PackedSteps
 from components.train.stages.parts import find_parts
@@ -39,6 +42,7 @@ def make_stage_trainer(
     reference: ReferenceOutput,
     folder: Path,
     task: str,
+    earlier: Fetched | None = None,
 ) -> StageTrainer:
     """The trainer, ready but for its record of steps. Every process calls it.
 
@@ -53,6 +57,7 @@ def make_stage_trainer(
         reference: where a method with a reference finds its log-probs.
         folder: for files of checkpoints.
         task: the step's name in the log.
+        earlier: the checkpoint that training continues from.
 
     Raises:
         ModelError: the model cannot be split, or does not run on packed rows.
@@ -63,7 +68,27 @@ def make_stage_trainer(
     outline = load_outline(start, name, settings)
     base = getattr(outline, "get_base_model", lambda: outline)()
     parts = find_parts(base)
-    spans = choose_layers(settings, stages, start=start, name=name, count=parts.count, length=steps.length, task=task)
+    calibration = Calibration(
+        start=start,
+        name=name,
+        settings=settings,
+        count=parts.count,
+        width=base.config.get_text_config().hidden_size,
+        dtype=next(base.parameters()).dtype,
+        sample=Sample(objective, rows, steps, device),
+        task=task,
+        earlier=earlier,
+    )
+    spans = choose_layers(
+        settings,
+        stages,
+        start=start,
+        name=name,
+        count=parts.count,
+        length=steps.length,
+        task=task,
+        calibration=calibration,
+    )
     made = _own_stages(start, name, settings, spans, ranks, objective, device)
     named = (entry for stage in made.values() for entry in stage.model.named_parameters())
     masters = Masters({name: weight for name, weight in named if weight.requires_grad})
@@ -84,7 +109,7 @@ def make_stage_trainer(
     if objective.reference_columns:
         rows = _with_reference(reference, pipeline, objective, rows, steps, device, task if ranks.is_main else "")
     tied = _name_of(outline, base.get_input_embeddings().weight) if parts.tied else None
-    return StageTrainer(
+    trainer = StageTrainer(
         settings=settings,
         ranks=ranks,
         folder=folder,
@@ -98,6 +123,8 @@ def make_stage_trainer(
         outline=outline,
         device=device,
     )
+    trainer.plan = calibration.record
+    return trainer
 
 
 def described(stages: StageSettings, spans: list[tuple[int, int]], ranks: int, steps: PackedSteps) -> str:

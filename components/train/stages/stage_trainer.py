@@ -12,6 +12,7 @@ import torch.distributed
 from transformers import TrainerControl, TrainerState
 
 from components.shared.store.store import Store
+from components.train.balance.measured_costs import StagesRecord
 from components.train.checkpoints.checkpoint import stage_file_name
 from components.train.checkpoints.mirror import Mirror
 from components.train.engine.divergence import require_finite_gradients
@@ -21,18 +22,21 @@ from components.train.engine.stream_losses import LossStream
 from components.train.objectives.objective import Objective, Sums
 from components.train.ranks import Ranks
 from components.train.settings import TrainSettings
+from components.train.stages.calibrate import ENTRY, STATE_FILE, plan_counts
 from components.train.stages.checkpoint import load_random_states, load_state, save_random_states, stage_state
 from components.train.stages.optimizer import Gradients, Masters, make_schedule
 from components.train.stages.pack_steps import PackedSteps, packed_rows, padded
 from components.train.stages.pipeline import StagePipeline
 
-STATE_FILE, SCHEDULE_FILE = "trainer_state.json", "scheduler.pt"
+SCHEDULE_FILE = "scheduler.pt"
 POSITIONS, PADDING = "positions", "positions_padding"
 """Of a step's log, and counts: positions of all micro-batches, and how many of them are padding."""
 
 
 class StageTrainer:
-    """One process's part in a training by stages. `book`, `mirror`, `store`, `earlier` and `stream` are set before use.
+    """One process's part in a training by stages.
+
+    `book`, `mirror`, `store`, `earlier`, `stream` and `plan`, the record of how layers were chosen, are set before use.
 
     Args:
         settings: of the training.
@@ -54,6 +58,7 @@ class StageTrainer:
     store: Store
     earlier: EarlierEpochs | None = None
     stream: LossStream | None = None
+    plan: StagesRecord | None = None
 
     def __init__(
         self,
@@ -93,12 +98,15 @@ class StageTrainer:
         """Counts for the manifest: what padding all micro-batches to one length took."""
         logs = [entry for entry in self.state.log_history if PADDING in entry]
         sums = {name: sum(entry[name] for entry in logs) for name in (POSITIONS, PADDING)}
-        return {"micro_batch_length": self._steps.length, **sums}
+        return {"micro_batch_length": self._steps.length, **sums, **plan_counts(self.state.log_history)}
 
     def train(self, resume_from_checkpoint: str | None = None) -> None:
         """Train to the last step, from a checkpoint's folder where one is given. Raises DivergedError."""
         if resume_from_checkpoint is not None:
             self._resume(Path(resume_from_checkpoint))
+        if self.plan is not None:
+            entry = {ENTRY: self.plan.model_dump(mode="json"), "step": self.plan.step}
+            self.state.log_history.append(entry)
         while self.state.global_step < self.book.steps:
             self._step()
             every, step = self._settings.checkpoint_steps, self.state.global_step

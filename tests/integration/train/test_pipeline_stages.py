@@ -1,6 +1,7 @@
 """A model in pipeline stages learns what it learns in one process, and continues with or without stages."""
 
 import copy
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,18 @@ def test_two_stages_train_as_one_process_and_continue_with_and_without_stages(
     assert_equal_results(bench, alone, bench.train(**given, **IN_STAGES, root=into), into)
     log = capfd.readouterr().err
     assert log.count("continuing from the checkpoint of step 3") == 3
-    assert log.count("layers by cost: stages of 1, 1, ") == 3, "of each training in stages"
+    assert log.count("layers by cost: stages of 1, 1, ") == log.count("costs measured in") == 2, "a checkpoint's stay"
+    assert log.count("stages of 1, 1 layers, as in the checkpoint") == 1
+    (measured,) = records(root, staged, "stages.jsonl")
+    assert (measured["step"], measured["layers"], len(measured["ranks"])) == (1, [1, 1], 2)
+    assert records(again, staged, "stages.jsonl") == [measured]
+    assert [entry["step"] for entry in records(into, staged, "stages.jsonl")] == [4]
+    assert staged.counts["step_seconds_predicted"] == measured["step_seconds"] > 0
+
+
+def records(root: str, trained: Manifest, name: str) -> list[dict[str, Any]]:
+    """The lines of a file beside a model."""
+    return [json.loads(line) for line in Path(root, trained.address, name).read_text().splitlines()]
 
 
 def test_adapters_and_pairs_continue_on_other_stages(bench: Any, tmp_path: Path, kept: None) -> None:

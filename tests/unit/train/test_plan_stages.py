@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from components.train.balance.devices import DeviceKind, Link
+from components.train.balance.measured_costs import LayerSeconds, PassSeconds
 from components.train.balance.stage_layout import StageLayout
 from components.train.memory import DecoderShape, head_bytes, layer_bytes
 from components.train.methods.registry import parse_train_settings
@@ -170,6 +171,38 @@ def test_a_slow_link_between_stages_is_named() -> None:
     # 100 tokens of 100 numbers of two bytes, there and back.
     assert balanced.stages[0].transfer_seconds == pytest.approx(0.4)
     assert balanced.why.startswith("transfers: ")
+
+
+def measured(layer: float, head: float = 0.0) -> LayerSeconds:
+    """Both passes equally long."""
+    each = PassSeconds(forward=layer / 2, backward=layer / 2)
+    return LayerSeconds(
+        first=each, inner=each, last=PassSeconds(forward=(layer + head) / 2, backward=(layer + head) / 2)
+    )
+
+
+def test_measured_layers_decide_in_the_place_of_operations() -> None:
+    _, balanced = even_and_balanced(
+        planner([devices("one", layers=measured(1.0)), devices("other", layers=measured(4.0))])
+    )
+    assert (balanced.layers, balanced.computing_seconds) == ((8, 2), pytest.approx(8 * 8 + 8))
+    heavy = [devices("one", layers=measured(1.0, head=4.0)), devices("other", layers=measured(1.0, head=4.0))]
+    _, balanced = even_and_balanced(planner(heavy))
+    assert balanced.layers == (7, 3) and balanced.stages[1].seconds == pytest.approx(7.0)
+
+
+def test_measured_layers_that_are_recomputed_have_another_forward_pass() -> None:
+    kinds = [devices("one", 2, layers=measured(1.0, head=2.0))]
+    _, balanced = even_and_balanced(planner(kinds, gradient_checkpointing=True))
+    assert [stage.seconds for stage in balanced.stages] == pytest.approx([6 * 1.5, 4 * 1.5 + 2])
+
+
+def test_a_measured_link_between_kinds_holds_up_both_of_its_sides() -> None:
+    one = devices("one", layers=measured(1.0), to_next=Link(bytes_a_second=1e30, latency_seconds=0.25))
+    _, balanced = even_and_balanced(planner([one, devices("other", layers=measured(1.0))]))
+    assert balanced.stages[0].transfer_seconds == pytest.approx(0.5)
+    # Five layers on each; what crosses is passed once, and holds up both sides for each micro-batch.
+    assert balanced.computing_seconds == pytest.approx(7 * (5 + 0.5) + 10 + 0.5)
 
 
 def test_few_micro_batches_leave_pipelines_mostly_filling() -> None:
