@@ -75,14 +75,14 @@ class StagePlanner:
     def layouts(self, pipelines: int) -> list[StageLayout]:
         """The even and the balanced layout of so many pipelines, and the layers that are given for that number.
 
-        The last one is what a job takes. Where the settings leave it to the estimate, activations are kept if that one
-        fits with them.
+        The last one is what a job takes. Where the settings leave it to the estimate, each keeps activations if it fits
+        with them.
         """
         recomputed = recomputes(self.settings)
         if recomputed != "auto":
             return self._layouts(pipelines, recomputed=recomputed)
-        kept = self._layouts(pipelines, recomputed=False)
-        return kept if kept[-1].fits else self._layouts(pipelines, recomputed=True)
+        ways = (self._layouts(pipelines, recomputed=way) for way in (False, True))
+        return [kept if kept.fits else again for kept, again in zip(*ways, strict=True)]
 
     def block_of(self, pipelines: int) -> StageSettings:
         """The settings of so many pipelines, with as many stages on each process; listed layers are of one number."""
