@@ -85,10 +85,10 @@ def why_not_held(settings: TrainSettings, shape: DecoderShape, devices: Sequence
     staged = with_stages(settings, ranks)
     if isinstance(staged, str):
         return staged
-    number = 1 if staged.stages is None else staged.stages.pipelines
     planner = StagePlanner(staged, shape, [each.devices for each in devices], 1, 1, 1)
-    if refused := planner.refusal(number):
+    if refused := _refused(planner, has_stages=settings.stages is not None):
         return refused
+    number = planner.numbers()[0] if settings.stages is None else settings.stages.pipelines
     # The last one is that of the job.
     layout = planner.layouts(number)[-1]
     return "" if layout.fits else layout.why
