@@ -104,11 +104,12 @@ class LayoutComparison:
         return f"with the devices in the order {', '.join(names)} it takes {shorter}{_seconds(layout)}"
 
     def _setting(self, best: StageLayout) -> str:
-        """What a recipe sets to train so, where it does not yet and data parallelism is no faster."""
+        """What a recipe sets to train so, unless it does, or has no stages and data parallelism is no slower."""
         asked = self.planner.settings.stages
-        if asked is None or any(seconds <= (best.step_seconds or 0.0) for seconds, _ in self._timed):
-            return ""
+        assert asked is not None, "settings with stages"
         if self.has_stages and best.split != "even" and best.pipelines == asked.pipelines:
+            return ""
+        if not self.has_stages and any(seconds <= (best.step_seconds or 0.0) for seconds, _ in self._timed):
             return ""
         block = self.planner.block_of(best.pipelines)
         given = block.model_dump(mode="json", include={"pipelines", "schedule", "micro_batches"})

@@ -152,21 +152,23 @@ def test_several_pipelines_are_compared_with_data_parallelism(tmp_path: Path) ->
 
 
 def test_pipelines_that_a_plan_proposes_are_what_a_recipe_with_them_runs(tmp_path: Path) -> None:
-    groups = "[{nodes: 2, accelerator: A10, memory: 6G}, {nodes: 2, accelerator: H100}]"
-    path = placed(tmp_path, f"jobs: {{train: {{launcher: JobSet, groups: {groups}}}}}\n")
-    given = ("--config", CONFIG, "--rows", "20000", "--placement", path)
-    proposed = planned(QWEN, *given)["trainings"][0]["stages"]
-    best = proposed["layouts"][proposed["best"]]["layout"]
-    assert best["pipelines"] == 2 and [stage["devices"] for stage in best["stages"]] == ["A10", "H100"]
-    (setting,) = re.findall(r"set stages: ({.*?}) to train in 2 pipelines", proposed["why"])
+    job = "launcher: TrainJob, processes_per_node: 2, nodes: 4, pods: {gpus: 2}"
+    path = placed(tmp_path, f"jobs: {{train: {{{job}}}}}\n")
     recipe = tmp_path / "recipe.yaml"
-    launch = "      launch:"
-    assert launch in QWEN.read_text()
-    recipe.write_text(QWEN.read_text().replace(launch, f"      stages: {setting}\n{launch}"))
-    again = planned(recipe, *given)["trainings"][0]["stages"]
-    assert again["asked"] == "the recipe has stages" and "set stages" not in again["why"]
-    chosen = again["layouts"][again["chosen"]]["layout"]
-    assert chosen == best and again["chosen"] == again["best"]
+
+    def with_stages(stages: str) -> dict[str, Any]:
+        recipe.write_text(re.sub("( +)launch: .*", rf"\g<0>\n\1stages: {stages}", QWEN.read_text(), count=1))
+        given = ("--placement", path, "--accelerator", "H100", "--config", CONFIG, "--rows", "20000")
+        found: dict[str, Any] = planned(recipe, *given)["trainings"][0]["stages"]
+        return found
+
+    proposed = with_stages("{micro_batches: 32}")
+    best = proposed["layouts"][proposed["best"]]
+    assert (best["layout"]["pipelines"], best["layout"]["micro_batches"]) == (2, 16)
+    (setting,) = re.findall(r"set stages: ({.*?}) to train in 2 pipelines", proposed["why"])
+    again = with_stages(setting)
+    assert again["layouts"][again["chosen"]] == best and again["chosen"] == again["best"]
+    assert "set stages" not in again["why"]
 
 
 def test_a_card_that_cannot_hold_the_model_gets_the_layers_that_it_can(tmp_path: Path) -> None:
