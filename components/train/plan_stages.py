@@ -1,6 +1,7 @@
 """Plans a training in pipeline stages over devices of one or several kinds, without torch.
 
-Processes keep their order: stage i of S is that of process i, or of process i modulo processes. A step's micro-batches
+Processes keep their order: stage i of S is that of process i, or of process i modulo processes. Equal pipelines beside
+each other have as many devices of each kind, and divide a step's micro-batches. Those of a pipeline
 take m t + (Σ t - t) b seconds, with t of the slowest process and b the part of the filling that a schedule leaves:
 1F1B all of it; interleaved stages, v on each process, 1 / v (Narayanan and others, arXiv 2104.04473, section 2.2.2);
 zero-bubble schedules a third of that, as a backward pass is two parts of which one fills idle time (Qi and others,
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Literal
 
 from components.train.balance.devices import DeviceKind, Fleet, KindLink, Link
 from components.train.balance.layers import CostTables, LayerCost, cost_tables
@@ -25,7 +27,7 @@ from components.train.memory import FP32_GRADIENT, USABLE, DecoderShape
 from components.train.methods.registry import method_of
 from components.train.plan_split import GIB, MATTERS, TrainingDevices, device_speed
 from components.train.settings import TrainSettings
-from components.train.stages.settings import StageSettings
+from components.train.stages.settings import StageSettings, pipelines_of
 
 MICRO_BATCHES_A_STAGE = 4
 """Where a plan chooses them: then filling a pipeline is negligible (GPipe, arXiv 1811.06965, section 2.3)."""
@@ -56,16 +58,47 @@ class StagePlanner:
     length: int | None = None
 
     def numbers(self) -> list[int]:
-        """Numbers of equal pipelines: those that divide the devices of every kind and leave each two or more."""
-        counts = [each.kind.count for each in self.devices]
-        most = min(sum(counts) // 2, self.settings.global_batch)
-        found = [number for number in range(1, most + 1) if not any(count % number for count in counts)]
-        return [number for number in found if self._stages(number) <= self.shape.layers]
+        """Numbers of equal pipelines that a training can have."""
+        return [number for number in pipelines_of(self._ranks) if not self.refusal(number)]
+
+    def refusal(self, pipelines: int) -> str:
+        """Why so many equal pipelines cannot be; empty where they can."""
+        kinds = [each.kind for each in self.devices]
+        if any(kind.count % pipelines for kind in kinds):
+            devices = ", ".join(f"{kind.count} × {kind.name}" for kind in kinds)
+            return f"{pipelines} pipelines cannot have equally many of each kind of device: {devices}"
+        block = self.block_of(pipelines)
+        try:
+            block.spans(self.shape.layers, self._ranks)
+            block.check(self._ranks, self.settings.global_batch)
+        except ValueError as error:
+            return str(error)
+        return ""
 
     def layouts(self, pipelines: int) -> list[StageLayout]:
-        """The even and the balanced layout of so many pipelines, and for one the layers that are given."""
-        one = self._pipeline(pipelines)
-        given = self._block.layers if pipelines == 1 else None
+        """The even and the balanced layout of so many pipelines, and the layers that are given for that number.
+
+        The last one is what a job takes. Where the settings leave it to the estimate, each keeps activations if it fits
+        with them.
+        """
+        recomputed = recomputes(self.settings)
+        if recomputed != "auto":
+            return self._layouts(pipelines, recomputed=recomputed)
+        ways = (self._layouts(pipelines, recomputed=way) for way in (False, True))
+        return [kept if kept.fits else again for kept, again in zip(*ways, strict=True)]
+
+    def block_of(self, pipelines: int) -> StageSettings:
+        """The settings of so many pipelines, with as many stages on each process; listed layers are of one number."""
+        block = self._block
+        if pipelines == block.pipelines:
+            return block
+        on_each = block.number(self._ranks) * block.pipelines // self._ranks
+        stages = on_each * self._ranks // pipelines
+        return block.model_copy(update={"pipelines": pipelines, "count": stages, "layers": None})
+
+    def _layouts(self, pipelines: int, *, recomputed: bool) -> list[StageLayout]:
+        one = self._pipeline(pipelines, recomputed=recomputed)
+        given = one.block.layers
         found: dict[LayoutName, tuple[Stage, ...]] = {
             "even": one.spans(_even(self.shape.layers, one.stages)),
             "balanced": one.balanced(),
@@ -78,33 +111,29 @@ class StagePlanner:
         assert self.settings.stages is not None, "settings with a block of stages"
         return self.settings.stages
 
-    def _stages(self, pipelines: int) -> int:
-        """Of one pipeline: as many on each process as the settings ask for."""
-        ranks = sum(each.kind.count for each in self.devices)
-        return self._block.number(ranks) // ranks * (ranks // pipelines)
+    @property
+    def _ranks(self) -> int:
+        return sum(each.kind.count for each in self.devices)
 
-    def _pipeline(self, pipelines: int) -> "_Pipeline":
-        rows = -(-self.settings.global_batch // pipelines)
-        micro_batches = min(self._block.micro_batches, rows)
-        together = -(-rows // micro_batches)
+    def _pipeline(self, pipelines: int, *, recomputed: bool) -> "_Pipeline":
+        block = self.block_of(pipelines)
+        together = -(-self.settings.global_batch // block.micro_batches)
         work = StageWork(
             shape=self.shape,
             precision=self.settings.precision,
             positions=self.length or together * self.row_positions,
             most_positions=self.length or together * self.longest,
-            recomputed=recomputes(self.settings),
+            recomputed=recomputed,
             reads_others=method_of(self.settings).reads_others(self.settings),
             copied=any(each.on_cpu for each in self.devices) and self.settings.checkpoint_steps > 0,
         )
-        return _Pipeline(self._block, work, tuple(self.devices), pipelines, self._stages(pipelines), micro_batches)
+        return _Pipeline(block, work, tuple(self.devices), pipelines, block.number(self._ranks), max(block.shares()))
 
 
-def recomputes(settings: TrainSettings) -> bool:
-    """Whether stages recompute activations: as set, else unless the schedule needs them."""
-    recomputed = settings.gradient_checkpointing
-    if recomputed == "auto":
-        return settings.stages is None or settings.stages.schedule != "zero_bubble"
-    return recomputed
+def recomputes(settings: TrainSettings) -> Literal["auto"] | bool:
+    """Whether stages recompute activations: as set, else not where the schedule needs them, else by the estimate."""
+    keeps = settings.stages is not None and settings.stages.schedule == "zero_bubble"
+    return False if settings.gradient_checkpointing == "auto" and keeps else settings.gradient_checkpointing
 
 
 def chosen_micro_batches(global_batch: int, devices: int) -> int:
@@ -190,6 +219,12 @@ class _Pipeline:
         return found.stages
 
     def layout(self, split: LayoutName, stages: Sequence[Stage]) -> StageLayout:
+        """The document of a partition: its stages, what a step takes, and why.
+
+        Args:
+            split: its name.
+            stages: from the first layers to the last.
+        """
         times, reducing = self.times(stages), self.reducing(stages)
         seconds = times.seconds(self.micro_batches)
         layout = StageLayout(
@@ -226,6 +261,14 @@ class _Pipeline:
         return max(found) * float(sum(rates))
 
     def stage(self, place: int, stages: Sequence[Stage]) -> DeviceStage:
+        """What one stage of a partition holds, and its time for a micro-batch.
+
+        A stage with n stages after it keeps the activations of n + 1 micro-batches, as 1F1B has so many in flight.
+
+        Args:
+            place: its number.
+            stages: of the partition.
+        """
         stage, work = stages[place], self.work
         layers = self.layers[stage.first : stage.end]
         in_flight = min(self.micro_batches, len(stages) - place)

@@ -72,9 +72,15 @@ class StagesRecord(Settings):
     ranks: tuple[MeasuredRank, ...]
     links: tuple[MeasuredLink, ...]
     message_bytes: int = Field(description="of a micro-batch's states, which stages send each other")
-    layers: tuple[int, ...] = Field(description="of each stage")
+    layers: tuple[int, ...] = Field(description="of each stage of a pipeline")
+    recomputed: bool = Field(description="whether activations are recomputed")
     step_seconds: float = Field(description="predicted time of an optimizer step, without the update of weights")
     measuring_seconds: float = Field(description="what measuring took")
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """The layers [first, end) of each stage."""
+        return list(pairwise([sum(self.layers[:place]) for place in range(len(self.layers) + 1)]))
 
     def __str__(self) -> str:
         """A line for the log."""

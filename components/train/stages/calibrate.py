@@ -7,9 +7,10 @@ A training that continues on as many processes with the same devices keeps its s
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ class Calibration:
         start: the folder of the model that training starts from.
         name: how a person names it.
         settings: of the training.
+        pipelines: of the job.
         count: of the model's layers.
         width: numbers of a position's state.
         dtype: of these.
@@ -54,6 +56,7 @@ class Calibration:
     start: Path
     name: str
     settings: TrainSettings
+    pipelines: int
     count: int
     width: int
     dtype: torch.dtype
@@ -63,8 +66,8 @@ class Calibration:
     record: StagesRecord | None = field(default=None, init=False)
     _seconds: float = field(default=0.0, init=False)
 
-    def kept(self, stages: int) -> list[tuple[int, int]] | None:
-        """The layers [first, end) of each stage that the checkpoint was made with, if the devices are the same."""
+    def kept(self, stages: int) -> StagesRecord | None:
+        """The stages that the checkpoint was made with, if the devices are the same and there are as many stages."""
         found = None if self.earlier is None else newest_record(self.earlier.folder)
         names = [name for name, _ in self._devices]
         if found is None or [rank.name for rank in found.ranks] != names:
@@ -73,16 +76,25 @@ class Calibration:
             return None
         if Ranks.from_environment().is_main:
             say(self.task, f"stages of {', '.join(map(str, found.layers))} layers, as in the checkpoint")
-        edges = [sum(found.layers[:place]) for place in range(stages + 1)]
-        return list(pairwise(edges))
+        return found
+
+    def counts(self, ranks: Sequence[MeasuredRank]) -> list[int]:
+        """Processes of each kind of device, kind by kind."""
+        return [len(kind) for kind in self._kinds(ranks)]
 
     def devices(self) -> list[TrainingDevices]:
         """The devices of all processes, in the order of ranks, with what was measured on them."""
         began = time.monotonic()
         ranks, links = self._ranks, self._links
         self._seconds = time.monotonic() - began
+        return [self._kind(own, links) for own in self._kinds(ranks)]
+
+    def _kinds(self, ranks: Sequence[MeasuredRank]) -> list[list[int]]:
+        """Numbers of ranks of one kind: by name and speed, or by name where pipelines cannot divide such kinds."""
         kinds = alike(ranks, self.count)
-        return [self._kind(own, links) for own in kinds]
+        if any(len(kind) % self.pipelines for kind in kinds):
+            return [list(kind) for _, kind in groupby(range(len(ranks)), key=lambda rank: ranks[rank].name)]
+        return kinds
 
     def adopt(self, layout: StageLayout) -> None:
         """Record a layout that follows from the measurement."""
@@ -93,6 +105,7 @@ class Calibration:
             links=tuple(self._links),
             message_bytes=self._numbers * self.dtype.itemsize,
             layers=layout.layers,
+            recomputed=layout.recomputed,
             step_seconds=round(layout.step_seconds, 6),
             measuring_seconds=round(self._seconds, 3),
         )

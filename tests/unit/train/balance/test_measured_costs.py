@@ -49,6 +49,7 @@ def test_the_log_lists_ranks_and_links_and_few_of_many() -> None:
             links=tuple(links),
             message_bytes=2**20,
             layers=(2,) * ranks,
+            recomputed=False,
             step_seconds=1.0,
             measuring_seconds=5.25,
         )

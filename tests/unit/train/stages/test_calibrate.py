@@ -57,6 +57,7 @@ def choose_measured(rank: int, folder: Path, values: dict[str, Any], port: int, 
         start=folder,
         name="student",
         settings=settings,
+        pipelines=1,
         count=LAYERS,
         width=32,
         dtype=torch.float32,
@@ -65,7 +66,7 @@ def choose_measured(rank: int, folder: Path, values: dict[str, Any], port: int, 
         earlier=Fetched(step, folder, 2, by_stages=True) if step else None,
     )
     before = torch.random.get_rng_state()
-    spans = choose_layers(
+    (pipeline,), _ = choose_layers(
         settings,
         settings.stages,
         start=folder,
@@ -76,7 +77,7 @@ def choose_measured(rank: int, folder: Path, values: dict[str, Any], port: int, 
         calibration=calibration,
     )
     assert torch.equal(torch.random.get_rng_state(), before), "measuring draws nothing from the training's stream"
-    found = (spans, calibration.record.model_dump(mode="json") if calibration.record else None)
+    found = (pipeline.spans, calibration.record.model_dump(mode="json") if calibration.record else None)
     (folder / f"found-{rank}.json").write_text(json.dumps(found))
     torch.distributed.destroy_process_group()
 
