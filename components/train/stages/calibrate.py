@@ -26,7 +26,7 @@ from components.train.engine.fit_memory import free_bytes
 from components.train.plan_split import TrainingDevices
 from components.train.ranks import Ranks
 from components.train.settings import TrainSettings
-from components.train.stages.measure_layers import Sample, measure_layers
+from components.train.stages.measure_layers import SampledRun, measure_layers
 from components.train.stages.measure_links import measure_links
 
 CPU = "CPU"
@@ -60,7 +60,7 @@ class Calibration:
     count: int
     width: int
     dtype: torch.dtype
-    sample: Sample
+    sample: SampledRun
     task: str
     earlier: Fetched | None = None
     record: StagesRecord | None = field(default=None, init=False)

@@ -21,7 +21,7 @@ from components.train.stages.check_stage import check_stage
 from components.train.stages.choose_layers import choose_layers
 from components.train.stages.job_pipelines import JobPipeline
 from components.train.stages.load_stage import load_outline, load_stages
-from components.train.stages.measure_layers import Sample
+from components.train.stages.measure_layers import SampledRun
 from components.train.stages.optimizer import Gradients, Masters, make_optimizer
 from components.train.stages.pack_steps import PackedSteps
 from components.train.stages.parts import find_parts
@@ -78,7 +78,7 @@ def make_stage_trainer(
         count=layers,
         width=base.config.get_text_config().hidden_size,
         dtype=next(base.parameters()).dtype,
-        sample=Sample(objective, rows, steps, device),
+        sample=SampledRun(objective, rows, steps, device),
         task=task,
         earlier=earlier,
     )

@@ -25,7 +25,7 @@ INNER = 4
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampledRun:
     """What a micro-batch of the run is computed from.
 
     Attributes:
@@ -54,7 +54,7 @@ class Sample:
         return self.objective.grade(last, batch).loss
 
 
-def measure_layers(start: Path, name: str, settings: TrainSettings, count: int, sample: Sample) -> LayerSeconds:
+def measure_layers(start: Path, name: str, settings: TrainSettings, count: int, sample: SampledRun) -> LayerSeconds:
     """Time both passes of the first layer, some between, and the last, while all other processes do the same.
 
     Layers have the weights of the start; gradients are computed and not kept. Activations are kept: where they are
@@ -79,7 +79,7 @@ def measure_layers(start: Path, name: str, settings: TrainSettings, count: int, 
 
 
 def _measure(  # noqa: PLR0917 - what `measure_layers` has
-    start: Path, name: str, settings: TrainSettings, span: tuple[int, int], count: int, sample: Sample, batch: Any
+    start: Path, name: str, settings: TrainSettings, span: tuple[int, int], count: int, sample: SampledRun, batch: Any
 ) -> PassSeconds:
     """Mean seconds of a stage with these layers."""
     ((model, _),) = load_stages(start, name, settings, [span])
@@ -113,7 +113,7 @@ def _time_pass(  # noqa: PLR0917 - what `_measure` has
     last: LastStates | None,
     given: torch.Tensor,
     batch: Any,
-    sample: Sample,
+    sample: SampledRun,
     forward: PassClock,
     backward: PassClock,
 ) -> None:

@@ -18,7 +18,7 @@ from components.train.checkpoints.checkpoint import Fetched
 from components.train.methods.registry import parse_train_settings
 from components.train.stages.calibrate import ENTRY, STATE_FILE, Calibration
 from components.train.stages.choose_layers import choose_layers
-from components.train.stages.measure_layers import Sample
+from components.train.stages.measure_layers import SampledRun
 from components.train.stages.measure_links import measure_links, rounds
 from components.train.stages.pack_steps import PackedSteps
 from tests.conftest import free_port
@@ -61,7 +61,7 @@ def choose_measured(rank: int, folder: Path, values: dict[str, Any], port: int, 
         count=LAYERS,
         width=32,
         dtype=torch.float32,
-        sample=Sample(Run(folder, settings, port).objective, rows, steps, torch.device("cpu")),
+        sample=SampledRun(Run(folder, settings, port).objective, rows, steps, torch.device("cpu")),
         task="train",
         earlier=Fetched(step, folder, 2, by_stages=True) if step else None,
     )
