@@ -20,7 +20,7 @@ from components.train.stages.calibrate import Calibration
 from components.train.stages.check_stage import check_stage
 from components.train.stages.choose_layers import choose_layers
 from components.train.stages.job_pipelines import JobPipeline
-from components.train.stages.load_stage import load_outline, load_stages
+from components.train.stages.load_stage import dtype_of, load_outline, load_stages
 from components.train.stages.measure_layers import SampledRun
 from components.train.stages.optimizer import Gradients, Masters, make_optimizer
 from components.train.stages.pack_steps import PackedSteps
@@ -77,7 +77,7 @@ def make_stage_trainer(
         pipelines=stages.pipelines,
         count=layers,
         width=base.config.get_text_config().hidden_size,
-        dtype=next(base.parameters()).dtype,
+        dtype=dtype_of(settings),
         sample=SampledRun(objective, rows, steps, device),
         task=task,
         earlier=earlier,

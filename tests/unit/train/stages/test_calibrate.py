@@ -48,7 +48,7 @@ def choose_measured(rank: int, folder: Path, values: dict[str, Any], port: int, 
     """One of two processes, of which the second has slow layers; each writes what it has chosen, and the record."""
     join(rank, 2, port)
     if rank == 1:
-        LlamaDecoderLayer.forward = slowed(LlamaDecoderLayer.forward)
+        pytest.MonkeyPatch().setattr(LlamaDecoderLayer, "forward", slowed(LlamaDecoderLayer.forward))
     settings = parse_train_settings({"precision": "fp32", "global_batch": ROWS, **values})
     assert settings.stages is not None
     rows, positions = made_rows(settings.method)
@@ -90,7 +90,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def chosen(folder: Path, step: int = 0, **values: Any) -> tuple[list[list[int]], dict[str, Any] | None]:
     """What both processes have chosen, and the record."""
-    given = {"method": "sft", "stages": {}, **values}
+    given: dict[str, Any] = {"method": "sft", "stages": {}, **values}
     given["launch"] = {"processes_per_node": 2, **given.get("launch", {})}
     start_processes(choose_measured, (folder, given, free_port(), step), nprocs=2, start_method="fork")  # type: ignore[no-untyped-call]
     (spans, record), other = (json.loads((folder / f"found-{rank}.json").read_text()) for rank in range(2))
@@ -148,7 +148,7 @@ def link_of(rank: int, folder: Path, port: int) -> None:
     """One of three processes in a row, of which the last one is slow to answer."""
     join(rank, 3, port)
     if rank == 2:
-        torch.distributed.send = slowed(torch.distributed.send)
+        pytest.MonkeyPatch().setattr(torch.distributed, "send", slowed(torch.distributed.send))
     found = measure_links([(0, 1), (1, 2)], 1000, torch.float32, torch.device("cpu"))
     (folder / f"links-{rank}.json").write_text(json.dumps([one.model_dump(mode="json") for one in found]))
     torch.distributed.destroy_process_group()
