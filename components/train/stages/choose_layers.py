@@ -122,7 +122,8 @@ def _without_estimate(settings: TrainSettings, stages: StageSettings, task: str)
     """Whether activations are recomputed where nothing is known of memory: unless the settings or a schedule say no."""
     if task and stages.layers is None:
         say(task, "equal numbers of layers in each stage: the start's files do not show what layers cost")
-    if (recomputed := recomputes(settings)) != "auto":
+    recomputed = recomputes(settings)
+    if recomputed != "auto":
         return recomputed
     if task:
         say(task, "activations recomputed (gradient checkpointing): the memory of stages is not estimated")

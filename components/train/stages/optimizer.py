@@ -125,8 +125,9 @@ class Gradients:
     def _gradient(self, name: str) -> torch.Tensor:
         """A contiguous gradient; zeros where no loss of this process depends on the weight."""
         weight = self._weights[name]
-        weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad.contiguous()
-        return weight.grad
+        grad = torch.zeros_like(weight) if weight.grad is None else weight.grad.contiguous()
+        weight.grad = grad
+        return grad
 
 
 def holders(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
