@@ -22,6 +22,7 @@ from components.train.stages.measure_layers import SampledRun
 from components.train.stages.measure_links import measure_links, rounds
 from components.train.stages.pack_steps import PackedSteps
 from tests.conftest import free_port
+from tests.unit.train.balance.test_measured_costs import rank_of
 from tests.unit.train.stages.test_stage_trainer import ROWS, Run, made_rows, save_model
 
 LAYERS, SLOW_SECONDS = 6, 0.05
@@ -165,3 +166,17 @@ def test_each_link_is_measured_by_itself(tmp_path: Path) -> None:
 def test_links_of_a_row_of_processes_are_measured_in_two_rounds() -> None:
     assert rounds([(0, 1), (1, 2), (2, 3), (3, 4)]) == [[(0, 1), (2, 3)], [(1, 2), (3, 4)]]
     assert rounds([(0, 1), (2, 3)]) == [[(0, 1), (2, 3)]]
+
+
+def test_kinds_that_pipelines_cannot_divide_are_those_of_the_devices_names() -> None:
+    """So that noise in a measurement never refuses a job."""
+    settings = parse_train_settings({"method": "sft", "stages": {}, "launch": {"processes_per_node": 4}})
+
+    def counts(pipelines: int, *seconds: float) -> list[int]:
+        unused: dict[str, Any] = {"start": Path(), "name": "", "task": "", "sample": None}
+        made = Calibration(**unused, settings=settings, pipelines=pipelines, count=8, width=1, dtype=torch.float32)
+        return made.counts([rank_of(one) for one in seconds])
+
+    assert counts(1, 1.0, 1.5, 1.5, 1.5) == [1, 3]
+    assert counts(2, 1.0, 1.0, 1.5, 1.5) == [2, 2]
+    assert counts(2, 1.0, 1.5, 1.5, 1.5) == [4]
