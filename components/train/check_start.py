@@ -116,7 +116,7 @@ def require_layers(stages: StageSettings, layers: Any, ranks: int, reference: st
             f"{reference!r}: {error}",
             rule="each layer belongs to one stage, and each stage has a layer",
             allowed=[f"2 to {layers} stages", f"stages.layers that add up to {layers}"],
-            remedy="change stages.layers or stages.count, or run on fewer processes",
+            remedy="change stages.layers, stages.count or stages.pipelines, or run on fewer processes",
         ) from error
 
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from components.train.balance.deal import deal_step
-from components.train.balance.devices import DeviceKind, Fleet
+from components.train.balance.devices import DeviceKind, Fleet, Link
+from components.train.balance.measured_costs import LayerSeconds
 from components.train.balance.shares import MOST_TOKENS, RankSpeed
 from components.train.balance.split_plan import RankGroup, SplitPlan
 from components.train.balance.step_time import ring_seconds
@@ -47,6 +48,8 @@ class TrainingDevices:
         tokens_a_second: measured; None: by `operations`.
         relative: speed beside other devices, where no other is known: it decides shares and no times.
         on_cpu: whether their memory is the host's.
+        layers: what a micro-batch of a training in stages takes on one device, measured by the job.
+        to_next: the measured link from the last of these to the first device of the next kind.
     """
 
     kind: DeviceKind
@@ -54,6 +57,8 @@ class TrainingDevices:
     tokens_a_second: float | None = None
     relative: float | None = None
     on_cpu: bool = False
+    layers: LayerSeconds | None = None
+    to_next: Link | None = None
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,33 @@
 """Plans a training in pipeline stages over devices of one or several kinds, without torch.
 
-Processes keep their order: stage i of S is that of process i, or of process i modulo processes. A step's micro-batches
+Processes keep their order: stage i of S is that of process i, or of process i modulo processes. Equal pipelines beside
+each other have as many devices of each kind, and divide a step's micro-batches. Those of a pipeline
 take m t + (Σ t - t) b seconds, with t of the slowest process and b the part of the filling that a schedule leaves:
 1F1B all of it; interleaved stages, v on each process, 1 / v (Narayanan and others, arXiv 2104.04473, section 2.2.2);
 zero-bubble schedules a third of that, as a backward pass is two parts of which one fills idle time (Qi and others,
-arXiv 2401.10241, table 1, with parts that are equally long).
+arXiv 2401.10241, table 1, with parts that are equally long). t has the transfers over both boundaries of a stage, for
+which the devices on both sides wait. Where a job has measured layers and links, their seconds replace those that follow
+from operations and published rates.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Literal
 
-from components.train.balance.devices import DeviceKind, Fleet, Link
+from components.train.balance.devices import DeviceKind, Fleet, KindLink, Link
 from components.train.balance.layers import CostTables, LayerCost, cost_tables
+from components.train.balance.measured_costs import with_measured
 from components.train.balance.model_layers import StageWork, decoder_layers
-from components.train.balance.partition import Stage, partition_in_order, stage_times
+from components.train.balance.partition import Stage, busy_seconds, partition_in_order, stage_times
 from components.train.balance.stage_layout import DeviceStage, LayoutName, StageLayout
 from components.train.balance.step_time import PipelineTimes, ring_seconds
 from components.train.memory import FP32_GRADIENT, USABLE, DecoderShape
 from components.train.methods.registry import method_of
 from components.train.plan_split import GIB, MATTERS, TrainingDevices, device_speed
 from components.train.settings import TrainSettings
-from components.train.stages.settings import StageSettings
+from components.train.stages.settings import StageSettings, pipelines_of
 
 MICRO_BATCHES_A_STAGE = 4
 """Where a plan chooses them: then filling a pipeline is negligible (GPipe, arXiv 1811.06965, section 2.3)."""
@@ -53,16 +58,47 @@ class StagePlanner:
     length: int | None = None
 
     def numbers(self) -> list[int]:
-        """Numbers of equal pipelines: those that divide the devices of every kind and leave each two or more."""
-        counts = [each.kind.count for each in self.devices]
-        most = min(sum(counts) // 2, self.settings.global_batch)
-        found = [number for number in range(1, most + 1) if not any(count % number for count in counts)]
-        return [number for number in found if self._stages(number) <= self.shape.layers]
+        """Numbers of equal pipelines that a training can have."""
+        return [number for number in pipelines_of(self._ranks) if not self.refusal(number)]
+
+    def refusal(self, pipelines: int) -> str:
+        """Why so many equal pipelines cannot be; empty where they can."""
+        kinds = [each.kind for each in self.devices]
+        if any(kind.count % pipelines for kind in kinds):
+            devices = ", ".join(f"{kind.count} × {kind.name}" for kind in kinds)
+            return f"{pipelines} pipelines cannot have equally many of each kind of device: {devices}"
+        block = self.block_of(pipelines)
+        try:
+            block.spans(self.shape.layers, self._ranks)
+            block.check(self._ranks, self.settings.global_batch)
+        except ValueError as error:
+            return str(error)
+        return ""
 
     def layouts(self, pipelines: int) -> list[StageLayout]:
-        """The even and the balanced layout of so many pipelines, and for one the layers that are given."""
-        one = self._pipeline(pipelines)
-        given = self._block.layers if pipelines == 1 else None
+        """The even and the balanced layout of so many pipelines, and the layers that are given for that number.
+
+        The last one is what a job takes. Where the settings leave it to the estimate, each keeps activations if it fits
+        with them.
+        """
+        recomputed = recomputes(self.settings)
+        if recomputed != "auto":
+            return self._layouts(pipelines, recomputed=recomputed)
+        ways = (self._layouts(pipelines, recomputed=way) for way in (False, True))
+        return [kept if kept.fits else again for kept, again in zip(*ways, strict=True)]
+
+    def block_of(self, pipelines: int) -> StageSettings:
+        """The settings of so many pipelines, with as many stages on each process; listed layers are of one number."""
+        block = self._block
+        if pipelines == block.pipelines:
+            return block
+        on_each = block.number(self._ranks) * block.pipelines // self._ranks
+        stages = on_each * self._ranks // pipelines
+        return block.model_copy(update={"pipelines": pipelines, "count": stages, "layers": None})
+
+    def _layouts(self, pipelines: int, *, recomputed: bool) -> list[StageLayout]:
+        one = self._pipeline(pipelines, recomputed=recomputed)
+        given = one.block.layers
         found: dict[LayoutName, tuple[Stage, ...]] = {
             "even": one.spans(_even(self.shape.layers, one.stages)),
             "balanced": one.balanced(),
@@ -75,33 +111,29 @@ class StagePlanner:
         assert self.settings.stages is not None, "settings with a block of stages"
         return self.settings.stages
 
-    def _stages(self, pipelines: int) -> int:
-        """Of one pipeline: as many on each process as the settings ask for."""
-        ranks = sum(each.kind.count for each in self.devices)
-        return self._block.number(ranks) // ranks * (ranks // pipelines)
+    @property
+    def _ranks(self) -> int:
+        return sum(each.kind.count for each in self.devices)
 
-    def _pipeline(self, pipelines: int) -> "_Pipeline":
-        rows = -(-self.settings.global_batch // pipelines)
-        micro_batches = min(self._block.micro_batches, rows)
-        together = -(-rows // micro_batches)
+    def _pipeline(self, pipelines: int, *, recomputed: bool) -> "_Pipeline":
+        block = self.block_of(pipelines)
+        together = -(-self.settings.global_batch // block.micro_batches)
         work = StageWork(
             shape=self.shape,
             precision=self.settings.precision,
             positions=self.length or together * self.row_positions,
             most_positions=self.length or together * self.longest,
-            recomputed=recomputes(self.settings),
+            recomputed=recomputed,
             reads_others=method_of(self.settings).reads_others(self.settings),
             copied=any(each.on_cpu for each in self.devices) and self.settings.checkpoint_steps > 0,
         )
-        return _Pipeline(self._block, work, tuple(self.devices), pipelines, self._stages(pipelines), micro_batches)
+        return _Pipeline(block, work, tuple(self.devices), pipelines, block.number(self._ranks), max(block.shares()))
 
 
-def recomputes(settings: TrainSettings) -> bool:
-    """Whether stages recompute activations: as set, else unless the schedule needs them."""
-    recomputed = settings.gradient_checkpointing
-    if recomputed == "auto":
-        return settings.stages is None or settings.stages.schedule != "zero_bubble"
-    return recomputed
+def recomputes(settings: TrainSettings) -> Literal["auto"] | bool:
+    """Whether stages recompute activations: as set, else not where the schedule needs them, else by the estimate."""
+    keeps = settings.stages is not None and settings.stages.schedule == "zero_bubble"
+    return False if settings.gradient_checkpointing == "auto" and keeps else settings.gradient_checkpointing
 
 
 def chosen_micro_batches(global_batch: int, devices: int) -> int:
@@ -126,7 +158,11 @@ class _Pipeline:
 
     @property
     def timed(self) -> bool:
-        return all(each.tokens_a_second or each.operations for each in self.devices)
+        return self.measured or all(each.tokens_a_second or each.operations for each in self.devices)
+
+    @property
+    def measured(self) -> bool:
+        return all(each.layers is not None for each in self.devices)
 
     @cached_property
     def kinds(self) -> list[int]:
@@ -141,7 +177,12 @@ class _Pipeline:
 
     @cached_property
     def fleet(self) -> Fleet:
-        return Fleet(kinds=tuple(self._kind(each.kind) for each in self.devices))
+        links = [
+            KindLink(kinds=(one.kind.name, other.kind.name), link=one.to_next)
+            for one, other in pairwise(self.devices)
+            if one.to_next is not None
+        ]
+        return Fleet(kinds=tuple(self._kind(each.kind) for each in self.devices), links=tuple(links))
 
     def _kind(self, kind: DeviceKind) -> DeviceKind:
         """A kind with the memory of a stage, and the slower link where its part of a pipeline spans machines."""
@@ -153,7 +194,11 @@ class _Pipeline:
     @cached_property
     def layers(self) -> list[LayerCost]:
         token = self.work.operations(self.work.shape.parameters, self.work.shape.trained)
-        return decoder_layers(self.work, {each.kind.name: device_speed(each, token) for each in self.devices})
+        found = decoder_layers(self.work, {each.kind.name: device_speed(each, token) for each in self.devices})
+        seconds = {each.kind.name: each.layers for each in self.devices if each.layers is not None}
+        if not self.measured:
+            return found
+        return with_measured(found, seconds, recomputed=self.work.recomputed, reads_others=self.work.reads_others)
 
     @cached_property
     def costs(self) -> CostTables:
@@ -174,6 +219,12 @@ class _Pipeline:
         return found.stages
 
     def layout(self, split: LayoutName, stages: Sequence[Stage]) -> StageLayout:
+        """The document of a partition: its stages, what a step takes, and why.
+
+        Args:
+            split: its name.
+            stages: from the first layers to the last.
+        """
         times, reducing = self.times(stages), self.reducing(stages)
         seconds = times.seconds(self.micro_batches)
         layout = StageLayout(
@@ -194,9 +245,9 @@ class _Pipeline:
 
     def times(self, stages: Sequence[Stage]) -> PipelineTimes:
         """Of a micro-batch, by process."""
-        each = [computing + moving for computing, moving in stage_times(self.costs, stages)]
-        slowest = max(self.by_process(each))
-        left = (sum(each) - slowest) / self.on_each
+        slowest = max(self.by_process(busy_seconds(self.costs, stages)))
+        passing = sum(computing + moving for computing, moving in stage_times(self.costs, stages))
+        left = max(0.0, passing - slowest) / self.on_each
         return PipelineTimes(slowest, slowest + left * (ZERO_BUBBLE if self.block.schedule == "zero_bubble" else 1))
 
     def by_process(self, seconds: Sequence[float]) -> list[float]:
@@ -210,6 +261,14 @@ class _Pipeline:
         return max(found) * float(sum(rates))
 
     def stage(self, place: int, stages: Sequence[Stage]) -> DeviceStage:
+        """What one stage of a partition holds, and its time for a micro-batch.
+
+        A stage with n stages after it keeps the activations of n + 1 micro-batches, as 1F1B has so many in flight.
+
+        Args:
+            place: its number.
+            stages: of the partition.
+        """
         stage, work = stages[place], self.work
         layers = self.layers[stage.first : stage.end]
         in_flight = min(self.micro_batches, len(stages) - place)

@@ -251,6 +251,11 @@ def summarise(task: str, manifest: Manifest) -> str:
     if counts.get("positions"):
         share = counts["positions_padding"] / counts["positions"]
         lines.append(f"| positions of stages, of which padding | {counts['positions']:,.0f}, {share:.1%} |")
+    if "step_seconds_predicted" in counts:
+        predicted, measuring = counts["step_seconds_predicted"], counts["seconds_measuring"]
+        lines.append(
+            f"| stages by measured cost | predicted {predicted:.3g} s a step, measured in {measuring:,.0f} s |"
+        )
     for name, what in (("rows_over_budget", "rows"), ("groups_over_budget", "groups of rows")):
         if counts.get(name):
             lines.append(

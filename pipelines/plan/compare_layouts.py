@@ -54,7 +54,7 @@ class LayoutComparison:
             self._beside_even(best),
             self._in_another_order(best),
             self._beside_data_parallelism(best),
-            self._one_pipeline(best),
+            self._setting(best),
         )
         return "; ".join(part for part in parts if part)
 
@@ -103,19 +103,23 @@ class LayoutComparison:
         shorter = f"{1 / _ratio(best, layout):.2f} times as long"
         return f"with the devices in the order {', '.join(names)} it takes {shorter}{_seconds(layout)}"
 
-    def _one_pipeline(self, best: StageLayout) -> str:
-        """What a training runs: several pipelines are planned only."""
-        ones = [each for each in self.layouts if each.layout.pipelines == 1]
-        place = fastest(ones)
-        if place is None:
-            return "a training runs one pipeline, which does not fit"
-        one = ones[place].layout
-        alone = "" if best.pipelines == 1 else f"a training runs one pipeline: {in_words(one)}{_seconds(one)}"
-        slower = one.step_seconds is not None and any(seconds <= one.step_seconds for seconds, _ in self._timed)
-        if self.has_stages or slower:
-            return alone
-        setting = f"set stages: {{micro_batches: {one.micro_batches}}} to train in one pipeline"
-        return f"{alone}; {setting}" if alone else setting
+    def _setting(self, best: StageLayout) -> str:
+        """What a recipe sets to train so, unless it does, or has no stages and data parallelism is no slower."""
+        asked = self.planner.settings.stages
+        assert asked is not None, "settings with stages"
+        if self.has_stages and best.split != "even" and best.pipelines == asked.pipelines:
+            return ""
+        if not self.has_stages and any(seconds <= (best.step_seconds or 0.0) for seconds, _ in self._timed):
+            return ""
+        block = self.planner.block_of(best.pipelines)
+        given = block.model_dump(mode="json", include={"pipelines", "schedule", "micro_batches"})
+        given |= {"count": block.count} if block.schedule != "1f1b" and best.split != "even" else {}
+        given |= {"layers": list(best.layers)} if best.split == "even" else {}
+        defaults = {name: field.default for name, field in type(block).model_fields.items()}
+        shown = {name: value for name, value in given.items() if value != defaults[name] or name == "micro_batches"}
+        values = ", ".join(f"{name}: {value}" for name, value in shown.items())
+        number = "one pipeline" if best.pipelines == 1 else f"{best.pipelines} pipelines"
+        return f"set stages: {{{values}}} to train in {number}"
 
 
 def _seconds(layout: StageLayout) -> str:

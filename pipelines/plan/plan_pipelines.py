@@ -8,6 +8,7 @@ from components.train.memory import DecoderShape
 from components.train.methods.registry import method_of
 from components.train.plan_stages import StagePlanner, chosen_micro_batches
 from components.train.settings import TrainSettings
+from components.train.stages.settings import StageSettings
 from pipelines.plan.change_settings import change_settings
 from pipelines.plan.compare_layouts import LayoutComparison, fastest
 from pipelines.plan.count_rows import RowCount
@@ -44,20 +45,18 @@ def plan_pipelines(training: TrainingOnDevices, splits: Sequence[PlannedSplit]) 
     if not asked:
         return None
     staged = with_stages(settings, training.ranks)
-    refused = staged if isinstance(staged, str) else refused_layers(staged, training.shape, training.ranks)
-    if isinstance(staged, str) or refused:
-        return PlannedStages(asked=asked, refused=refused)
+    if isinstance(staged, str):
+        return PlannedStages(asked=asked, refused=staged)
     planner = stage_planner(staged, training.shape, training.devices, training.count.tokens)
+    if refused := _refused(planner, has_stages=settings.stages is not None):
+        return PlannedStages(asked=asked, refused=refused)
     layouts = [
         _timed(training, PlannedLayout(layout=layout))
         for number in planner.numbers()
         for layout in planner.layouts(number)
     ]
     best = fastest(layouts)
-    chosen = None
-    if settings.stages is not None:
-        split = "balanced" if settings.stages.layers is None else "given"
-        chosen = next(place for place, each in enumerate(layouts) if each.layout.split == split)
+    chosen = None if settings.stages is None else _chosen(layouts, settings.stages)
     comparison = LayoutComparison(layouts, best, splits, planner, has_stages=settings.stages is not None)
     return PlannedStages(asked=asked, layouts=tuple(layouts), best=best, chosen=chosen, why=comparison.why())
 
@@ -70,16 +69,6 @@ def with_stages(settings: TrainSettings, ranks: int) -> TrainSettings | str:
         return "stages need 2 or more devices"
     stages = {"micro_batches": chosen_micro_batches(settings.global_batch, ranks)}
     return change_settings(settings, stages=stages, shares="even", micro_batch_tokens=None)
-
-
-def refused_layers(staged: TrainSettings, shape: DecoderShape, ranks: int) -> str:
-    """Why the model cannot be divided into as many stages as there are ranks; empty where it can."""
-    assert staged.stages is not None, "settings with stages"
-    try:
-        staged.stages.spans(shape.layers, ranks)
-    except ValueError as error:
-        return str(error)
-    return ""
 
 
 def stage_planner(
@@ -96,11 +85,29 @@ def why_not_held(settings: TrainSettings, shape: DecoderShape, devices: Sequence
     staged = with_stages(settings, ranks)
     if isinstance(staged, str):
         return staged
-    if refused := refused_layers(staged, shape, ranks):
+    planner = StagePlanner(staged, shape, [each.devices for each in devices], 1, 1, 1)
+    if refused := _refused(planner, has_stages=settings.stages is not None):
         return refused
-    layouts = StagePlanner(staged, shape, [each.devices for each in devices], 1, 1, 1).layouts(1)
-    # Layers that are listed are those of the job; otherwise it takes the balanced ones.
-    return "" if layouts[-1].fits else layouts[-1].why
+    number = planner.numbers()[0] if settings.stages is None else settings.stages.pipelines
+    # The last one is that of the job.
+    layout = planner.layouts(number)[-1]
+    return "" if layout.fits else layout.why
+
+
+def _refused(planner: StagePlanner, *, has_stages: bool) -> str:
+    """Why the recipe's pipelines cannot be, or any where it asks for none; empty where they can."""
+    stages = planner.settings.stages
+    assert stages is not None, "settings with stages"
+    if has_stages:
+        return planner.refusal(stages.pipelines)
+    return "" if planner.numbers() else planner.refusal(1)
+
+
+def _chosen(layouts: Sequence[PlannedLayout], stages: StageSettings) -> int:
+    """The number of the layout that the recipe's stages have."""
+    asked = (stages.pipelines, "balanced" if stages.layers is None else "given")
+    found = [(each.layout.pipelines, each.layout.split) for each in layouts]
+    return found.index(asked)
 
 
 def _asked(splits: Sequence[PlannedSplit]) -> str:

@@ -23,18 +23,17 @@ from benchmarks.unequal.point_clouds.unet import WIDTHS, State, make_layers
 from components.launch.here.local import LOOPBACK
 from components.train.balance.devices import DeviceKind, Fleet, Link
 from components.train.balance.layers import CostTables, LayerCost, cost_tables
-from components.train.balance.partition import Stage, fastest_partition, stage_times
+from components.train.balance.partition import Stage, busy_seconds, partition_in_order, stage_times
 from components.train.balance.step_time import PipelineTimes
+from components.train.stages.measure_links import measure_links
 
 PROCESSES = 2
 UNLABELLED = -100
 RATE = 1e-2
 STATE_BYTES = 8
 """Of a weight in fp32: itself and its gradient (plain gradient descent)."""
-LOOPBACK_LINK = Link(bytes_a_second=1e9, latency_seconds=1e-4)
-"""Assumed: what crosses a cut is below a megabyte, so milliseconds at most."""
 MEASURED_SECONDS = 0.5
-"""For which each layer is measured: five periods of a cgroup's quota."""
+"""For which each layer is measured: many periods of a cgroup's quota."""
 Cut = Literal["alone", "uniform", "parameters", "balanced"]
 
 
@@ -97,11 +96,12 @@ def run_rank(rank: int, work: Work, meeting: Meeting) -> None:
     rows = [max(one.rows[level] for one in geometries) for level in range(len(WIDTHS))]
     geometries = [padded(one, rows) for one in geometries]
     costs = gather_costs(measure_layers(features_of(scans[0], rows[0]), geometries[0]))
+    link = measured_link(costs)
     for cut in work.cuts:
-        stages = cut_layers(cut, costs)
+        stages = cut_layers(cut, costs, link)
         seconds, loss = train(stages, scans, geometries, rank, work.steps)
         if rank == 0:
-            meeting.found.put(Trained(cut, stages, seconds, predicted_seconds(costs, stages, work.scans), loss))
+            meeting.found.put(Trained(cut, stages, seconds, predicted_seconds(costs, stages, work.scans, link), loss))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
@@ -169,7 +169,15 @@ def gather_costs(own: list[Measured]) -> list[LayerCost]:
     ]
 
 
-def cut_layers(cut: Cut, costs: Sequence[LayerCost]) -> tuple[Stage, ...]:
+def measured_link(costs: Sequence[LayerCost]) -> Link:
+    """The link between both processes, by messages as large as what crosses a cut on average."""
+    sizes = [layer.output_bytes for layer in costs[:-1]]
+    numbers = round(statistics.mean(sizes) / torch.float32.itemsize)
+    (found,) = measure_links([(0, 1)], numbers, torch.float32, torch.device("cpu"))
+    return found.link
+
+
+def cut_layers(cut: Cut, costs: Sequence[LayerCost], link: Link) -> tuple[Stage, ...]:
     """All layers on process 0, DeepSpeed's cuts for processes in their order, or the fastest partition over both.
 
     DeepSpeed's pipelines are cut into equally many layers (`uniform`), or equally many weights (`parameters`).
@@ -183,22 +191,22 @@ def cut_layers(cut: Cut, costs: Sequence[LayerCost]) -> tuple[Stage, ...]:
         weights = [layer.state_bytes for layer in costs]
         bounds = partition_uniform(layers, PROCESSES) if cut == "uniform" else partition_balanced(weights, PROCESSES)
         return tuple(Stage(number, *map(int, bounds[number : number + 2])) for number in range(PROCESSES))
-    best = fastest_partition(_tables(costs), [1] * PROCESSES)
-    assert best is not None, "both processes have the machine's memory"
-    return best.stages
+    orders = [(0,), (1,), (0, 1), (1, 0)]
+    found = [partition_in_order(_tables(costs, link), kinds) for kinds in orders]
+    return min((each for each in found if each is not None), key=lambda each: each.slowest_seconds).stages
 
 
-def predicted_seconds(costs: Sequence[LayerCost], stages: Sequence[Stage], scans: int) -> float:
+def predicted_seconds(costs: Sequence[LayerCost], stages: Sequence[Stage], scans: int, link: Link) -> float:
     """Of a step with so many scans, by the planner's formula."""
-    times = [sum(parts) for parts in stage_times(_tables(costs), stages)]
-    return PipelineTimes(slowest=max(times), passing=sum(times)).seconds(scans)
+    tables = _tables(costs, link)
+    passing = sum(computing + moving for computing, moving in stage_times(tables, stages))
+    return PipelineTimes(slowest=max(busy_seconds(tables, stages)), passing=passing).seconds(scans)
 
 
-def _tables(costs: Sequence[LayerCost]) -> CostTables:
+def _tables(costs: Sequence[LayerCost], link: Link) -> CostTables:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // PROCESSES
     kinds = tuple(
-        DeviceKind(name=_kind(rank), count=1, memory_bytes=memory, link=LOOPBACK_LINK, network=LOOPBACK_LINK)
-        for rank in range(PROCESSES)
+        DeviceKind(name=_kind(rank), count=1, memory_bytes=memory, link=link, network=link) for rank in range(PROCESSES)
     )
     return cost_tables(costs, Fleet(kinds=kinds))
 

@@ -1,7 +1,7 @@
 """Chooses pipelines and data parallelism over unequal devices: the least predicted time of an optimizer step.
 
 Every arrangement of `layouts.py` is partitioned by dynamic programming (`partition.py`); micro-batches are dealt so
-that pipelines end together, and gradients are reduced over a ring of all pipelines after the last one ends.
+that pipelines end together, and each layer's gradients are reduced over a ring of all pipelines as devices become free.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,14 @@ from components.train.balance.layers import LayerCost, cost_tables
 from components.train.balance.layouts import divisions, equal_pipelines, numbers_of_pipelines
 from components.train.balance.partition import PartitionTable, Stage, stage_times, stages_fit
 from components.train.balance.plan import MixedPlan, PipelinePlan, PlanComparison, SplitName, StagePlan
-from components.train.balance.step_time import PipelineTimes, deal_micro_batches, earliest_end, ring_seconds
+from components.train.balance.step_time import (
+    HeldStage,
+    PipelineTimes,
+    deal_micro_batches,
+    earliest_end,
+    reduction_end,
+    stage_ends,
+)
 
 MOST_STAGES = 16
 """Of a pipeline, by default: more stages mean more time to fill it."""
@@ -26,11 +33,24 @@ Block = tuple[int, ...]
 
 @dataclass(frozen=True)
 class PipelineClass:
-    """Equal pipelines of an arrangement: their stages, how many there are, and what a micro-batch takes."""
+    """Equal pipelines of an arrangement.
+
+    Attributes:
+        stages: of each.
+        copies: how many there are.
+        times: what a micro-batch takes.
+        backward: seconds of each stage's backward pass, until its gradients are with the stage before.
+    """
 
     stages: tuple[Stage, ...]
     copies: int
     times: PipelineTimes
+    backward: tuple[float, ...]
+
+    def held(self, micro_batches: int) -> list[HeldStage]:
+        """The stages with the times at which they have ended so many micro-batches."""
+        ends = stage_ends(self.times.seconds(micro_batches), self.backward)
+        return [HeldStage(stage.kind, stage.end, end) for stage, end in zip(self.stages, ends, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -38,7 +58,6 @@ class Arrangement:
     """Pipelines that train together, and a lower bound of a step's seconds."""
 
     classes: tuple[PipelineClass, ...]
-    all_reduce_seconds: float
     bound_seconds: float
 
     @property
@@ -84,7 +103,7 @@ class PlanSearch:
             if best and arrangement.bound_seconds >= best[0]:
                 break
             dealt = self._deal(arrangement, split)
-            seconds = _ends(arrangement, dealt) + arrangement.all_reduce_seconds
+            seconds = self._reduced(arrangement, dealt)
             if best is None or seconds < best[0]:
                 best = (seconds, arrangement, dealt)
         return self._document(split, best[1], best[2]) if best else None
@@ -102,7 +121,7 @@ class PlanSearch:
             for chosen in product(*(found[block] for block in blocks)):
                 classes = tuple(each for of_block in chosen for each in of_block)
                 if sum(each.copies for each in classes) <= self._micro_batches:
-                    yield self._arrangement(classes, [kind for block in blocks for kind in block], split)
+                    yield self._arrangement(classes, split)
 
     def _of_block(self, block: Block, split: SplitName) -> Iterator[tuple[PipelineClass, ...]]:
         """The block's devices as one number of pipelines or another, those that fit."""
@@ -112,7 +131,7 @@ class PlanSearch:
                 (self._stages(block, used, split), copies) for used, copies in equal_pipelines(counts, pipelines)
             ]
             if all(stages for stages, _ in classes):
-                yield tuple(PipelineClass(stages, copies, self._times(stages)) for stages, copies in classes)
+                yield tuple(self._class(stages, copies) for stages, copies in classes)
 
     def _stages(self, block: Block, used: Sequence[int], split: SplitName) -> tuple[Stage, ...]:
         """The stages of a pipeline with these devices; none where they do not fit."""
@@ -135,31 +154,31 @@ class PlanSearch:
             )
         return self._tables[block, limited]
 
-    def _times(self, stages: Sequence[Stage]) -> PipelineTimes:
-        seconds = [computing + moving for computing, moving in stage_times(self._costs, stages)]
-        return PipelineTimes(max(seconds), sum(seconds))
+    def _class(self, stages: tuple[Stage, ...], copies: int) -> PipelineClass:
+        times = stage_times(self._costs, stages)
+        both = [computing + moving for computing, moving in times]
+        # Half of what crosses a boundary is gradients, which the stage after it sends.
+        sent = [0.0, *(moving / 2 for _, moving in times[:-1])]
+        backward = tuple(self._backward_seconds(stage) + one for stage, one in zip(stages, sent, strict=True))
+        return PipelineClass(stages, copies, PipelineTimes(max(both), sum(both)), backward)
 
-    def _arrangement(self, classes: tuple[PipelineClass, ...], kinds: Sequence[int], split: SplitName) -> Arrangement:
-        number = sum(each.copies for each in classes)
-        largest = max(self._gradient_bytes(stage) for each in classes for stage in each.stages)
-        reduction = ring_seconds(largest, number, self._fleet.ring_link(kinds, number))
+    def _backward_seconds(self, stage: Stage) -> float:
+        name = self._fleet.names[stage.kind]
+        return sum(layer.backward_seconds[name] for layer in self._layers[stage.first : stage.end])
+
+    def _arrangement(self, classes: tuple[PipelineClass, ...], split: SplitName) -> Arrangement:
         timed = [(each.times, each.copies) for each in classes]
         if split == "balanced":
             end = earliest_end(timed, self._micro_batches)
         else:
+            number = sum(copies for _, copies in timed)
             end = max(times.seconds(self._micro_batches // number) for times, _ in timed)
-        return Arrangement(classes, reduction, end + reduction)
+        return Arrangement(classes, end)
 
-    @cached_property
-    def _gradients(self) -> list[int]:
-        """Bytes of gradients before each layer, and of all."""
-        sums = [0]
-        for layer in self._layers:
-            sums.append(sums[-1] + layer.gradient_bytes)
-        return sums
-
-    def _gradient_bytes(self, stage: Stage) -> int:
-        return self._gradients[stage.end] - self._gradients[stage.first]
+    def _reduced(self, arrangement: Arrangement, dealt: Sequence[Sequence[int]]) -> float:
+        """When all gradients of a step are summed."""
+        held = [each.held(max(numbers)) for each, numbers in zip(arrangement.classes, dealt, strict=True)]
+        return reduction_end(held, [layer.gradient_bytes for layer in self._layers], arrangement.number, self._fleet)
 
     def _deal(self, arrangement: Arrangement, split: SplitName) -> list[list[int]]:
         if split == "balanced":
@@ -177,12 +196,13 @@ class PlanSearch:
         used = [stage.kind for each in arrangement.classes for stage in each.stages * each.copies]
         left = {kind.name: kind.count - used.count(number) for number, kind in enumerate(self._fleet.kinds)}
         slowest = max(pipelines, key=lambda each: each.seconds)
+        reducing = self._reduced(arrangement, dealt) - slowest.seconds
         return MixedPlan(
             split=split,
             pipelines=tuple(pipelines),
-            all_reduce_seconds=arrangement.all_reduce_seconds,
+            all_reduce_seconds=max(0.0, reducing),
             idle={name: count for name, count in left.items() if count},
-            bound=self._bound(slowest, arrangement.all_reduce_seconds, split),
+            bound=self._bound(slowest, reducing, split),
         )
 
     def _stage_plans(self, stages: Sequence[Stage]) -> tuple[StagePlan, ...]:

@@ -37,10 +37,18 @@ class DeviceKind(Settings):
     network: Link = Field(description="of one device to other machines")
 
 
+class KindLink(Settings):
+    """The link between the last device of one kind and the first of another, which are neighbours in a pipeline."""
+
+    kinds: tuple[str, str] = Field(description="names, in the order of the pipeline")
+    link: Link
+
+
 class Fleet(Settings):
     """All devices of a training."""
 
     kinds: tuple[DeviceKind, ...] = Field(min_length=1, description="in the order in which an even split uses them")
+    links: tuple[KindLink, ...] = Field((), description="measured: in the place of what follows from both networks")
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
@@ -60,6 +68,9 @@ class Fleet(Settings):
         Neighbours of one kind are taken to be in one machine, those of different kinds in two.
         """
         first, second = self.kinds[one], self.kinds[other]
+        for measured in self.links:
+            if set(measured.kinds) == {first.name, second.name}:
+                return measured.link
         return first.link if one == other else first.network.slower(second.network)
 
     def ring_link(self, kinds: Collection[int], devices: int) -> Link:

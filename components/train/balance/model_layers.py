@@ -12,7 +12,6 @@ from components.train.balance.work import FORWARD, part_operations
 from components.train.memory import (
     FP32_GRADIENT,
     FP32_WEIGHT,
-    GRADIENT,
     MASTER,
     MOMENTS,
     WEIGHT,
@@ -106,7 +105,7 @@ def _layer(work: StageWork, number: int, speeds: Mapping[str, float]) -> LayerCo
         state_bytes=work.state_bytes(work.inside, trained),
         activation_bytes=work.most_positions * kept,
         output_bytes=work.positions * passing,
-        gradient_bytes=trained * _gradient(work),
+        gradient_bytes=trained * FP32_GRADIENT,
     )
 
 
@@ -120,7 +119,7 @@ def _end(work: StageWork, speeds: Mapping[str, float], words: int, *, multiplied
         state_bytes=work.state_bytes(words, trained),
         activation_bytes=head_bytes(work.shape, work.precision, work.most_positions) if multiplied else 0,
         output_bytes=0,
-        gradient_bytes=trained * _gradient(work),
+        gradient_bytes=trained * FP32_GRADIENT,
     )
 
 
@@ -147,10 +146,6 @@ def _all_operations(work: StageWork) -> int:
     multiplied = work.inside * shape.layers + work.words
     trained = multiplied if work.trains_all else shape.trained
     return work.operations(multiplied, trained)
-
-
-def _gradient(work: StageWork) -> int:
-    return GRADIENT if work.precision == "bf16" else FP32_GRADIENT
 
 
 def _joined(layer: LayerCost, end: LayerCost) -> LayerCost:

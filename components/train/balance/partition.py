@@ -56,6 +56,17 @@ def stage_times(costs: CostTables, stages: Sequence[Stage]) -> list[tuple[float,
     ]
 
 
+def busy_seconds(costs: CostTables, stages: Sequence[Stage]) -> list[float]:
+    """Seconds for which one micro-batch keeps each stage busy: computing, and the transfers over both its boundaries.
+
+    torch's schedules send a micro-batch's states and receive another one's gradients at once, and go on when both are
+    done, so the devices on both sides of a boundary wait for what crosses it.
+    """
+    times = stage_times(costs, stages)
+    before = [0.0, *(moving for _, moving in times[:-1])]
+    return [computing + moving + earlier for (computing, moving), earlier in zip(times, before, strict=True)]
+
+
 def stages_fit(costs: CostTables, stages: Sequence[Stage], micro_batches: int) -> bool:
     """Whether every stage's state and activations in flight fit its device's memory."""
     return all(
@@ -198,8 +209,8 @@ def fastest_partition(
 def partition_in_order(costs: CostTables, kinds: Sequence[int], micro_batches: int = UNLIMITED) -> Partition | None:
     """The best partition over devices in this order, as the processes of a job have one; None where none fits.
 
-    Among those with the fastest slowest stage it has the least sum of squared times: stages that are nearly equal, and
-    longer on faster devices.
+    A stage's time includes the transfers over both its boundaries (`busy_seconds`). Among partitions with the fastest
+    slowest stage it has the least sum of squared times: stages that are nearly equal, and longer on faster devices.
 
     Args:
         costs: of the layers.
@@ -237,7 +248,9 @@ def _cut(costs: Sequence[np.ndarray], join: np.ufunc) -> tuple[float, list[int]]
 
 def _stage_seconds(costs: CostTables, kinds: Sequence[int], place: int, micro_batches: int) -> np.ndarray:
     """Seconds of a stage by [first, end], shape (L + 1, L + 1); infinity where it is empty or does not fit."""
-    kind, after = kinds[place], kinds[place + 1 : place + 2]
+    kind, before, after = kinds[place], kinds[:place], kinds[place + 1 : place + 2]
     seconds = costs.compute[kind] + (costs.transfer[kind, after[0]] if after else 0.0)
+    if before:
+        seconds = seconds + costs.transfer[before[-1], kind][:, None]
     fits = costs.in_flight[kind] >= min(micro_batches, len(kinds) - place)
     return np.where(np.triu(fits, k=1), seconds, np.inf)

@@ -70,7 +70,7 @@ class MixedPlan(Settings):
 
     split: SplitName = Field(description="balanced by measured costs, or equal layers and micro-batches for all")
     pipelines: tuple[PipelinePlan, ...] = Field(min_length=1, description="equal pipelines together")
-    all_reduce_seconds: float = Field(ge=0, description="predicted: gradients over the ring of all pipelines")
+    all_reduce_seconds: float = Field(ge=0, description="predicted: gradients over rings, after the last pipeline")
     idle: dict[str, int] = Field(
         description="devices by kind that the plan leaves out, since it is no faster with them"
     )

@@ -3,14 +3,16 @@
 Pipelines: Huang and others, GPipe, arXiv 1811.06965, section 3.2, and Narayanan and others, arXiv 1806.03377 (1F1B) and
 2104.04473, section 2.2: with S equal stages of t seconds, m micro-batches take (m + S - 1) t. Where stages differ, the
 slowest determines the rate and every stage is passed once: (m - 1) max t + sum t, which is the same for equal ones.
-The ring: Patarasuk and Yuan, J. Parallel Distrib. Comput. 69 (2009): 2 (D - 1) messages of 1 / D of the bytes.
+The ring: Patarasuk and Yuan, J. Parallel Distrib. Comput. 69 (2009): 2 (D - 1) messages of 1 / D of the bytes. There is
+one for each layer, over the devices that hold it. A device takes part in one at a time, from its last layer to its
+first, so rings follow each other through pipelines that are cut in different places, up to all layers in turn.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heapreplace
 
-from components.train.balance.devices import Link
+from components.train.balance.devices import Fleet, Link
 
 SLACK = 1e-9
 """Relative: a micro-batch that would end so little after the step does not end after it."""
@@ -40,6 +42,60 @@ class PipelineTimes:
 def ring_seconds(size: float, devices: int, link: Link) -> float:
     """Time in which each of these devices gets the sum of all their `size` bytes."""
     return 2 * (devices - 1) * link.seconds(size / devices) if devices > 1 else 0.0
+
+
+@dataclass(frozen=True)
+class HeldStage:
+    """One stage of equal pipelines, as the reduction of gradients sees it.
+
+    Attributes:
+        kind: number of its device's kind.
+        end: the first layer after it.
+        seconds: when it has ended its passes.
+    """
+
+    kind: int
+    end: int
+    seconds: float
+
+
+def stage_ends(end: float, backward: Sequence[float]) -> list[float]:
+    """When each stage of a pipeline has ended its passes, at the latest: one backward pass after the other.
+
+    Args:
+        end: when the first stage has, which is the last one to do so.
+        backward: seconds of each stage's backward pass, until its gradients are with the stage before.
+    """
+    ends = [end]
+    for before in backward[:-1]:
+        ends.append(ends[-1] - before)
+    return ends
+
+
+def reduction_end(
+    pipelines: Sequence[Sequence[HeldStage]], gradient_bytes: Sequence[int], number: int, fleet: Fleet
+) -> float:
+    """When all gradients are summed.
+
+    Args:
+        pipelines: the stages of each different one, from the first layers to the last.
+        gradient_bytes: of each layer.
+        number: of all pipelines, equal ones too.
+        fleet: the devices' links.
+    """
+    free = [[stage.seconds for stage in stages] for stages in pipelines]
+    holders = [len(stages) - 1 for stages in pipelines]
+    if number > 1:
+        for layer in reversed(range(len(gradient_bytes))):
+            for place, stages in enumerate(pipelines):
+                while holders[place] and layer < stages[holders[place] - 1].end:
+                    holders[place] -= 1
+            kinds = {stages[holder].kind for stages, holder in zip(pipelines, holders, strict=True)}
+            begin = max(ends[holder] for ends, holder in zip(free, holders, strict=True))
+            end = begin + ring_seconds(gradient_bytes[layer], number, fleet.ring_link(kinds, number))
+            for ends, holder in zip(free, holders, strict=True):
+                ends[holder] = end
+    return max(max(ends) for ends in free)
 
 
 def earliest_end(pipelines: Sequence[tuple[PipelineTimes, int]], micro_batches: int) -> float:

@@ -28,8 +28,8 @@ def budget_rows(settings: TrainSettings, ranks: int) -> int:
 def split_batch(settings: TrainSettings, ranks: int) -> Split:
     """The largest micro-batch that the settings allow and that divides a rank's rows. Raises SettingsError.
 
-    Where shares follow speed, steps are dealt when they are reached: until then their rows are those of one rank. All
-    stages of a pipeline compute the same rows.
+    Where shares follow speed, or with stages, steps are dealt when they are reached: until then their rows are those of
+    one rank.
     """
     if settings.shares == "speed" or settings.stages is not None:
         ranks = 1

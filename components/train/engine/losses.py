@@ -12,6 +12,7 @@ from components.train.engine.divergence import require_finite_loss
 
 LOSSES_FILE = "losses.jsonl"
 SHARES_FILE = "shares.jsonl"
+STAGES_FILE = "stages.jsonl"
 STEP_FIELDS = ("step", "loss", "learning_rate", "rows", "tokens", "seconds", "tokens_per_second")
 COMMON_METRICS = {"grad_norm": "gradient_norm"}
 """Metrics that every trainer logs, and their names in losses.jsonl; a method names its own."""
@@ -122,6 +123,11 @@ def loss_records(log_history: list[dict[str, Any]], metrics: Mapping[str, str]) 
 def shares_records(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the trainer's log has of shares by speed, one record for each change (`balance/record.py`)."""
     return [entry["shares"] for entry in log_history if "shares" in entry]
+
+
+def stages_records(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the trainer's log has of stages by measured cost, one record for each (`balance/measured_costs.py`)."""
+    return [entry["stages"] for entry in log_history if "stages" in entry]
 
 
 def _record(entry: dict[str, Any], metrics: Mapping[str, str]) -> dict[str, Any]:

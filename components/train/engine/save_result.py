@@ -16,7 +16,16 @@ from components.shared.outputs.training_compute import TOKENS, tokens_spent
 from components.shared.store.open_store import open_store
 from components.shared.store.store import Store
 from components.train.engine.divergence import DivergedError
-from components.train.engine.losses import LOSSES_FILE, SHARES_FILE, as_lines, loss_counts, loss_records, shares_records
+from components.train.engine.losses import (
+    LOSSES_FILE,
+    SHARES_FILE,
+    STAGES_FILE,
+    as_lines,
+    loss_counts,
+    loss_records,
+    shares_records,
+    stages_records,
+)
 from components.train.engine.reference_output import ReferenceOutput
 from components.train.engine.save_model import gather_weights, upload_folder, write_model
 from components.train.job_file import TrainingJob
@@ -105,6 +114,8 @@ class ResultWriter:
         (folder / LOSSES_FILE).write_bytes(as_lines(records))
         if shares := shares_records(trainer.state.log_history):
             (folder / SHARES_FILE).write_bytes(as_lines(shares))
+        if stages := stages_records(trainer.state.log_history):
+            (folder / STAGES_FILE).write_bytes(as_lines(stages))
         store = open_store(self.job.root).at(address)
         beside = self.method.beside(trainer.state.log_history, self.settings)
         shards = (*upload_folder(store, folder), *self._copied(beside.shards, store))

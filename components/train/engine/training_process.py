@@ -46,7 +46,6 @@ from components.train.job_file import TrainingJob
 from components.train.methods.method import TrainingData
 from components.train.methods.registry import method_of
 from components.train.ranks import Ranks
-from components.train.settings import TrainSettings
 
 SHOWN_CHARACTERS = 80
 
@@ -118,8 +117,7 @@ class TrainingProcess:
     ) -> Any:
         """The trainer with its record of steps, with ZeRO or in stages."""
         if self.settings.stages is not None:
-            self.settings = self._without_memory_estimate()
-            trainer = self._make_stage_trainer(start, data)
+            trainer = self._make_stage_trainer(start, data, found)
         else:
             self._fit_memory(start, data, found)
             universal = found is not None and found.needs_conversion(self.ranks.world)
@@ -154,17 +152,6 @@ class TrainingProcess:
         size = pass_size(self.settings, self.split, data)
         self.settings = fit_memory(self.settings, stored, ranks, size, found=found, task=self.job.task)
         require_named(found, zero_stage(self.settings))
-
-    def _without_memory_estimate(self) -> TrainSettings:
-        """The settings without `auto`: the estimate is of processes that share one model's layers, not of stages."""
-        recomputed = self.settings.gradient_checkpointing
-        if recomputed == "auto":
-            assert self.settings.stages is not None
-            recomputed = self.settings.stages.schedule != "zero_bubble"
-            if self.ranks.is_main:
-                layers = "recomputed (gradient checkpointing)" if recomputed else "kept"
-                say(self.job.task, f"activations {layers}: the memory of stages is not estimated")
-        return self.settings.model_copy(update={"gradient_checkpointing": recomputed})
 
     def _prepare_data(self, start: Path) -> tuple[Any, TrainingData]:
         tokenizer = load_tokenizer(start, self.settings)
@@ -208,7 +195,7 @@ class TrainingProcess:
             return EpochSteps(scheduled, scheduled, {})
         return epoch_steps(self.settings, scheduled, self.job.earlier)
 
-    def _make_stage_trainer(self, start: Path, data: TrainingData) -> Any:
+    def _make_stage_trainer(self, start: Path, data: TrainingData, found: Fetched | None) -> Any:
         """The trainer of a model in pipeline stages."""
         from components.train.stages.make_stage_trainer import make_stage_trainer
         from components.train.stages.pack_steps import PackedSteps
@@ -227,6 +214,7 @@ class TrainingProcess:
             reference=self.reference,
             folder=self.scratch / "run",
             task=self.job.task,
+            earlier=found,
         )
 
     def _make_trainer(

@@ -60,8 +60,7 @@ def load_stages(
 def _load(
     folder: Path, stored: StoredModel, places: dict[str, str], settings: TrainSettings, span: tuple[int, int]
 ) -> tuple[Any, Parts]:
-    dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
-    model = model_without_weights(folder, dtype, allow_remote_code=settings.allow_remote_code)
+    model = model_without_weights(folder, dtype_of(settings), allow_remote_code=settings.allow_remote_code)
     model.tie_weights()
     # Tied weights are one tensor with several names, and any of them may be the stored one.
     sources = {id(tensor): places[name] for name, tensor in _tensors(model) if name in places}
@@ -82,6 +81,11 @@ def _load(
                     remedy="save the start again with this version of transformers (from_pretrained, save_pretrained)",
                 )
     return whole, parts
+
+
+def dtype_of(settings: TrainSettings) -> torch.dtype:
+    """Of a stage's weights, and of the states that stages send."""
+    return torch.bfloat16 if settings.precision == "bf16" else torch.float32
 
 
 def _opened(path: Path) -> Any:

@@ -2,6 +2,7 @@
 
 # ruff: noqa: TID253 - imported by the job's own program only
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,22 @@ import torch.distributed
 from transformers import set_seed
 
 from components.shared.log import say
+from components.train.checkpoints.checkpoint import Fetched
 from components.train.engine.reference_output import ReferenceOutput
 from components.train.objectives.objective import Objective
 from components.train.ranks import Ranks
 from components.train.settings import TrainSettings
+from components.train.stages.calibrate import Calibration
 from components.train.stages.check_stage import check_stage
 from components.train.stages.choose_layers import choose_layers
-from components.train.stages.load_stage import load_outline, load_stages
+from components.train.stages.job_pipelines import JobPipeline
+from components.train.stages.load_stage import dtype_of, load_outline, load_stages
+from components.train.stages.measure_layers import SampledRun
 from components.train.stages.optimizer import Gradients, Masters, make_optimizer
 from components.train.stages.pack_steps import PackedSteps
 from components.train.stages.parts import find_parts
 from components.train.stages.pipeline import Shapes, StagePipeline
-from components.train.stages.score_reference import score_reference
+from components.train.stages.score_reference import ReferenceScorer
 from components.train.stages.settings import StageSettings
 from components.train.stages.stage_model import StageModel
 from components.train.stages.stage_trainer import StageTrainer
@@ -39,6 +44,7 @@ def make_stage_trainer(
     reference: ReferenceOutput,
     folder: Path,
     task: str,
+    earlier: Fetched | None = None,
 ) -> StageTrainer:
     """The trainer, ready but for its record of steps. Every process calls it.
 
@@ -53,73 +59,114 @@ def make_stage_trainer(
         reference: where a method with a reference finds its log-probs.
         folder: for files of checkpoints.
         task: the step's name in the log.
+        earlier: the checkpoint that training continues from.
 
     Raises:
         ModelError: the model cannot be split, or does not run on packed rows.
-        SettingsError: the stages do not fit its layers.
+        SettingsError: the stages do not fit its layers, or the pipelines the devices.
     """
     ranks = Ranks.from_environment()
     device = torch.device("cuda", ranks.local_rank) if torch.cuda.is_available() else torch.device("cpu")
     outline = load_outline(start, name, settings)
     base = getattr(outline, "get_base_model", lambda: outline)()
-    parts = find_parts(base)
-    spans = choose_layers(settings, stages, start=start, name=name, count=parts.count, length=steps.length, task=task)
-    made = _own_stages(start, name, settings, spans, ranks, objective, device)
+    layers = find_parts(base).count
+    calibration = Calibration(
+        start=start,
+        name=name,
+        settings=settings,
+        pipelines=stages.pipelines,
+        count=layers,
+        width=base.config.get_text_config().hidden_size,
+        dtype=dtype_of(settings),
+        sample=SampledRun(objective, rows, steps, device),
+        task=task,
+        earlier=earlier,
+    )
+    pipelines, recomputed = choose_layers(
+        settings,
+        stages,
+        start=start,
+        name=name,
+        count=layers,
+        length=steps.length,
+        task=task,
+        calibration=calibration,
+    )
+    settings = settings.model_copy(update={"gradient_checkpointing": recomputed})
+    own = next(pipeline for pipeline in pipelines if ranks.rank in pipeline.ranks)
+    made = _own_stages(start, name, settings, own, ranks, objective, device)
     named = (entry for stage in made.values() for entry in stage.model.named_parameters())
     masters = Masters({name: weight for name, weight in named if weight.requires_grad})
     width, dtype = base.config.get_text_config().hidden_size, next(next(iter(made.values())).parameters()).dtype
-    shapes = Shapes(steps.length, width, dtype)
     pipeline = StagePipeline(
         made,
-        number=len(spans),
+        number=len(own.spans),
         schedule=stages.schedule,
-        micro_batches=steps.micro_batches,
-        shapes=shapes,
+        micro_batches=own.micro_batches,
+        shapes=Shapes(steps.length, width, dtype),
         objective=objective,
         device=device,
+        group=_own_group(pipelines, own, device),
     )
     set_seed(settings.seed)
     if ranks.is_main:
-        say(task, described(stages, spans, ranks.world, steps))
+        say(task, described(stages, pipelines, ranks.world, steps))
     if objective.reference_columns:
-        rows = _with_reference(reference, pipeline, objective, rows, steps, device, task if ranks.is_main else "")
-    tied = _name_of(outline, base.get_input_embeddings().weight) if parts.tied else None
-    return StageTrainer(
+        scorer = ReferenceScorer(pipeline, pipelines, own, objective, steps, device, task if ranks.is_main else "")
+        rows = _with_reference(reference, scorer, objective, rows)
+    trainer = StageTrainer(
         settings=settings,
         ranks=ranks,
         folder=folder,
         objective=objective,
         rows=rows,
         steps=steps,
+        pipelines=pipelines,
         pipeline=pipeline,
         masters=masters,
         optimizer=make_optimizer(settings, [stage.model for stage in made.values()], masters.tensors),
-        gradients=Gradients(masters.tensors, tied, (len(spans) - 1) % ranks.world),
+        gradients=Gradients(masters.tensors),
         outline=outline,
         device=device,
     )
+    trainer.plan = calibration.record
+    return trainer
 
 
-def described(stages: StageSettings, spans: list[tuple[int, int]], ranks: int, steps: PackedSteps) -> str:
+def described(stages: StageSettings, pipelines: Sequence[JobPipeline], ranks: int, steps: PackedSteps) -> str:
     """The stages, for the log."""
+    spans = pipelines[0].spans
     layers = ", ".join(str(end - first) for first, end in spans)
+    beside = "" if len(pipelines) == 1 else f"{len(pipelines)} pipelines, each of "
     return (
-        f"{len(spans)} stages of {layers} layers on {ranks} processes, schedule {stages.schedule}: "
-        f"{steps.micro_batches} micro-batches of {steps.length:,} positions in each step"
+        f"{beside}{len(spans)} stages of {layers} layers on {ranks // len(pipelines)} processes, schedule "
+        f"{stages.schedule}: {steps.micro_batches} micro-batches of {steps.length:,} positions in each step"
     )
+
+
+def _own_group(
+    pipelines: Sequence[JobPipeline], own: JobPipeline, device: torch.device
+) -> torch.distributed.ProcessGroup | None:
+    """The group of this process's pipeline; None where there is one. Every process calls it."""
+    if len(pipelines) == 1:
+        return None
+    groups = {pipeline.ranks: torch.distributed.new_group(list(pipeline.ranks)) for pipeline in pipelines}
+    # NCCL joins a group in its first operation, which all its processes must take part in; stages send to neighbours.
+    torch.distributed.all_reduce(torch.zeros(1, device=device), group=groups[own.ranks])
+    return groups[own.ranks]
 
 
 def _own_stages(  # noqa: PLR0917 - what `make_stage_trainer` has found
     start: Path,
     name: str,
     settings: TrainSettings,
-    spans: list[tuple[int, int]],
+    pipeline: JobPipeline,
     ranks: Ranks,
     objective: Objective[Any],
     device: torch.device,
 ) -> dict[int, StageModel]:
     """This process's stages by number, checked."""
-    own = range(ranks.rank, len(spans), ranks.world)
+    own, spans = pipeline.stages_of(ranks.rank), pipeline.spans
     made = {}
     loaded = load_stages(start, name, settings, [spans[number] for number in own])
     for number, (model, parts) in zip(own, loaded, strict=True):
@@ -128,20 +175,10 @@ def _own_stages(  # noqa: PLR0917 - what `make_stage_trainer` has found
     return made
 
 
-def _with_reference(  # noqa: PLR0917 - what `make_stage_trainer` has made
-    reference: ReferenceOutput,
-    pipeline: StagePipeline,
-    objective: Objective[Any],
-    rows: Any,
-    steps: PackedSteps,
-    device: torch.device,
-    task: str,
-) -> Any:
+def _with_reference(reference: ReferenceOutput, scorer: ReferenceScorer, objective: Objective[Any], rows: Any) -> Any:
     """The data set with the reference's log-probs as columns."""
     names = objective.reference_columns
-    columns = reference.columns(
-        rows, names, lambda: score_reference(pipeline, objective, rows, steps, device=device, task=task)
-    )
+    columns = reference.columns(rows, names, lambda: scorer.score(rows))
     found = rows
     for column in names:
         found = found.add_column(column, columns[column])
@@ -158,7 +195,3 @@ def _prepared(model: Any, settings: TrainSettings, objective: Objective[Any]) ->
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
     return model
-
-
-def _name_of(model: Any, tensor: torch.Tensor) -> str:
-    return next(name for name, weight in model.named_parameters() if weight is tensor)

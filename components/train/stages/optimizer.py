@@ -1,8 +1,8 @@
-"""The optimizer of a process's stages: AdamW as transformers' trainer makes it, clipped by the norm over all stages."""
+"""The optimizer of a process's stages: AdamW as transformers' trainer makes it, on gradients summed over pipelines."""
 
 # ruff: noqa: TID253 - imported by the job's own program only
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -13,6 +13,8 @@ from components.train.settings import TrainSettings
 
 CLIP_EPSILON = 1e-6
 """Added to the norm, as torch's `clip_grad_norm_` does."""
+BUCKET_BYTES = 2**25
+"""Of gradients that are reduced at a time: enough that a link's latency is negligible, as torch's DDP has them."""
 
 
 class Masters:
@@ -78,30 +80,40 @@ def make_schedule(settings: TrainSettings, optimizer: torch.optim.Optimizer, ste
 
 
 class Gradients:
-    """The gradients of all stages as those of one model. Every process makes one.
+    """The gradients of all stages of all pipelines as those of one model. Every process makes one.
+
+    A tensor is held by a process of each pipeline, and by two where the first and the last stage share it.
 
     Args:
         weights: this process's trained weights by name.
-        tied: the name of the tensor that the first and the last stage both have; None: there is none.
-        last: the process of the last stage.
     """
 
-    def __init__(self, weights: Mapping[str, torch.Tensor], tied: str | None, last: int) -> None:
-        self._weights, self._tied = weights, tied
-        self._ends = torch.distributed.new_group([0, last])
-        rank = torch.distributed.get_rank()
-        self._is_end = rank in (0, last)
-        self._counted = [name for name in weights if rank == 0 or name != tied]
+    def __init__(self, weights: Mapping[str, torch.Tensor]) -> None:
+        self._weights, rank = weights, torch.distributed.get_rank()
+        held = holders(weights)
+        self._counted = [name for name in weights if held[name][0] == rank]
+        self._joined: list[tuple[torch.distributed.ProcessGroup, list[str]]] = []
+        # All processes make all groups, and reduce over theirs, in the same order: none waits for one that waits.
+        for ranks in sorted({ranks for ranks in held.values() if len(ranks) > 1}):
+            group = torch.distributed.new_group(list(ranks))
+            if rank in ranks:
+                self._joined.append((group, sorted(name for name in weights if held[name] == ranks)))
 
-    def join_tied(self) -> None:
-        """Sum the gradients of both copies of a tied tensor, once a step, so that both stay equal."""
-        if self._is_end and self._tied is not None and self._tied in self._weights:
-            torch.distributed.all_reduce(self._weights[self._tied].grad, group=self._ends)
+    def join(self) -> None:
+        """Sum the gradients of each tensor over the processes that hold it, once a step, so that all stay equal."""
+        for group, names in self._joined:
+            for bucket in buckets([self._gradient(name) for name in names]):
+                joined = bucket[0].view(-1) if len(bucket) == 1 else torch.cat([grad.view(-1) for grad in bucket])
+                torch.distributed.all_reduce(joined, group=group)
+                if len(bucket) > 1:
+                    for grad, found in zip(bucket, joined.split([grad.numel() for grad in bucket]), strict=True):
+                        grad.copy_(found.view_as(grad))
 
     def clip(self, most: float) -> float:
-        """Scale all gradients down to an L2 norm over all stages; returns the norm before."""
+        """Scale all gradients down to an L2 norm over all tensors, each counted once; returns the norm before."""
+        device = next(iter(self._weights.values())).device
         found = [grad.norm().float() for name in self._counted if (grad := self._weights[name].grad) is not None]
-        square = torch.stack(found).norm().square()
+        square = torch.stack(found).norm().square() if found else torch.zeros((), device=device)
         torch.distributed.all_reduce(square)
         norm = square.sqrt()
         factor = (most / (norm + CLIP_EPSILON)).clamp(max=1.0)
@@ -109,3 +121,32 @@ class Gradients:
             if weight.grad is not None:
                 weight.grad.mul_(factor)
         return norm.item()
+
+    def _gradient(self, name: str) -> torch.Tensor:
+        """A contiguous gradient; zeros where no loss of this process depends on the weight."""
+        weight = self._weights[name]
+        grad = torch.zeros_like(weight) if weight.grad is None else weight.grad.contiguous()
+        weight.grad = grad
+        return grad
+
+
+def holders(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """The processes that hold each tensor, in their order. Every process calls it with the names of its own."""
+    found: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(found, list(names))
+    held: dict[str, tuple[int, ...]] = {}
+    for rank, own in enumerate(found):
+        held |= {name: (*held.get(name, ()), rank) for name in own}
+    return held
+
+
+def buckets(tensors: Iterable[torch.Tensor], most: int = BUCKET_BYTES) -> Iterator[list[torch.Tensor]]:
+    """Tensors of one type in lists of at most so many bytes; a larger one is alone."""
+    bucket: list[torch.Tensor] = []
+    for tensor in tensors:
+        if bucket and sum(each.nbytes for each in [*bucket, tensor]) > most:
+            yield bucket
+            bucket = []
+        bucket.append(tensor)
+    if bucket:
+        yield bucket

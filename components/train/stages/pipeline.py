@@ -44,7 +44,7 @@ class Shapes:
 
 
 class StagePipeline:
-    """The stages of this process among all. Every process calls `step` with the same micro-batches.
+    """The stages of this process among those of its pipeline, all of whose processes call `step` alike.
 
     Args:
         stages: this process's, by number.
@@ -54,6 +54,7 @@ class StagePipeline:
         shapes: of what passes between stages.
         objective: the loss, computed from the last stage's states.
         device: of this process.
+        group: the processes of the pipeline; None: all.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class StagePipeline:
         shapes: Shapes,
         objective: Objective[Any],
         device: torch.device,
+        group: torch.distributed.ProcessGroup | None = None,
     ) -> None:
         self._stages, self._objective = stages, objective
         self._last = LastStates(stages[number - 1].model) if number - 1 in stages else None
@@ -76,7 +78,9 @@ class StagePipeline:
         self._scores: dict[int, list[torch.Tensor]] | None = None
         output = Shapes.input_of(shapes, 1)
         made = [
-            PipelineStage(model, place, number, device, input_args=shapes.input_of(place), output_args=output)
+            PipelineStage(
+                model, place, number, device, input_args=shapes.input_of(place), output_args=output, group=group
+            )
             for place, model in stages.items()
         ]
         # The loss is divided by the step's units already, so gradients are summed over micro-batches, not averaged.
@@ -84,14 +88,17 @@ class StagePipeline:
             made[0] if schedule == "1f1b" else made, micro_batches, loss_fn=self._loss, scale_grads=False
         )
 
-    def step(self, batches: Sequence[Any]) -> tuple[torch.Tensor, Sums]:
-        """Gradients of the mean loss over a step's units.
+    def step(self, batches: Sequence[Any], units: int) -> tuple[torch.Tensor, Sums]:
+        """Gradients of this pipeline's part of the mean loss over a step's units.
+
+        Args:
+            batches: its micro-batches.
+            units: of the step, in the micro-batches of all pipelines.
 
         Returns:
-            In the process of the last stage the loss and the sums of the metrics, else 0 and none.
+            In the process of the last stage its part of the loss and the sums of the metrics, else 0 and none.
         """
-        self._sums = {}
-        self._units = sum(self._objective.units(batch) for batch in batches)
+        self._sums, self._units = {}, units
         losses: list[torch.Tensor] = []
         self._run(self._schedule.step, batches, losses)
         return (torch.stack(losses).sum() if losses else torch.zeros(())), self._sums
@@ -100,7 +107,7 @@ class StagePipeline:
         """Log-probs of each micro-batch, without gradients, by its number; in the process of the last stage alone.
 
         Args:
-            batches: as many as in a step.
+            batches: as many as it has in a step.
             reference: whether adapters are left out.
         """
         found: dict[int, list[torch.Tensor]] = {}

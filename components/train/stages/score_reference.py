@@ -3,6 +3,7 @@
 # ruff: noqa: TID253 - imported by the job's own program only
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,54 +11,76 @@ import torch.distributed
 
 from components.shared.log import Progress
 from components.train.objectives.objective import Objective
+from components.train.stages.job_pipelines import JobPipeline
 from components.train.stages.pack_steps import PackedSteps, padded
 from components.train.stages.pipeline import StagePipeline
 
 
-def score_reference(
-    pipeline: StagePipeline,
-    objective: Objective[Any],
-    rows: Any,
-    steps: PackedSteps,
-    *,
-    device: torch.device,
-    task: str,
-) -> list[list[float]]:
-    """Log-probs of every row in nats, shape (columns of the objective's reference, rows). Every process calls it.
+@dataclass(frozen=True)
+class ReferenceScorer:
+    """Computes the reference's log-probs in all pipelines, each of its own micro-batches.
 
-    The micro-batches are those of the first steps, which read every row.
-
-    Args:
-        pipeline: with the weights that training starts from.
+    Attributes:
+        pipeline: this process's stages, with the weights that training starts from.
+        pipelines: of the job.
+        own: the one of this process.
         objective: that compares with a reference.
-        rows: the data set.
-        steps: its rows, dealt to micro-batches.
+        steps: the rows, dealt to micro-batches.
         device: of this process.
         task: the step's name in the log; empty: nothing is logged.
     """
-    found = torch.zeros(len(objective.reference_columns), len(rows), dtype=torch.float64)
-    first_epoch = -(-len(rows) // steps.rows)
-    progress = Progress(task, "reference log-probs", len(rows), "rows") if task else None
-    for step in range(first_epoch):
-        numbers = steps.micro_batches_of(step)
-        pairs = [objective.apart(objective.collate(rows.__getitems__(each))) for each in numbers]
+
+    pipeline: StagePipeline
+    pipelines: Sequence[JobPipeline]
+    own: JobPipeline
+    objective: Objective[Any]
+    steps: PackedSteps
+    device: torch.device
+    task: str
+
+    def score(self, rows: Any) -> list[list[float]]:
+        """Log-probs of every row in nats, shape (columns of the objective's reference, rows). Every process calls it.
+
+        The micro-batches are those of the first steps, which read every row.
+        """
+        found = torch.zeros(len(self.objective.reference_columns), len(rows), dtype=torch.float64)
+        progress = Progress(self.task, "reference log-probs", len(rows), "rows") if self.task else None
+        for step in range(self._first_epoch(rows)):
+            self._score_step(rows, step, found)
+            if progress is not None:
+                progress.advance(min(self.steps.rows, len(rows) - step * self.steps.rows))
+        if progress is not None:
+            progress.finish()
+        joined: list[list[float]] = self._joined(found, rows).float().tolist()
+        return joined
+
+    def _first_epoch(self, rows: Any) -> int:
+        return -(-len(rows) // self.steps.rows)
+
+    def _score_step(self, rows: Any, step: int, found: torch.Tensor) -> None:
+        """Put the log-probs of the own micro-batches of a step into `found`, in the process of the last stage."""
+        numbers = self.own.part_of(self.steps.micro_batches_of(step))
+        pairs = [self.objective.apart(self.objective.collate(rows.__getitems__(each))) for each in numbers]
         first = 0
         for batches in zip(*pairs, strict=True):
-            if batches[0] is not None:
-                moved = [padded(batch, steps.length).to(device) for batch in batches]
-                scores = pipeline.score(moved, reference=True)
-                for place, values in scores.items():
-                    found[first : first + len(values), numbers[place]] = torch.stack(values).to("cpu", found.dtype)
-                first += 1
-        if progress is not None:
-            progress.advance(min(steps.rows, len(rows) - step * steps.rows))
-    if progress is not None:
-        progress.finish()
-    return _of_last(found.float().tolist())
+            if batches[0] is None:
+                continue
+            moved = [padded(batch, self.steps.length).to(self.device) for batch in batches]
+            for place, values in self.pipeline.score(moved, reference=True).items():
+                found[first : first + len(values), numbers[place]] = torch.stack(values).to("cpu", found.dtype)
+            first += 1
 
-
-def _of_last(values: Sequence[Any]) -> list[Any]:
-    """The values of the process with the last stage, in all processes."""
-    shared = [values]
-    torch.distributed.broadcast_object_list(shared, src=torch.distributed.get_world_size() - 1)
-    return list(shared[0])
+    def _joined(self, found: torch.Tensor, rows: Any) -> torch.Tensor:
+        """The values of all pipelines' last stages, in all processes."""
+        parts = []
+        for pipeline in self.pipelines:
+            shared = [found]
+            torch.distributed.broadcast_object_list(shared, src=pipeline.last_rank)
+            parts.append(shared[0])
+        joined = torch.zeros_like(found)
+        for step in range(self._first_epoch(rows)):
+            micro_batches = self.steps.micro_batches_of(step)
+            for pipeline, part in zip(self.pipelines, parts, strict=True):
+                for numbers in pipeline.part_of(micro_batches):
+                    joined[:, numbers] = part[:, numbers]
+        return joined

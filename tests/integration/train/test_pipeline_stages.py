@@ -1,6 +1,7 @@
 """A model in pipeline stages learns what it learns in one process, and continues with or without stages."""
 
 import copy
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from transformers import AutoModelForCausalLM
 from components.shared.outputs.manifest import Manifest
 from components.shared.store.folder import FolderStore
 from components.train.checkpoints.checkpoint import complete_steps
+from tests.integration.train.test_resume import COMMON, assert_continues, killed
 from tests.integration.train.test_shares import assert_equal_results, copied
 
 pytestmark = pytest.mark.timeout(600)
 SLOW = {"learning_rate": 1e-5, "global_batch": 16}
 """Weights move so little that rounding stays rounding until the last step."""
 ALONE = {"launch": {"processes_per_node": 1}}
+TWO_PIPELINES = {"stages": {"pipelines": 2, "micro_batches": 5}, "launch": {"processes_per_node": 4}}
 IN_STAGES = {"stages": {"micro_batches": 4}, "launch": {"processes_per_node": 2}}
 
 
@@ -66,7 +69,50 @@ def test_two_stages_train_as_one_process_and_continue_with_and_without_stages(
     assert_equal_results(bench, alone, bench.train(**given, **IN_STAGES, root=into), into)
     log = capfd.readouterr().err
     assert log.count("continuing from the checkpoint of step 3") == 3
-    assert log.count("layers by cost: stages of 1, 1, ") == 3, "of each training in stages"
+    assert log.count("layers by cost: stages of 1, 1, ") == log.count("costs measured in") == 2, "a checkpoint's stay"
+    assert log.count("stages of 1, 1 layers, as in the checkpoint") == 1
+    (measured,) = records(root, staged, "stages.jsonl")
+    assert (measured["step"], measured["layers"], len(measured["ranks"])) == (1, [1, 1], 2)
+    assert records(again, staged, "stages.jsonl") == [measured]
+    assert [entry["step"] for entry in records(into, staged, "stages.jsonl")] == [4]
+    assert staged.counts["step_seconds_predicted"] == measured["step_seconds"] > 0
+
+
+def records(root: str, trained: Manifest, name: str) -> list[dict[str, Any]]:
+    """The lines of a file beside a model."""
+    return [json.loads(line) for line in Path(root, trained.address, name).read_text().splitlines()]
+
+
+def test_two_pipelines_train_as_one_process_and_continue(
+    bench: Any, tmp_path: Path, kept: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = SLOW | {"checkpoint_steps": 3, "weight_decay": 0.1}
+    alone = bench.train(**given, **ALONE)
+    root = copied(bench, tmp_path / "pipelines")
+    beside = bench.train(**given, **TWO_PIPELINES, root=root)
+    assert beside.address == alone.address
+    assert_equal_results(bench, alone, beside, root)
+    assert [r["tokens"] for r in bench.losses(beside, root)] == [r["tokens"] for r in bench.losses(alone)]
+    assert "2 pipelines, each of 2 stages of 1, 1 layers on 2 processes" in capfd.readouterr().err
+    files = list(Path(root, beside.address, "checkpoints").glob("*3/stage-*.pt"))
+    assert sorted(path.name for path in files) == ["stage-0-of-4.pt", "stage-1-of-4.pt"], "weights are there once"
+
+    again = interrupted(bench, beside, tmp_path / "again", 3, root)
+    assert_bit_for_bit(bench, beside, bench.train(**given, **TWO_PIPELINES, root=again), again, root)
+    into = interrupted(bench, alone, tmp_path / "into", 3)
+    assert_equal_results(bench, alone, bench.train(**given, **TWO_PIPELINES, root=into), into)
+
+
+def test_two_pipelines_that_are_killed_continue_as_one_and_without_stages(
+    bench: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    chosen = COMMON | {"method": "kto", "kto": {"kl_batch": 4}}
+    one, without = str(tmp_path / "one"), str(tmp_path / "without")
+    newest = killed(bench, one, **chosen, **TWO_PIPELINES)
+    shutil.copytree(one, without)
+    uninterrupted = bench.train(**chosen, **ALONE)
+    assert_continues(bench, uninterrupted, one, newest, capfd, **chosen, **IN_STAGES)
+    assert_continues(bench, uninterrupted, without, newest, capfd, **chosen, launch={"processes_per_node": 2})
 
 
 def test_adapters_and_pairs_continue_on_other_stages(bench: Any, tmp_path: Path, kept: None) -> None:

@@ -7,14 +7,16 @@ import pytest
 import torch
 
 from benchmarks.unequal.point_clouds.measure import cost_of
-from benchmarks.unequal.point_clouds.pipeline import cut_layers
+from benchmarks.unequal.point_clouds.pipeline import cut_layers, predicted_seconds
 from benchmarks.unequal.point_clouds.scans import FEATURES, Scan, make_scan
 from benchmarks.unequal.point_clouds.sparse import Around, Down, Up, geometry_of
 from benchmarks.unequal.point_clouds.spconv import SpconvUnavailableError, convolve
 from benchmarks.unequal.point_clouds.unet import as_grid
+from components.train.balance.devices import Link
 from components.train.balance.layers import LayerCost
 
 SIDE = 12
+LINK = Link(bytes_a_second=1e9)
 
 
 @pytest.fixture(scope="module")
@@ -73,19 +75,30 @@ def test_memory_grows_with_the_surface_and_not_with_the_room() -> None:
     assert kept["dense"][1] > 7 * kept["dense"][0] and kept["sparse"][1] < 5 * kept["sparse"][0]
 
 
-def test_a_slower_process_gets_fewer_layers() -> None:
-    costs = [
-        LayerCost(
-            name=str(number),
-            forward_seconds={"process 0": 1.0, "process 1": 4.0},
-            backward_seconds={"process 0": 1.0, "process 1": 4.0},
-            **{"state_bytes": 1, "activation_bytes": 1, "output_bytes": 1, "gradient_bytes": 0},
-        )
-        for number in range(10)
+def costs_of(slow: float) -> list[LayerCost]:
+    """Ten layers; what each takes on the second process, beside a second on the first."""
+    seconds = {"process 0": 1.0, "process 1": slow}
+    sizes = {"state_bytes": 1, "activation_bytes": 1, "output_bytes": 1, "gradient_bytes": 0}
+    return [
+        LayerCost(name=str(number), forward_seconds=seconds, backward_seconds=seconds, **sizes) for number in range(10)
     ]
-    layers = {stage.kind: stage.end - stage.first for stage in cut_layers("balanced", costs)}
+
+
+def test_a_slower_process_gets_fewer_layers() -> None:
+    costs = costs_of(4.0)
+    layers = {stage.kind: stage.end - stage.first for stage in cut_layers("balanced", costs, LINK)}
     assert layers == {0: 8, 1: 2}
-    assert [stage.end - stage.first for stage in cut_layers("uniform", costs)] == [5, 5]
+    assert [stage.end - stage.first for stage in cut_layers("uniform", costs, LINK)] == [5, 5]
+
+
+def test_a_slow_link_holds_up_both_processes_and_many_of_its_messages_cost_more_than_one_process_alone() -> None:
+    costs = costs_of(1.0)
+    stages = cut_layers("balanced", costs, LINK)
+    assert predicted_seconds(costs, stages, 3, LINK) == pytest.approx(3 * 10 + 10, rel=1e-6)
+    slow = Link(bytes_a_second=1.0, latency_seconds=1.0)
+    assert predicted_seconds(costs, stages, 3, slow) == pytest.approx(2 * (10 + 4) + 20 + 4)
+    slower = Link(bytes_a_second=1.0, latency_seconds=4.0)
+    assert len(cut_layers("balanced", costs, slower)) == 2 and len(cut_layers("balanced", costs_of(9.0), slower)) == 1
 
 
 @pytest.mark.timeout(300)

@@ -6,7 +6,7 @@ from itertools import accumulate
 import pytest
 
 from benchmarks.sizing import MODELS
-from benchmarks.unequal.__main__ import BY_NAME, CASES, deal_rows, tables
+from benchmarks.unequal.__main__ import BY_NAME, CASES, TOKENS, deal_rows, tables
 from benchmarks.unequal.cards import CARDS, make_fleet, make_layers
 from benchmarks.unequal.simulate import PipelineRun, StageSeconds, schedule, simulate_step
 from components.train.balance.choose_plan import PlanSearch
@@ -54,10 +54,9 @@ def test_rings_of_equal_devices_take_what_the_formula_says() -> None:
     plan = PlanSearch(layers, fleet, 16, most_stages=1).best("balanced")
     assert plan is not None and plan.number == 16
     computing = sum(layer.forward_seconds["A100-80"] + layer.backward_seconds["A100-80"] for layer in layers)
-    gradients = sum(layer.gradient_bytes for layer in layers)
-    expected = computing + ring_seconds(gradients, 16, fleet.ring_link([0], 16))
-    # A ring for each layer has the latency of each.
-    assert simulate_step(plan, layers, fleet) == pytest.approx(expected, rel=0.1)
+    link = fleet.ring_link([0], 16)
+    expected = computing + sum(ring_seconds(layer.gradient_bytes, 16, link) for layer in layers)
+    assert simulate_step(plan, layers, fleet) == pytest.approx(expected)
     assert plan.step_seconds == pytest.approx(expected)
 
 
@@ -68,6 +67,18 @@ def test_a_step_of_mixed_cards_takes_about_what_is_predicted() -> None:
     simulated = simulate_step(found.balanced, layers, fleet)
     assert simulated == pytest.approx(found.balanced.step_seconds, rel=0.1)
     assert found.even is None or simulated < simulate_step(found.even, layers, fleet)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_predictions_are_within_a_tenth_of_the_simulation(name: str) -> None:
+    """Also where rings pass through pipelines that are cut in different places, one after the other."""
+    case = CASES[name]
+    fleet = make_fleet(case.cards)
+    layers = make_layers(BY_NAME[case.model], fleet.names, TOKENS)
+    found = PlanSearch(layers, fleet, case.micro_batches).compare()
+    assert found.even is not None
+    for plan in (found.balanced, found.even):
+        assert plan.step_seconds == pytest.approx(simulate_step(plan, layers, fleet), rel=0.1)
 
 
 def test_noise_is_seeded() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from components.train.balance.devices import DeviceKind, Link
+from components.train.balance.measured_costs import LayerSeconds, PassSeconds
 from components.train.balance.stage_layout import StageLayout
 from components.train.memory import DecoderShape, head_bytes, layer_bytes
 from components.train.methods.registry import parse_train_settings
@@ -107,9 +108,16 @@ def test_recomputed_layers_keep_their_input_and_one_layer_at_a_time() -> None:
     kinds = [devices("one", 2, tokens_a_second=1.0)]
     first = even_and_balanced(planner(kinds, gradient_checkpointing=True, precision="bf16"))[0].stages[0]
     assert first.activation_bytes == 2 * 5 * LONGEST * 100 * 2 + LONGEST * layer_bytes(SHAPE, "bf16")
-    auto = {"gradient_checkpointing": "auto"}
-    assert recomputes(settings(2, **auto))
-    assert not recomputes(settings(2, stages={"schedule": "zero_bubble"}, **auto))
+
+
+def test_activations_are_recomputed_where_the_layout_of_the_job_does_not_hold_them() -> None:
+    auto, both = {"gradient_checkpointing": "auto", "precision": "bf16"}, [devices("one", 2, tokens_a_second=1.0)]
+    assert [layout.recomputed for layout in planner(both, **auto).layouts(1)] == [False, False]
+    kept = even_and_balanced(planner(both, **auto))[1]
+    memory = int(0.4 * sum(stage.memory_bytes for stage in kept.stages) / 0.85)
+    less = [devices("one", 2, memory=memory, tokens_a_second=1.0)]
+    assert even_and_balanced(planner(less, **auto))[1].recomputed
+    assert recomputes(settings(2, stages={"schedule": "zero_bubble"}, **auto)) is False
 
 
 def test_adapters_have_no_optimizer_state_of_frozen_weights() -> None:
@@ -158,8 +166,22 @@ def test_equal_pipelines_divide_the_devices_of_each_kind_and_the_rows() -> None:
     assert two.reduce_seconds == pytest.approx((gradients + 4 * WORDS) / 1e6)
 
 
+def test_pipelines_of_a_recipe_divide_its_micro_batches_and_have_its_layers() -> None:
+    kinds = [devices("one", 4, tokens_a_second=1200.0)]
+    made = planner(kinds, stages={"pipelines": 2, "layers": [7, 3], "micro_batches": 7})
+    even, balanced, given = made.layouts(2)
+    assert (even.layers, balanced.layers, given.layers) == ((5, 5), (6, 4), (7, 3))
+    assert {layout.micro_batches for layout in (even, balanced, given)} == {4}, "of seven, in the fuller pipeline"
+    assert [len(layout.stages) for layout in made.layouts(1)] == [4, 4]
+    assert planner([*kinds, devices("other", 2, tokens_a_second=1.0)], stages={"pipelines": 2}).numbers() == [1, 2]
+    uneven = planner([devices("one", 3, tokens_a_second=1.0), devices("other", tokens_a_second=1.0)])
+    assert uneven.refusal(2) == "2 pipelines cannot have equally many of each kind of device: 3 × one, 1 × other"
+
+
 def test_no_pipeline_has_more_stages_than_layers() -> None:
-    assert planner([devices("one", 12, tokens_a_second=1.0)]).numbers() == [2, 3, 4, 6]
+    made = planner([devices("one", 12, tokens_a_second=1.0)], stages={"micro_batches": 12}, global_batch=12)
+    assert made.numbers() == [2, 3, 4, 6]
+    assert made.refusal(1) == "12 stages are more than the model's 10 layers"
 
 
 def test_a_slow_link_between_stages_is_named() -> None:
@@ -172,9 +194,42 @@ def test_a_slow_link_between_stages_is_named() -> None:
     assert balanced.why.startswith("transfers: ")
 
 
+def measured(layer: float, head: float = 0.0) -> LayerSeconds:
+    """Both passes equally long."""
+    each = PassSeconds(forward=layer / 2, backward=layer / 2)
+    return LayerSeconds(
+        first=each, inner=each, last=PassSeconds(forward=(layer + head) / 2, backward=(layer + head) / 2)
+    )
+
+
+def test_measured_layers_decide_in_the_place_of_operations() -> None:
+    _, balanced = even_and_balanced(
+        planner([devices("one", layers=measured(1.0)), devices("other", layers=measured(4.0))])
+    )
+    assert (balanced.layers, balanced.computing_seconds) == ((8, 2), pytest.approx(8 * 8 + 8))
+    heavy = [devices("one", layers=measured(1.0, head=4.0)), devices("other", layers=measured(1.0, head=4.0))]
+    _, balanced = even_and_balanced(planner(heavy))
+    assert balanced.layers == (7, 3) and balanced.stages[1].seconds == pytest.approx(7.0)
+
+
+def test_measured_layers_that_are_recomputed_have_another_forward_pass() -> None:
+    kinds = [devices("one", 2, layers=measured(1.0, head=2.0))]
+    _, balanced = even_and_balanced(planner(kinds, gradient_checkpointing=True))
+    assert [stage.seconds for stage in balanced.stages] == pytest.approx([6 * 1.5, 4 * 1.5 + 2])
+
+
+def test_a_measured_link_between_kinds_holds_up_both_of_its_sides() -> None:
+    one = devices("one", layers=measured(1.0), to_next=Link(bytes_a_second=1e30, latency_seconds=0.25))
+    _, balanced = even_and_balanced(planner([one, devices("other", layers=measured(1.0))]))
+    assert balanced.stages[0].transfer_seconds == pytest.approx(0.5)
+    # Five layers on each; what crosses is passed once, and holds up both sides for each micro-batch.
+    assert balanced.computing_seconds == pytest.approx(7 * (5 + 0.5) + 10 + 0.5)
+
+
 def test_few_micro_batches_leave_pipelines_mostly_filling() -> None:
     kinds = [devices("one", 5, tokens_a_second=1.0)]
-    _, balanced = even_and_balanced(planner(kinds, stages={"micro_batches": 2}))
+    stages = {"schedule": "interleaved", "count": 10, "micro_batches": 1}
+    _, balanced = even_and_balanced(planner(kinds, replace(SHAPE, vocabulary=1), stages=stages))
     assert balanced.why.startswith("filling the pipeline: ") and "raise stages.micro_batches" in balanced.why
     assert chosen_micro_batches(100, 4) == 16 and chosen_micro_batches(8, 4) == 8
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -136,7 +137,7 @@ def test_stages_of_a_recipe_are_planned_evenly_balanced_and_as_they_are_listed(t
     assert "cost not known: no price for H100" in printed
 
 
-def test_several_pipelines_are_compared_and_the_one_that_a_training_runs_is_named(tmp_path: Path) -> None:
+def test_several_pipelines_are_compared_with_data_parallelism(tmp_path: Path) -> None:
     job = "launcher: TrainJob, processes_per_node: 2, nodes: 4, pods: {gpus: 2}"
     path = placed(tmp_path, f"jobs: {{train: {{{job}}}}}\n")
     given = (QWEN, "--placement", path, "--accelerator", "H100", "--config", CONFIG, "--rows", "20000")
@@ -147,8 +148,27 @@ def test_several_pipelines_are_compared_and_the_one_that_a_training_runs_is_name
     assert stages["best"] == times.index(min(times)) and layouts[stages["best"]]["split"] == "balanced"
     best = layouts[stages["best"]]["pipelines"]
     assert f"best: {best} pipeline" in stages["why"]
-    assert best == 1 or "a training runs one pipeline: 1 pipeline of 8 stages" in stages["why"]
-    assert stages["chosen"] is None and "set stages" not in stages["why"], "one pipeline is slower than its shares"
+    assert stages["chosen"] is None and "set stages" not in stages["why"], "data parallelism is faster"
+
+
+def test_pipelines_that_a_plan_proposes_are_what_a_recipe_with_them_runs(tmp_path: Path) -> None:
+    job = "launcher: TrainJob, processes_per_node: 2, nodes: 4, pods: {gpus: 2}"
+    path = placed(tmp_path, f"jobs: {{train: {{{job}}}}}\n")
+    recipe = tmp_path / "recipe.yaml"
+
+    def with_stages(stages: str) -> dict[str, Any]:
+        recipe.write_text(re.sub("( +)launch: .*", rf"\g<0>\n\1stages: {stages}", QWEN.read_text(), count=1))
+        given = ("--placement", path, "--accelerator", "H100", "--config", CONFIG, "--rows", "20000")
+        found: dict[str, Any] = planned(recipe, *given)["trainings"][0]["stages"]
+        return found
+
+    proposed = with_stages("{micro_batches: 32}")
+    best = proposed["layouts"][proposed["best"]]
+    assert (best["layout"]["pipelines"], best["layout"]["micro_batches"]) == (2, 16)
+    (setting,) = re.findall(r"set stages: ({.*?}) to train in 2 pipelines", proposed["why"])
+    again = with_stages(setting)
+    assert again["layouts"][again["chosen"]] == best and again["chosen"] == again["best"]
+    assert "set stages" not in again["why"]
 
 
 def test_a_card_that_cannot_hold_the_model_gets_the_layers_that_it_can(tmp_path: Path) -> None:

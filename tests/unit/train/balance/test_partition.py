@@ -13,6 +13,7 @@ from components.train.balance.partition import (
     Partition,
     PartitionTable,
     Stage,
+    busy_seconds,
     fastest_partition,
     partition_in_order,
     stage_times,
@@ -120,13 +121,24 @@ def test_no_partition_over_devices_in_an_order_is_better_than_the_one_found(seed
             [Stage(kind, first, end) for kind, first, end in zip(kinds, (0, *cuts), (*cuts, 6), strict=True)]
             for cuts in combinations(range(1, 6), len(kinds) - 1)
         ]
-        expected = [slowest(costs, stages) for stages in every if stages_fit(costs, stages, micro_batches)]
+        expected = [max(busy_seconds(costs, stages)) for stages in every if stages_fit(costs, stages, micro_batches)]
         found = partition_in_order(costs, kinds, micro_batches)
         assert (found is None) == (not expected)
         if found is not None:
             assert found.slowest_seconds == pytest.approx(min(expected))
             assert [stage.kind for stage in found.stages] == list(kinds)
-            assert_is_a_partition(found, costs, micro_batches)
+            assert_covers_all_layers(found, costs)
+            assert stages_fit(costs, found.stages, micro_batches)
+            assert max(busy_seconds(costs, found.stages)) == pytest.approx(found.slowest_seconds)
+
+
+def test_a_middle_stage_waits_for_what_crosses_both_its_boundaries() -> None:
+    draws = np.random.default_rng(0)
+    costs = cost_tables(random_layers(draws, 6), random_fleet(draws, 2, memory=200))
+    stages = [Stage(0, 0, 2), Stage(1, 2, 4), Stage(0, 4, 6)]
+    (first, after), (second, later), (third, _) = stage_times(costs, stages)
+    assert after > 0 and later > 0
+    assert busy_seconds(costs, stages) == pytest.approx([first + after, after + second + later, later + third])
 
 
 def test_stages_beside_one_that_cannot_be_faster_are_nearly_equal() -> None:
@@ -141,9 +153,7 @@ def test_stages_beside_one_that_cannot_be_faster_are_nearly_equal() -> None:
 
 def assert_is_a_partition(found: Partition, costs: CostTables, micro_batches: int) -> None:
     """Contiguous stages over all layers that fit and are as slow as is said."""
-    edges = [(stage.first, stage.end) for stage in found.stages]
-    assert [first for first, _ in edges] == [0, *(end for _, end in edges[:-1])]
-    assert edges[-1][1] == costs.layers
+    assert_covers_all_layers(found, costs)
     assert stages_fit(costs, found.stages, micro_batches)
     assert slowest(costs, found.stages) == pytest.approx(found.slowest_seconds)
 
@@ -212,3 +222,10 @@ def test_kinds_of_one_name_are_refused() -> None:
     kind = pair_of_kinds().kinds[0]
     with pytest.raises(ValueError, match="each name must be unique"):
         Fleet(kinds=(kind, kind))
+
+
+def assert_covers_all_layers(found: Partition, costs: CostTables) -> None:
+    """Contiguous stages from the first layer to the last."""
+    edges = [(stage.first, stage.end) for stage in found.stages]
+    assert [first for first, _ in edges] == [0, *(end for _, end in edges[:-1])]
+    assert edges[-1][1] == costs.layers

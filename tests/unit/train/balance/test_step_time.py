@@ -5,7 +5,15 @@ from itertools import product
 import pytest
 
 from components.train.balance.devices import DeviceKind, Fleet, Link
-from components.train.balance.step_time import PipelineTimes, deal_micro_batches, earliest_end, ring_seconds
+from components.train.balance.step_time import (
+    HeldStage,
+    PipelineTimes,
+    deal_micro_batches,
+    earliest_end,
+    reduction_end,
+    ring_seconds,
+    stage_ends,
+)
 
 
 def test_equal_stages_take_what_the_papers_say() -> None:
@@ -41,6 +49,43 @@ def test_a_ring_is_as_slow_as_its_slowest_link() -> None:
     assert fleet.ring_link({0}, 4) == kinds[0].link
     assert fleet.ring_link({0}, 5) == kinds[0].network
     assert fleet.ring_link({0, 1}, 2) == Link(bytes_a_second=10, latency_seconds=0.01)
+
+
+def test_later_stages_end_earlier_by_the_backward_passes_before_them() -> None:
+    assert stage_ends(10.0, [3.0, 2.0, 1.0]) == [10.0, 7.0, 5.0]
+
+
+FLEET = Fleet(
+    kinds=(
+        DeviceKind(
+            name="card",
+            count=8,
+            memory_bytes=1,
+            link=Link(bytes_a_second=1),
+            network=Link(bytes_a_second=1),
+        ),
+    )
+)
+
+
+def held(*ends: int, seconds: float = 0.0) -> list[HeldStage]:
+    return [HeldStage(0, end, seconds) for end in ends]
+
+
+def test_stages_that_are_cut_alike_reduce_their_gradients_at_the_same_time() -> None:
+    largest = 3
+    assert reduction_end([held(3, 6)], [4] * 6, 2, FLEET) == largest * 4
+    assert reduction_end([held(3, 6)], [4] * 6, 1, FLEET) == 0
+
+
+def test_rings_of_stages_that_are_cut_in_different_places_follow_each_other() -> None:
+    # Layers 4 and 5 first; 2 and 3 share a device with them; 0 and 1 share one with these.
+    assert reduction_end([held(4, 6), held(2, 6)], [4] * 6, 2, FLEET) == 6 * 4
+
+
+def test_the_reduction_of_last_layers_overlaps_the_passes_of_first_ones() -> None:
+    stages = [HeldStage(0, 3, 100.0), HeldStage(0, 6, 50.0)]
+    assert reduction_end([stages], [4] * 6, 2, FLEET) == 100 + 3 * 4
 
 
 PIPELINES = [

@@ -9,6 +9,7 @@ from components.train.methods.registry import parse_train_settings
 from components.train.stages.settings import StageSettings
 
 TWO: dict[str, Any] = {"launch": {"processes_per_node": 2}}
+EIGHT: dict[str, Any] = {"launch": {"processes_per_node": 8}}
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,16 @@ TWO: dict[str, Any] = {"launch": {"processes_per_node": 2}}
         ({"stages": {"schedule": "interleaved"}}, "4 or a larger multiple of 2 are"),
         ({"stages": {"count": 3, "schedule": "zero_bubble"}}, "2 or a larger multiple of 2 are"),
         ({"stages": {"micro_batches": 5, "count": 4, "schedule": "interleaved"}}, "set a multiple of 2"),
+        ({"stages": {"micro_batches": 1}}, "gives a pipeline 1: set 2 or more"),
+        ({"stages": {"pipelines": 2}}, "2 does not fit 2 processes: .* Allowed: 1, or other launch.nodes"),
+        ({"stages": {"pipelines": 3, "micro_batches": 2}}, "is less than 3 pipelines"),
+        ({"stages": {"pipelines": 4, "micro_batches": 8}, **EIGHT, "global_batch": 7}, "more than the 7 rows"),
+        ({"stages": {"pipelines": 3, "micro_batches": 8}, **EIGHT}, "Allowed: 1, 2, 4, or other launch.nodes"),
+        ({"stages": {"pipelines": 4, "micro_batches": 7}, **EIGHT}, "gives a pipeline 1: set 8 or more"),
+        (
+            {"stages": {"pipelines": 2, "count": 8, "schedule": "interleaved", "micro_batches": 19}, **EIGHT},
+            "the 9 of a pipeline .* set a multiple of 8",
+        ),
         ({"global_batch": 3}, "more than the 3 rows of a step: at most 3 are allowed"),
     ],
 )
@@ -51,12 +62,15 @@ def test_one_process_is_refused_once_it_is_known_to_be_all() -> None:
     assert staged.stages is not None
     with pytest.raises(ValueError, match="stages need 2 or more processes: set launch"):
         staged.stages.spans(6, staged.ranks)
+    with pytest.raises(ValueError, match="2 or more processes in each of 2 pipelines"):
+        StageSettings(pipelines=2).spans(6, ranks=1)
 
 
 def test_layers_are_divided_evenly_or_as_given() -> None:
     assert StageSettings().spans(5, ranks=2) == [(0, 3), (3, 5)]
     assert StageSettings(count=4).spans(6, ranks=2) == [(0, 2), (2, 4), (4, 5), (5, 6)]
     assert StageSettings(layers=(1, 4, 1)).spans(6, ranks=3) == [(0, 1), (1, 5), (5, 6)]
+    assert StageSettings(pipelines=2).spans(5, ranks=4) == [(0, 3), (3, 5)], "of each pipeline"
     with pytest.raises(ValueError, match=r"stages.layers \[4, 2\] add up to 6, and the model has 8 layers"):
         StageSettings(layers=(4, 2)).spans(8, ranks=2)
     with pytest.raises(ValueError, match="3 stages are more than the model's 2 layers"):

@@ -54,6 +54,14 @@ CASES: dict[str, dict[str, Any]] = {
         "lora": {"rank": 4},
     },
     "kto, zero bubble": {"stages": {"schedule": "zero_bubble"}, "method": "kto", "kto": {"kl_batch": 16}},
+    "2 pipelines, unequal shares, tied": {"stages": {"pipelines": 2, "layers": [4, 2], "micro_batches": 5}},
+    "2 pipelines, untied, by cost": {"stages": {"pipelines": 2}, "tied": False, "gradient_checkpointing": "auto"},
+    "2 pipelines, interleaved, adapters": {
+        "stages": {"pipelines": 2, "count": 4, "schedule": "interleaved"},
+        "lora": {"rank": 4},
+    },
+    "2 pipelines, dpo": {"stages": {"pipelines": 2}, "method": "dpo"},
+    "2 pipelines, kto": {"stages": {"pipelines": 2, "micro_batches": 5}, "method": "kto", "kto": {"kl_batch": 8}},
     "kto without a reference point": {"stages": {}, "method": "kto", "kto": {"loss": "apo_zero_unpaired"}},
 }
 
@@ -193,16 +201,25 @@ def train_stages(rank: int, run: Run) -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.fixture(autouse=True)
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let costs be measured for a moment, since results do not depend on them."""
+    for module in ("measure_layers", "measure_links"):
+        monkeypatch.setattr(f"components.train.stages.{module}.SECONDS", 0.01)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_stages_train_as_one_process(tmp_path: Path, case: str) -> None:
     values = dict(CASES[case])
     save_model(tmp_path, tied=values.pop("tied", True))
-    processes = len(values["stages"].get("layers", (0, 0)))
+    processes = values["stages"].get("pipelines", 1) * len(values["stages"].get("layers", (0, 0)))
     launch = {"processes_per_node": processes}
     run = Run(tmp_path, parse_train_settings({"method": "sft", **COMMON, **values, "launch": launch}), free_port())
     log, weights = train_alone(run)
     start_processes(train_stages, (run,), nprocs=processes, start_method="fork")  # type: ignore[no-untyped-call]
-    found, trained, counts = torch.load(tmp_path / "out.pt", weights_only=False)
+    history, trained, counts = torch.load(tmp_path / "out.pt", weights_only=False)
+    found = [entry for entry in history if "loss" in entry]
+    assert len(found) == STEPS
     for name, expected in {name: [entry[name] for entry in log] for name in log[0]}.items():
         assert [entry[name] for entry in found] == pytest.approx(expected, rel=1e-6), name
     assert trained.keys() == weights.keys()
