@@ -16,7 +16,15 @@ from components.shared.outputs.training_compute import TOKENS, tokens_spent
 from components.shared.store.open_store import open_store
 from components.shared.store.store import Store
 from components.train.engine.divergence import DivergedError
-from components.train.engine.losses import LOSSES_FILE, SHARES_FILE, as_lines, loss_counts, loss_records, shares_records
+from components.train.engine.losses import (
+    LEFT_OUT,
+    LOSSES_FILE,
+    SHARES_FILE,
+    as_lines,
+    loss_counts,
+    loss_records,
+    shares_records,
+)
 from components.train.engine.reference_output import ReferenceOutput
 from components.train.engine.save_model import gather_weights, upload_folder, write_model
 from components.train.job_file import TrainingJob
@@ -118,6 +126,9 @@ class ResultWriter:
         counts |= {"steps": len(records), TOKENS: tokens}
         if (allowed := self.job.allowed_tokens) is not None:
             counts |= {"tokens_allowed": allowed, "tokens_spent": tokens_spent(counts)}
+        if self.job.settings.launch.may_shrink:
+            on_fewer = sum(1 for record in records if LEFT_OUT in record)
+            counts |= {LEFT_OUT: trainer.book.left_out, "steps_on_fewer_nodes": on_fewer}
         counts |= {"checkpoints": len(stalls), "seconds_checkpoints": round(sum(stalls), 4)}
         return JobResult(shards=shards, counts=counts, cost=Cost(seconds=round(now - self.began, 3), tokens_in=tokens))
 
