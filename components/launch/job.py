@@ -105,7 +105,9 @@ class Launch(Settings):
                 f"allowed: launcher {', '.join(launchers_of_groups())}"
             )
         defaults = type(self).model_fields
-        if beside := [name for name in ("nodes", "speeds", "least_nodes") if getattr(self, name) != defaults[name].default]:
+        if beside := [
+            name for name in ("nodes", "speeds", "least_nodes") if getattr(self, name) != defaults[name].default
+        ]:
             raise ValueError(
                 f"{' and '.join(beside)} beside groups: each group has its own nodes, least_nodes and speed; leave out "
                 "either"

@@ -298,9 +298,10 @@ class TrainSettings(Settings):
         except ValidationError as error:
             problem = error.errors()[0]["msg"].removeprefix("Value error, ")
         if problem:
+            ranks = counted(fewest.processes, "process", "processes")
             raise ValueError(
-                f"launch.least_nodes lets the training continue on {counted(fewest.processes, 'process', 'processes')}, "
-                f"and these settings do not fit that: {problem}. Raise least_nodes, or leave it out"
+                f"launch.least_nodes lets the training continue on {ranks}, and these settings do not fit that: "
+                f"{problem}. Raise least_nodes, or leave it out"
             )
         return self
 
