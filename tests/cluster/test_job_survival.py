@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_job_restarts_after_losing_a_worker(namespace: Namespace, start: Start, 
 @pytest.mark.parametrize("launcher", ["TrainJob", "PyTorchJob", "JobSet"])
 def test_job_continues_on_the_node_that_is_left(namespace: Namespace, start: Start, launcher: str) -> None:
     """A quota has room for one pod, as a cluster of which a node is gone."""
-    fewer = {"nodes": 2, "least_nodes": 1, "replace_seconds": 20}
+    fewer: dict[str, Any] = {"nodes": 2, "least_nodes": 1, "replace_seconds": 20}
     job = start(small_job(namespace, LONG.format(seconds=40), launcher=launcher, **fewer))
     job.says("at work")
     wait_for("two pods", lambda: len(job.running_pods()) == 2, 60, job.state)
