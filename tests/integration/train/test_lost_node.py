@@ -18,7 +18,12 @@ __all__ = ["api", "kubeconfig", "token_file"]  # fixtures
 pytestmark = pytest.mark.timeout(1500)
 CHOSEN: dict[str, Any] = {"method": "sft", "epochs": 10, "checkpoint_steps": 20, "deepspeed": {"stage": 1}}
 STEPS = 120
-ON_THREE: dict[str, Any] = {"launcher": "JobSet", "nodes": 3, "least_nodes": 2, "pods": {"image": "tutelage/train:0.1.0"}}
+ON_THREE: dict[str, Any] = {
+    "launcher": "JobSet",
+    "nodes": 3,
+    "least_nodes": 2,
+    "pods": {"image": "tutelage/train:0.1.0"},
+}
 GROUP: dict[str, Any] = {"nodes": 1, "accelerator": "CPU", "memory": "8G", "speed": 1000}
 OTHER_RANKS = 1e-5
 
