@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from components.launch.api.clock import timestamp_of
 from components.launch.fewer_nodes import NODES_VARIABLE
 from components.launch.follow.annotations import attempt_of, nodes_of
 from components.shared.errors import JobError
@@ -89,11 +90,11 @@ def test_a_node_that_is_replaced_in_time_is_used(bench: Bench) -> None:
         wait_without(bench, 1)()
         time.sleep(0.2)
         bench.placed_pod("pod-1")
-        time.sleep(2.0)
+        time.sleep(3.5)
         bench.succeed()
 
     bench.operator(lose(bench), replace)
-    bench.run(**THREE)
+    bench.run(**THREE | {"replace_seconds": 300.0})
     assert [spec["nodes"] for spec in created(bench)] == [3, 3]
 
 
@@ -132,11 +133,11 @@ def test_nodes_that_are_missing_in_turn_leave_ever_fewer(bench: Bench) -> None:
 def test_time_in_the_queue_is_no_time_without_nodes(bench: Bench) -> None:
     def queue() -> None:
         bench.state("queued")
-        time.sleep(2.0)
+        time.sleep(3.5)
         bench.succeed()
 
     bench.operator(lose(bench), queue)
-    bench.run(**THREE)
+    bench.run(**THREE | {"replace_seconds": 300.0})
     assert [spec["nodes"] for spec in created(bench)] == [3, 3]
 
 
@@ -160,13 +161,12 @@ def test_a_later_step_continues_to_count_how_long_a_node_is_missing(bench: Bench
     wait_without(bench, 1)()
     waiting = bench.api.get("pods", "pod-1")
     assert waiting is not None
-    waiting["status"]["conditions"][0]["lastTransitionTime"] = waiting["metadata"]["creationTimestamp"]
-    bench.api.put("pods", waiting)
-    time.sleep(4.0)  # 400 s of the bench's clock
     began = bench.api.clock.now()
+    waiting["status"]["conditions"][0]["lastTransitionTime"] = timestamp_of(began - 600)
+    bench.api.put("pods", waiting)
     bench.operator(bench.succeed)
-    bench.run(**THREE | {"replace_seconds": 300.0})
-    assert bench.api.clock.now() - began < 250
+    bench.run(**THREE | {"replace_seconds": 600.0})
+    assert bench.api.clock.now() - began < 500
     assert [spec["nodes"] for spec in created(bench)][-1] == 2
 
 
