@@ -66,21 +66,21 @@ def test_it_continues_on_the_nodes_that_are_there(bench: Bench, capsys: Capture)
 def test_it_waits_for_all_nodes_unless_the_settings_allow_fewer(bench: Bench) -> None:
     bench.operator(lose(bench), wait_without(bench, 1))
     with pytest.raises(JobError, match=NO_NODE):
-        bench.run(launcher="TrainJob", nodes=3, start_seconds=400.0)
+        bench.run(launcher="TrainJob", nodes=3, start_seconds=150.0)
     assert [spec["nodes"] for spec in created(bench)] == [3, 3]
 
 
 def test_a_first_start_waits_for_all_nodes(bench: Bench) -> None:
     bench.operator(wait_without(bench, 1))
     with pytest.raises(JobError, match=NO_NODE):
-        bench.run(**THREE, start_seconds=400.0)
+        bench.run(**THREE, start_seconds=150.0)
     assert [spec["nodes"] for spec in created(bench)] == [3]
 
 
 def test_too_few_nodes_are_waited_for(bench: Bench, capsys: Capture) -> None:
     bench.operator(lose(bench), wait_without(bench, 0, 1))
     with pytest.raises(JobError, match=NO_NODE):
-        bench.run(**THREE | {"least_nodes": 2}, start_seconds=400.0)
+        bench.run(**THREE | {"least_nodes": 2}, start_seconds=150.0)
     said = capsys.readouterr().err
     assert said.count("too few to continue (launch.least_nodes)") == 1 and "1 of 3 nodes are there" in said
 
