@@ -39,17 +39,27 @@ class GroupPods(Settings):
 
 @dataclass(frozen=True)
 class EqualNodes:
-    """Equal nodes of a job: how many, the processes on each, and the settings of their pods."""
+    """Equal nodes of a job: how many, the processes on each, and the settings of their pods.
+
+    `least` of them are enough to continue with after a loss.
+    """
 
     nodes: int
     processes_per_node: int
     pods: Pods
+    least: int
 
 
 class NodeGroup(Settings):
     """Equal nodes among others: each process has a device of this kind."""
 
     nodes: int = Field(ge=1, description="machines of this group")
+    least_nodes: int | None = Field(
+        None,
+        ge=0,
+        description="the fewest machines of this group on which the training continues after it lost some that are not "
+        "replaced; 0: without the group; left out: all of them",
+    )
     processes_per_node: int | None = Field(
         None, ge=1, description="processes on each of them, one for each device; left out: the job's"
     )
@@ -85,7 +95,13 @@ class NodeGroup(Settings):
         own = self.pods.model_dump(exclude_none=True)
         own |= {"node_selector": {**pods.node_selector, **self.node_selector}}
         own |= {"gpus": 0 if self.accelerator == CPU else processes}
-        return EqualNodes(self.nodes, processes, pods.model_copy(update=own))
+        least = self.nodes if self.least_nodes is None else self.least_nodes
+        return EqualNodes(self.nodes, processes, pods.model_copy(update=own), least)
+
+    @model_validator(mode="after")
+    def _least_is_among_nodes(self) -> Self:
+        require_fewer(self.least_nodes, self.nodes)
+        return self
 
     @model_validator(mode="after")
     def _is_known(self) -> Self:
@@ -96,6 +112,12 @@ class NodeGroup(Settings):
                 f"{' and '.join(absent)}; allowed without: {', '.join(ACCELERATORS)}"
             )
         return self
+
+
+def require_fewer(least: int | None, nodes: int) -> None:
+    """Raises ValueError where a training would need more nodes to continue than to begin."""
+    if least is not None and least > nodes:
+        raise ValueError(f"least_nodes {least} is more than nodes, {nodes}: at most {nodes} are allowed")
 
 
 def parse_bytes(text: str) -> int:

@@ -7,9 +7,15 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from components.launch.accelerators import CPU
-from components.launch.groups import EqualNodes, NodeGroup
+from components.launch.groups import EqualNodes, NodeGroup, require_fewer
 from components.launch.pods import Pods
-from components.launch.registry import LAUNCHERS, ProgramKind, launchers_of, launchers_of_groups
+from components.launch.registry import (
+    LAUNCHERS,
+    ProgramKind,
+    launchers_of,
+    launchers_of_groups,
+    launchers_on_fewer_nodes,
+)
 from components.launch.slots import JobSlots
 from components.shared.errors import TEMPORARY_EXIT_CODE, JobError, SettingsError
 from components.shared.settings import Settings, known
@@ -33,6 +39,19 @@ class Launch(Settings):
         (),
         description="for a training over nodes of several kinds, in place of nodes: the groups, in the order of ranks; "
         f"launcher: {', '.join(launchers_of_groups())}",
+    )
+    least_nodes: int | None = Field(
+        None,
+        ge=1,
+        description="for a training: the fewest nodes on which it continues after it lost some that are not replaced "
+        f"(groups have their own); left out: all of them; launcher: {', '.join(launchers_on_fewer_nodes())}",
+    )
+    replace_seconds: float = Field(
+        300.0,
+        gt=0,
+        le=600,
+        description="with least_nodes: how long after a loss pods may lack a node before the training continues on "
+        "the nodes that are there; less than start_seconds",
     )
     environment: dict[str, str] = Field({}, description="extra environment variables; no secrets")
     timeout_seconds: float = Field(7 * 24 * 3600.0, gt=0, description="longest running time, in seconds")
@@ -62,13 +81,19 @@ class Launch(Settings):
     def equal_nodes(self) -> tuple[EqualNodes, ...]:
         """The nodes by kind, in the order of ranks: those of each group, or all of them."""
         if not self.groups:
-            return (EqualNodes(self.nodes, self.processes_per_node, self.pods),)
+            least = self.nodes if self.least_nodes is None else self.least_nodes
+            return (EqualNodes(self.nodes, self.processes_per_node, self.pods, least),)
         return tuple(group.equal_nodes(self.processes_per_node, self.pods) for group in self.groups)
 
     @property
     def processes(self) -> int:
         """Processes on all machines."""
         return sum(equal.nodes * equal.processes_per_node for equal in self.equal_nodes)
+
+    @property
+    def may_shrink(self) -> bool:
+        """Whether the job may continue on fewer nodes after a loss."""
+        return any(equal.least < equal.nodes for equal in self.equal_nodes)
 
     @model_validator(mode="after")
     def _groups_are_all_nodes(self) -> Self:
@@ -80,14 +105,39 @@ class Launch(Settings):
                 f"allowed: launcher {', '.join(launchers_of_groups())}"
             )
         defaults = type(self).model_fields
-        if beside := [name for name in ("nodes", "speeds") if getattr(self, name) != defaults[name].default]:
+        if beside := [
+            name for name in ("nodes", "speeds", "least_nodes") if getattr(self, name) != defaults[name].default
+        ]:
             raise ValueError(
-                f"{' and '.join(beside)} beside groups: each group has its own nodes and speed; leave out either"
+                f"{' and '.join(beside)} beside groups: each group has its own nodes, least_nodes and speed; leave out "
+                "either"
             )
         if self.pods.gpus:
             raise ValueError(
                 f"pods.gpus {self.pods.gpus} beside groups: each pod of a group has a GPU for each process, and none "
                 f"with accelerator {CPU}; leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _restarts_on_fewer_nodes(self) -> Self:
+        require_fewer(self.least_nodes, self.nodes)
+        given = [self.least_nodes, *(group.least_nodes for group in self.groups)]
+        if any(least is not None for least in given) and not LAUNCHERS[self.launcher].fewer_nodes:
+            raise ValueError(
+                f"least_nodes is for a job that its launcher starts again after a loss, and a {self.launcher!r} job is "
+                f"not: allowed: launcher {', '.join(launchers_on_fewer_nodes())}"
+            )
+        if not self.may_shrink:
+            return self
+        if not any(equal.least for equal in self.equal_nodes):
+            raise ValueError("least_nodes of all groups is 0: at least one group needs 1 or more")
+        if not self.restarts:
+            raise ValueError("least_nodes has no effect with restarts 0: a lost pod ends the job; set restarts to 1")
+        if self.replace_seconds >= self.start_seconds:
+            raise ValueError(
+                f"replace_seconds {self.replace_seconds:g} is not less than start_seconds {self.start_seconds:g}: the "
+                "job would fail before it continues on fewer nodes"
             )
         return self
 
@@ -124,6 +174,9 @@ class Job(Settings):
     arguments: tuple[str, ...] = ()
     preload: bool = Field(False, description="torchrun: call the module's preload() once, then fork the processes")
     launch: Launch
+    ranks: tuple[int, ...] = Field(
+        (), description="numbers of processes on which the program can continue after a loss; empty: any"
+    )
 
 
 def with_last_lines(problem: str, tail: Sequence[str]) -> str:

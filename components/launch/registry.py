@@ -32,6 +32,7 @@ class Launcher:
         fallback: the launcher that takes its place on a cluster that does not serve its resource.
         runtime: the kind of object that its resource refers to for what it cannot set itself (RUNTIME_FIELDS).
         groups: whether a job of it may have groups of unequal nodes.
+        fewer_nodes: whether a job of it that has lost nodes can start again on those that are left.
         name_prefix: of its resources' names, where another operator makes objects of the same kind under job names.
     """
 
@@ -42,6 +43,7 @@ class Launcher:
     fallback: str = ""
     runtime: Resource | None = None
     groups: bool = False
+    fewer_nodes: bool = False
     name_prefix: str = ""
 
     @property
@@ -64,9 +66,13 @@ LAUNCHERS: dict[str, Launcher] = {
         kind="components.launch.kinds.trainjob:TrainJobKind",
         fallback="PyTorchJob",
         runtime=TRAINING_RUNTIME,
+        fewer_nodes=True,
     ),
     "PyTorchJob": Launcher(
-        ("torchrun",), resource=PYTORCHJOB, kind="components.launch.kinds.pytorchjob:PyTorchJobKind"
+        ("torchrun",),
+        resource=PYTORCHJOB,
+        kind="components.launch.kinds.pytorchjob:PyTorchJobKind",
+        fewer_nodes=True,
     ),
     # A TrainJob makes a JobSet under its own name.
     "JobSet": Launcher(
@@ -74,6 +80,7 @@ LAUNCHERS: dict[str, Launcher] = {
         resource=JOBSET,
         kind="components.launch.kinds.jobset:JobSetKind",
         groups=True,
+        fewer_nodes=True,
         name_prefix="jobset-",
     ),
 }
@@ -87,6 +94,11 @@ def launchers_of(program: ProgramKind) -> tuple[str, ...]:
 def launchers_of_groups() -> tuple[str, ...]:
     """The names of the launchers whose jobs may have groups of unequal nodes."""
     return tuple(name for name, launcher in LAUNCHERS.items() if launcher.groups)
+
+
+def launchers_on_fewer_nodes() -> tuple[str, ...]:
+    """The names of the launchers whose jobs can start again on fewer nodes."""
+    return tuple(name for name, launcher in LAUNCHERS.items() if launcher.fewer_nodes)
 
 
 def custom_resources() -> dict[str, Resource]:

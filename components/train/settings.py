@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from components.launch.fewer_nodes import on_fewest_nodes
 from components.launch.job import Launch
 from components.shared.settings import Settings
 from components.shared.text.counted import counted
@@ -188,6 +189,11 @@ class TrainSettings(Settings):
         """The epoch after which the training ends, from 1."""
         return self.stop_after_epochs or self.epochs
 
+    def with_launch(self, launch: Launch) -> Self:
+        """The settings with another launch. Raises pydantic.ValidationError where they do not fit it."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self).model_validate({**given, "launch": launch})
+
     def ending_after(self, epoch: int) -> Self:
         """The settings of the training that ends after an earlier epoch of this one, on the same schedule."""
         return self.model_copy(update={"stop_after_epochs": epoch, "hand_over_epochs": ()})
@@ -279,6 +285,24 @@ class TrainSettings(Settings):
                 "gradient_checkpointing false or auto, or schedule 1f1b or interleaved"
             )
         self.stages.check(self.ranks, self.global_batch)
+        return self
+
+    @model_validator(mode="after")
+    def _fit_fewest_nodes(self) -> Self:
+        if not self.launch.may_shrink:
+            return self
+        fewest = on_fewest_nodes(self.launch)
+        problem = "stages need 2 or more processes" if self.stages is not None and fewest.processes == 1 else ""
+        try:
+            self.with_launch(fewest)
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+        if problem:
+            ranks = counted(fewest.processes, "process", "processes")
+            raise ValueError(
+                f"launch.least_nodes lets the training continue on {ranks}, and these settings do not fit that: "
+                f"{problem}. Raise least_nodes, or leave it out"
+            )
         return self
 
     @model_validator(mode="after")

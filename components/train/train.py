@@ -20,6 +20,7 @@ from components.shared.text.counted import counted
 from components.train.check_start import check_start
 from components.train.checkpoints.checkpoint import delete_checkpoints
 from components.train.engine.deepspeed_config import filled_in, with_config_read
+from components.train.fewer_ranks import ranks_that_fit
 from components.train.job_file import TrainingJob
 from components.train.methods.registry import METHODS, method_of
 from components.train.settings import TrainSettings
@@ -199,6 +200,7 @@ def _job(task_file: TrainingJob, arguments: tuple[str, ...]) -> Job:
         arguments=arguments,
         preload=True,
         launch=task_file.settings.launch,
+        ranks=ranks_that_fit(task_file.settings),
     )
 
 
@@ -240,6 +242,11 @@ def summarise(task: str, manifest: Manifest) -> str:
         f"| processes | {counts['ranks']:.0f}, at most {counts['peak_memory_mib']:,.0f} MiB each |",
         f"| seconds | {manifest.cost.seconds:,.0f}, of which training {counts['seconds_train']:,.0f} |",
     ]
+    if counts.get("steps_on_fewer_nodes"):
+        lines.append(
+            f"| optimizer steps on fewer nodes than set; nodes missing at the end | "
+            f"{counts['steps_on_fewer_nodes']:,.0f}; {counts['nodes_left_out']:,.0f} |"
+        )
     if "reference_rows" in counts:
         made = "computed" if counts["reference_rows_computed"] else "read"
         lines.append(f"| reference log-probs | {counts['reference_rows']:,.0f} rows, {made} |")

@@ -45,7 +45,7 @@ MODULE = "pipelines.doctor.try_job"
 RUN_SECONDS = 300.0
 NODES = {"ray": 1, "torchrun": 2}
 """A worker besides Ray's head, and two nodes of torchrun: pods have to reach each other."""
-ONE_OF_GROUP = {"nodes": 1, "processes_per_node": 1, "accelerator": CPU, "pods": GroupPods()}
+ONE_OF_GROUP = {"nodes": 1, "least_nodes": None, "processes_per_node": 1, "accelerator": CPU, "pods": GroupPods()}
 """A group's part of a test: a pod with one process and without a GPU."""
 SMALL = {"cpu": "300m", "memory": "2Gi", "gpus": 0, "scratch": "1Gi", "shared_memory": "256Mi"}
 
@@ -104,7 +104,7 @@ def _few_nodes(launch: Launch, step: Step) -> dict[str, Any]:
     """What replaces a launch's nodes: a pod on a node of each of its groups, or few equal ones."""
     assert step.program
     groups = tuple(group.model_copy(update=ONE_OF_GROUP) for group in launch.groups)
-    return {"groups": groups} if groups else {"nodes": NODES[step.program]}
+    return {"groups": groups} if groups else {"nodes": NODES[step.program], "least_nodes": None}
 
 
 def _rights(client: Any, namespace: str, served: set[str]) -> Iterator[Finding]:

@@ -84,6 +84,34 @@ def test_a_lost_pod_of_a_group_costs_at_most_one_checkpoint_interval(training: T
 
 
 @pytest.mark.long
+def test_a_training_continues_without_a_group_whose_nodes_are_gone(training: TrainRun) -> None:
+    """No node has the group's label any more."""
+    cluster, label = training.namespace.cluster, f"tutelage.dev/{training.namespace.name}"
+    spare = SLOW | {"least_nodes": 0, "node_selector": {label: "spare"}}
+    launch = BY_SPEED | {"groups": [FAST | {"processes_per_node": 2}, spare], "replace_seconds": 20}
+    cluster.kubectl("label", "nodes", "--all", f"{label}=spare")
+    try:
+        pod = training.begin(**launch).start_and_wait_for_checkpoint()
+        training.wait_for("checkpoint at step 15", pod)
+        (victim,) = pods_of_group(training.pods_of_jobs(), SLOWER)
+        cluster.kubectl("label", "nodes", "--all", f"{label}-")
+        training.namespace.kubectl("delete", "pod", victim, "--grace-period=0", "--force", "--wait=false")
+        assert training.run.wait(pod) == "Succeeded", training.run.log(pod)
+    finally:
+        cluster.kubectl("label", "nodes", "--all", f"{label}-")
+    log = training.run.log(pod)
+    assert "1 of 2 nodes are there after 20 s" in log and "continuing on 1 node" in log
+    assert continued_from(log) >= 5 and ", without 1 lost node" in log
+    counts = training.model(pod)
+    assert (counts["ranks"], counts["steps"], counts["nodes_left_out"]) == (2, STEPS, 1)
+    assert 0 < counts["steps_on_fewer_nodes"] < STEPS
+    shares = [len(record["shares"]) for record in training.records(pod, "shares.jsonl")]
+    assert shares[0] == 3 and shares[-1] == 2, "balanced again over the ranks that are left"
+    (job,) = training.jobs("JobSet")
+    assert [group["replicas"] for group in job["spec"]["replicatedJobs"]] == [1]
+
+
+@pytest.mark.long
 def test_a_cancelled_run_leaves_no_jobset(training: TrainRun) -> None:
     pod = training.begin(**BY_SPEED).start_and_wait_for_checkpoint()
     assert len(training.jobs("JobSet")) == 1 and len(training.pods_of_jobs()) == 2

@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,25 @@ def test_job_restarts_after_losing_a_worker(namespace: Namespace, start: Start, 
     assert job.ended() == 0, job.log
     assert "work is done" in job.log
     assert job.resource() is not None, "it is kept for ttl_seconds"
+
+
+@pytest.mark.parametrize("launcher", ["TrainJob", "PyTorchJob", "JobSet"])
+def test_job_continues_on_the_node_that_is_left(namespace: Namespace, start: Start, launcher: str) -> None:
+    """A quota has room for one pod, as a cluster of which a node is gone."""
+    fewer: dict[str, Any] = {"nodes": 2, "least_nodes": 1, "replace_seconds": 20}
+    job = start(small_job(namespace, LONG.format(seconds=40), launcher=launcher, **fewer))
+    job.says("at work")
+    wait_for("two pods", lambda: len(job.running_pods()) == 2, 60, job.state)
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "pods"}, "spec": {"hard": {"pods": "1"}}}
+    namespace.cluster.apply(quota, namespace=namespace.name)
+    victim = job.running_pods()[-1]
+    namespace.kubectl("delete", "pod", victim, "--grace-period=0", "--force", "--wait=false")
+    job.says("starting again, 1 of 1")
+    job.says("1 of 2 nodes are there after 20 s; continuing on 1 node")
+    assert job.ended() == 0, job.log + job.state()
+    assert "work is done" in job.log
+    resource = job.resource()
+    assert resource is not None and resource["metadata"]["annotations"]["tutelage.dev/nodes"] in ("0", "1")
 
 
 def test_job_restarts_after_a_process_is_killed(own_node: Cluster, namespace: Namespace, start: Start) -> None:

@@ -92,6 +92,12 @@ ROWS: list[tuple[str, Callable[[], str], str, str]] = [
         "the step fails",
     ),
     (
+        "node that a training has lost, with `launch.least_nodes`",
+        lambda: span(default("components.launch.job:Launch.replace_seconds")),
+        "`launch.replace_seconds`",
+        "the training continues on the nodes that are there",
+    ),
+    (
         "running job",
         lambda: span(default("components.launch.job:Launch.timeout_seconds")),
         "`launch.timeout_seconds`",

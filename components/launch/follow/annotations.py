@@ -3,9 +3,11 @@
 import copy
 
 from components.launch.api.resources import Object
+from components.launch.fewer_nodes import parse_nodes
 from components.launch.job import Job
 from components.launch.kinds.kind import (
     ATTEMPT_ANNOTATION,
+    NODES_ANNOTATION,
     RUN_LABEL,
     Identity,
     JobAttempt,
@@ -51,6 +53,11 @@ def attempt_of(resource: Object) -> int:
     """The number of the job's attempt that a resource or a pod belongs to."""
     text = annotation(resource, ATTEMPT_ANNOTATION)
     return int(text) if text.isdigit() else 0
+
+
+def nodes_of(resource: Object) -> tuple[int, ...]:
+    """The numbers of the nodes that a resource runs on; empty where its job does not continue on fewer."""
+    return parse_nodes(annotation(resource, NODES_ANNOTATION))
 
 
 def is_for(resource: Object, job: Job) -> bool:

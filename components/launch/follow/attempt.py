@@ -11,7 +11,7 @@ from components.launch.api.events import WarningEvents
 from components.launch.api.refusals import Absent, NotReady, Unreachable
 from components.launch.api.resources import PODS, Object
 from components.launch.api.watch import ObservedObjects, Watcher
-from components.launch.follow.annotations import annotation
+from components.launch.follow.annotations import annotation, attempt_of, nodes_of
 from components.launch.follow.limits import JobAbandonedError, TimeLimits, state_since
 from components.launch.follow.pod_log import PodLog, has_begun
 from components.launch.follow.reconcile import ClusterJob
@@ -20,6 +20,7 @@ from components.launch.kinds.kind import ATTEMPT_ANNOTATION, CREATION_ANNOTATION
 from components.launch.verdicts.failure import PodFailure, failure_of, first_failure, main_container
 from components.launch.verdicts.job_error import job_error, operators_words
 from components.launch.verdicts.lost_ranks import LostRanks
+from components.launch.verdicts.missing_nodes import FewerNodes, MissingNodes
 from components.launch.verdicts.start_trouble import Troubles
 from components.shared.errors import JobError
 from components.shared.log import say
@@ -34,11 +35,15 @@ WARNINGS_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class AttemptOutcome:
-    """How an attempt ended. `gone`: somebody deleted its resource; `lost`: pods of it were lost."""
+    """How an attempt ended. `gone`: somebody deleted its resource; `lost`: pods of it were lost.
 
-    state: Literal["succeeded", "failed", "lost", "gone"]
+    `short`: nodes that were lost before it are not replaced, and the job may continue on `fewer`.
+    """
+
+    state: Literal["succeeded", "failed", "lost", "gone", "short"]
     failure: PodFailure | None = None
     error: JobError | None = None
+    fewer: FewerNodes | None = None
 
 
 class AttemptFollower:
@@ -53,6 +58,8 @@ class AttemptFollower:
         self._warnings = WarningEvents(running.cluster, running.name)
         self._failures: dict[str, PodFailure] = {}
         self._lost_ranks = LostRanks()
+        self._missing = MissingNodes(running.job, running.kind, attempt_of(resource), nodes_of(resource))
+        self._too_few = ""
         self._requeued: set[str] = set()
         self._changed = threading.Event()
         self._log: PodLog | None = None
@@ -94,8 +101,10 @@ class AttemptFollower:
         self._follow_log(pods.present)
         if self._standing.state in ("succeeded", "failed"):
             return self._end(pods)
-        self._judge_start(pods.present)
         now = self._clock.now()
+        if short := self._short_of_nodes(pods, now):
+            return short
+        self._judge_start(pods.present)
         if broken := self._broken(pods, now):
             return self._failed(broken, pods)
         self._limits.check(self._standing.state, state_since(self._standing.state, resource, pods.present, now), now)
@@ -166,6 +175,18 @@ class AttemptFollower:
         if self._standing.state != "running" or self._job.program == "ray":
             return None
         return self._lost_ranks.check(pods, self._failures, now)
+
+    def _short_of_nodes(self, pods: ObservedObjects, now: float) -> AttemptOutcome | None:
+        """Whether the job continues on fewer nodes. An attempt that has lost a pod itself ends by that."""
+        fewer = self._missing.check(pods, now, queued=self._standing.state == "queued") if not self._failures else None
+        if fewer is None:
+            return None
+        if fewer.nodes:
+            return AttemptOutcome("short", fewer=fewer)
+        if fewer.words != self._too_few:
+            self._too_few = fewer.words
+            say("launch", f"{self._title}: {fewer.words}; too few to continue (launch.least_nodes), waiting for more")
+        return None
 
     def _finish_log(self) -> None:
         if self._log is not None:

@@ -10,6 +10,7 @@ from components.launch.api.cluster import Cluster, Selector
 from components.launch.api.refusals import Conflict, Forbidden, Unreachable
 from components.launch.api.resources import PODS, Object
 from components.launch.api.silence import until_answered
+from components.launch.fewer_nodes import all_nodes, job_on_nodes
 from components.launch.follow.annotations import (
     ACKNOWLEDGED_ANNOTATION,
     annotated,
@@ -85,10 +86,19 @@ class JobReconciler:
         """The resource with the job's name."""
         return until_answered(self._clock, lambda: self._cluster.get(self._kind.resource, self.name))
 
-    def create(self, number: int) -> Object | None:
-        """Create the resource for an attempt of the job; None when another step has created it first."""
-        attempt = JobAttempt(self._identity, number, creation=secrets.token_hex(8))
-        body = annotated(self._kind.manifest(_with_progress_in_log(self._job), attempt), self._job, attempt)
+    def create(self, number: int, nodes: tuple[int, ...] = ()) -> Object | None:
+        """Create the resource for an attempt of the job; None when another step has created it first.
+
+        Args:
+            number: of the attempt.
+            nodes: the numbers of the nodes that it runs on; empty: all.
+        """
+        job = _with_progress_in_log(self._job)
+        if job.launch.may_shrink:
+            nodes = nodes or all_nodes(job.launch)
+            job = job_on_nodes(job, nodes)
+        attempt = JobAttempt(self._identity, number, creation=secrets.token_hex(8), nodes=nodes)
+        body = annotated(self._kind.manifest(job, attempt), self._job, attempt)
         self._creating = True
         try:
             self._held = until_answered(self._clock, lambda: self._cluster.create(self._kind.resource, body))

@@ -27,6 +27,7 @@ from components.launch.kinds.kind import Kind
 from components.launch.registry import LAUNCHERS, make_kind
 from components.shared.log import say
 from components.shared.process.signals import sigterm_raises
+from components.shared.text.counted import counted
 
 
 def run_on_cluster(job: Job) -> None:
@@ -92,12 +93,18 @@ def _next_attempt(job: Job, reconciler: JobReconciler, resource: Object, outcome
     """The resource of the next attempt: created here, or by another step that deleted this one."""
     if outcome.state == "gone":
         return reconciler.adopt_replacement(resource)
-    number = attempt_of(resource) + 1
-    words = outcome.failure.words if outcome.failure else "pods were lost"
-    say("launch", f"{reconciler.title}: {words}; starting again, {number} of {job.launch.restarts}")
+    # A start on fewer nodes belongs to the restart that lacks them, and counts as no further one.
+    number, nodes = attempt_of(resource), outcome.fewer.nodes if outcome.fewer else ()
+    if outcome.fewer:
+        words = f"{outcome.fewer.words}; continuing on {counted(len(nodes), 'node')}"
+    else:
+        number += 1
+        lost = outcome.failure.words if outcome.failure else "pods were lost"
+        words = f"{lost}; starting again, {number} of {job.launch.restarts}"
+    say("launch", f"{reconciler.title}: {words}")
     reconciler.delete(resource)
     reconciler.wait_until_gone(resource)
-    return reconciler.create(number) or reconciler.adopt_replacement(resource)
+    return reconciler.create(number, nodes) or reconciler.adopt_replacement(resource)
 
 
 def _interrupted(running: ClusterJob, reconciler: JobReconciler) -> None:

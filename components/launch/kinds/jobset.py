@@ -15,6 +15,7 @@ from components.launch.kinds.kind import (
     condition_of,
     custom_resource,
     deadline_of,
+    number_of,
     pods_of,
     resource_name,
     standing_of,
@@ -78,7 +79,11 @@ class JobSetKind:
 
     def is_main(self, pod: Object) -> bool:
         """Whether it is node 0, where rank 0 runs."""
-        return pod["metadata"]["labels"].get(NODE_RANK) == "0"
+        return self.node_of(pod) == 0
+
+    def node_of(self, pod: Object) -> int | None:
+        """By the label with its Job's number."""
+        return number_of(pod["metadata"]["labels"].get(NODE_RANK))
 
 
 def _group(job: Job, attempt: JobAttempt, number: int, nodes: EqualNodes) -> Object:

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from components.launch.api.cluster import Cluster
 from components.launch.api.resources import Object, Resource
+from components.launch.fewer_nodes import as_text
 from components.launch.job import Job
 from components.launch.registry import LAUNCHERS
 
@@ -18,6 +19,7 @@ RUN_LABEL = "tutelage.dev/run"
 JOB_LABEL = "tutelage.dev/job"
 ATTEMPT_ANNOTATION = "tutelage.dev/attempt"
 CREATION_ANNOTATION = "tutelage.dev/creation"
+NODES_ANNOTATION = "tutelage.dev/nodes"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 QUEUE_PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
 MOST_SECONDS = 2**31 - 1
@@ -51,19 +53,22 @@ class JobAttempt:
     """One attempt to run a job: its number (0 is the first), and who starts it.
 
     `creation` is unique to the resource that is created for it: a step that runs again counts from 0 again, while the
-    operator may still create pods of the resource before.
+    operator may still create pods of the resource before. `nodes` are the numbers of the nodes that it runs on, in the
+    order of ranks, where the job may continue on fewer than all.
     """
 
     identity: Identity
     number: int = 0
     creation: str = ""
+    nodes: tuple[int, ...] = ()
     extra_labels: dict[str, str] = field(default_factory=dict)
 
     @property
     def annotations(self) -> dict[str, str]:
         """What tells its resource and its pods from those of other attempts."""
         unique = {CREATION_ANNOTATION: self.creation} if self.creation else {}
-        return {ATTEMPT_ANNOTATION: str(self.number), **unique}
+        nodes = {NODES_ANNOTATION: as_text(self.nodes)} if self.nodes else {}
+        return {ATTEMPT_ANNOTATION: str(self.number), **unique, **nodes}
 
 
 class Kind(Protocol):
@@ -101,6 +106,13 @@ class Kind(Protocol):
 
     def is_main(self, pod: Object) -> bool:
         """Whether the log of this pod of the job is followed: it runs rank 0, or shows the driver's log."""
+        ...
+
+    def node_of(self, pod: Object) -> int | None:
+        """The place of a pod among the nodes of its attempt, from 0 in the order of ranks; None for other pods.
+
+        A kind whose jobs never start again on fewer nodes returns None for all pods.
+        """
         ...
 
 
@@ -153,6 +165,11 @@ def condition_of(resource: Object, kind: str) -> Object | None:
 def standing_of(state: State, condition: Object) -> Standing:
     """The state that a condition shows, with the condition's reason and message."""
     return Standing(state, condition.get("reason", ""), condition.get("message", ""))
+
+
+def number_of(text: str | None) -> int | None:
+    """The number that an operator wrote as a label or an annotation; None where there is none."""
+    return int(text) if text and text.isdigit() else None
 
 
 def resource_name(job: Job) -> str:

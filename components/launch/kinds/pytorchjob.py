@@ -16,6 +16,7 @@ from components.launch.kinds.kind import (
     condition_of,
     custom_resource,
     deadline_of,
+    number_of,
     pods_of,
     resource_name,
     standing_of,
@@ -77,7 +78,11 @@ class PyTorchJobKind:
 
     def is_main(self, pod: Object) -> bool:
         """Whether it is worker 0, where rank 0 runs."""
-        return pod["metadata"]["labels"].get(REPLICA_INDEX) == "0"
+        return self.node_of(pod) == 0
+
+    def node_of(self, pod: Object) -> int | None:
+        """By the label with its index among the workers."""
+        return number_of(pod["metadata"]["labels"].get(REPLICA_INDEX))
 
 
 def _run_policy(job: Job) -> Object:

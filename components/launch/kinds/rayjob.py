@@ -105,6 +105,10 @@ class RayJobKind:
         """Whether it is the submitter, which shows the driver's log."""
         return pod["metadata"]["labels"].get(ROLE) == SUBMITTER
 
+    def node_of(self, pod: Object) -> int | None:
+        """None: Ray continues without a lost worker, and KubeRay replaces it."""
+        return None
+
 
 def ray_version() -> str:
     """The version of Ray that the cluster's image has: that of this installation, else the pinned one."""

@@ -17,6 +17,7 @@ from components.launch.kinds.kind import (
     custom_resource,
     deadline_of,
     labels_of,
+    number_of,
     pods_of,
     standing_of,
 )
@@ -100,8 +101,14 @@ class TrainJobKind:
 
     def is_main(self, pod: Object) -> bool:
         """Whether it is node 0, where rank 0 runs."""
+        return self.node_of(pod) == 0
+
+    def node_of(self, pod: Object) -> int | None:
+        """By its index in the runtime's replicated job of nodes."""
         meta = pod["metadata"]
-        return meta["labels"].get(REPLICATED_JOB) == NODE and meta["annotations"].get(COMPLETION_INDEX) == "0"
+        if meta["labels"].get(REPLICATED_JOB) != NODE:
+            return None
+        return number_of((meta.get("annotations") or {}).get(COMPLETION_INDEX))
 
 
 def _trainer(job: Job) -> Object:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar
 
+from components.launch.fewer_nodes import on_fewest_nodes
 from components.shared.errors import NotFoundError, SettingsError
 from components.shared.log import say
 from components.shared.store.open_store import open_store
@@ -23,7 +24,7 @@ def with_config_read(settings: SomeSettings) -> SomeSettings:
 
     Raises:
         SettingsError: the file is missing or is not valid JSON, it lacks a ZeRO stage from 1 to 3, or it sets
-            another value than the settings.
+            another value than the settings, on all nodes or on the fewest.
     """
     config = settings.deepspeed_config
     if config is None:
@@ -34,6 +35,9 @@ def with_config_read(settings: SomeSettings) -> SomeSettings:
     _check_checkpoints(content, where)
     _check_shares(content, settings, where)
     check_config(content, settings, where)
+    if settings.launch.may_shrink:
+        fewest = settings.with_launch(on_fewest_nodes(settings.launch))
+        check_config(content, fewest, f"{where} on the fewest nodes (launch.least_nodes)")
     return settings.model_copy(update={"deepspeed_config": content})
 
 

@@ -13,6 +13,8 @@ from components.train.engine.divergence import require_finite_loss
 LOSSES_FILE = "losses.jsonl"
 SHARES_FILE = "shares.jsonl"
 STAGES_FILE = "stages.jsonl"
+LEFT_OUT = "nodes_left_out"
+"""Of a step on fewer nodes than the settings have: how many fewer. Other steps lack it."""
 STEP_FIELDS = ("step", "loss", "learning_rate", "rows", "tokens", "seconds", "tokens_per_second")
 COMMON_METRICS = {"grad_norm": "gradient_norm"}
 """Metrics that every trainer logs, and their names in losses.jsonl; a method names its own."""
@@ -30,6 +32,7 @@ class StepBook:
         allowed: tokens of compute after which it ends if that is earlier; None: no limit.
         measures_compute: whether a step's tokens are known only when it is reached, so that `steps` is a limit above
             those that are allowed.
+        left_out: nodes that the training continues without, since they were lost.
 
     Attributes:
         generated: tokens that were generated for each optimizer step; those for several steps at the first one.
@@ -45,11 +48,12 @@ class StepBook:
         *,
         allowed: int | None = None,
         measures_compute: bool = False,
+        left_out: int = 0,
     ) -> None:
         self.task, self.order, self.global_batch = task, order, global_batch
         self.tokens, self.steps = tokens, len(order) // global_batch if steps is None else steps
         self.generated, self.allowed = np.zeros(len(tokens), np.int64), allowed
-        self.measures_compute = measures_compute
+        self.measures_compute, self.left_out = measures_compute, left_out
         self.progress: Progress | None = None
         self.checkpoint_seconds: list[float] = []
         self._stepped = time.monotonic()
@@ -95,6 +99,7 @@ class StepBook:
             "tokens": tokens,
             "seconds": round(seconds, 4),
             "tokens_per_second": round(tokens / seconds, 1) if seconds else 0.0,
+            **({LEFT_OUT: self.left_out} if self.left_out else {}),
         }
 
     def record_checkpoint(self, step: int, seconds: float) -> None:
@@ -110,7 +115,7 @@ class StepBook:
 
 
 def loss_records(log_history: list[dict[str, Any]], metrics: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The trainer's log as records: `STEP_FIELDS`, and the metrics that all trainers log and the method's own.
+    """The trainer's log as records: `STEP_FIELDS`, nodes left out, and the metrics of all trainers and the method.
 
     Args:
         log_history: what the trainer logged, one entry for each step and some others.
@@ -131,7 +136,7 @@ def stages_records(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _record(entry: dict[str, Any], metrics: Mapping[str, str]) -> dict[str, Any]:
-    record = {name: entry[name] for name in STEP_FIELDS}
+    record = {name: entry[name] for name in (*STEP_FIELDS, *([LEFT_OUT] if LEFT_OUT in entry else []))}
     return record | {ours: entry[theirs] for theirs, ours in metrics.items() if theirs in entry}
 
 

@@ -17,6 +17,7 @@ from components.shared.store.open_store import open_store
 from components.shared.store.store import Store
 from components.train.engine.divergence import DivergedError
 from components.train.engine.losses import (
+    LEFT_OUT,
     LOSSES_FILE,
     SHARES_FILE,
     STAGES_FILE,
@@ -129,6 +130,9 @@ class ResultWriter:
         counts |= {"steps": len(records), TOKENS: tokens}
         if (allowed := self.job.allowed_tokens) is not None:
             counts |= {"tokens_allowed": allowed, "tokens_spent": tokens_spent(counts)}
+        if self.job.settings.launch.may_shrink:
+            on_fewer = sum(1 for record in records if LEFT_OUT in record)
+            counts |= {LEFT_OUT: trainer.book.left_out, "steps_on_fewer_nodes": on_fewer}
         counts |= {"checkpoints": len(stalls), "seconds_checkpoints": round(sum(stalls), 4)}
         return JobResult(shards=shards, counts=counts, cost=Cost(seconds=round(now - self.began, 3), tokens_in=tokens))
 

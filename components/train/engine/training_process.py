@@ -9,12 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from components.launch.fewer_nodes import all_nodes
 from components.launch.hand_back.files import JobResult
 from components.models.stored.stored_model import read_folder
 from components.shared.errors import SettingsError
 from components.shared.log import say
 from components.shared.outputs.library import Library
 from components.shared.process.signals import sigterm_raises
+from components.shared.text.counted import counted
 from components.train.batches.budgeted_order import MicroBatchOrder
 from components.train.batches.build_dataset import Template
 from components.train.batches.spend_tokens import spend_tokens
@@ -42,6 +44,7 @@ from components.train.engine.share_by_speed import speed_shares
 from components.train.engine.stream_losses import LossStream
 from components.train.engine.token_cache import token_cache
 from components.train.engine.trainer_arguments import trainer_arguments
+from components.train.fewer_ranks import settings_here
 from components.train.job_file import TrainingJob
 from components.train.methods.method import TrainingData
 from components.train.methods.registry import method_of
@@ -60,8 +63,9 @@ class TrainingProcess:
 
     def __init__(self, job: TrainingJob, ranks: Ranks, scratch: Path) -> None:
         self.job, self.ranks, self.scratch = job, ranks, scratch
-        self.settings, self.method = job.settings, method_of(job.settings)
-        self.split = split_batch(job.settings, ranks.world)
+        self.settings, self.method = settings_here(job.settings), method_of(job.settings)
+        self.left_out = len(all_nodes(job.settings.launch)) - len(all_nodes(self.settings.launch))
+        self.split = split_batch(self.settings, ranks.world)
         self.reference = ReferenceOutput(job, ranks)
         self.seconds: dict[str, float] = {}
         self.budget_counts: dict[str, float] = {}
@@ -134,6 +138,7 @@ class TrainingProcess:
             steps.last,
             allowed=self.job.allowed_tokens,
             measures_compute=self.job.allowed_tokens is not None and data.fewest is not None,
+            left_out=self.left_out,
         )
         trainer.store = self.job.store
         return trainer
@@ -302,7 +307,8 @@ class TrainingProcess:
         found = replace(found, folder=folder / found.folder.name)
         if self.ranks.is_main:
             made = "" if found.ranks == self.ranks.world else f", written by {found.ranks} processes"
-            say(self.job.task, f"continuing from the checkpoint of step {found.step}{made}")
+            lost = f", without {counted(self.left_out, 'lost node')}" if self.left_out else ""
+            say(self.job.task, f"continuing from the checkpoint of step {found.step}{made}{lost}")
         elif self.ranks.is_local_main:
             fetch(self.job.store, found.step, folder)
         if self.ranks.is_local_main:

@@ -31,7 +31,9 @@ class PlainKind:
         return self
 
     def manifest(self, job: Job, attempt: JobAttempt) -> Object:
-        return {"apiVersion": "plain.test/v1", "kind": "PlainJob", "metadata": {}, "spec": {"module": job.module}}
+        launch = job.launch
+        spec = {"module": job.module, "nodes": launch.nodes, "environment": launch.environment, "speeds": launch.speeds}
+        return {"apiVersion": "plain.test/v1", "kind": "PlainJob", "metadata": {}, "spec": spec}
 
     def standing(self, resource: Object) -> Standing:
         status = resource.get("status", {})
@@ -44,7 +46,10 @@ class PlainKind:
         return pods_of(job)
 
     def is_main(self, pod: Object) -> bool:
-        return pod["metadata"]["name"].endswith("-0")
+        return self.node_of(pod) == 0
+
+    def node_of(self, pod: Object) -> int | None:
+        return int(pod["metadata"]["name"].rpartition("-")[2])
 
 
 def job(**launch: Any) -> Job:
@@ -90,6 +95,15 @@ class Bench:
         state = container or {"running": {"startedAt": now}}
         status = {"phase": phase, "containerStatuses": [{"name": "main", "state": state}], **more}
         return self.api.put("pods", {"metadata": meta, "spec": {"containers": [{"name": "main"}]}, "status": status})
+
+    def waiting_pod(self, name: str, message: str) -> None:
+        """Create a pod for which there is no node."""
+        placed = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+        self.pod(name, "Pending", {"waiting": {}}, conditions=[placed])
+
+    def placed_pod(self, name: str) -> None:
+        """Create a pod that runs on a node."""
+        self.pod(name, conditions=[{"type": "PodScheduled", "status": "True"}])
 
     def end_pod(self, name: str, code: int, reason: str = "", **more: Any) -> None:
         end = {"exitCode": code, "reason": reason, "finishedAt": timestamp_of(self.api.clock.now())}

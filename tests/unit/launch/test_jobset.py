@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from components.launch.api.resources import Object
+from components.launch.fewer_nodes import NODES_VARIABLE, job_on_nodes
 from components.launch.job import Job
 from components.launch.kinds.jobset import NODE_RANK, JobSetKind
 from components.launch.kinds.kind import NAME_LENGTH, Standing, resource_name
@@ -113,8 +114,19 @@ def test_equal_nodes_are_one_group() -> None:
 
 
 def test_the_log_is_that_of_node_0() -> None:
-    found = [JobSetKind().is_main({"metadata": {"labels": {NODE_RANK: rank}}}) for rank in ("0", "1", "10")]
-    assert found == [True, False, False]
+    pods: list[Object] = [{"metadata": {"labels": {NODE_RANK: rank}}} for rank in ("0", "1", "10")]
+    assert [JobSetKind().is_main(pod) for pod in pods] == [True, False, False]
+    assert [JobSetKind().node_of(pod) for pod in pods] == [0, 1, 10], "over all groups"
+
+
+def test_without_a_group_the_next_one_has_the_first_rank() -> None:
+    groups = [{**group, "least_nodes": least} for group, least in zip(GROUPS, (0, 1, 0), strict=True)]
+    left = job_on_nodes(groups_job(groups=groups), (3, 4))
+    (group,) = replicated(left)
+    assert (group["name"], group["replicas"]) == ("group-0", 2)
+    found = variables(container_of(group))
+    assert (found["PET_NNODES"], found["PET_NPROC_PER_NODE"]) == ("2", "2")
+    assert found[NODES_VARIABLE] == "3,4" and container_of(group)["resources"]["limits"]["cpu"] == "12"
 
 
 def resource(*ready: int, suspend: bool = False, **condition: str) -> Object:

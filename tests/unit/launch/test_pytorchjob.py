@@ -104,3 +104,4 @@ def test_standing(resource: dict[str, Any], standing: Standing) -> None:
 def test_the_log_is_that_of_worker_0() -> None:
     pods = [{"metadata": {"labels": {"training.kubeflow.org/replica-index": str(i)}}} for i in range(2)]
     assert [KIND.is_main(pod) for pod in pods] == [True, False]
+    assert [KIND.node_of(pod) for pod in pods] == [0, 1]

@@ -152,6 +152,7 @@ def test_the_log_is_that_of_node_0() -> None:
         False,
         False,
     ]
+    assert [kind.node_of(each) for each in (pod("node", "0"), pod("node", "12"), pod("other", "0"))] == [0, 12, None]
 
 
 class StatusClient:

@@ -52,6 +52,9 @@ class SwarmKind:
     def is_main(self, pod: Object) -> bool:
         return True
 
+    def node_of(self, pod: Object) -> int | None:
+        return None
+
 
 @pytest.fixture
 def swarm(api: ApiServer, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:

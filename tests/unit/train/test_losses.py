@@ -26,6 +26,13 @@ def test_a_step_is_recorded() -> None:
     assert facts["seconds"] >= 0 and facts["tokens_per_second"] > 0
 
 
+def test_a_step_on_fewer_nodes_is_recorded_as_such() -> None:
+    without = StepBook("train-sft", np.arange(8), np.array([100, 120]), global_batch=4, left_out=1)
+    steps = [{"step": 1, "loss": 2.0, "learning_rate": 0.1}, {"step": 2, "loss": 1.0, "learning_rate": 0.1}]
+    log = [step | made.record(int(step["step"]), step) for step, made in zip(steps, (book(), without), strict=True)]
+    assert [record.get("nodes_left_out") for record in loss_records(log, {})] == [None, 1]
+
+
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_ends_the_training(loss: float) -> None:
     with pytest.raises(DivergedError, match="the loss of step 2 is") as raised:
