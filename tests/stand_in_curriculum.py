@@ -209,6 +209,10 @@ class StandInCurriculum:
             confirmation=half,
         )
 
+    def last_probe(self) -> Manifest:
+        """The pass rates after the last round, which no model comes from."""
+        return self.probe("round-2-rl", 0.7)
+
     def first_round(self) -> tuple[Manifest, Manifest]:
         """A probe of the student, and the route of its problems."""
         probed = self.probe("base", 0.3)

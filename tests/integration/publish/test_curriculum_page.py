@@ -19,7 +19,8 @@ SETTINGS = PublishSettings(name="demo", title="Sums", order=tuple(SCORES)[1:], g
 def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, str]:
     """The report of two rounds and two baselines, and its page."""
     run = StandInCurriculum(str(tmp_path_factory.mktemp("run") / "store"))
-    manifest = publish_best(run.library, SETTINGS, run.write())
+    comparison = run.write()
+    manifest = publish_best(run.library, SETTINGS, comparison, beside=[run.last_probe()])
     return read_report(run.library, manifest), read_page(run.library, manifest)
 
 
@@ -30,18 +31,28 @@ def facts_of(report: Report) -> CurriculumFacts:
 
 def test_outputs_are_named_by_the_model_that_they_are_about(published: tuple[Report, str]) -> None:
     tasks = [step.task for step in published[0].steps]
-    for name in ("probe base", "probe round-1-rl", "route base", "bridge base", "bridge round-1-rl", "critique"):
+    for name in (
+        "probe base",
+        "probe round-1-rl",
+        "probe round-2-rl",
+        "route base",
+        "bridge base",
+        "bridge round-1-rl",
+        "critique",
+    ):
         assert name in tasks
     assert len(tasks) == len(set(tasks))
 
 
 def test_probes_and_routes_are_shown_round_by_round(published: tuple[Report, str]) -> None:
     facts = facts_of(published[0])
-    first, second = facts.probes
+    first, second, last = facts.probes
     assert (first.model, first.after) == ("base", None)
     assert (second.model, second.after) == ("round-1-rl", "probe base")
     assert second.pools["hard"] < first.pools["hard"]
-    for probe, route in zip(facts.probes, facts.routes, strict=True):
+    assert (last.model, last.after) == ("round-2-rl", "probe round-1-rl")
+    assert last.pools["hard"] < second.pools["hard"]
+    for probe, route in zip((first, second), facts.routes, strict=True):
         assert sum(probe.rates.values()) == probe.problems == 120
         assert route.probe == probe.task
         assert {pool: parts["problems"] for pool, parts in route.pools.items()} == probe.pools
@@ -54,6 +65,7 @@ def test_probes_and_routes_are_shown_round_by_round(published: tuple[Report, str
     assert rows[0][-1].startswith(f"{100 * first.pass_at[1].value:.1f} ± ")
     assert len(tables["routes-table"]) == 1 + 2 * 3
     assert "Pass rates of base and, after training, of round-1-rl" in published[1]
+    assert "Pass rates of round-1-rl and, after training, of round-2-rl" in published[1]
 
 
 def test_rewards_of_every_training_by_rl_are_drawn(published: tuple[Report, str]) -> None:
