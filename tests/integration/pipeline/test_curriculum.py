@@ -190,4 +190,7 @@ def test_rounds_with_nothing_left_to_learn_hand_the_student_on(command_line: Com
     assert len({address for task, address in run.done.items() if task.startswith("evaluate-")}) == 1
     base, *others = run.report.variants
     assert len(others) == 5 and {one.reference for one in others} == {base.reference} == {"package:demo/student"}
+    assert run.report.curriculum is not None
+    (handed,) = run.report.curriculum.handed_on
+    assert (handed.model, handed.variants) == ("base", tuple(one.name for one in others))
     assert "Nothing is promoted" in run.run.stdout

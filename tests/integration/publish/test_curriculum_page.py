@@ -30,6 +30,7 @@ def facts_of(report: Report) -> CurriculumFacts:
 
 
 def test_outputs_are_named_by_the_model_that_they_are_about(published: tuple[Report, str]) -> None:
+    assert facts_of(published[0]).handed_on == (), "every training had rows"
     tasks = [step.task for step in published[0].steps]
     for name in (
         "probe base",
@@ -144,6 +145,24 @@ def test_a_run_of_one_round_shows_what_it_has(tmp_path: Path) -> None:
     assert (facts.examples, facts.equal_compute) == ((), None)
     assert "Pass rates of base" in page and 'id="examples"' not in page and 'id="equal-compute"' not in page
     assert "round-1-rl" in summarise(run.library, manifest)
+
+
+def test_rounds_with_nothing_left_to_learn_are_named_with_the_model_that_they_handed_on(tmp_path: Path) -> None:
+    run = StandInCurriculum(str(tmp_path / "store"), problems=20)
+    _, routed = run.first_round()
+    run.train("round-1-rl", "grpo", routed, "base", tokens=9_000)
+    run.models |= {"round-1-sft": run.models["base"], "round-2-sft": run.models["round-1-rl"]}
+    names = ("base", "round-1-sft", "round-1-rl", "round-2-sft")
+    comparison = run.compare(*names)
+    settings = SETTINGS.model_copy(update={"order": names[1:]})
+    manifest = publish_best(run.library, settings, comparison)
+    facts, page = facts_of(read_report(run.library, manifest)), read_page(run.library, manifest)
+    assert [(one.variants, one.model) for one in facts.handed_on] == [
+        (("round-1-sft",), "base"),
+        (("round-2-sft",), "round-1-rl"),
+    ]
+    assert [probe.model for probe in facts.probes] == ["base"], "by its first name"
+    assert "round-2-sft: nothing was left to learn, so the model of round-1-rl was handed on as it was." in page
 
 
 def test_texts_of_bridge_and_critique_are_not_taken_for_a_selection(published: tuple[Report, str]) -> None:
