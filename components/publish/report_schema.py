@@ -230,6 +230,7 @@ class ExampleFacts(ReportPart):
     teacher: str = Field(description="the teacher's text; of several that are not learnt, the first; empty without any")
     learnt: bool
     note: str = Field(description="why it was chosen, or why not")
+    is_reference: bool = Field(False, description="whether `teacher` is the solution that the problem came with")
 
 
 class BaselineFacts(ReportPart):

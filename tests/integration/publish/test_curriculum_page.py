@@ -1,6 +1,7 @@
 """The part of the report about a curriculum: its numbers, its sentence, and its examples."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from components.publish.publish import publish_best, read_page, read_report, summarise
 from components.publish.report_schema import CurriculumFacts, Report
 from components.publish.settings import Gate, PublishSettings
+from components.shared.rollout_rows import Bridged, Critique, Probed
 from tests import stand_in_curriculum
 from tests.page_in_browser import PageTables
 from tests.stand_in_curriculum import SCORES, StandInCurriculum
@@ -100,6 +102,33 @@ def test_examples_can_be_read_and_are_the_same_every_time(published: tuple[Repor
     assert facts.examples[-1].note == "of a wrong answer; no wrong step; not learnt: disagrees"
     for example in facts.examples:
         assert example.problem in published[1]
+
+
+class SilentTeacher(StandInCurriculum):
+    """Its teacher solves nothing and writes no readable diagnosis: the solutions that problems came with are learnt."""
+
+    def _bridged(self, row: Probed, number: int) -> Bridged:
+        made = super()._bridged(row, number)
+        texts = tuple(text.model_copy(update={"origin": "reference"}) for text in made.texts)
+        return made.model_copy(update={"texts": texts})
+
+    def _critiques(self, row: Probed, number: int) -> Iterator[Critique]:
+        first = next(iter(super()._critiques(row, number)))
+        yield first.model_copy(update={"why": "", "step": None, "fate": "unreadable"})
+
+
+def test_what_the_teacher_did_not_write_is_not_called_the_teachers(tmp_path: Path) -> None:
+    run = SilentTeacher(str(tmp_path / "store"), problems=20)
+    probed, routed = run.first_round()
+    run.train("round-1-sft", "sft", run.critique(probed, run.bridge(routed, probed, "base")), "base", tokens=9_000)
+    settings = SETTINGS.model_copy(update={"order": ()})
+    manifest = publish_best(run.library, settings, run.compare("base", "round-1-sft"))
+    examples, page = facts_of(read_report(run.library, manifest)).examples, read_page(run.library, manifest)
+    learnt = next(example for example in examples if example.learnt)
+    diagnosis = next(example for example in examples if example.kind == "diagnosis")
+    assert learnt.is_reference and "<dt>The solution that the problem came with</dt>" in page
+    assert diagnosis.note == "of a wrong answer; nothing that could be read; not learnt: unreadable"
+    assert diagnosis.teacher == "nothing that could be read", "not a verdict"
 
 
 def test_the_curriculum_is_compared_at_equal_compute(published: tuple[Report, str]) -> None:
