@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Build the images with buildah, for a machine without Docker: each into an OCI layout in the cache.
 
-    images/build.py [--debian] [launcher] [ray] [train] [ray-vllm]
+    images/build.py [--debian] [launcher] [ray] [train] [ray-vllm] [train-vllm]
 
 Prints a line for each image: its reference, and the folder of its layout. The tag is the hash of what goes in, so that
 unchanged input costs nothing. Where there is Docker, `docker buildx bake` builds the same Dockerfile; this is for the
@@ -30,7 +30,7 @@ from oci_layout import write_layout
 ROOT = Path(__file__).resolve().parent.parent
 DOCKERFILE = Path("images", "Dockerfile")
 IMAGES = sorted(path.parent.name for path in (ROOT / "images").glob("*/requirements.txt"))
-VARIANTS = {"ray-vllm": ("ray", {"LOCK": "requirements-vllm.txt"})}
+VARIANTS = {f"{name}-vllm": (name, {"LOCK": "requirements-vllm.txt"}) for name in ("ray", "train")}
 """Images of another's target, with its build arguments; built when they are named."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tutelage" / "images"
 REGISTRY = "localhost/tutelage"

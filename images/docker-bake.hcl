@@ -43,7 +43,7 @@ group "default" {
 }
 
 group "all" {
-  targets = ["launcher", "ray", "ray-vllm", "train"]
+  targets = ["launcher", "ray", "ray-vllm", "train", "train-vllm"]
 }
 
 target "image" {
@@ -88,4 +88,11 @@ target "train" {
   inherits = ["image"]
   target   = "train"
   tags     = ["${REGISTRY}/train:${VERSION}"]
+}
+
+# train for trainings whose rollouts vLLM draws on the GPUs that train.
+target "train-vllm" {
+  inherits = ["train"]
+  args     = { LOCK = "requirements-vllm.txt" }
+  tags     = ["${REGISTRY}/train-vllm:${VERSION}"]
 }

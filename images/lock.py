@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 EXTRAS_OF_TRAIN = ("data", "select", "train", "merge", "evaluate", "report", "serve")
 # Ray workers, and the pods of steps whose models vLLM runs: evaluate above all, with its benchmarks and checks.
 EXTRAS_WITH_VLLM = ("vllm", "evaluate")
+# Trainings whose rollouts vLLM draws.
+EXTRAS_OF_TRAIN_WITH_VLLM = ("vllm", "train", "rewards")
 # Small packages that torch needs: they change more often than torch, whose layer shall stay.
 BESIDE_TORCH = ("cuda-bindings", "filelock", "fsspec", "jinja2", "networkx", "setuptools", "sympy", "typing-extensions")
 
@@ -32,6 +34,7 @@ LOCKS = {
     "ray/requirements.txt": extras("synthesis", "rewards"),
     "ray/requirements-vllm.txt": extras(*EXTRAS_WITH_VLLM),
     "train/requirements.txt": extras(*EXTRAS_OF_TRAIN),
+    "train/requirements-vllm.txt": extras(*EXTRAS_OF_TRAIN_WITH_VLLM),
 }
 """Lock files by their place in this folder, and what uv is asked for."""
 

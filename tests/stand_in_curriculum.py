@@ -174,11 +174,15 @@ class StandInCurriculum:
 
     def compare(self, *names: str) -> Manifest:
         """The evaluations of these models, and the comparison with the base."""
+        made: dict[str, Manifest] = {}
         evaluations: dict[str, Manifest | Parent] = {}
         for name in names:
-            output = self.output("evaluate", {"model": self.models[name]})
-            output.write_json("scores.json", SCORES[name])
-            evaluations[name] = output.finish({"questions": QUESTIONS})
+            model = self.models[name]
+            if model.address not in made:
+                output = self.output("evaluate", {"model": model})
+                output.write_json("scores.json", SCORES[name])
+                made[model.address] = output.finish({"questions": QUESTIONS})
+            evaluations[name] = made[model.address]
         output = self.output("compare", evaluations, correction="holm")
         output.write_json(
             "comparison.json", ComparisonTable(base="base", variants=tuple(self._variant(name) for name in names))
@@ -208,6 +212,10 @@ class StandInCurriculum:
             selection=half,
             confirmation=half,
         )
+
+    def last_probe(self) -> Manifest:
+        """The pass rates after the last round, which no model comes from."""
+        return self.probe("round-2-rl", 0.7)
 
     def first_round(self) -> tuple[Manifest, Manifest]:
         """A probe of the student, and the route of its problems."""

@@ -17,6 +17,7 @@ def publish(
     report: Output[HTML],
     metrics: Output[Metrics],
     summary: Output[Markdown],
+    beside: list[str] = [],  # noqa: B006 - kfp compiles the default
 ) -> str:
     """Promote the best variant that passes the gate, and write the report.
 
@@ -24,6 +25,7 @@ def publish(
         root: URI of the store's root.
         settings: the step's settings (PublishSettings); those left out have their defaults.
         comparison: comparison of all variants with the base (comparison/1).
+        beside: URIs of outputs that the report shows too, though no compared model comes from them.
 
     Returns:
         release: manifest of the report (report/1), which holds report.json and report.html.
@@ -43,7 +45,8 @@ def publish(
     from components.shared.process.run_component import run_component
 
     def work(library: Library) -> Manifest:
-        made = publish_best(library, PublishSettings.model_validate(settings), read_artifact(comparison))
+        others = [library.load(library.address_of(uri)) for uri in beside]
+        made = publish_best(library, PublishSettings.model_validate(settings), read_artifact(comparison), others)
         return point_from_run(library, made)
 
     def hand_over_with_page(library: Library, made: Manifest) -> str:

@@ -6,7 +6,7 @@ from components.publish.audit.truth import Truth, read_truth
 from components.publish.gate.judge import judge
 from components.publish.gate.judgement import Judgement
 from components.publish.gate.scores import score_of
-from components.publish.lineage.lineage import trace
+from components.publish.lineage.lineage import Lineage, trace
 from components.publish.promotion.promote import promote
 from components.publish.promotion.release import plan_release
 from components.publish.report.build_report import build_report
@@ -29,13 +29,16 @@ REPORT_FILE = "report.json"
 PAGE_FILE = "report.html"
 
 
-def publish_best(library: Library, settings: PublishSettings, comparison: Manifest) -> Manifest:
+def publish_best(
+    library: Library, settings: PublishSettings, comparison: Manifest, beside: Sequence[Manifest] = ()
+) -> Manifest:
     """Promote the best variant to models/NAME/VERSION if one passes the gate, and write report.json and report.html.
 
     Args:
         library: where outputs are stored.
         settings: the gate, the model's name, where the planted truth is.
         comparison: manifest of compare's output (content comparison/1).
+        beside: outputs that the report shows too, though no compared model comes from them.
 
     Raises:
         InputError: the input is not a comparison, or the truth file is wrong.
@@ -52,11 +55,13 @@ def publish_best(library: Library, settings: PublishSettings, comparison: Manife
         )
     truth = read_truth(settings.planted) if settings.planted else None
     inputs: dict[str, Manifest | Parent] = {"comparison": comparison}
+    inputs |= {f"beside_{place}": other for place, other in enumerate(beside, start=1)}
     if truth is not None:
         inputs["planted"] = Parent(address=settings.planted, digest=digest_bytes(truth.data))
     output = Output(library, REPORT, settings, inputs)
     return output.made(
-        lambda: _publish(output, settings, comparison, truth), is_complete=lambda done: _is_complete(library, done)
+        lambda: _publish(output, settings, trace(library, comparison, beside), truth),
+        is_complete=lambda done: _is_complete(library, done),
     )
 
 
@@ -102,9 +107,9 @@ def _is_complete(library: Library, manifest: Manifest) -> bool:
     return release is None or library.find(release.address) is not None
 
 
-def _publish(output: Output, settings: PublishSettings, comparison: Manifest, truth: Truth | None) -> Manifest:
-    library = output.library
-    lineage, table = trace(library, comparison), ordered(read_table(library, comparison), settings.order)
+def _publish(output: Output, settings: PublishSettings, lineage: Lineage, truth: Truth | None) -> Manifest:
+    library, comparison = output.library, lineage.manifests[lineage.target]
+    table = ordered(read_table(library, comparison), settings.order)
     outside = frozenset(variant.name for variant in table.variants if lineage.with_digest(variant.digest) is None)
     judgement = Judgement(settings, lineage, table, judge(table, settings.gate, outside))
     say(STEP.name, judgement.gate.sentence)

@@ -230,6 +230,7 @@ class ExampleFacts(ReportPart):
     teacher: str = Field(description="the teacher's text; of several that are not learnt, the first; empty without any")
     learnt: bool
     note: str = Field(description="why it was chosen, or why not")
+    is_reference: bool = Field(False, description="whether `teacher` is the solution that the problem came with")
 
 
 class BaselineFacts(ReportPart):
@@ -255,6 +256,13 @@ class EqualComputeFacts(ReportPart):
     sentence: str = Field(description="whether it helped against the best baseline, in numbers")
 
 
+class HandedOnFacts(ReportPart):
+    """Trainings that had nothing left to learn, and the model that they handed on as it was."""
+
+    variants: tuple[str, ...]
+    model: str = Field(description="the variant whose model it is")
+
+
 class CurriculumFacts(ReportPart):
     """What a run learnt from problems of graded difficulty. What it has none of is empty."""
 
@@ -263,6 +271,7 @@ class CurriculumFacts(ReportPart):
     rewards: tuple[RewardCurve, ...]
     examples: tuple[ExampleFacts, ...] = Field(description="a few, drawn by a fixed seed")
     equal_compute: EqualComputeFacts | None = Field(description="null without a variant that had a budget")
+    handed_on: tuple[HandedOnFacts, ...] = Field((), description="models that trainings without rows handed on")
 
 
 class LineageNode(ReportPart):

@@ -16,6 +16,8 @@ MODEL = "model/1"
 REPORT_CONTENT = "report/1"
 """The content of a run's report: `report.json` and `report.html`."""
 IMAGE_VERSION = "0.1.0"
+PROJECT = "tutelage"
+"""The part of an image's reference before its name, in every registry."""
 Location = tuple[str | int, ...]
 """A place in settings or in a recipe: `("train", "sft", "settings")`."""
 
@@ -27,16 +29,23 @@ class Image(Enum):
     RAY = "ray"
     RAY_VLLM = "ray-vllm"
     TRAIN = "train"
+    TRAIN_VLLM = "train-vllm"
 
     @property
     def reference(self) -> str:
         """Its name and tag, which a placement replaces where a site has a registry of its own."""
-        return f"tutelage/{self.value}:{IMAGE_VERSION}"
+        return f"{PROJECT}/{self.value}:{IMAGE_VERSION}"
+
+    @classmethod
+    def shipped_as(cls, reference: str) -> "Image | None":
+        """The image that ships under a reference's name, whatever registry has a copy of it; None: it is another."""
+        *_, project, name = ("", *reference.partition("@")[0].split("/"))
+        return next((one for one in cls if (project, name.partition(":")[0]) == (PROJECT, one.value)), None)
 
     @property
     def only_here(self) -> str:
         """The package that tasks choose it for, since no other image has it; empty if there is none."""
-        return "vllm" if self is Image.RAY_VLLM else ""
+        return "vllm" if self in {Image.RAY_VLLM, Image.TRAIN_VLLM} else ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,7 @@ class Step:
         image: the image, of those that ship, of the step and its job.
         image_needed: returns the image, of those that ship, that settings need in place of `image`, for the packages of
             a backend; None: `image` has everything.
+        check_machine: raises SettingsError where a task with these settings cannot run on this machine.
         program: what runs its job, `torchrun` or `ray`; empty: it has no job. The settings of a step with a job have a
             field `launch`.
         uses_store: whether it accesses the store, so needs its secrets.
@@ -105,6 +115,7 @@ class Step:
     parts: tuple[Product, ...] = ()
     image: Image = Image.TRAIN
     image_needed: Callable[[Any], Image | None] = lambda _settings: None
+    check_machine: Callable[[Any], None] = lambda _settings: None
     program: Literal["", "torchrun", "ray"] = ""
     uses_store: bool = True
     ends_run: bool = False

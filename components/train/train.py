@@ -186,6 +186,8 @@ def _finish(output: Output, handed: HandedJob[JobResult], result: JobResult) -> 
 def _check(library: Library, task: str, settings: TrainSettings, dataset: Manifest, start: str) -> None:
     """Check what can be known before processes and models are started."""
     method = method_of(settings)
+    if not settings.launch.on_cluster:
+        method.check_machine(settings)
     if filled := filled_in(settings):
         say(task, f"deepspeed_config leaves out these keys, set from the settings: {', '.join(map(str, filled))}")
     method.check_rows(library.read_rows(dataset, method.row_type, part=method.part))

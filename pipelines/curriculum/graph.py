@@ -4,7 +4,7 @@ The plan (`plan.py`) says what there is; here each planned work becomes a task w
 Rounds are unrolled when the pipeline is compiled, so the graph shows each.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kfp import dsl
@@ -55,7 +55,7 @@ def curriculum(recipe: CurriculumRecipe, placement: Placement | None = None) -> 
             for work in plan.works:
                 unrolled.add(work)
             models = {BASE: student, **unrolled.models(plan.models)}
-            judge_models(recipe, root, problems.benchmarks, models, placed)
+            judge_models(recipe, root, problems.benchmarks, models, placed, beside=unrolled.outputs(plan.reported))
 
     return pipeline
 
@@ -94,6 +94,10 @@ class _UnrolledRounds:
                 start = self._model(work.start)
                 task = train(dataset=self._rows(work.dataset), start=start, budget=budget, **common)
         self._tasks[work.name] = self._placed(task, work.name)
+
+    def outputs(self, names: Iterable[str]) -> list[Any]:
+        """The outputs of tasks, as URIs."""
+        return [self._tasks[name].outputs["Output"] for name in names]
 
     def models(self, trainings: Mapping[str, str]) -> dict[str, Any]:
         """References of models, by the names under which they are evaluated."""

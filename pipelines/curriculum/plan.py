@@ -133,10 +133,12 @@ class CurriculumPlan:
     Attributes:
         works: the tasks.
         models: the trainings whose models are evaluated, by the names of the models, in the order of reports.
+        reported: tasks whose outputs the report shows, though nothing is made from them.
     """
 
     works: tuple[CurriculumWork, ...] = field(repr=False)
     models: dict[str, str]
+    reported: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -150,8 +152,9 @@ def plan_curriculum(recipe: CurriculumRecipe) -> CurriculumPlan:
     works = [work for number in range(1, recipe.rounds + 1) for work in planner.round(number)]
     works += planner.unrouted()
     works += [work for name in recipe.compare.baselines for work in planner.baseline(name)]
+    last = list(planner.probe_last())
     models = {name: f"train-{name}" for name in _model_names(recipe)}
-    return CurriculumPlan(tuple(works), models)
+    return CurriculumPlan((*works, *last), models, tuple(probe.name for probe in last))
 
 
 def _model_names(recipe: CurriculumRecipe) -> Iterator[str]:
@@ -187,6 +190,12 @@ class _CurriculumPlanner:
             yield from self._divide(f"{name}-again", taught)
             problems = f"route-{name}-again"
         yield self._training(f"train-{name}-rl", "rl", problems, taught)
+
+    def probe_last(self) -> Iterator[PlannedProbe]:
+        """The pass rates after the last round, if they are wanted."""
+        if self._recipe.probe_last:
+            model = f"round-{self._recipe.rounds}-rl"
+            yield PlannedProbe(f"probe-{model}", self._probe, f"train-{model}")
 
     def unrouted(self) -> Iterator[CurriculumWork]:
         """All problems, and texts for all of them, as far as a baseline learns from them."""

@@ -62,6 +62,11 @@ class CurriculumRecipe(StudentRecipe):
         "solvable in part enters RL in the same round. False, the order of He and others: it enters in the next round, "
         "and a round costs one probe instead of two, none of which the baselines' compute includes",
     )
+    probe_last: bool = Field(
+        True,
+        description="probe the model of the last round too, so that the report has the pass rates after every round; "
+        "nothing is learnt from this probe",
+    )
     route: RouteSettings = Field(RouteSettings(), description="which problems SFT and RL get")
     bridge: BridgeSettings = Field(description="how the teacher's traces become texts for the student")
     critique: CritiqueSettings | None = Field(

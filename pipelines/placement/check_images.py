@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
+from components.launch.job import Launch
 from components.registry import STEPS
-from components.shared.errors import SettingsError
+from components.shared.errors import SettingsError, naming_step
 from components.shared.step import Image
 from pipelines.placement.move_tasks import launch_of
 from pipelines.placement.placement import Placement
@@ -45,18 +46,38 @@ def images_of_jobs(tasks: Sequence[Task]) -> dict[str, set[str]]:
 def find_image_faults(placement: Placement, tasks: Sequence[Task]) -> Iterator[Fault]:
     """Tasks whose backend needs an image that the placement does not name, or a GPU that it does not request.
 
-    An image that `images` names for a step, or `jobs` for a job, is taken at its word; doctor tries it on the cluster.
+    An image that `images` names for a step, or `jobs` for a job, is taken at its word, unless its name is that of an
+    image that ships without the package; doctor tries it on the cluster.
     """
     for task in tasks:
-        if (needed := task.image_needed) is None or task.step.name in placement.images:
+        if (needed := task.image_needed) is None:
             continue
         launch = launch_of(placement, task) if task.step.program else None
-        in_job = launch is not None and launch.on_cluster
-        image = launch.pods.image if launch is not None and in_job else placement.image_of(task.step.name, needed)
-        if image == needed.reference and placement.image not in {"", *SHIPPED} and needed.value not in placement.images:
-            yield Fault(("placement", "images"), _unnamed(task, needed, placement.image))
-        if not in_job and not placement.of(task.step.name, task.name).accelerators:
-            yield Fault(("placement", "tasks"), _without_gpu(task, needed))
+        if launch is not None and launch.on_cluster:
+            yield from _job_faults(placement, task, launch, needed)
+        elif task.step.name not in placement.images:
+            if _is_unnamed(placement, placement.image_of(task.step.name, needed), needed):
+                yield Fault(("placement", "images"), _unnamed(task, needed, placement.image))
+            if not placement.of(task.step.name, task.name).accelerators:
+                yield Fault(("placement", "tasks"), _without_gpu(task, needed))
+
+
+def _job_faults(placement: Placement, task: Task, launch: Launch, needed: Image) -> Iterator[Fault]:
+    image = launch.pods.image
+    if _is_unnamed(placement, image, needed):
+        yield Fault(("placement", "images"), _unnamed(task, needed, placement.image))
+    elif (shipped := Image.shipped_as(image)) is not None and shipped.only_here != needed.only_here:
+        yield Fault(("placement", "jobs"), _other_image(task, needed, image))
+    # Ray's actors have requests of their own.
+    on_all = task.step.program == "torchrun" and image == placement.images.get(needed.value, needed.reference)
+    if on_all and not all(equal.pods.gpus for equal in launch.equal_nodes):
+        yield Fault(("placement", "jobs"), _job_without_gpu(task, needed))
+
+
+def _is_unnamed(placement: Placement, image: str, needed: Image) -> bool:
+    """Whether an image is the shipped one only because a site that has copies of images names no copy of it."""
+    copies = placement.image not in {"", *SHIPPED}
+    return image == needed.reference and copies and needed.value not in placement.images
 
 
 def packages_missing_here(tasks: Sequence[Task]) -> dict[str, list[str]]:
@@ -70,7 +91,11 @@ def packages_missing_here(tasks: Sequence[Task]) -> dict[str, list[str]]:
 
 
 def require_packages_here(tasks: Sequence[Task]) -> None:
-    """Raises SettingsError where a backend's package is missing: before a run on this machine, not hours into it."""
+    """Raises SettingsError where a task lacks what it needs of this machine: before a run, not hours into it."""
+    for task in tasks:
+        if task.settings is not None and not task.starts_on_cluster:
+            with naming_step(task.name):
+                task.step.check_machine(task.settings)
     for package, names in packages_missing_here(tasks).items():
         raise SettingsError(
             f"{', '.join(names)}: the package {package} is not installed in this environment",
@@ -94,6 +119,22 @@ def _unnamed(task: Task, needed: Image, image: str) -> str:
         f"{task.name} needs an image with the package {needed.only_here}, and image {image!r} is that of all steps"
         f"\n    remedy: images: {{{needed.value}: IMAGE}}, a copy of {needed.reference}; "
         f"or, if {image!r} has the package, images: {{{task.step.name}: {image!r}}}"
+    )
+
+
+def _other_image(task: Task, needed: Image, image: str) -> str:
+    return (
+        f"{task.name} needs an image with the package {needed.only_here}, and its job's is {image!r}, which lacks it"
+        f"\n    remedy: images: {{{needed.value}: IMAGE}}, a copy of {needed.reference}, or that image in "
+        f"jobs.{task.step.name}.pods"
+    )
+
+
+def _job_without_gpu(task: Task, needed: Image) -> str:
+    return (
+        f"{task.name} needs a GPU for {needed.only_here}, and its job requests none"
+        f"\n    remedy: gpus: 1 or more in jobs.{task.step.name}.pods; or, for a build of {needed.only_here} for CPUs, "
+        "its own image there"
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from components.launch.job import Launch
 from components.launch.pods import Pods
 from components.shared.settings import Settings
+from components.shared.step import Image
 from pipelines.placement.placement import Placement
 from pipelines.placement.task import Task
 
@@ -56,10 +57,20 @@ def _inherited(placement: Placement, task: Task, pods: Pods) -> Pods:
     """A job's pods: its own values, else the placement's; mappings are merged."""
     common = {name: getattr(placement.pods, name) for name in placement.pods.model_fields_set}
     own = {name: getattr(pods, name) for name in pods.model_fields_set}
+    if "image" in own:
+        own["image"] = _own_image(placement, task, pods.image)
     both = {
         name: {**value, **own[name]}
         for name, value in common.items()
         if isinstance(value, dict) and isinstance(own.get(name), dict) and name != "affinity"
     }
-    image = placement.image_of(task.step.name, task.image_needed)
-    return Pods(**{"image": image, **common, **own, **both})
+    return Pods(**{"image": placement.image_of(task.step.name, task.image_needed), **common, **own, **both})
+
+
+def _own_image(placement: Placement, task: Task, image: str) -> str:
+    """The image that a job names; in place of a copy of its step's, the placement's copy of the one that it needs."""
+    needed = task.image_needed
+    if needed is None or Image.shipped_as(image) is not task.step.image:
+        return image
+    copy = placement.images.get(needed.value)
+    return copy or (needed.reference if image == task.step.image.reference else image)

@@ -1,6 +1,6 @@
 """The graph from evaluations to promotion, which pipelines with a gate share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.compare.component import compare
@@ -12,7 +12,15 @@ from pipelines.placement.task import plain
 from pipelines.promotion.recipe import BASE, JudgingSteps, comparing
 
 
-def judge_models(recipe: JudgingSteps, root: Any, benchmarks: Any, models: Mapping[str, Any], placed: Placer) -> None:
+def judge_models(
+    recipe: JudgingSteps,
+    root: Any,
+    benchmarks: Any,
+    models: Mapping[str, Any],
+    placed: Placer,
+    *,
+    beside: Sequence[Any] = (),
+) -> None:
     """Add the evaluation of every model and endpoint, the comparison and the gate to the pipeline being built.
 
     Each evaluation depends on its model alone: on Kubeflow they run side by side, the base's right after collect.
@@ -23,6 +31,7 @@ def judge_models(recipe: JudgingSteps, root: Any, benchmarks: Any, models: Mappi
         benchmarks: the questions.
         models: references of the models that are files, by name, in the order of reports; one is the base.
         placed: names and places tasks.
+        beside: URIs of outputs that the report shows too.
     """
     evaluations: dict[str, Any] = {}
     for name in (*models, *recipe.evaluate.endpoints):
@@ -31,7 +40,8 @@ def judge_models(recipe: JudgingSteps, root: Any, benchmarks: Any, models: Mappi
         evaluations[name] = placed(task, f"evaluate-{name}").outputs["Output"]
     compared = placed(compare(root=root, settings=plain(comparing(recipe)), evaluations=evaluations))
     settings = _named(recipe, tuple(name for name in evaluations if name != BASE))
-    placed(publish(root=root, settings=settings, comparison=compared.outputs["comparison"]))
+    comparison = compared.outputs["comparison"]
+    placed(publish(root=root, settings=settings, comparison=comparison, beside=list(beside)))
 
 
 def _named(recipe: JudgingSteps, order: tuple[str, ...]) -> dict[str, Any]:

@@ -241,10 +241,13 @@ def images_of(objects: list[Object]) -> list[str]:
     return done.stdout.splitlines()
 
 
+IMAGES = ("launcher", "ray-vllm", "ray", "train-vllm", "train")
+
+
 def test_one_list_has_every_image_and_one_value_moves_them_all() -> None:
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
-    assert images_of(rendered()) == [f"tutelage/{name}:{version}" for name in ("launcher", "ray-vllm", "ray", "train")]
-    digests = {"launcher": "1" * 64, "ray-vllm": "4" * 64, "ray": "3" * 64, "train": "2" * 64}
+    digests = {name: digit * 64 for name, digit in zip(IMAGES, "14352", strict=True)}
+    assert images_of(rendered()) == [f"tutelage/{name}:{version}" for name in IMAGES]
     mirror = "registry.example.org/mirror/tutelage"
     assert images_of(rendered(AIR_GAPPED)) == [f"{mirror}/{name}@sha256:{digests[name]}" for name in digests]
 

@@ -15,8 +15,8 @@ from tests.cluster.training import TrainRun
 pytestmark = [pytest.mark.timeout(4500), pytest.mark.whole]
 
 MODELS = ["base", "round-1-sft", "round-1-rl", "round-2-sft", "round-2-rl", "distillation"]
-RAY_JOBS = 5
-"""A probe and texts in each round, and in the second one critiques."""
+RAY_JOBS = 6
+"""A probe and texts in each round, in the second one critiques, and a probe after it."""
 
 
 class CompleteRun(TrainRun):
@@ -63,7 +63,7 @@ def _check_report(report: Report) -> None:
     assert [variant.name for variant in report.variants] == MODELS
     facts = report.curriculum
     assert facts is not None
-    assert [probe.model for probe in facts.probes] == ["base", "round-1-rl"]
+    assert [probe.model for probe in facts.probes] == ["base", "round-1-rl", "round-2-rl"]
     assert 0.8 * PROBLEMS < facts.probes[0].problems == facts.probes[1].problems, "a few are near-duplicates"
     hard, mixed = (facts.probes[0].pools[pool] for pool in ("hard", "mixed"))
     assert hard > 0 and mixed > 0, "the student has problems for both trainings"

@@ -30,7 +30,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- .Values.serviceAccount.name | default (ternary (include "tutelage.fullname" .) "default" .Values.serviceAccount.create) }}
 {{- end }}
 
-{{/* An image's reference. Arguments: root, name (launcher, train, ray or rayVllm). A digest replaces the tag, since tools that
+{{/* An image's reference. Arguments: root, name (launcher, train, ray, rayVllm or trainVllm). A digest replaces the tag, since tools that
 mirror images take no reference with both. */}}
 {{- define "tutelage.image" -}}
 {{- $image := index .root.Values.images .name }}

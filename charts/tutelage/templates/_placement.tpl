@@ -1,7 +1,9 @@
 {{/* placement.yaml: what the values say about images, secrets and pods. files/steps.json lists the steps. */}}
 {{- define "tutelage.placement" -}}
 {{- $launcher := include "tutelage.image" (dict "root" . "name" "launcher") }}
-{{- $images := dict "ray-vllm" (include "tutelage.image" (dict "root" . "name" "rayVllm")) }}
+{{- $images := dict
+  "ray-vllm" (include "tutelage.image" (dict "root" . "name" "rayVllm"))
+  "train-vllm" (include "tutelage.image" (dict "root" . "name" "trainVllm")) }}
 {{- range $name, $step := .Files.Get "files/steps.json" | fromJson }}
 {{- if or $step.program (eq $step.image "launcher") }}{{ $_ := set $images $name $launcher }}{{ end }}
 {{- end }}

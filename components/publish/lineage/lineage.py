@@ -1,7 +1,7 @@
 """The lineage of an output, found by following the parents in the store's manifests."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,8 +48,8 @@ class Lineage:
         return next((manifest for manifest in self.manifests.values() if manifest.digest == digest), None)
 
 
-def trace(library: Library, target: Manifest) -> Lineage:
-    """Walk from an output to everything it comes from.
+def trace(library: Library, target: Manifest, beside: Iterable[Manifest] = ()) -> Lineage:
+    """Walk from an output, and from others beside it, to everything they come from.
 
     A parent that is not an address in this store is an outside reference; the direct parents of the target must be in
     this store.
@@ -76,6 +76,8 @@ def trace(library: Library, target: Manifest) -> Lineage:
         manifests[manifest.address] = manifest
 
     visit(target)
+    for other in beside:
+        visit(other)
     return Lineage(target.address, manifests, outside)
 
 

@@ -35,10 +35,10 @@ def task_names(lineage: Lineage) -> dict[str, str]:
 
 
 def _variants(lineage: Lineage) -> dict[str, str]:
-    """The variant of each evaluated model, by the model's address."""
+    """The first variant of each evaluated model, by the model's address."""
     evaluations = lineage.manifests[lineage.target].parents
     models = {name: model_of(lineage.manifests[parent.address]) for name, parent in evaluations.items()}
-    return {model.address: name for name, model in models.items() if model}
+    return {model.address: name for name, model in reversed(models.items()) if model}
 
 
 def _told_apart(names: Mapping[str, str]) -> dict[str, str]:

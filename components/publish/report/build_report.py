@@ -62,7 +62,8 @@ def build_report(library: Library, judgement: Judgement, release: ReleaseFacts |
 def describe_variants(judgement: Judgement) -> tuple[VariantFacts, ...]:
     """Every variant with how it was made, in the comparison's order."""
     lineage, table = judgement.lineage, judgement.table
-    model_names = {variant.digest: variant.name for variant in table.variants}
+    # Of a model that was handed on, the first name.
+    model_names = {variant.digest: variant.name for variant in reversed(table.variants)}
     return tuple(_variant_facts(variant, lineage, table.base, model_names) for variant in table.variants)
 
 

@@ -83,5 +83,7 @@ def _draw_curve(axes: Any, title: str, steps: Sequence[float], values: Sequence[
     axes.grid(visible=False, axis="x")
     axes.grid(axis="y")
     axes.tick_params(labelsize=7.5, labelcolor=INKS["soft"])
+    if not any(value for _, value in known):
+        axes.set_ylim(0, 1)
     axes.locator_params(nbins=4)
     axes.margins(x=0.02)

@@ -84,6 +84,7 @@ def _is_address(place: str) -> bool:
 
 def _trace(task: str, row: Bridged, failed: str | None) -> ExampleFacts:
     written = counted(len(row.texts), "text")
+    is_reference = row.chosen is not None and row.texts[row.chosen].origin == "reference"
     if row.chosen is None:
         text, note = "", f"none of {written} is learnt: {_plain(row.reason)}"
         if row.texts:
@@ -92,11 +93,14 @@ def _trace(task: str, row: Bridged, failed: str | None) -> ExampleFacts:
         chosen = row.texts[row.chosen]
         measured = "" if chosen.rsr is None else f", {chosen.tokens} tokens, rank-surprisal ratio {chosen.rsr:.3g}"
         text, note = chosen.text, f"{chosen.origin}, chosen of {written}{measured}"
-    return _example(task, "trace", row, failed=failed, teacher=text, learnt=row.chosen is not None, note=note)
+    learnt = row.chosen is not None
+    return _example(
+        task, "trace", row, failed=failed, teacher=text, learnt=learnt, note=note, is_reference=is_reference
+    )
 
 
 def _critique(task: str, row: Critique) -> ExampleFacts:
-    verdict = "no wrong step" if row.step is None else f"first wrong step: {row.step}"
+    verdict = _verdict(row)
     diagnosis = f"{row.why}\n\n{verdict[0].upper()}{verdict[1:]}" if row.why else verdict
     repair = row.repairs[row.chosen].text if row.chosen is not None else ""
     answer = "right" if row.passed else "wrong"
@@ -114,8 +118,23 @@ def _critique(task: str, row: Critique) -> ExampleFacts:
     )
 
 
+def _verdict(row: Critique) -> str:
+    """What a diagnosis found. Without a step and a reason nothing was read of the teacher's reply."""
+    if row.step is not None:
+        return f"first wrong step: {row.step}"
+    return "no wrong step" if row.why else "nothing that could be read"
+
+
 def _example(
-    task: str, kind: str, row: Bridged | Critique, *, failed: str | None, teacher: str, learnt: bool, note: str
+    task: str,
+    kind: str,
+    row: Bridged | Critique,
+    *,
+    failed: str | None,
+    teacher: str,
+    learnt: bool,
+    note: str,
+    is_reference: bool = False,
 ) -> ExampleFacts:
     return ExampleFacts.model_validate(
         {
@@ -127,6 +146,7 @@ def _example(
             "teacher": _shortened(teacher),
             "learnt": learnt,
             "note": note,
+            "is_reference": is_reference,
         }
     )
 

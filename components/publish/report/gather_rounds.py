@@ -1,6 +1,6 @@
 """Collects what a curriculum has recorded: probes, routes, rewards and its score at equal compute."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from components.publish.gate.scores import full_score
@@ -11,6 +11,7 @@ from components.publish.report_schema import (
     BaselineFacts,
     CurriculumFacts,
     EqualComputeFacts,
+    HandedOnFacts,
     PassAt,
     ProbeFacts,
     RewardCurve,
@@ -55,7 +56,19 @@ def gather_curriculum(
         rewards=tuple(_reward_curves(library, lineage.holding(MODEL), names)),
         examples=gather_examples(library, lineage, names),
         equal_compute=compare_at_equal_compute(lineage, variants, benchmark),
+        handed_on=tuple(_handed_on(variants)),
     )
+
+
+def _handed_on(variants: Sequence[VariantFacts]) -> Iterator[HandedOnFacts]:
+    """Models that several variants share: a training without rows hands on the model that it starts from."""
+    names: dict[str, list[str]] = {}
+    for variant in variants:
+        if variant.kind != "endpoint":
+            names.setdefault(variant.digest, []).append(variant.name)
+    for model, *others in names.values():
+        if others:
+            yield HandedOnFacts(variants=tuple(others), model=model)
 
 
 def _probe(
@@ -67,7 +80,7 @@ def _probe(
 ) -> ProbeFacts:
     report = read_json(library, manifest, STEP_REPORT)
     model = manifest.parents.get("model")
-    probed = {variant.digest: variant.name for variant in variants}
+    probed = {variant.digest: variant.name for variant in reversed(variants)}
     before = [
         address
         for address in lineage.ancestors(manifest.address)[:-1]

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.shared.errors import SettingsError
 from components.shared.outputs.manifest import Shard
 from components.shared.outputs.training_compute import GENERATED
 from components.shared.rollout_rows import Routed
@@ -36,6 +35,8 @@ from components.train.settings import PADDED_RULE
 
 if TYPE_CHECKING:
     from components.models.generators.generator import Sampling
+    from components.shared.finding import Look
+    from components.shared.step import Image
     from components.train.batches.build_dataset import Template
     from components.train.batches.token_files import TokenFiles
     from components.train.memory import Generation
@@ -158,6 +159,33 @@ class GrpoMethod(TrainingMethod[GrpoSettings]):
             fewest=prompts + 2,
         )
 
+    def image_needed(self, settings: GrpoSettings) -> "Image | None":
+        """That of training with vLLM: it is not in the image train."""
+        from components.shared.step import Image
+
+        return None if settings.grpo.vllm is None else Image.TRAIN_VLLM
+
+    def check_machine(self, settings: GrpoSettings) -> None:
+        """Raises SettingsError where vLLM is to draw, and it or a GPU is missing."""
+        if settings.grpo.vllm is not None:
+            from components.train.rollouts.check_vllm import require_vllm
+
+            require_vllm()
+
+    def looks(self, settings: GrpoSettings, where: str) -> Iterator["Look"]:
+        """At the server that draws the rollouts, if there is one."""
+        vllm = settings.grpo.vllm
+        if vllm is None or vllm.mode != "server":
+            return
+        from components.shared.finding import Look
+        from components.train.rollouts.check_vllm import require_server
+
+        def look() -> str:
+            require_server(vllm, settings.max_length, wait_seconds=0.0)
+            return "takes weights and draws rollouts"
+
+        yield Look(where, vllm.server_url, look, f"rollouts {vllm.server_url} {settings.max_length}")
+
     def rollout_sampling(self, settings: GrpoSettings) -> "Sampling | None":
         """That of both backends; they end a rollout at the model's own end alone."""
         from components.models.generators.generator import Sampling
@@ -177,10 +205,15 @@ class GrpoMethod(TrainingMethod[GrpoSettings]):
         return replace(here, rows=0, reserved=options.vllm.gpu_memory_utilization * (options.vllm.mode == "colocate"))
 
     def arguments(self, common: dict[str, Any], settings: GrpoSettings, data: TrainingData) -> Any:
-        """The loss is trl's. Raises SettingsError where vLLM cannot run."""
+        """The loss is trl's. Raises SettingsError or ServiceError where vLLM cannot draw."""
         from trl import GRPOConfig
 
+        from components.train.rollouts.check_vllm import require_server
+
         grpo = settings.grpo
+        self.check_machine(settings)
+        if grpo.vllm is not None:
+            require_server(grpo.vllm, settings.max_length)
         return GRPOConfig(
             **common,
             remove_unused_columns=False,
@@ -241,11 +274,10 @@ class GrpoMethod(TrainingMethod[GrpoSettings]):
 
 
 def vllm_arguments(settings: GrpoSettings) -> dict[str, Any]:
-    """trl's arguments for vLLM. Raises SettingsError where it cannot run."""
+    """trl's arguments for vLLM."""
     vllm = settings.grpo.vllm
     if vllm is None:
         return {"use_vllm": False}
-    require_vllm()
     own = {
         "use_vllm": True,
         "vllm_mode": vllm.mode,
@@ -255,28 +287,6 @@ def vllm_arguments(settings: GrpoSettings) -> dict[str, Any]:
         "vllm_max_model_length": settings.max_length,
     }
     return own | ({"vllm_server_base_url": vllm.server_url} if vllm.mode == "server" else {})
-
-
-def require_vllm() -> None:
-    """Raises SettingsError where vLLM, or the GPU that trl needs for it, is missing."""
-    from importlib.util import find_spec
-
-    import torch
-
-    missing = [
-        what
-        for what, there in {
-            "the package vllm": find_spec("vllm") is not None,
-            "a GPU": torch.cuda.is_available(),
-        }.items()
-        if not there
-    ]
-    if missing:
-        raise SettingsError(
-            f"grpo.vllm is set, and this process lacks {' and '.join(missing)}",
-            rule="trl copies the weights of each step to vLLM from GPU to GPU, by vLLM's own code",
-            remedy="leave grpo.vllm out, which draws rollouts with transformers, or train on GPUs with vllm installed",
-        )
 
 
 METHOD = GrpoMethod()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from components.models.generators.generator import Sampling
+    from components.shared.finding import Look
+    from components.shared.step import Image
     from components.train.batches.build_dataset import Template
     from components.train.batches.token_files import TokenFiles
     from components.train.memory import Generation
@@ -140,6 +142,17 @@ class TrainingMethod(ABC, Generic[SomeSettings]):
     def reads_others(self, settings: SomeSettings) -> bool:
         """Whether every epoch also reads responses of other rows, without gradients; their tokens are `kl_tokens`."""
         return False
+
+    def image_needed(self, settings: SomeSettings) -> "Image | None":
+        """The image, of those that ship, that alone has the packages of these settings; None: that of the step."""
+        return None
+
+    def check_machine(self, settings: SomeSettings) -> None:
+        """Raises SettingsError where the training cannot run on this machine; called before anything starts on it."""
+
+    def looks(self, settings: SomeSettings, where: str) -> Iterator["Look"]:
+        """What doctor looks at beside the start; `where` is the settings' place in the recipe, in words."""
+        return iter(())
 
     def rollout_sampling(self, settings: SomeSettings) -> "Sampling | None":
         """How it samples rollouts while it trains, in the fields that are set; None: it draws none."""

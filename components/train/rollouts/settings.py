@@ -25,7 +25,7 @@ class VllmRollouts(Settings):
     )
 
     mode: Literal["colocate", "server"] = Field(
-        "colocate", description="colocate: on the GPUs that train; server: `trl vllm-serve` at server_url"
+        "colocate", description="colocate: on the GPUs that train; server: a `vllm serve` at server_url"
     )
     server_url: str = Field("", description="with server: its base URL, such as http://rollouts:8000")
     gpu_memory_utilization: float = Field(0.3, gt=0, le=1, description="colocate: share of a GPU's memory; trl's 0.3")
@@ -38,6 +38,8 @@ class VllmRollouts(Settings):
             raise ValueError(
                 f"vllm.mode {self.mode} and server_url {self.server_url!r}: a server, and only it, has one"
             )
+        if self.server_url and not self.server_url.startswith(("http://", "https://")):
+            raise ValueError(f"vllm.server_url {self.server_url!r} does not begin with http:// or https://")
         return self
 
 

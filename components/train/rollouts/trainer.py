@@ -91,8 +91,7 @@ class RolloutTrainer(GRPOTrainer):
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         """Draw and score this rank's rollouts of the phase."""
         self._recall()
-        # trl shuffles the rows of a phase; nothing else draws numbers.
-        torch.manual_seed(seed_of(f"{self.plan.seed}:{self.phase}:{Ranks.from_environment().rank}") >> 1)
+        torch.manual_seed(phase_seed(self.plan, self.phase, Ranks.from_environment().rank))
         rows = self._rows()
         self._keys = [f"{self.phase}/{row[PLACE]}" for row in rows]
         made = super()._generate_and_score_completions(rows)
@@ -236,6 +235,16 @@ class RolloutTrainer(GRPOTrainer):
         if self.loss_type != "dapo":
             # These are means over rows, of which fewer count.
             made["advantages"] = made["advantages"] * (rows / max(rows - lost, 1))
+
+
+def phase_seed(plan: RolloutPlan, phase: int, rank: int) -> int:
+    """The seed of what a rank draws in a phase: trl's shuffle of its rows, and the rollouts of a colocated vLLM.
+
+    Ranks whose GPUs hold one vLLM together each sample all of its rollouts, so they need the same numbers.
+    """
+    vllm = plan.options.vllm
+    together = vllm.tensor_parallel if vllm is not None and vllm.mode == "colocate" else 1
+    return seed_of(f"{plan.seed}:{phase}:{rank // together}") >> 1
 
 
 def _group(problem: int, rows: Sequence[TrainingRollout]) -> Group:

@@ -78,18 +78,18 @@ def small_curriculum(folder: Path, store: Path, teacher: str, **changes: Any) ->
 
 
 class Finished:
-    """The outputs of a run that completed."""
+    """The outputs of a run that completed; `arguments` are those of `tutelage run`, and `name` is the recipe's."""
 
-    def __init__(self, command_line: CommandLine, store: Path, recipe: str) -> None:
-        self.run = command_line.run("run", recipe)
+    def __init__(self, command_line: CommandLine, store: Path, *arguments: str, name: str = "curriculum-demo") -> None:
+        self.run = command_line.run("run", *arguments)
         assert self.run.returncode == 0, self.run.stderr
         self.done = done_tasks(self.run.stderr)
-        self._library = Library(str(store))
-        self._folder = command_line.folder / ".tutelage" / "runs" / "curriculum-demo"
+        self.library = Library(str(store))
+        self._folder = command_line.folder / ".tutelage" / "runs" / name
 
     def of(self, task: str) -> Manifest:
         """The manifest of a task's output."""
-        return self._library.load(self.done[task])
+        return self.library.load(self.done[task])
 
     @property
     def report(self) -> Report:
@@ -119,6 +119,7 @@ def test_two_rounds_end_in_a_report_and_a_second_run_finds_all_of_it(command_lin
         _check_baseline(first)
         names = ["base", "round-1-sft", "round-1-rl", "round-2-sft", "round-2-rl", "distillation"]
         assert [variant.name for variant in first.report.variants] == names
+        _check_pass_rates(first)
 
         now, asked = written_files(store), len(teacher.prompts)
         again = Finished(command_line, store, recipe)
@@ -141,6 +142,18 @@ def _check_rounds(run: Finished) -> None:
     counts = run.of("route-round-1").counts
     assert counts["sft_rows"] > 0 and counts["rl_rows"] > 0, "this student has problems of both kinds"
     assert run.of("train-round-1-rl").counts["rollouts"] > 0
+
+
+def _check_pass_rates(run: Finished) -> None:
+    """The report has those before each round and after the last one."""
+    facts = run.report.curriculum
+    assert facts is not None
+    assert [(probe.model, probe.after) for probe in facts.probes] == [
+        ("base", None),
+        ("round-1-rl", "probe base"),
+        ("round-2-rl", "probe round-1-rl"),
+    ]
+    assert parents(run.of("probe-round-2-rl"))["model"] == run.model("train-round-2-rl")
 
 
 def _check_baseline(run: Finished) -> None:
@@ -172,8 +185,12 @@ def test_rounds_with_nothing_left_to_learn_hand_the_student_on(command_line: Com
     trainings = [task for task in run.done if task.startswith("train-")]
     assert len(trainings) == 5 and all(run.of(task).counts["passed_through"] for task in trainings)
     assert "has no rl rows: package:demo/student is handed on as it is" in run.log
-    assert run.done["probe-round-2"] == run.done["probe-round-1"], "of the same model nothing is drawn again"
+    probes = {address for task, address in run.done.items() if task.startswith("probe-")}
+    assert len(probes) == 1, "of the same model nothing is drawn again"
     assert len({address for task, address in run.done.items() if task.startswith("evaluate-")}) == 1
     base, *others = run.report.variants
     assert len(others) == 5 and {one.reference for one in others} == {base.reference} == {"package:demo/student"}
+    assert run.report.curriculum is not None
+    (handed,) = run.report.curriculum.handed_on
+    assert (handed.model, handed.variants) == ("base", tuple(one.name for one in others))
     assert "Nothing is promoted" in run.run.stdout

@@ -1,6 +1,7 @@
 """The part of the report about a curriculum: its numbers, its sentence, and its examples."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from components.publish.publish import publish_best, read_page, read_report, summarise
 from components.publish.report_schema import CurriculumFacts, Report
 from components.publish.settings import Gate, PublishSettings
+from components.shared.rollout_rows import Bridged, Critique, Probed
 from tests import stand_in_curriculum
 from tests.page_in_browser import PageTables
 from tests.stand_in_curriculum import SCORES, StandInCurriculum
@@ -19,7 +21,8 @@ SETTINGS = PublishSettings(name="demo", title="Sums", order=tuple(SCORES)[1:], g
 def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, str]:
     """The report of two rounds and two baselines, and its page."""
     run = StandInCurriculum(str(tmp_path_factory.mktemp("run") / "store"))
-    manifest = publish_best(run.library, SETTINGS, run.write())
+    comparison = run.write()
+    manifest = publish_best(run.library, SETTINGS, comparison, beside=[run.last_probe()])
     return read_report(run.library, manifest), read_page(run.library, manifest)
 
 
@@ -29,19 +32,30 @@ def facts_of(report: Report) -> CurriculumFacts:
 
 
 def test_outputs_are_named_by_the_model_that_they_are_about(published: tuple[Report, str]) -> None:
+    assert facts_of(published[0]).handed_on == (), "every training had rows"
     tasks = [step.task for step in published[0].steps]
-    for name in ("probe base", "probe round-1-rl", "route base", "bridge base", "bridge round-1-rl", "critique"):
+    for name in (
+        "probe base",
+        "probe round-1-rl",
+        "probe round-2-rl",
+        "route base",
+        "bridge base",
+        "bridge round-1-rl",
+        "critique",
+    ):
         assert name in tasks
     assert len(tasks) == len(set(tasks))
 
 
 def test_probes_and_routes_are_shown_round_by_round(published: tuple[Report, str]) -> None:
     facts = facts_of(published[0])
-    first, second = facts.probes
+    first, second, last = facts.probes
     assert (first.model, first.after) == ("base", None)
     assert (second.model, second.after) == ("round-1-rl", "probe base")
     assert second.pools["hard"] < first.pools["hard"]
-    for probe, route in zip(facts.probes, facts.routes, strict=True):
+    assert (last.model, last.after) == ("round-2-rl", "probe round-1-rl")
+    assert last.pools["hard"] < second.pools["hard"]
+    for probe, route in zip((first, second), facts.routes, strict=True):
         assert sum(probe.rates.values()) == probe.problems == 120
         assert route.probe == probe.task
         assert {pool: parts["problems"] for pool, parts in route.pools.items()} == probe.pools
@@ -54,6 +68,7 @@ def test_probes_and_routes_are_shown_round_by_round(published: tuple[Report, str
     assert rows[0][-1].startswith(f"{100 * first.pass_at[1].value:.1f} ± ")
     assert len(tables["routes-table"]) == 1 + 2 * 3
     assert "Pass rates of base and, after training, of round-1-rl" in published[1]
+    assert "Pass rates of round-1-rl and, after training, of round-2-rl" in published[1]
 
 
 def test_rewards_of_every_training_by_rl_are_drawn(published: tuple[Report, str]) -> None:
@@ -87,6 +102,33 @@ def test_examples_can_be_read_and_are_the_same_every_time(published: tuple[Repor
     assert facts.examples[-1].note == "of a wrong answer; no wrong step; not learnt: disagrees"
     for example in facts.examples:
         assert example.problem in published[1]
+
+
+class SilentTeacher(StandInCurriculum):
+    """Its teacher solves nothing and writes no readable diagnosis: the solutions that problems came with are learnt."""
+
+    def _bridged(self, row: Probed, number: int) -> Bridged:
+        made = super()._bridged(row, number)
+        texts = tuple(text.model_copy(update={"origin": "reference"}) for text in made.texts)
+        return made.model_copy(update={"texts": texts})
+
+    def _critiques(self, row: Probed, number: int) -> Iterator[Critique]:
+        first = next(iter(super()._critiques(row, number)))
+        yield first.model_copy(update={"why": "", "step": None, "fate": "unreadable"})
+
+
+def test_what_the_teacher_did_not_write_is_not_called_the_teachers(tmp_path: Path) -> None:
+    run = SilentTeacher(str(tmp_path / "store"), problems=20)
+    probed, routed = run.first_round()
+    run.train("round-1-sft", "sft", run.critique(probed, run.bridge(routed, probed, "base")), "base", tokens=9_000)
+    settings = SETTINGS.model_copy(update={"order": ()})
+    manifest = publish_best(run.library, settings, run.compare("base", "round-1-sft"))
+    examples, page = facts_of(read_report(run.library, manifest)).examples, read_page(run.library, manifest)
+    learnt = next(example for example in examples if example.learnt)
+    diagnosis = next(example for example in examples if example.kind == "diagnosis")
+    assert learnt.is_reference and "<dt>The solution that the problem came with</dt>" in page
+    assert diagnosis.note == "of a wrong answer; nothing that could be read; not learnt: unreadable"
+    assert diagnosis.teacher == "nothing that could be read", "not a verdict"
 
 
 def test_the_curriculum_is_compared_at_equal_compute(published: tuple[Report, str]) -> None:
@@ -132,6 +174,24 @@ def test_a_run_of_one_round_shows_what_it_has(tmp_path: Path) -> None:
     assert (facts.examples, facts.equal_compute) == ((), None)
     assert "Pass rates of base" in page and 'id="examples"' not in page and 'id="equal-compute"' not in page
     assert "round-1-rl" in summarise(run.library, manifest)
+
+
+def test_rounds_with_nothing_left_to_learn_are_named_with_the_model_that_they_handed_on(tmp_path: Path) -> None:
+    run = StandInCurriculum(str(tmp_path / "store"), problems=20)
+    _, routed = run.first_round()
+    run.train("round-1-rl", "grpo", routed, "base", tokens=9_000)
+    run.models |= {"round-1-sft": run.models["base"], "round-2-sft": run.models["round-1-rl"]}
+    names = ("base", "round-1-sft", "round-1-rl", "round-2-sft")
+    comparison = run.compare(*names)
+    settings = SETTINGS.model_copy(update={"order": names[1:]})
+    manifest = publish_best(run.library, settings, comparison)
+    facts, page = facts_of(read_report(run.library, manifest)), read_page(run.library, manifest)
+    assert [(one.variants, one.model) for one in facts.handed_on] == [
+        (("round-1-sft",), "base"),
+        (("round-2-sft",), "round-1-rl"),
+    ]
+    assert [probe.model for probe in facts.probes] == ["base"], "by its first name"
+    assert "round-2-sft: nothing was left to learn, so the model of round-1-rl was handed on as it was." in page
 
 
 def test_texts_of_bridge_and_critique_are_not_taken_for_a_selection(published: tuple[Report, str]) -> None:

@@ -187,5 +187,5 @@ def test_a_problem_without_a_check_is_refused_before_the_job(class_room: Bench, 
 
 
 def test_vllm_is_refused_where_it_cannot_run(class_room: Bench) -> None:
-    with pytest.raises(SettingsError, match=r"grpo\.vllm is set, and this process lacks the package vllm and a GPU"):
+    with pytest.raises(SettingsError, match=r"grpo\.vllm is set, and this machine lacks the package vllm and a GPU"):
         train(class_room, grpo={"vllm": {}}, launch={"processes_per_node": 1})

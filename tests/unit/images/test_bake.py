@@ -11,7 +11,7 @@ hcl2 = pytest.importorskip("hcl2", reason="needs python-hcl2: make install")
 
 ROOT = Path(__file__).resolve().parents[3]
 GIVEN_BY_BUILDKIT = {"SOURCE_DATE_EPOCH"}
-VARIANTS = {"ray-vllm"}
+VARIANTS = {"ray-vllm", "train-vllm"}
 
 
 def plain(value: Any) -> Any:
@@ -51,7 +51,7 @@ def test_every_image_has_a_target_and_is_built_by_default() -> None:
     assert set(groups["all"]["targets"]) == images | VARIANTS
 
 
-@pytest.mark.parametrize("name", ["launcher", "ray", "ray-vllm", "train"])
+@pytest.mark.parametrize("name", ["launcher", "ray", "ray-vllm", "train", "train-vllm"])
 def test_a_target_gives_only_arguments_that_its_dockerfile_knows(name: str) -> None:
     target = whole(name)
     assert target["args"].keys() - GIVEN_BY_BUILDKIT <= arguments_of(target["dockerfile"]).keys()
@@ -69,5 +69,7 @@ def test_the_version_is_that_of_the_package() -> None:
     assert blocks("variable")["VERSION"]["default"] == project["version"]
 
 
-def test_the_lock_file_of_the_variant_is_there() -> None:
-    assert (ROOT / "images" / "ray" / whole("ray-vllm")["args"]["LOCK"]).is_file()
+@pytest.mark.parametrize("name", sorted(VARIANTS))
+def test_the_lock_file_of_a_variant_is_there(name: str) -> None:
+    target = whole(name)
+    assert (ROOT / "images" / target["target"] / target["args"]["LOCK"]).is_file()

@@ -45,23 +45,30 @@ def test_the_launcher_has_nothing_heavy() -> None:
     assert launcher.keys() & {"torch", "ray", "numpy", "transformers", "pyarrow", "vllm"} == set()
 
 
-def test_only_the_lock_file_with_vllm_has_vllm() -> None:
-    assert [place for place in LOCKS if "vllm" in locked_versions((FOLDER / place).read_text())] == [
-        "ray/requirements-vllm.txt"
+def test_only_the_lock_files_with_vllm_have_vllm_and_of_one_release() -> None:
+    locked = {place: locked_versions((FOLDER / place).read_text()).get("vllm") for place in LOCKS}
+    with_vllm = {place: release for place, release in locked.items() if release}
+    assert with_vllm.keys() == {"ray/requirements-vllm.txt", "train/requirements-vllm.txt"}
+    assert len(set(map(frozenset, with_vllm.values()))) == 1
+
+
+@pytest.mark.parametrize(("image", "trains"), [("ray", False), ("train", True)])
+def test_a_lock_file_with_vllm_has_what_the_steps_import_that_need_it(image: str, trains: bool) -> None:
+    """A task of theirs runs in that image where its settings choose vLLM: a training, or a step that asks models."""
+    needing = [
+        name
+        for name, step in STEPS.items()
+        if step.image_needed is not Step.image_needed and (step.program == "torchrun") == trains
     ]
-
-
-def test_the_lock_file_with_vllm_has_what_the_steps_import_that_ask_models() -> None:
-    """A task of theirs runs in that image where its settings choose the backend `vllm`."""
-    asking = [name for name, step in STEPS.items() if step.image_needed is not Step.image_needed]
-    assert "evaluate" in asking
-    folders = (*asking, "models", "rewards", "shared", "launch")
+    assert ("train" if trains else "evaluate") in needing
+    folders = (*needing, "models", "rewards", "shared", "launch")
     files = [file for folder in folders for file in (FOLDER.parent / "components" / folder).rglob("*.py")]
-    # Reports are drawn elsewhere.
-    files = [file for file in files if "shared/page" not in file.as_posix()]
+    # Reports are drawn, and scores tested, elsewhere.
+    elsewhere = ("shared/page", "shared/paired_tests.py")
+    files = [file for file in files if not any(part in file.as_posix() for part in elsewhere)]
     homes = packages_distributions()
     imported = {package for file in files for package in imports_of(file)} & homes.keys()
-    locked = locked_versions((FOLDER / "ray/requirements-vllm.txt").read_text())
+    locked = locked_versions((FOLDER / image / "requirements-vllm.txt").read_text())
     missing = {package for package in imported if not {normalised(home) for home in homes[package]} & locked.keys()}
     # deepspeed is patched where it is installed; the product's own folders have no lock file.
     assert missing - {"deepspeed", "components", "pipelines", "demo"} == set()

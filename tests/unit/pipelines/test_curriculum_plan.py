@@ -68,7 +68,8 @@ def refusal(folder: Path, **changes: Any) -> str:
 
 
 def test_a_round_teaches_what_fails_and_reinforces_what_is_solved_in_part(tmp_path: Path) -> None:
-    plan = planned(tmp_path, rounds=2, compare={"baselines": []})
+    plan = planned(tmp_path, rounds=2, compare={"baselines": []}, probe_last=False)
+    assert plan.reported == ()
     assert [one.name for one in plan.works] == [
         f"{name}"
         for number in (1, 2)
@@ -99,6 +100,14 @@ def test_each_work_comes_after_what_it_needs_and_every_model_is_evaluated(
     trained = {one.name for one in plan.works if isinstance(one, CurriculumTraining)}
     assert set(plan.models.values()) == trained
     assert {f"evaluate-{name}" for name in plan.names} <= set(task_names(recipe))
+
+
+def test_the_model_of_the_last_round_is_probed_for_the_report_alone(tmp_path: Path) -> None:
+    plan = planned(tmp_path, rounds=3)
+    assert plan.reported == ("probe-round-3-rl",)
+    last = work(plan, "probe-round-3-rl")
+    assert (last.model, last.settings) == ("train-round-3-rl", work(plan, "probe-round-1").settings)
+    assert not any("probe-round-3-rl" in needs(one) for one in plan.works)
 
 
 def test_critique_joins_from_its_first_round_on(tmp_path: Path) -> None:
@@ -135,7 +144,7 @@ def test_probes_sample_as_the_training_by_rl_does(tmp_path: Path) -> None:
     train = {"rl": rl}
     plan = planned(tmp_path, train=train, probe={"sampling": {"temperature": 0.8, "seed": 7}}, probe_again=True)
     probes = [one.settings.sampling for one in plan.works if isinstance(one, PlannedProbe)]
-    assert len(probes) == 4
+    assert len(probes) == 5
     assert {(one.temperature, one.top_p, one.max_tokens, one.seed) for one in probes} == {(0.8, 0.9, 128, 7)}
     refused = refusal(tmp_path, train=train, probe={"sampling": {"temperature": 1.0, "max_tokens": 256, "stop": ["."]}})
     assert "probe.sampling.temperature" in refused and "1.0, and 0.8 in the rollouts of train.rl" in refused

@@ -93,12 +93,77 @@ def test_the_job_of_synthesize_needs_it_and_the_pod_that_follows_the_job_does_no
     written = yaml.safe_load(DEMO.read_text())
     written["synthesize"]["student"] = {"backend": "vllm", "model": "package:demo/student"}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(written))
-    loaded = read(tmp_path / "recipe.yaml", jobs={"synthesize": {"launcher": "RayJob"}})
+    loaded = read(tmp_path / "recipe.yaml", jobs={"synthesize": {"launcher": "RayJob", "pods": {"gpus": 1}}})
     (task,) = [task for task in move_tasks(loaded.placement, tasks_of(loaded)) if task.name == "synthesize"]
     assert task.launch is not None and task.launch.pods.image == Image.RAY_VLLM.reference
     assert task.image_needed_by_pod is None
     with pytest.raises(SettingsError, match="synthesize needs an image with the package vllm"):
         read(tmp_path / "recipe.yaml", image=SITE, jobs={"synthesize": {"launcher": "RayJob"}})
+
+
+CURRICULUM = DEMO.parent / "curriculum-demo.yaml"
+FOLLOWED = {"train": "tutelage/launcher:1"}
+
+
+@pytest.fixture
+def reinforced(tmp_path: Path) -> Path:
+    """The demo's curriculum, whose rollouts vLLM draws."""
+    written = yaml.safe_load(CURRICULUM.read_text())
+    written["train"]["rl"]["grpo"]["vllm"] = {}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(written))
+    return tmp_path / "recipe.yaml"
+
+
+def train_job(**pods: Any) -> dict[str, Any]:
+    return {"train": {"launcher": "TrainJob", "processes_per_node": 2, "pods": pods}}
+
+
+def test_the_job_of_a_training_whose_rollouts_vllm_draws_has_an_image_with_it(reinforced: Path) -> None:
+    loaded = read(reinforced, jobs=train_job(gpus=2))
+    launches = {task.name: task.launch for task in move_tasks(loaded.placement, tasks_of(loaded)) if task.launch}
+    images = {name: launch.pods.image for name, launch in launches.items() if name.startswith("train-")}
+    assert images["train-round-1-rl"] == images["train-grpo"] == Image.TRAIN_VLLM.reference
+    assert images["train-round-1-sft"] == images["train-mixed-sft"] == Image.TRAIN.reference
+    copy = "registry.example/tutelage/train-vllm@sha256:" + "1" * 64
+    read(reinforced, image=SITE, images=FOLLOWED, jobs=train_job(gpus=2, image=copy))
+    read(reinforced, image=SITE, images=FOLLOWED, jobs=train_job(gpus=2, image="registry.example/own:1"))
+
+
+def test_a_job_with_a_copy_of_the_steps_image_gets_the_copy_of_the_one_that_it_needs(reinforced: Path) -> None:
+    """The chart's placement names both."""
+    copies = {"train": "registry.example/tutelage/train:1", "train-vllm": "registry.example/tutelage/train-vllm:1"}
+    images = {**FOLLOWED, "train-vllm": copies["train-vllm"]}
+    loaded = read(reinforced, image=SITE, images=images, jobs=train_job(gpus=2, image=copies["train"]))
+    launches = {task.name: task.launch for task in move_tasks(loaded.placement, tasks_of(loaded)) if task.launch}
+    assert launches["train-round-2-rl"].pods.image == copies["train-vllm"]
+    assert launches["train-round-2-sft"].pods.image == copies["train"]
+
+
+@pytest.mark.parametrize(
+    ("placement", "said"),
+    [
+        (
+            {"images": FOLLOWED, "jobs": train_job(gpus=2, image="registry.example/tutelage/train:1")},
+            "needs an image with the package vllm, and its job's is 'registry.example/tutelage/train:1', which lacks",
+        ),
+        ({"jobs": train_job()}, "train-round-1-rl needs a GPU for vllm, and its job requests none"),
+        ({"image": SITE, "jobs": train_job(gpus=2)}, "train-grpo needs an image with the package vllm, and image"),
+    ],
+)
+def test_a_job_that_could_not_draw_with_vllm_is_refused(reinforced: Path, placement: Any, said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(reinforced, **placement)
+    assert said in str(caught.value) and "remedy: " in str(caught.value)
+    assert "train-round-1-sft" not in str(caught.value)
+
+
+def test_a_run_here_without_a_gpu_for_its_rollouts_is_refused_before_it_starts(
+    reinforced: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    tasks = tasks_of(read_recipe(reinforced, check_files=False))
+    with pytest.raises(SettingsError, match=r"train-round-1-rl: grpo\.vllm is set, and this machine lacks .*a GPU"):
+        require_packages_here(tasks)
 
 
 def test_a_run_on_this_machine_without_the_package_is_refused_before_it_starts(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -19,13 +19,16 @@ from components.train.engine.losses import StepBook
 from components.train.methods.grpo import GrpoSettings
 from components.train.methods.registry import method_of, parse_train_settings
 from components.train.rollouts.score import RewardsByName
-from components.train.rollouts.settings import ROLLOUTS
+from components.train.rollouts.settings import ROLLOUTS, GrpoOptions, RolloutPlan, VllmRollouts
+from components.train.rollouts.trainer import phase_seed
 
 TEMPLATE = (
     "{%- for m in messages -%}{{- '<|' + m['role'] + '|>' + m['content'] + '<|end|>' -}}{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
 )
 GROUP = 4
+END = 4
+"""The id of the token `<|end|>`."""
 PROBLEMS = 2
 REWARDS: list[float | None] = [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]
 
@@ -110,6 +113,7 @@ def trls(
     *,
     rollouts: tuple[list[list[int]], list[list[int]]],
     rewards: Sequence[float | None],
+    log_probs: list[list[float]] | None = None,
 ) -> Any:
     """trl's trainer, which gets these rollouts and rewards."""
     from datasets import Dataset
@@ -124,7 +128,7 @@ def trls(
 
     def given(prompts: Any, trainer: Any) -> dict[str, Any]:
         prompt_ids, completion_ids = rollouts
-        return {"prompt_ids": prompt_ids, "completion_ids": completion_ids, "logprobs": None}
+        return {"prompt_ids": prompt_ids, "completion_ids": completion_ids, "logprobs": log_probs}
 
     trainer = GRPOTrainer(
         model=deepcopy(start),
@@ -248,3 +252,106 @@ def test_a_training_that_continues_knows_what_it_has_spent(start: Any, student: 
     assert [trainer.book.spent(step) for step in range(1, 5)] == [130, 230, 330, 410]
     trainer._recall()
     assert trainer.book.spent(4) == 410
+
+
+class StandInEngine:
+    """In place of trl's VLLMGeneration: like a colocated vLLM it samples by torch's own generator, in its own numbers.
+
+    Attributes:
+        drawn: log-probs of the last rollouts, by token.
+        synced: how often it got the weights.
+    """
+
+    drawn: ClassVar[list[list[float]]]
+    synced: ClassVar[int]
+
+    def __init__(self, *, model: Any, max_completion_length: int, **given: Any) -> None:
+        self.model, self.most, self.given = model, max_completion_length, given
+
+    def sync_weights(self) -> None:
+        type(self).synced += 1
+
+    def generate(self, prompts: list[list[int]], images: Any, num_generations: int, profiler: Any) -> Any:
+        assert images is None
+        # A server is asked once for each group: `num_generations` answers to every such prompt.
+        assert prompts == [prompt for prompt in prompts[::num_generations] for _ in range(num_generations)]
+        answers, log_probs = zip(*map(self._one, prompts), strict=True)
+        type(self).drawn = list(log_probs)
+        return prompts, list(answers), [[[one] for one in row] for row in log_probs], None
+
+    @torch.no_grad()
+    def _one(self, prompt: list[int]) -> tuple[list[int], list[float]]:
+        ids, log_probs = list(prompt), list[float]()
+        while len(log_probs) < self.most and (not log_probs or ids[-1] != END):
+            logits = self.model(input_ids=torch.tensor([ids])).logits[0, -1]
+            # Another engine rounds differently; the correction makes up for it.
+            scores = torch.log_softmax(logits * 1.02, dim=-1)
+            ids.append(int(torch.multinomial(scores.exp(), 1)))
+            log_probs.append(float(scores[ids[-1]]))
+        return ids[len(prompt) :], log_probs
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> type[StandInEngine]:
+    monkeypatch.setattr("trl.trainer.grpo_trainer.VLLMGeneration", StandInEngine)
+    monkeypatch.setattr("components.train.rollouts.check_vllm.require_vllm", lambda: None)
+    monkeypatch.setattr(StandInEngine, "drawn", [], raising=False)
+    monkeypatch.setattr(StandInEngine, "synced", 0, raising=False)
+    return StandInEngine
+
+
+@pytest.mark.parametrize("loss", ["dapo", "grpo"])
+def test_with_vllms_rollouts_loss_and_gradients_are_trls_too(
+    start: Any, student: Any, tmp_path: Path, loss: str, engine: type[StandInEngine]
+) -> None:
+    settings = settings_of(loss=loss, mask_truncated=False, vllm={})
+    trainer = ours(start, student, tmp_path, settings, REWARDS)
+    inputs, rollouts = drawn(trainer)
+    log_probs = engine.drawn
+    assert len({len(answer) for answer in rollouts[1]}) > 1
+    assert engine.synced == 1
+    ratios = inputs["importance_sampling_ratio"]
+    assert float((ratios - 1).abs().max()) > 1e-3, "the engine's own numbers are corrected"
+    theirs = trls(start, student, tmp_path, settings, rollouts=rollouts, rewards=REWARDS, log_probs=log_probs)
+    expected = theirs._generate_and_score_completions([{"prompt": "a"}] * len(REWARDS))
+    assert_equal(gradients(trainer, inputs), gradients(theirs, expected))
+
+
+def test_vllm_gets_what_the_settings_say(start: Any, student: Any, tmp_path: Path, engine: type[StandInEngine]) -> None:
+    vllm = {"gpu_memory_utilization": 0.4, "sleep": True}
+    given = ours(start, student, tmp_path, settings_of(temperature=0.7, top_p=0.9, vllm=vllm)).vllm_generation.given
+    expected = {
+        "mode": "colocate",
+        "tensor_parallel_size": 1,
+        "gpu_memory_utilization": 0.4,
+        "enable_sleep_mode": True,
+        "max_model_length": 64,
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "repetition_penalty": 1.0,
+    }
+    assert {name: given[name] for name in expected} == expected
+
+
+def test_vllms_rollouts_follow_the_seed_and_the_phase(
+    start: Any, student: Any, tmp_path: Path, engine: type[StandInEngine]
+) -> None:
+    """On one machine and build: vLLM draws by this process's generator."""
+    first, again = (drawn(ours(start, student, tmp_path, settings_of(vllm={})))[1] for _ in range(2))
+    assert first == again
+    later = ours(start, student, tmp_path, settings_of(vllm={}))
+    later.state.global_step = 1
+    assert drawn(later)[1] != first
+
+
+def test_ranks_that_hold_one_vllm_together_draw_the_same_numbers() -> None:
+    """Each of them samples all rollouts of the group: with other numbers they would not have one text."""
+
+    def seeds(**vllm: Any) -> list[int]:
+        options = GrpoOptions(vllm=VllmRollouts(**vllm))
+        return [phase_seed(RolloutPlan(options, 64, 1, seed=5), 3, rank) for rank in range(4)]
+
+    alone, pairs = seeds(), seeds(tensor_parallel=2)
+    assert len(set(alone)) == 4
+    assert pairs[0] == pairs[1] != pairs[2] == pairs[3]
+    assert seeds(mode="server", server_url="http://rollouts:8000") == alone
