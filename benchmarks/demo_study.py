@@ -3,7 +3,8 @@
     python -m benchmarks.demo_study --seeds 5
     python -m benchmarks.demo_study --recipe curriculum-demo --seeds 5
 
-What does not depend on the seed of training is made once: the demo's data, and the curriculum's up to its first training.
+What does not depend on the seed of training is made once: the demo's data, and a curriculum's up to its first
+training.
 """
 
 import json
