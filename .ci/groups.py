@@ -27,7 +27,7 @@ READ_BY_PATH = ("pipelines/recipes", "pipelines/placements")
 """Files of the product that tests name, and none of its modules."""
 BUILDS = ("images", ".dockerignore")
 """What images are built from, beside the product and its lock file."""
-ALWAYS_NEEDED = ("pyproject.toml", "uv.lock", "tests/tools")
+ALWAYS_NEEDED = ("pyproject.toml", "uv.lock", "tests/tools", ".ci/packages")
 
 QUICK = tuple(f"tests/{name}" for name in ("unit", "contract", "golden", "charts", "manifests"))
 PROGRAMS = "tests/images/test_programs.py"
@@ -47,7 +47,7 @@ FURTHER = {
     "tests/serving": ("images/ray",),
     "tests/images/*": BUILDS,
     PROGRAMS: (*PRODUCT, "charts", "k8s"),
-    "tests/cluster/*": (*BUILDS, ".ci/packages"),
+    "tests/cluster/*": (*BUILDS, "tests/cluster/node"),
 }
 """What parts depend on beside what they import or name."""
 KEPT = 50
@@ -128,7 +128,7 @@ class Needs:
 
     def __init__(self, part: str, found: Found) -> None:
         self.modules = found.modules
-        self.named = [part, *found.places]
+        self.named = [part, *ALWAYS_NEEDED, *found.places]
         self.named += [place for pattern, places in FURTHER.items() if is_among(part, [pattern]) for place in places]
         self.folders = {folder_of(module) for module in found.modules}
         """A file that is not Python is read by a module in its folder or the one above."""
@@ -144,7 +144,7 @@ class Needs:
         if file.endswith(".py") and file.startswith(PACKAGES):
             return file in self.modules or is_among(file, self.named)
         beside = {folder_of(file), folder_of(folder_of(file))} & self.folders and not is_among(file, READ_BY_PATH)
-        return bool(beside) or is_among(file, (*ALWAYS_NEEDED, *self.named))
+        return bool(beside) or is_among(file, self.named)
 
 
 def folder_of(file: str) -> str:

@@ -66,7 +66,7 @@ class _Read:
     Attributes:
         at_import: files that are imported when this one is.
         in_functions: files that are imported once a function is called.
-        named: files of modules that are named in texts.
+        named: files of modules that are named in texts, and programs beside this one, as in `with_name("child.py")`.
         places: other files and folders that are named.
     """
 
@@ -77,6 +77,7 @@ class _Read:
         self.in_functions = _files_of(_imports(nodes))
         texts = [node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
         self.named = _files_of({name for text in texts for name in _MODULE.findall(text.value)})
+        self.named |= {beside for text in texts if (beside := _program_beside(file, text.value))}
         # From the inside out, since the part of a path that is joined first is a path too.
         joined = dict(_joined(node) for node in reversed(nodes) if _is_joined(node))
         words = {word for node in nodes for word in _words(node)}
@@ -190,6 +191,11 @@ def _files(module: str) -> tuple[str, ...]:
         return ()
     packages = [Path(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
     return tuple(str(path) for path in (Path(*parts).with_suffix(".py"), *packages) if (ROOT / path).is_file())
+
+
+def _program_beside(file: str, text: str) -> str | None:
+    beside = str(Path(file).with_name(text)) if text.endswith(".py") and "/" not in text and text != ".py" else ""
+    return beside if beside and (ROOT / beside).is_file() else None
 
 
 @cache

@@ -335,6 +335,11 @@ def test_every_test_is_in_a_group(groups: ModuleType) -> None:
         ("tests/cluster/test_doctor.py", "pipelines/doctor/rights.py"),
         ("tests/cluster/test_manifests.py", "charts/teacher/values.yaml"),
         ("tests/cluster/test_node.py", "tests/cluster/node/daemons.py"),
+        ("tests/cluster/test_training.py", "tests/cluster/kubeflow/pod_program.py"),
+        ("tests/cluster/test_rayjob.py", "tests/cluster/node/__main__.py"),
+        ("tests/cluster/test_rayjob.py", "tests/tools/trim_crd.py"),
+        ("tests/unit/rewards/test_math_check.py", "components/rewards/checks/math_worker.py"),
+        ("tests/cluster/test_rayjob.py", "tests/cluster/node/storage.yaml"),
     ],
 )
 def test_what_tests_import_and_what_their_pods_run_is_found(groups: ModuleType, part: str, file: str) -> None:
