@@ -18,7 +18,6 @@ from components.models.service.settings import ServiceSettings
 from components.shared.errors import ServiceError, SettingsError
 from tests.serve import serving
 
-
 ROOT = Path(__file__).parents[3]
 
 
