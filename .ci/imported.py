@@ -194,8 +194,11 @@ def _files(module: str) -> tuple[str, ...]:
 
 
 def _program_beside(file: str, text: str) -> str | None:
-    beside = str(Path(file).with_name(text)) if text.endswith(".py") and "/" not in text and text != ".py" else ""
-    return beside if beside and (ROOT / beside).is_file() else None
+    """The file of a program in the same folder; one with tests is not a program."""
+    if not re.fullmatch(r"(?!test_)\w+\.py", text):
+        return None
+    beside = Path(file).with_name(text)
+    return str(beside) if (ROOT / beside).is_file() else None
 
 
 @cache
