@@ -105,9 +105,9 @@ def _refused(planner: StagePlanner, *, has_stages: bool) -> str:
 
 def _chosen(layouts: Sequence[PlannedLayout], stages: StageSettings) -> int:
     """The number of the layout that the recipe's stages have."""
-    asked = (stages.pipelines, "balanced" if stages.layers is None else "given")
-    found = [(each.layout.pipelines, each.layout.split) for each in layouts]
-    return found.index(asked)
+    split = "balanced" if stages.layers is None else "given"
+    found = [each.layout.pipelines == stages.pipelines and each.layout.split == split for each in layouts]
+    return found.index(True)
 
 
 def _asked(splits: Sequence[PlannedSplit]) -> str:

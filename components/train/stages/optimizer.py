@@ -106,7 +106,7 @@ class Gradients:
                 joined = bucket[0].view(-1) if len(bucket) == 1 else torch.cat([grad.view(-1) for grad in bucket])
                 torch.distributed.all_reduce(joined, group=group)
                 if len(bucket) > 1:
-                    for grad, found in zip(bucket, joined.split([grad.numel() for grad in bucket]), strict=True):
+                    for grad, found in zip(bucket, torch.split(joined, [grad.numel() for grad in bucket]), strict=True):
                         grad.copy_(found.view_as(grad))
 
     def clip(self, most: float) -> float:

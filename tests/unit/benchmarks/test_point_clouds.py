@@ -97,7 +97,7 @@ def test_a_slow_link_holds_up_both_processes_and_many_of_its_messages_cost_more_
     assert predicted_seconds(costs, stages, 3, LINK) == pytest.approx(3 * 10 + 10, rel=1e-6)
     slow = Link(bytes_a_second=1.0, latency_seconds=1.0)
     assert predicted_seconds(costs, stages, 3, slow) == pytest.approx(2 * (10 + 4) + 20 + 4)
-    slower = Link(bytes_a_second=1.0, latency_seconds=4.0)
+    slower = Link(bytes_a_second=1.0, latency_seconds=3.0)
     assert len(cut_layers("balanced", costs, slower)) == 2 and len(cut_layers("balanced", costs_of(9.0), slower)) == 1
 
 

@@ -111,7 +111,8 @@ def test_recomputed_layers_keep_their_input_and_one_layer_at_a_time() -> None:
 
 
 def test_activations_are_recomputed_where_the_layout_of_the_job_does_not_hold_them() -> None:
-    auto, both = {"gradient_checkpointing": "auto", "precision": "bf16"}, [devices("one", 2, tokens_a_second=1.0)]
+    auto: dict[str, Any] = {"gradient_checkpointing": "auto", "precision": "bf16"}
+    both = [devices("one", 2, tokens_a_second=1.0)]
     assert [layout.recomputed for layout in planner(both, **auto).layouts(1)] == [False, False]
     kept = even_and_balanced(planner(both, **auto))[1]
     memory = int(0.4 * sum(stage.memory_bytes for stage in kept.stages) / 0.85)
