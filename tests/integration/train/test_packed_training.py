@@ -21,10 +21,11 @@ for method in METHODS.values():
     type(method).objective = without_objective
 """
 CASES: dict[str, dict[str, Any]] = {
-    "sft": {"method": "sft", "micro_batch": 2, "deepspeed": {"stage": 2}},
+    "sft": {"method": "sft", "micro_batch": 2, "deepspeed": {"stage": 3}},
     "kto": {"method": "kto", "kto": {"kl_batch": 4}, "deepspeed": {"stage": 3}},
     "dpo": {"method": "dpo", "deepspeed": {"stage": 3}, "lora": {"rank": 4}},
     "orpo": {"method": "orpo", "micro_batch": 2, "deepspeed": {"stage": 2}, "gradient_checkpointing": True},
+    "simpo": {"method": "simpo", "deepspeed": {"stage": 1}, "lora": {"rank": 4}},
 }
 
 
