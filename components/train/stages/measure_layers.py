@@ -117,7 +117,7 @@ def _time_pass(  # noqa: PLR0917 - what `_measure` has
     forward: PassClock,
     backward: PassClock,
 ) -> None:
-    leaves = [weight for weight in stage.parameters() if weight.requires_grad]
+    leaves: list[torch.Tensor] = [weight for weight in stage.parameters() if weight.requires_grad]
     leaves += [given] if given.requires_grad else []
     with forward.running():
         made = stage.states(given, packed_rows(batch))
