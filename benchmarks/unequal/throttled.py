@@ -42,7 +42,7 @@ from components.train.train import PROGRAM
 RESULTS = Path(__file__).parents[1] / "results" / "unequal_throttled.json"
 CGROUPS = (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup"))
 PERIOD_MICROSECONDS = 20_000
-"""Short beside a step: a process that has used up its quota stands still for the rest, where a slow device goes on."""
+"""Short beside a step: a process that has used up its quota pauses for the rest, where a slow device goes on."""
 TOKENS, GLOBAL_BATCH = 240, 84
 """Rows of a step: two and three ranks divide them evenly, and 1 : 0.5 and 1 : 0.5 : 0.25 by speed without a rest."""
 SPEEDS = ("1:0.5", "1:0.25", "1:0.5:0.25")
