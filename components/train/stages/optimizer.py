@@ -99,7 +99,7 @@ class Gradients:
             if rank in ranks:
                 self._joined.append((group, sorted(name for name in weights if held[name] == ranks)))
 
-    def join(self) -> None:
+    def reduce(self) -> None:
         """Sum the gradients of each tensor over the processes that hold it, once a step, so that all stay equal."""
         for group, names in self._joined:
             for bucket in buckets([self._gradient(name) for name in names]):

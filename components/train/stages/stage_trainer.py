@@ -147,7 +147,7 @@ class StageTrainer:
         self._optimizer.zero_grad()
         loss, sums = self._pipeline.step(self._ready(self._own.part_of(batches)), units)
         self._masters.take_gradients()
-        self._gradients.join()
+        self._gradients.reduce()
         norm = self._gradients.clip(self._settings.max_grad_norm)
         logs = self._shared(loss, sums) | {"grad_norm": norm, "learning_rate": self._schedule.get_last_lr()[0]}
         positions = len(batches) * self._steps.length

@@ -14,6 +14,7 @@ from components.launch.api.resources import JOBSET, Object
 from components.launch.here.local import LOOPBACK
 from components.launch.kinds.jobset import NODE_RANK
 from tests.conftest import free_port
+from tests.deadlines import ended
 from tests.unit.launch.api_server import ApiServer
 
 REPOSITORY = Path(__file__).parents[3]
@@ -75,8 +76,8 @@ class NodeOperator:
             self._end(
                 number, pod, KILLED if codes is None and number == self.lost else 0 if codes is None else codes[number]
             )
-        ended = "Failed" if codes is None or any(codes) else "Completed"
-        self._status(name, {"conditions": [{"type": ended, "status": "True", "reason": ended}]})
+        outcome = "Failed" if codes is None or any(codes) else "Completed"
+        self._status(name, {"conditions": [{"type": outcome, "status": "True", "reason": outcome}]})
 
     def _wait(self, running: list["subprocess.Popen[bytes]"]) -> list[int] | None:
         """Their exit codes; None: the node was lost."""
@@ -87,7 +88,7 @@ class NodeOperator:
                 return None
             assert time.monotonic() < until, "the nodes did not end"
             time.sleep(0.02)
-        return [process.wait() for process in running]
+        return [ended(process) for process in running]
 
     def _start(self, number: int, pod: Object, port: str) -> "subprocess.Popen[bytes]":
         """The container's command, with its variables for ranks, on the loopback device."""
@@ -124,4 +125,4 @@ class NodeOperator:
 def _kill(process: "subprocess.Popen[bytes]") -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    ended(process)

@@ -269,7 +269,7 @@ def with_kto(**others: float) -> dict[str, Any]:
     """A study that matches an arm of KTO to one of SFT, whose epoch has as many tokens."""
     recipe = yaml.safe_load(DEMO.read_text())
     settings = {"method": "kto", **{k: v for k, v in recipe["methods"]["sft"]["settings"].items() if k != "method"}}
-    kto = {"settings": settings, "learning_rates": RATES}
+    kto = {"settings": settings, "learning_rates": recipe["methods"]["sft"]["learning_rates"]}
     methods = {**recipe["methods"], "kto": kto}
     compute = {"match": "flops", "arm": "sft6-all", "tokens_per_epoch": {"sft": 6, "kto": 6}, "tolerance": 0.2}
     return {"methods": methods, "compute": {**compute, "other_tokens_per_epoch": others}}

@@ -16,6 +16,12 @@ PLAIN = ["heads_of_their_own", "grouped_heads", "query_and_key_norms", "sliding_
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="lacks a CUDA GPU")
 
 
+@pytest.fixture(autouse=True)
+def started_engine() -> None:
+    """Fake tensors pretend that there is a GPU, for which the first backward pass starts threads that no fork survives."""
+    torch.ones(1, requires_grad=True).sum().backward()
+
+
 @pytest.mark.parametrize("window", [None, 4])
 def test_the_kernel_takes_grouped_heads_prefixes_and_narrower_values(window: int | None) -> None:
     segments = Segments((3, 2, 4), (NO_PARENT, 0, NO_PARENT))

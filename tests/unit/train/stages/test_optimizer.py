@@ -64,7 +64,7 @@ def join_gradients(rank: int, folder: Path, port: int) -> None:
     for weight in weights.values():
         weight.grad = torch.full((2, 2), rank + 1.0)
     gradients = Gradients(weights)
-    gradients.join()
+    gradients.reduce()
     summed = {name: weight.grad[0, 0].item() for name, weight in weights.items() if weight.grad is not None}
     norm = gradients.clip(1.0)
     clipped = {name: weight.grad[1, 1].item() for name, weight in weights.items() if weight.grad is not None}
