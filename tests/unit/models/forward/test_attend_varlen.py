@@ -18,7 +18,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="lacks a CU
 
 @pytest.fixture(autouse=True)
 def started_engine() -> None:
-    """Fake tensors pretend that there is a GPU, for which the first backward pass starts threads that no fork survives."""
+    """Fake tensors pretend that there is a GPU: the first backward pass would start threads that no fork survives."""
     torch.ones(1, requires_grad=True).sum().backward()
 
 
