@@ -1,4 +1,4 @@
-"""The demo's study made small: two arms, two learning rates, two seeds, few rows and questions."""
+"""The demo's study made small: two arms, three learning rates, two seeds, few rows and questions."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 STUDY = Path(__file__).parents[1] / "pipelines" / "recipes" / "study-demo.yaml"
-RATES = [1e-3, 3e-3]
+RATES = [3e-4, 1e-3, 3e-3]
 
 
 def small_study(folder: Path, store: str, **changes: Any) -> str:

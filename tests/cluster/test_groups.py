@@ -59,10 +59,9 @@ def test_losses_over_unequal_groups_are_those_of_equal_nodes(training: TrainRun)
     assert limits == ["1500m", "400m"]
 
 
-@pytest.mark.alone
-@pytest.mark.long
+@pytest.mark.whole
 def test_a_throttled_group_gets_the_smaller_share(training: TrainRun) -> None:
-    """With no other test beside it, whose pods would slow the faster group."""
+    """With nothing else at work on the machine, which would slow the faster group."""
     pod = training.begin(shares="speed", launcher="JobSet", nodes=1, groups=[FAST, SLOW]).start()
     assert training.run.wait(pod) == "Succeeded", training.run.log(pod)
     fast, slow = training.records(pod, "shares.jsonl")[-1]["shares"]
