@@ -196,7 +196,7 @@ def _fits(file: str, pattern: str) -> bool:
 def memory_of(group: str, part: str) -> Path:
     """Where a part's keys are kept: lines of a key and the commit that passed."""
     cache_folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache_folder / "tutelage" / "passed" / group / part
+    return cache_folder / "tutelage" / "tests-passed" / group / part
 
 
 def remember(memory: Path, key: str) -> None:
