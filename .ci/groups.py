@@ -4,7 +4,7 @@
     .ci/groups.py parts GROUP           print those parts of a group that have to run; says why on stderr
     .ci/groups.py passed GROUP PART…    remember that parts of a group have passed with the files of HEAD
 
-A group is what one command of .ci/run runs; its parts are files with tests, or folders of them. A part depends on what
+A group is what one command of .ci/run runs; its parts are its files with tests. A part depends on what
 its tests import or name (imported.py), and on the files that are not Python beside those modules. A part's key is the
 hash of those files, as git stores them, and of the real data where a test reads some. Keys of what passed are kept
 outside of the tree, so that a fresh clone finds them. On a machine that keeps none, a part has passed if none of its
@@ -72,15 +72,13 @@ def main(words: list[str]) -> int:
 
 
 def parts(group: str) -> list[str]:
-    """The folders and files of a group that have tests of it, in alphabetical order."""
+    """The files with tests of a group, in alphabetical order."""
     found = {path for pattern in GROUPS[group] for path in ROOT.glob(pattern)}
-    tests = [path for path in found if any(path.glob("**/test_*.py")) or path.name.startswith("test_")]
-    names = [str(path.relative_to(ROOT)) for path in tests if is_of(group, path)]
-    return sorted(names)
+    return sorted(str(path.relative_to(ROOT)) for path in found if is_of(group, path))
 
 
 def is_of(group: str, path: Path) -> bool:
-    """Whether a folder or file has tests of the group: those of the cluster and of images share a folder."""
+    """Whether a file has tests of the group: those of the cluster and of images share a folder."""
     match group:
         case "cluster-alone":
             return "mark.alone" in path.read_text()
