@@ -315,6 +315,14 @@ class TrainSettings(Settings):
         return self
 
     @property
+    def method_version(self) -> int:
+        """Of what the method computes by these settings, raised where equal settings give another model than before.
+
+        It is in the key from 2 on, so that models of other methods, and earlier ones, keep their addresses.
+        """
+        return 1
+
+    @property
     def rows_together(self) -> int:
         """Rows of a step, from one of its multiples to the next, that the method's loss needs in one pass."""
         return 1
@@ -333,6 +341,8 @@ class TrainSettings(Settings):
         material = super().key_material()
         if self.deepspeed_config is not None:
             material.pop("deepspeed", None)
+        if self.method_version > 1:
+            material["method_version"] = self.method_version
         return material
 
 

@@ -49,7 +49,7 @@ class StepRows:
         """Positions of what no budget divides, in one process: of each row, or of each group's largest share."""
         if self.together == 1:
             return self.positions
-        # All epochs have the same groups.
+        # All epochs have the same groups, and the first one has all of them.
         groups = self.order[: len(self.positions)].reshape(-1, self.together)
         return np.array([_largest(_shares(group, self.positions, ranks), self.positions) for group in groups])
 

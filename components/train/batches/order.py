@@ -7,6 +7,9 @@ import numpy as np
 from components.train.batches.split import Split
 from components.train.batches.token_table import lengths_of
 
+WINDOW_GROUPS = 8
+"""Groups whose rows are sorted together: more of them pad less, fewer mix lengths more."""
+
 
 def shuffled(rows: int, global_batch: int, seed: int, epoch: int) -> np.ndarray:
     """Row numbers of one epoch, shape (steps * global_batch,).
@@ -31,6 +34,36 @@ def dealt(order: np.ndarray, lengths: np.ndarray, split: Split, group: int) -> n
     ranked = np.take_along_axis(steps, np.argsort(-lengths[steps], axis=1, kind="stable"), axis=1)
     forwards = ranked.reshape(-1, split.micro_batch, split.ranks)
     return forwards.transpose(0, 2, 1).reshape(-1)
+
+
+def bucketed(order: np.ndarray, lengths: np.ndarray, group: int) -> np.ndarray:
+    """The same rows, each `group` of them of similar length.
+
+    Rows are sorted by length within windows of WINDOW_GROUPS groups, each a random sample where the order is shuffled.
+
+    Args:
+        order: row numbers, a multiple of `group`; the last window may be smaller.
+        lengths: tokens of each row, by row number.
+        group: rows that are read together.
+    """
+    size = group * WINDOW_GROUPS
+    windows = [order[begin : begin + size] for begin in range(0, len(order), size)]
+    return np.concatenate([window[np.argsort(-lengths[window], kind="stable")] for window in windows])
+
+
+def shuffled_groups(lengths: np.ndarray, group: int, epochs: int, seed: int, split: Split) -> np.ndarray:
+    """The order of a training whose groups are fixed and shuffled in every epoch, shape (epochs * rows,).
+
+    Args:
+        lengths: tokens of each row, group by group: a multiple of a step's rows.
+        group: rows that are read together; a step has a multiple of them.
+        epochs: passes over the groups.
+        seed: of the shuffling.
+        split: of a step's rows.
+    """
+    places = np.arange(len(lengths)).reshape(-1, group)
+    orders = (shuffled(len(places), split.global_batch // group, seed, epoch) for epoch in range(epochs))
+    return np.concatenate([dealt(places[order].reshape(-1), lengths, split, group) for order in orders])
 
 
 def padded_lengths(columns: Mapping[str, Sequence[Sized]]) -> np.ndarray:

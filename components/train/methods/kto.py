@@ -36,7 +36,7 @@ class KtoOptions(Settings):
     loss: Literal["kto", "apo_zero_unpaired"] = Field(
         "kto",
         description="kto; apo_zero_unpaired: without a reference point, where the desirable responses are better than "
-        "the model's own. It saves a forward pass and shuffles every epoch",
+        "the model's own. It saves a forward pass, and every epoch shuffles rows rather than groups of them",
     )
     beta: float = Field(0.1, gt=0, le=10, description="how strongly the model is held to the reference; the paper: 0.1")
     desirable_weight: float = Field(1.0, gt=0, description="weight of the loss of desirable rows (lambda_D)")
@@ -50,8 +50,9 @@ class KtoOptions(Settings):
         16,
         ge=2,
         description="with loss kto: rows, over all ranks, whose mismatched pairs estimate the reference point z0 "
-        "together; one forward pass holds kl_batch / ranks rows in each process, whatever micro_batch is; with "
-        "micro_batch_tokens several such groups too, as far as both limits allow",
+        "together, the same rows of similar length in every epoch; one forward pass holds kl_batch / ranks rows in "
+        "each process, whatever micro_batch is; with micro_batch_tokens several such groups too, as far as both limits "
+        "allow",
     )
     reference_batch: int = Field(
         32,
@@ -87,6 +88,11 @@ class KtoSettings(PreferenceSettings):
         return self
 
     @property
+    def method_version(self) -> int:
+        """2: the groups of a reference point are of similar length, and shuffled in every epoch."""
+        return 2 if self.kto.loss == "kto" else super().method_version
+
+    @property
     def rows_together(self) -> int:
         """The rows that estimate a reference point, if there is one."""
         return self.kto.kl_batch if self.kto.loss == "kto" else super().rows_together
@@ -111,8 +117,9 @@ class JudgedExample(Example):
 class KtoMethod(TrainingMethod[KtoSettings]):
     """KTO with pairs and reference log-probs that are fixed before training.
 
-    The reference's log-probs are computed once, so no second model is held. Every epoch has the same batches, as the
-    mismatched pairs belong to them.
+    The reference's log-probs are computed once, so no second model is held. The rows that estimate a reference point
+    together are of similar length and the same in every epoch, as their mismatched pairs belong to them; each epoch
+    shuffles these groups.
     """
 
     name = "kto"
@@ -223,25 +230,29 @@ def _judged(row: KtoRow, prompt: "array[int]", completion: "array[int]") -> Judg
 
 
 def pair_examples(columns: Mapping[str, Any], settings: KtoSettings, split: Split, files: "TokenFiles") -> TrainingData:
-    """Columns and order of the training: each row with the response of another prompt. Raises InputError."""
+    """Columns and order of the training: each row with the response of another prompt. Raises InputError.
+
+    The columns hold the rows group by group, `kl_batch` of them each, in an order that follows from the seed. Where the
+    last step lacks rows, some occur twice in each epoch.
+    """
     import numpy as np
 
     from components.train.batches.mismatch import notes_on_pairs, number_prompts
-    from components.train.batches.order import dealt, mismatched, padded_lengths, shuffled
+    from components.train.batches.order import bucketed, mismatched, padded_lengths, shuffled, shuffled_groups
     from components.train.batches.token_table import lengths_of
 
     lengths = padded_lengths(_ids(columns))
     kl_batch = settings.kto.kl_batch
-    order = shuffled(len(lengths), split.global_batch, settings.seed, epoch=0)
+    order = bucketed(shuffled(len(lengths), split.global_batch, settings.seed, epoch=0), lengths, kl_batch)
     prompts = number_prompts(columns["prompt_ids"])
     partners, elsewhere = mismatched(order, kl_batch, prompts, settings.seed)
-    places = dealt(np.arange(len(order)), lengths[order], split, kl_batch)
     kinds = _kinds(columns)
     balanced = weights(settings.kto, **kinds)
     others = lengths_of(columns["completion_ids"])[partners]
     room = settings.max_length - lengths_of(columns["prompt_ids"])[order]
     pairs = {
         "prompts": float(prompts.max() + 1),
+        "rows_repeated": float(len(order) - len(lengths)),
         "kl_pairs": float(len(order)),
         "kl_pairs_elsewhere": elsewhere,
         # Of one epoch; they are read without gradients, beside the tokens that are trained on.
@@ -249,7 +260,7 @@ def pair_examples(columns: Mapping[str, Any], settings: KtoSettings, split: Spli
     }
     return TrainingData(
         files.arranged(_arranged(columns, order, partners)),
-        np.tile(places, settings.epochs),
+        shuffled_groups(lengths[order], kl_batch, settings.epochs, settings.seed, split),
         lengths[order],
         kinds | pairs | balanced,
         balanced,

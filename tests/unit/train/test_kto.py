@@ -2,6 +2,7 @@
 
 from array import array
 
+import numpy as np
 import pytest
 
 from components.shared.errors import InputError
@@ -60,8 +61,64 @@ def test_mismatched_responses_come_from_other_rows() -> None:
         assert all(other != completion for _, completion, other, _ in step)
 
 
-def test_every_epoch_has_the_same_batches() -> None:
-    assert steps(2)[:2] == steps(2)[2:]
+def uneven(count: int) -> list[JudgedExample]:
+    """Rows of as many prompts, whose lengths are log-normal."""
+    lengths = np.random.default_rng(0).lognormal(4, 0.8, size=count).astype(int) + 1
+    return [JudgedExample(array("i", [n]), array("i", [n] * length), n % 3 == 0) for n, length in enumerate(lengths)]
+
+
+def many(ranks: int = 1, epochs: int = 3, seed: int = 1, rows: int = 400) -> TrainingData:
+    given = settings(ranks).model_copy(update={"epochs": epochs, "seed": seed, "global_batch": 16})
+    return prepare(uneven(rows), given)
+
+
+def groups_of_epochs(prepared: TrainingData, epochs: int = 3) -> list[list[tuple[int, ...]]]:
+    """The rows of each reference point in the order of training, by epoch."""
+    return [[tuple(sorted(group)) for group in epoch] for epoch in prepared.order.reshape(epochs, -1, 4).tolist()]
+
+
+def test_the_rows_of_a_reference_point_are_the_same_in_every_epoch() -> None:
+    first, *others = groups_of_epochs(many())
+    assert [sorted(epoch) for epoch in others] == [sorted(first)] * 2
+    assert sorted(row for group in first for row in group) == list(range(400)), "every row once"
+    columns = [many(epochs=epochs).columns["KL_completion_ids"] for epochs in (1, 3)]
+    assert [ids.tolist() for ids in columns[0]] == [ids.tolist() for ids in columns[1]]
+
+
+def test_every_epoch_has_an_order_of_its_own_which_the_seed_decides() -> None:
+    first, second, third = groups_of_epochs(many())
+    assert first != second != third != first
+    assert groups_of_epochs(many()) == [first, second, third]
+    assert groups_of_epochs(many(epochs=4), 4)[:3] == [first, second, third], "more epochs continue the same order"
+    assert groups_of_epochs(many(seed=2))[0] != first
+
+
+def test_every_step_has_the_same_groups_on_other_ranks() -> None:
+    """So a checkpoint, which holds the step's number alone, continues there."""
+    assert groups_of_epochs(many(1)) == groups_of_epochs(many(2))
+
+
+def test_the_rows_of_a_reference_point_are_of_similar_length() -> None:
+    """Padding to the longest row of a group, in positions, beside groups that are drawn."""
+    prepared = many(epochs=1)
+    drawn = np.random.default_rng(0).permutation(prepared.lengths)
+
+    def padding(lengths: np.ndarray) -> int:
+        groups = lengths.reshape(-1, 4)
+        return int((groups.max(axis=1, keepdims=True) - groups).sum())
+
+    found, by_chance = padding(prepared.lengths), padding(drawn)
+    print(f"padding to the longest row: {found:,} positions beside {prepared.lengths.sum():,}, drawn {by_chance:,}")
+    assert 3 * found < by_chance
+    steps_mean = prepared.lengths[prepared.order].reshape(-1, 16).mean(axis=1)
+    assert steps_mean.std() < prepared.lengths.std(), "steps mix groups of different length"
+
+
+def test_rows_that_fill_the_last_step_are_counted() -> None:
+    prepared = many(epochs=1, rows=393)
+    assert prepared.counts["rows_repeated"] == 7 and many(epochs=1).counts["rows_repeated"] == 0
+    prompts = [int(ids[0]) for ids in prepared.columns["prompt_ids"]]
+    assert set(prompts) == set(range(393)) and len(prompts) == 400
 
 
 def test_the_rarer_kind_has_the_larger_weight() -> None:

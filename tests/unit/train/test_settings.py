@@ -80,6 +80,13 @@ def test_a_method_has_its_own_settings_alone() -> None:
     assert settings(method="kto", kto={"beta": 0.2}).key_material() != settings(method="kto").key_material()
 
 
+def test_what_a_method_computes_otherwise_than_before_has_another_address() -> None:
+    """With the same settings; other methods, and KTO without a reference point, keep theirs."""
+    assert settings(method="kto").key_material()["method_version"] == 2
+    others = [settings(method="kto", kto={"loss": "apo_zero_unpaired"}), *(settings(method=m) for m in ("sft", "dpo"))]
+    assert not any("method_version" in other.key_material() for other in others)
+
+
 def test_without_a_reference_point_kto_needs_no_kl_batch() -> None:
     apo = settings(method="kto", global_batch=24, micro_batch=4, kto={"loss": "apo_zero_unpaired"})
     assert apo.forward_rows(ranks=1) == 4
