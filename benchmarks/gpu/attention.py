@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from benchmarks.gpu.scale import Scale
@@ -18,8 +19,7 @@ def measure_attention(scale: Scale) -> dict[str, float | None]:
     """
     import torch
 
-    from components.models.forward.attend_each import attend_each
-    from components.models.forward.attend_varlen import attend_varlen, varlen_supports
+    from components.models.forward.attention_kernels import KERNELS
     from components.models.forward.attention_layer import AttentionLayer, KeysAndValues
     from components.models.forward.segments import NO_PARENT, Segments
 
@@ -33,15 +33,14 @@ def measure_attention(scale: Scale) -> dict[str, float | None]:
         torch.randn(1, count, scale.median * ROWS, width, device=device, dtype=dtype, requires_grad=True)
         for count in (heads, groups, groups)
     )
-    each = _seconds(
-        lambda: attend_each(query, segments.with_prefixes(KeysAndValues(key, value), None), segments, layer)
-    )
-    if not varlen_supports(query, layer):
-        return {"sdpa_seconds": each, "varlen_seconds": None}
-    return {
-        "sdpa_seconds": each,
-        "varlen_seconds": _seconds(lambda: attend_varlen(query, KeysAndValues(key, value), segments, layer)),
-    }
+    states = KeysAndValues(key, value)
+    found = {}
+    for name in ("sdpa", "varlen"):
+        kernel = KERNELS[name]
+        able = not kernel.why_not(query, layer)
+        attend = partial(kernel.attend, query, states, segments, layer, None)
+        found[f"{name}_seconds"] = _seconds(attend) if able else None
+    return found
 
 
 def _seconds(attend: Callable[[], Any]) -> float:

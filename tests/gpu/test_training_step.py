@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 import torch
 
+from components.models.forward.attention_kernels import REFERENCE
 from components.models.forward.check_packed import packed_model
+from components.models.forward.choose_kernel import choose_kernel
 from components.models.forward.pack import pack
 from tests.packed_models import ROWS, make_packed_model, make_rows
 
@@ -50,3 +52,21 @@ def test_recomputing_changes_nothing(name: str) -> None:
     found, own = gradients(name, "cuda", torch.bfloat16, recomputed=True)
     assert found == pytest.approx(expected, rel=1e-3)
     assert_close(own, slopes)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_the_variable_length_kernel_is_among_those_that_are_measured(name: str) -> None:
+    """It is left out only where the card is older than it needs."""
+    device = torch.device("cuda")
+    packed = packed_model(make_packed_model(name).to(device, torch.bfloat16))
+    choice = choose_kernel(packed.calls, pack(make_rows(*ROWS)).segments)
+    print(choice)
+    able = torch.cuda.get_device_capability(device) >= (8, 0)
+    assert choice.milliseconds.keys() >= ({"sdpa", "varlen"} if able else set())
+    assert "varlen" not in choice.left_out if able else "compute capability" in choice.left_out["varlen"]
+
+
+def test_soft_capped_scores_are_left_to_the_reference() -> None:
+    packed = packed_model(make_packed_model("soft_capped").to("cuda", torch.bfloat16))
+    choice = choose_kernel(packed.calls, pack(make_rows(*ROWS)).segments)
+    assert choice.kernel is REFERENCE and not choice.milliseconds

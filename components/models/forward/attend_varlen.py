@@ -8,15 +8,6 @@ from torch.nn.functional import pad
 from components.models.forward.attention_layer import AttentionLayer, KeysAndValues
 from components.models.forward.segments import Segments
 
-WIDEST_HEAD = 256
-"""Flash attention 2's limit."""
-
-
-def varlen_supports(query: torch.Tensor, layer: AttentionLayer) -> bool:
-    """Whether the kernel computes this layer: half precision on a CUDA device, plain scores, no dropout."""
-    half = query.dtype in {torch.float16, torch.bfloat16}
-    return query.is_cuda and half and query.shape[3] <= WIDEST_HEAD and layer.has_plain_scores and not layer.dropout
-
 
 def attend_varlen(
     query: torch.Tensor, states: KeysAndValues, segments: Segments, layer: AttentionLayer

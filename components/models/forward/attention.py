@@ -15,8 +15,7 @@ from typing import Any
 
 import torch
 
-from components.models.forward.attend_each import attend_each
-from components.models.forward.attend_varlen import attend_varlen, varlen_supports
+from components.models.forward.attention_kernels import REFERENCE, AttentionKernel, unmeasured_kernel
 from components.models.forward.attention_layer import AttentionLayer, KeysAndValues
 from components.models.forward.captured_keys import CapturedKeys
 from components.models.forward.segments import Segments
@@ -56,6 +55,7 @@ def packed_attention(
     s_aux: torch.Tensor | None = None,
     segments: Segments | None = None,
     capture: CapturedKeys | None = None,
+    kernel: AttentionKernel | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend within segments, causally, and to each segment's prefix.
@@ -73,6 +73,7 @@ def packed_attention(
         s_aux: a learned score for each head that takes part in the softmax alone (attention sinks).
         segments: the batch's segments.
         capture: keeps this pass's keys and values.
+        kernel: computes the layers that it can; None: the one for these queries without a measurement.
         others: refused unless known to change nothing.
 
     Returns:
@@ -90,18 +91,11 @@ def packed_attention(
     if capture is not None:
         capture.keep(_index(module), states)
     layer = AttentionLayer(scaling, dropout, sliding_window, softcap, s_aux)
-    return _attend(query, states, segments, layer, None if segments.captured is None else _index(module)), None
-
-
-def _attend(
-    query: torch.Tensor, states: KeysAndValues, segments: Segments, layer: AttentionLayer, index: int | None
-) -> torch.Tensor:
-    if not varlen_supports(query, layer):
-        return attend_each(query, segments.with_prefixes(states, index), segments, layer)
-    if segments.have_prefixes:
-        keys, values = zip(*segments.with_prefixes(states, index), strict=True)
-        states = KeysAndValues(torch.cat(keys, dim=2), torch.cat(values, dim=2))
-    return attend_varlen(query, states, segments, layer)
+    kernel = kernel or unmeasured_kernel(query, layer)
+    if kernel.why_not(query, layer):
+        kernel = REFERENCE
+    index = None if segments.captured is None else _index(module)
+    return kernel.attend(query, states, segments, layer, index), None
 
 
 def no_mask(**_: Any) -> None:

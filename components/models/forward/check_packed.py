@@ -16,6 +16,7 @@ import torch
 
 from components.models.forward.example import Example
 from components.models.forward.head import FACTORS
+from components.models.forward.layer_calls import CallRecorder
 from components.models.forward.pack import pack
 from components.models.forward.packed_model import PackedModel
 from components.shared.errors import ModelError
@@ -48,7 +49,9 @@ def packed_model(model: Any, **options: Any) -> PackedModel:
         alone = torch.cat([_log_probs_alone(base, row, device) for row in rows])
         packed = PackedModel(model, **options)
         batch = pack(rows).to(device)
+        packed.kernel = recorder = CallRecorder()
         together = packed.log_probs(batch, packed.hidden(batch))
+        packed.kernel, packed.calls = None, tuple(recorder.calls)
     # Where the model itself computes inf or NaN there is nothing to compare: whoever uses the values refuses them.
     finite = alone.isfinite()
     difference = (together - alone)[finite].abs().mean().item() if finite.any() else 0.0

@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 import torch
 
 from components.models.forward.attention import PACKED, register_packed_attention
+from components.models.forward.attention_kernels import AttentionKernel
 from components.models.forward.captured_keys import CapturedKeys
 from components.models.forward.chunks import HeadMemory
 from components.models.forward.cross_entropy import cross_entropy_and_hits, summed_cross_entropy
 from components.models.forward.head import LogitTransform, output_head, read_transform
 from components.models.forward.label_log_probs import label_log_probs
 from components.models.forward.label_ranks import label_ranks
+from components.models.forward.layer_calls import LayerCall
 from components.models.forward.packed_rows import PackedRows
 
 Found = TypeVar("Found")
@@ -27,9 +29,16 @@ class PackedModel:
     It sets the model's attention implementation: from then on the model refuses batches without segments, since
     gradient checkpointing runs its layers again during the backward pass.
 
+    Attributes:
+        kernel: that computes attention; None: by the device and the precision (`unmeasured_kernel`).
+        calls: what its layers ask of attention, as far as a pass has recorded it.
+
     Raises:
         ModelError: its head is not a linear layer.
     """
+
+    kernel: AttentionKernel | None = None
+    calls: tuple[LayerCall, ...] = ()
 
     def __init__(self, model: Any, memory: HeadMemory | None = None) -> None:
         register_packed_attention()
@@ -47,6 +56,7 @@ class PackedModel:
             use_cache=False,
             segments=packed.segments,
             capture=capture,
+            kernel=self.kernel,
         )
         if capture is not None:
             capture.close()

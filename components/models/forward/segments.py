@@ -66,6 +66,18 @@ class Segments:
         values = self._joined(states.value, None if earlier is None else earlier.value)
         return [KeysAndValues(*each) for each in zip(keys, values, strict=True)]
 
+    def keys_in_a_row(self, states: KeysAndValues, layer: int | None) -> KeysAndValues:
+        """What the segments attend to, one segment after the other [1, heads, all keys, width].
+
+        Args:
+            states: keys and values of the batch [1, heads, tokens, width].
+            layer: index of the layer, to find its captured keys; None: nothing is captured.
+        """
+        if not self.have_prefixes:
+            return states
+        keys, values = zip(*self.with_prefixes(states, layer), strict=True)
+        return KeysAndValues(torch.cat(keys, dim=2), torch.cat(values, dim=2))
+
     def _joined(self, states: torch.Tensor, earlier: torch.Tensor | None) -> list[torch.Tensor]:
         """Each segment's own keys or values behind those of its prefix.
 

@@ -74,6 +74,10 @@ class BalancedOrder(MicroBatchOrder):
         share = np.flatnonzero(deal_groups(sizes, np.ones(self._ranks.world)) == 0)
         return [groups[share[batch]].reshape(-1).tolist() for batch in self._packed(sizes[share], self.limits.tokens)]
 
+    def first(self) -> list[int]:
+        """Of an even share."""
+        return self.sample()[0]
+
     @property
     def counts(self) -> dict[str, float]:
         """Those of the budget, where there is one."""

@@ -94,6 +94,10 @@ class MicroBatchOrder(ABC):
     def divided(self, step: int) -> list[list[int]]:
         """Row numbers of each micro-batch of this rank in a step, at least one."""
 
+    @abstractmethod
+    def first(self) -> list[int]:
+        """Row numbers of a micro-batch of the first step, before anything else is known than the limits."""
+
     def __iter__(self) -> Iterator[list[int]]:
         for step in range(self.rows.steps):
             mine = self.divided(step)
@@ -141,6 +145,10 @@ class BudgetedOrder(MicroBatchOrder):
     def divided(self, step: int) -> list[list[int]]:
         """By the budget alone."""
         return self.rows.micro_batches(step, self.limits, self._ranks.world)[self._ranks.rank]
+
+    def first(self) -> list[int]:
+        """The first one."""
+        return self.divided(0)[0]
 
 
 def _shares(group: np.ndarray, positions: np.ndarray, ranks: int) -> list[list[int]]:

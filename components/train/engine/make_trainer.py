@@ -67,6 +67,7 @@ def _packed(parts: TrainerParts, objective: Any) -> Any:
     """The packed trainer with the reference's log-probs; None, with a line in the log, for a model that cannot pack."""
     from transformers import TrainingArguments
 
+    from components.train.engine.choose_attention import choose_attention
     from components.train.engine.packed_trainer import PackedTrainer
 
     common = parts.common if parts.micro_batches is None else parts.common | arguments_of(parts.micro_batches)
@@ -88,6 +89,7 @@ def _packed(parts: TrainerParts, objective: Any) -> Any:
             say(parts.task, f"training on padded rows: {refusal.problem}")
         _release_accelerator()
         return None
+    choose_attention(trainer, parts.data.order, parts.task)
     trainer.add_reference(token_budget(parts.settings))
     return trainer
 

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from components.models.forward.attend_varlen import attend_varlen, varlen_supports
+from components.models.forward import attention_kernels, hub_kernel
+from components.models.forward.attend_varlen import attend_varlen
+from components.models.forward.attention_kernels import KERNELS
 from components.models.forward.attention_layer import AttentionLayer, KeysAndValues
 from components.models.forward.captured_keys import CapturedKeys
 from components.models.forward.check_packed import packed_model
@@ -38,15 +40,31 @@ def test_the_kernel_takes_grouped_heads_prefixes_and_narrower_values(window: int
         assert [slope.shape for slope in slopes] == [query.shape, key.shape, value.shape]
 
 
-def test_only_half_precision_on_gpus_with_plain_scores_takes_the_kernel() -> None:
+def test_what_the_kernel_cannot_compute_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    varlen, capability = KERNELS["varlen"], [(9, 0)]
+    monkeypatch.setattr(attention_kernels, "capability_of", lambda _: capability[0])
     with FakeTensorMode():
         half = torch.empty(1, 2, 3, 16, device="cuda", dtype=torch.bfloat16)
-        assert varlen_supports(half, AttentionLayer(window=4))
-        assert not varlen_supports(half, AttentionLayer(softcap=1.0))
-        assert not varlen_supports(half, AttentionLayer(sinks=torch.empty(2)))
-        assert not varlen_supports(half, AttentionLayer(dropout=0.1))
-        assert not varlen_supports(half.float(), AttentionLayer())
-        assert not varlen_supports(half.cpu(), AttentionLayer())
+        assert varlen.why_not(half, AttentionLayer(window=4)) == ""
+        assert varlen.why_not(half, AttentionLayer(softcap=1.0)) == "soft-capped scores or attention sinks"
+        assert varlen.why_not(half, AttentionLayer(sinks=torch.empty(2))) == "soft-capped scores or attention sinks"
+        assert varlen.why_not(half, AttentionLayer(dropout=0.1)) == "dropout"
+        assert varlen.why_not(half.float(), AttentionLayer()) == "float32 is not half precision"
+        assert varlen.why_not(half.cpu(), AttentionLayer()) == "needs a CUDA device"
+        wide = torch.empty(1, 2, 3, 320, device="cuda", dtype=torch.bfloat16)
+        assert varlen.why_not(wide, AttentionLayer()) == "heads of 320 are wider than 256"
+        capability[0] = (7, 5)
+        assert varlen.why_not(half, AttentionLayer()) == "compute capability 7.5 is below 8.0"
+
+
+def test_a_hub_kernel_is_only_used_where_its_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_kernel, "find_spec", lambda _: None)
+    assert hub_kernel.hub_kernel_missing() == "the package kernels is not installed"
+    monkeypatch.setattr(hub_kernel, "find_spec", lambda _: object())
+    monkeypatch.delenv("LOCAL_KERNELS", raising=False)
+    assert hub_kernel.hub_kernel_missing() == "LOCAL_KERNELS does not name its folder"
+    monkeypatch.setenv("LOCAL_KERNELS", f"other/kernel=/there:{hub_kernel.HUB_KERNEL}=/here")
+    assert hub_kernel.hub_kernel_missing() == ""
 
 
 @needs_gpu
