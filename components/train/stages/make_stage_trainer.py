@@ -3,6 +3,7 @@
 # ruff: noqa: TID253 - imported by the job's own program only
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,9 @@ def make_stage_trainer(
         ModelError: the model cannot be split, or does not run on packed rows.
         SettingsError: the stages do not fit its layers, or the pipelines the devices.
     """
+    scored = steps.reading_all()
+    if objective.reference_columns:
+        steps = replace(steps, least_length=scored.length)
     ranks = Ranks.from_environment()
     device = torch.device("cuda", ranks.local_rank) if torch.cuda.is_available() else torch.device("cpu")
     outline = load_outline(start, name, settings)
@@ -112,7 +116,7 @@ def make_stage_trainer(
     if ranks.is_main:
         say(task, described(stages, pipelines, ranks.world, steps))
     if objective.reference_columns:
-        scorer = ReferenceScorer(pipeline, pipelines, own, objective, steps, device, task if ranks.is_main else "")
+        scorer = ReferenceScorer(pipeline, pipelines, own, objective, scored, device, task if ranks.is_main else "")
         rows = _with_reference(reference, scorer, objective, rows)
     trainer = StageTrainer(
         settings=settings,

@@ -27,12 +27,30 @@ class PackedSteps:
         positions: positions of each row in a forward pass, shape (rows,).
         rows: of a step.
         micro_batches: of a step, at most its rows.
+        least_length: positions of every micro-batch at least.
     """
 
     order: np.ndarray
     positions: np.ndarray
     rows: int
     micro_batches: int
+    least_length: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps."""
+        return len(self.order) // self.rows
+
+    def reading_all(self) -> "PackedSteps":
+        """The first steps, which read every row; where they end before, as with a budget, more steps with the others.
+
+        Their micro-batches are as long as those of these steps, or longer.
+        """
+        rows, firsts = np.unique(self.order, return_index=True)
+        missing = np.setdiff1d(np.arange(len(self.positions)), rows)
+        others = np.resize(missing, -(-len(missing) // self.rows) * self.rows)
+        order = np.concatenate([self.order[: (firsts.max() // self.rows + 1) * self.rows], others])
+        return replace(self, order=order, least_length=self.length)
 
     def micro_batches_of(self, step: int) -> list[list[int]]:
         """Row numbers of each micro-batch of a step, from 0; none is empty."""
@@ -47,8 +65,8 @@ class PackedSteps:
     @cached_property
     def length(self) -> int:
         """Positions of every micro-batch: those of the longest one of all steps."""
-        steps = range(len(self.order) // self.rows)
-        return max(int(self.positions[rows].sum()) for step in steps for rows in self.micro_batches_of(step))
+        micro_batches = (rows for step in range(self.steps) for rows in self.micro_batches_of(step))
+        return max(self.least_length, *(int(self.positions[rows].sum()) for rows in micro_batches))
 
 
 def deal(sizes: Sequence[int], bins: int) -> list[list[int]]:

@@ -25,7 +25,7 @@ class ReferenceScorer:
         pipelines: of the job.
         own: the one of this process.
         objective: that compares with a reference.
-        steps: the rows, dealt to micro-batches.
+        steps: all rows, dealt to micro-batches.
         device: of this process.
         task: the step's name in the log; empty: nothing is logged.
     """
@@ -39,23 +39,17 @@ class ReferenceScorer:
     task: str
 
     def score(self, rows: Any) -> list[list[float]]:
-        """Log-probs of every row in nats, shape (columns of the objective's reference, rows). Every process calls it.
-
-        The micro-batches are those of the first steps, which read every row.
-        """
+        """Log-probs of every row in nats, shape (reference columns of the objective, rows). Every process calls it."""
         found = torch.zeros(len(self.objective.reference_columns), len(rows), dtype=torch.float64)
         progress = Progress(self.task, "reference log-probs", len(rows), "rows") if self.task else None
-        for step in range(self._first_epoch(rows)):
+        for step in range(self.steps.steps):
             self._score_step(rows, step, found)
             if progress is not None:
                 progress.advance(min(self.steps.rows, len(rows) - step * self.steps.rows))
         if progress is not None:
             progress.finish()
-        joined: list[list[float]] = self._joined(found, rows).float().tolist()
+        joined: list[list[float]] = self._joined(found).float().tolist()
         return joined
-
-    def _first_epoch(self, rows: Any) -> int:
-        return -(-len(rows) // self.steps.rows)
 
     def _score_step(self, rows: Any, step: int, found: torch.Tensor) -> None:
         """Put the log-probs of the own micro-batches of a step into `found`, in the process of the last stage."""
@@ -70,7 +64,7 @@ class ReferenceScorer:
                 found[first : first + len(values), numbers[place]] = torch.stack(values).to("cpu", found.dtype)
             first += 1
 
-    def _joined(self, found: torch.Tensor, rows: Any) -> torch.Tensor:
+    def _joined(self, found: torch.Tensor) -> torch.Tensor:
         """The values of all pipelines' last stages, in all processes."""
         parts = []
         for pipeline in self.pipelines:
@@ -78,7 +72,7 @@ class ReferenceScorer:
             torch.distributed.broadcast_object_list(shared, src=pipeline.last_rank)
             parts.append(shared[0])
         joined = torch.zeros_like(found)
-        for step in range(self._first_epoch(rows)):
+        for step in range(self.steps.steps):
             micro_batches = self.steps.micro_batches_of(step)
             for pipeline, part in zip(self.pipelines, parts, strict=True):
                 for numbers in pipeline.part_of(micro_batches):

@@ -26,6 +26,8 @@ CASES: dict[str, dict[str, Any]] = {
     "dpo": {"method": "dpo", "deepspeed": {"stage": 3}, "lora": {"rank": 4}},
     "orpo": {"method": "orpo", "micro_batch": 2, "deepspeed": {"stage": 2}, "gradient_checkpointing": True},
     "simpo": {"method": "simpo", "deepspeed": {"stage": 1}, "lora": {"rank": 4}},
+    "orpo, adapters": {"method": "orpo", "micro_batch": 2, "deepspeed": {"stage": 3}, "lora": {"rank": 4}},
+    "simpo, adapters": {"method": "simpo", "deepspeed": {"stage": 3}, "lora": {"rank": 4}},
 }
 
 

@@ -28,6 +28,18 @@ def test_a_step_is_dealt_to_micro_batches_of_nearly_equal_length() -> None:
     assert steps.length == longest
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 8])
+def test_a_reference_reads_every_row_once_also_where_a_budget_ends_within_an_epoch(steps: int) -> None:
+    """24 rows of which a step has 8: with fewer than 3 steps, further ones read the rest, in longer micro-batches."""
+    epochs = [np.random.default_rng(epoch).permutation(24) for epoch in range(3)]
+    trained = PackedSteps(np.concatenate(epochs)[: 8 * steps], np.arange(24) + 1, rows=8, micro_batches=3)
+    scored = trained.reading_all()
+    read = [row for step in range(scored.steps) for rows in scored.micro_batches_of(step) for row in rows]
+    assert sorted(read) == list(range(24))
+    assert all(scored.micro_batches_of(step) == trained.micro_batches_of(step) for step in range(min(steps, 3)))
+    assert scored.length >= trained.length
+
+
 def test_no_micro_batch_is_empty_where_there_are_as_many_rows() -> None:
     assert sorted(deal([9, 1, 1], 3)) == [[0], [1], [2]]
 

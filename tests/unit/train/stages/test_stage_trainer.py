@@ -171,33 +171,46 @@ def train_alone(run: Run) -> tuple[list[dict[str, float]], dict[str, torch.Tenso
     return log, {name: weight.detach() for name, weight in weights.items()}
 
 
-def train_stages(rank: int, run: Run) -> None:
-    """One process of the pipeline; the first one writes what came out."""
+def joined_trainer(rank: int, run: Run, order: np.ndarray) -> Any:
+    """The trainer of one process of the pipeline, on rows in an order."""
     torch.set_num_threads(1)
     places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": run.settings.ranks, "MASTER_PORT": run.port}
     os.environ |= {name: str(value) for name, value in places.items()} | {"MASTER_ADDR": "127.0.0.1"}
     torch.distributed.init_process_group("gloo")
     assert run.settings.stages is not None
     rows, positions = made_rows(run.settings.method)
-    order = np.tile(np.arange(ROWS), STEPS)
-    trainer = make_stage_trainer(
+    return make_stage_trainer(
         run.settings,
         run.settings.stages,
         run.objective,
         rows,
-        PackedSteps(order, positions, ROWS, run.settings.stages.micro_batches),
+        PackedSteps(order, positions, run.settings.global_batch, run.settings.stages.micro_batches),
         start=run.folder,
         name="student",
         reference=Unstored(),  # type: ignore[arg-type]
         folder=run.folder / "run",
         task="train",
     )
+
+
+def train_stages(rank: int, run: Run) -> None:
+    """One process of the pipeline; the first one writes what came out."""
+    order = np.tile(np.arange(ROWS), STEPS)
+    trainer = joined_trainer(rank, run, order)
     trainer.book = StepBook("train", order, np.zeros(STEPS), ROWS)
-    trainer.mirror = Unwaited()  # type: ignore[assignment]
+    trainer.mirror = Unwaited()
     trainer.train()
     weights = trainer.gathered(keep=rank == 0)
     if rank == 0:
         torch.save((trainer.state.log_history, weights, trainer.counts), run.folder / "out.pt")
+    torch.distributed.destroy_process_group()
+
+
+def score_stages(rank: int, run: Run) -> None:
+    """One process of a pipeline whose training ends after half of the rows; the first one writes the reference."""
+    trainer = joined_trainer(rank, run, np.arange(ROWS)[::2])
+    if rank == 0:
+        torch.save({name: trainer._rows[name] for name in run.objective.reference_columns}, run.folder / "out.pt")
     torch.distributed.destroy_process_group()
 
 
@@ -228,3 +241,19 @@ def test_stages_train_as_one_process(tmp_path: Path, case: str) -> None:
     if run.settings.method == "sft":
         _, positions = made_rows("sft")
         assert counts["positions"] - counts["positions_padding"] == STEPS * positions.sum()
+
+
+@pytest.mark.parametrize("method", ["dpo", "kto"])
+def test_the_reference_of_all_rows_is_computed_where_a_budget_ends_within_an_epoch(tmp_path: Path, method: str) -> None:
+    """Other trainings read it, too."""
+    save_model(tmp_path, tied=True)
+    values = {"method": method, "stages": {}, "global_batch": ROWS // 2, "launch": {"processes_per_node": 2}}
+    values |= {"kto": {"kl_batch": 4}} if method == "kto" else {}
+    run = Run(tmp_path, parse_train_settings({**COMMON, **values}), free_port())
+    start_processes(score_stages, (run,), nprocs=2, start_method="fork")  # type: ignore[no-untyped-call]
+    found, objective = torch.load(tmp_path / "out.pt", weights_only=False), run.objective
+    packed = PackedModel(LlamaForCausalLM.from_pretrained(tmp_path, dtype=torch.float32))
+    with torch.no_grad():
+        expected = objective.reference(packed, objective.collate(list(made_rows(method)[0])))
+    for name, values_of in zip(objective.reference_columns, expected, strict=True):
+        assert list(found[name]) == pytest.approx(shifted(name, values_of.numpy()).tolist(), rel=1e-5), name
