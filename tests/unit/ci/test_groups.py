@@ -12,6 +12,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.integration.conftest import LONGEST
+
 ROOT = Path(__file__).resolve().parents[3]
 MANIFESTS = "tests/manifests/test_role.py"
 
@@ -427,6 +429,10 @@ def test_what_tests_import_and_what_their_pods_run_is_found(groups: ModuleType, 
 )
 def test_what_tests_do_not_reach_is_not_needed(groups: ModuleType, part: str, file: str) -> None:
     assert not needs(groups, part, file)
+
+
+def test_the_longest_files_are_there() -> None:
+    assert [file for file in LONGEST if not (ROOT / "tests/integration" / file).is_file()] == []
 
 
 @pytest.mark.parametrize("file", ["curate/test_real_data.py", "evaluate/test_endpoint_row.py", "pipeline/test_run.py"])
