@@ -20,6 +20,15 @@ COMPILING = (
     *("tests/integration/launch", "tests/serving/test_teacher_chart.py"),
 )
 """Tests that run no component in their own process. What their pods run, they name."""
+ON_CLUSTER = (
+    *(f"components/launch/{folder}/*" for folder in ("api", "follow", "kinds", "verdicts")),
+    *("pipelines/doctor/cluster.py", "pipelines/kubeflow/*"),
+)
+"""Modules that an API server or Kubeflow Pipelines is asked with."""
+WITHOUT_CLUSTER = "tests/integration/"
+"""Tests whose conftest.py hides every cluster. What the product loads of ON_CLUSTER only once it is needed, in a
+function or by a name as in the table of launchers, is not loaded there, except with the fake API server."""
+FAKE_API_SERVER = "tests/unit/launch/api_server.py"
 WITHOUT_PODS = ("tests/cluster/test_manifests.py", "tests/images/test_bake.py")
 """Tests that send what ships to an API server or a builder, which runs nothing of it."""
 
@@ -53,11 +62,15 @@ def find(tests: str) -> Found:
     shared = [folder / "conftest.py" for folder in path.parents if ROOT / "tests" in folder.parents]
     began = {str(each.relative_to(ROOT)) for each in (*files, *shared) if each.exists()}
     in_pods = IN_PODS if tests.startswith(COMPILING) else ()
-    modules = _with_imports(began, in_pods)
+    elsewhere = ON_CLUSTER if tests.startswith(WITHOUT_CLUSTER) else ()
+    modules = _with_imports(began, in_pods, elsewhere)
+    if FAKE_API_SERVER in modules:
+        elsewhere = ()
+        modules = _with_imports(began, in_pods)
     readers = [file for file in modules if file.startswith(("benchmarks/", "tests/"))]
     places = frozenset(place for file in readers for place in _read(file).places if place != "tests")
     run = {module for place in places for module in _modules_shipped(place) if tests not in WITHOUT_PODS}
-    return Found(modules | _with_imports(run - modules, in_pods) | {"tests/conftest.py"}, places)
+    return Found(modules | _with_imports(run - modules, in_pods, elsewhere) | {"tests/conftest.py"}, places)
 
 
 class _Read:
@@ -145,10 +158,11 @@ def _read(file: str) -> _Read:
     return _Read(file)
 
 
-def _with_imports(files: Iterable[str], in_pods: Iterable[str]) -> frozenset[str]:
+def _with_imports(files: Iterable[str], in_pods: Iterable[str], elsewhere: Iterable[str] = ()) -> frozenset[str]:
     """Files with everything that they import or name, directly or not.
 
-    What functions of files that fit `in_pods` import is followed only if those files are named.
+    What functions of files that fit `in_pods` import is followed only if those files are named. Files that fit
+    `elsewhere` are followed from tests and from each other, and otherwise only where an import loads them at once.
     """
     followed: set[str] = set()
     found: set[str] = set()
@@ -158,14 +172,21 @@ def _with_imports(files: Iterable[str], in_pods: Iterable[str]) -> frozenset[str
         found.add(file)
         followed.add(file)
         read = _read(file)
-        waiting |= read.named - followed
-        for imported in read.at_import | read.in_functions:
-            if any(fnmatchcase(imported, pattern) for pattern in in_pods):
+        later = read.named | (read.in_functions - read.at_import)
+        if not file.startswith("tests/") and not _fits_any(file, elsewhere):
+            later = {each for each in later if not _fits_any(each, elsewhere)}
+        waiting |= (read.named & later) - followed
+        for imported in read.at_import | (read.in_functions & later):
+            if _fits_any(imported, in_pods):
                 waiting |= set() if imported in found else _read(imported).at_import - followed
                 found.add(imported)
             elif imported not in followed:
                 waiting.add(imported)
     return frozenset(found)
+
+
+def _fits_any(file: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(file, pattern) for pattern in patterns)
 
 
 @cache

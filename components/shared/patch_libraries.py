@@ -6,6 +6,7 @@ delete the patch. TRL's and transformers' trainers are changed by subclasses, wh
 """
 
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,21 @@ def listen_on_loopback() -> None:
 
     for module in (torch.distributed, c10d_rendezvous_backend):
         setattr(module, "TCPStore", LoopbackStore)  # noqa: B010 - a plain assignment to a class is a type error
+
+
+def name_callers_quickly() -> None:
+    """Let torchrun's rendezvous name its events without reading the source of every function that is being called.
+
+    `dynamic_rendezvous.get_method_name` calls `inspect.stack()` twice for the name of its caller's caller, about ten
+    times until the ranks start. Each call looks through all loaded modules: with those of a training, more work than
+    the rest of torchrun and a small training together.
+    """
+    from torch.distributed.elastic.rendezvous import dynamic_rendezvous
+
+    def method_name(depth: int = 2) -> str:
+        return sys._getframe(depth).f_code.co_name
+
+    dynamic_rendezvous.get_method_name = method_name
 
 
 def skip_op_probe() -> None:

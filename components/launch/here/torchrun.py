@@ -18,7 +18,7 @@ import sys
 from components.launch.here.after_fork import begin_forked, share_loaded
 from components.launch.here.follow_parent import parent_variable
 from components.shared.log import say
-from components.shared.patch_libraries import listen_on_loopback
+from components.shared.patch_libraries import listen_on_loopback, name_callers_quickly
 
 PRELOAD = "--preload"
 
@@ -30,6 +30,7 @@ def main() -> None:
     from torch.distributed.run import parse_args, run
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    name_callers_quickly()
     given = sys.argv[1:]
     if "--standalone" in given:
         listen_on_loopback()

@@ -48,8 +48,11 @@ class TrainerParts:
 
 
 def import_trainer() -> None:
-    """Import what the trainers need. Nothing of it touches a GPU."""
-    for name in ("components.train.engine.packed_trainer", "trl.models"):
+    """Import what the trainers need. Nothing of it touches a GPU.
+
+    `trl.models` alone imports nothing: its names load what they need once they are used, in every process.
+    """
+    for name in ("components.train.engine.packed_trainer", "trl.models.utils"):
         importlib.import_module(name)
 
 

@@ -33,9 +33,9 @@ def at_two_checkpoints(root: str) -> bool:
     return any(len(complete_steps(FolderStore(folder))) > 1 for folder in Path(root, "train").glob("*"))
 
 
-def assert_learns_the_same(bench: Any, undisturbed: Manifest, disturbed: Manifest, root: str) -> None:
+def assert_learns_the_same(references: Any, undisturbed: Manifest, disturbed: Manifest, root: str) -> None:
     """Compare every step's record."""
-    expected, found = bench.losses(undisturbed), bench.losses(disturbed, root)
+    expected, found = references.losses(undisturbed), references.losses(disturbed, root)
     assert len(found) == len(expected) == STEPS
     for name in ("step", "rows", "tokens", "learning_rate"):
         assert [record[name] for record in found] == [record[name] for record in expected]
@@ -53,8 +53,13 @@ def disturbed_root(bench: Any, tmp_path: Path, api: ApiServer, kubeconfig: Path,
     return root
 
 
-def test_a_lost_node_is_left_out_and_the_shares_of_the_others_are_balanced(
-    bench: Any, tmp_path: Path, api: ApiServer, disturbed_root: str, capfd: pytest.CaptureFixture[str]
+def test_a_lost_node_is_left_out_and_the_shares_of_the_others_are_balanced(  # noqa: PLR0917 - fixtures
+    bench: Any,
+    references: Any,
+    tmp_path: Path,
+    api: ApiServer,
+    disturbed_root: str,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     operator = NodeOperator(api, tmp_path / "nodes", lambda: at_two_checkpoints(disturbed_root), lost=1)
     api.on_create = operator
@@ -64,8 +69,8 @@ def test_a_lost_node_is_left_out_and_the_shares_of_the_others_are_balanced(
     assert operator.nodes == [3, 3, 2], "all nodes are asked for before one is left out"
     assert "2 of 3 nodes are there after 300 s (pod node-1: Unschedulable: no nodes available)" in log
     assert "written by 3 processes, without 1 lost node" in log
-    undisturbed = bench.train(**CHOSEN)
-    assert_learns_the_same(bench, undisturbed, disturbed, disturbed_root)
+    undisturbed = references.train(**CHOSEN)
+    assert_learns_the_same(references, undisturbed, disturbed, disturbed_root)
     assert disturbed.address == undisturbed.address
     counts, found = disturbed.counts, bench.losses(disturbed, disturbed_root)
     without = [record["step"] for record in found if "nodes_left_out" in record]
@@ -79,7 +84,7 @@ def test_a_lost_node_is_left_out_and_the_shares_of_the_others_are_balanced(
 
 
 def test_a_lost_group_is_left_out_and_the_others_measure_their_speeds(
-    bench: Any, tmp_path: Path, api: ApiServer, disturbed_root: str
+    bench: Any, references: Any, tmp_path: Path, api: ApiServer, disturbed_root: str
 ) -> None:
     """The group that has the first rank."""
     operator = NodeOperator(api, tmp_path / "nodes", lambda: at_two_checkpoints(disturbed_root), lost=0)
@@ -88,7 +93,7 @@ def test_a_lost_group_is_left_out_and_the_others_measure_their_speeds(
     launch = {"launcher": "JobSet", "groups": groups, "pods": ON_THREE["pods"]}
     disturbed = bench.train(**CHOSEN, shares="speed", launch=launch, root=disturbed_root)
     assert operator.nodes == [3, 3, 2]
-    assert_learns_the_same(bench, bench.train(**CHOSEN), disturbed, disturbed_root)
+    assert_learns_the_same(references, references.train(**CHOSEN), disturbed, disturbed_root)
     lines = Path(disturbed_root, disturbed.address, "shares.jsonl").read_text().splitlines()
     reasons = [(record["reason"], len(record["shares"])) for record in map(json.loads, lines)]
     assert reasons[0] == ("measured", 3) and ("measured", 2) in reasons

@@ -88,7 +88,7 @@ def test_two_pipelines_train_as_one_process_and_continue(
 ) -> None:
     given = SLOW | {"checkpoint_steps": 3, "weight_decay": 0.1}
     alone = bench.train(**given, **ALONE)
-    root = copied(bench, tmp_path / "pipelines")
+    root = copied(bench, tmp_path / "two pipelines")
     beside = bench.train(**given, **TWO_PIPELINES, root=root)
     assert beside.address == alone.address
     assert_equal_results(bench, alone, beside, root)

@@ -6,10 +6,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.integration.conftest import LONGEST
 
 ROOT = Path(__file__).resolve().parents[3]
 MANIFESTS = "tests/manifests/test_role.py"
@@ -38,15 +41,24 @@ FILES = {
 """A small repository: each folder of its tests depends on something else."""
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """That repository, committed."""
-    folder = tmp_path / "checkout"
-    (folder / ".ci").mkdir(parents=True)
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with that repository, committed; tests have copies."""
+    folder = tmp_path_factory.mktemp("committed")
+    checkout = folder / "checkout"
+    (checkout / ".ci").mkdir(parents=True)
     for program in ("groups.py", "imported.py"):
-        shutil.copy(ROOT / ".ci" / program, folder / ".ci")
-    write(folder, FILES)
+        shutil.copy(ROOT / ".ci" / program, checkout / ".ci")
+    git(checkout, "init", "--quiet")
+    write(checkout, FILES)
     return folder
+
+
+@pytest.fixture
+def checkout(committed: Path, tmp_path: Path) -> Path:
+    """That repository, of a test's own."""
+    shutil.copytree(committed, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "checkout"
 
 
 @pytest.fixture
@@ -83,9 +95,14 @@ def commit(folder: Path, *files: str) -> None:
     for file in files:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_text(((folder / file).read_text() if (folder / file).exists() else "") + "# more\n")
-    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
-    for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "test"]):
-        subprocess.run([*git, *words], cwd=folder, check=True, timeout=60)
+    git(folder, "add", "--all")
+    git(folder, "-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "--quiet", "--message", "test")
+
+
+def git(folder: Path, *words: str) -> str:
+    """What git prints in a repository."""
+    command = ["git", *words]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=60, text=True).stdout
 
 
 PROGRAMS = "tests/images/test_programs.py"
@@ -117,15 +134,9 @@ def test_code_that_went_back_has_passed_before(checkout: Path, to_run: Ask, pass
     assert to_run("image-programs") == []
 
 
-def head(checkout: Path) -> str:
-    """The newest commit of a repository."""
-    git = ["git", "rev-parse", "HEAD"]
-    return subprocess.run(git, cwd=checkout, check=True, capture_output=True, timeout=60, text=True).stdout
-
-
 def test_a_machine_without_a_record_goes_by_the_commit_that_landed(checkout: Path, to_run: Ask) -> None:
     parts = to_run()
-    write(checkout, {".ci/landed": head(checkout)})
+    write(checkout, {".ci/landed": git(checkout, "rev-parse", "HEAD")})
     assert to_run() == []
     commit(checkout, "components/c.py")
     assert to_run() == ["tests/unit/first/test_a.py"], "what changed since then runs, and so after any further commit"
@@ -159,6 +170,18 @@ UNITS = [f"tests/unit/{name}.py" for name in ("first/test_a", "second/test_b", "
 QUICK = [MANIFESTS, *UNITS]
 
 
+@pytest.fixture(scope="module")
+def quick_passed(committed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the repository and a record that all of the group quick have passed."""
+    folder = tmp_path_factory.mktemp("quick")
+    shutil.copytree(committed, folder, dirs_exist_ok=True)
+    ask = partial(answer, folder / "checkout", folder / "cache")
+    assert ask("parts", "quick").stdout.split() == QUICK
+    assert ask("passed", "quick", *QUICK).returncode == 0
+    assert ask("parts", "quick").stdout.split() == []
+    return folder
+
+
 @pytest.mark.parametrize(
     ("changed", "run"),
     [
@@ -181,13 +204,11 @@ QUICK = [MANIFESTS, *UNITS]
     ],
 )
 def test_a_part_runs_when_something_changed_that_its_tests_import_or_name(
-    checkout: Path, to_run: Ask, passed: Callable[..., int], changed: str, run: list[str]
+    quick_passed: Path, tmp_path: Path, changed: str, run: list[str]
 ) -> None:
-    assert to_run() == QUICK
-    assert passed("quick", *QUICK) == 0
-    assert to_run() == []
-    commit(checkout, changed)
-    assert to_run() == run
+    shutil.copytree(quick_passed, tmp_path, dirs_exist_ok=True)
+    commit(tmp_path / "checkout", changed)
+    assert answer(tmp_path / "checkout", tmp_path / "cache", "parts", "quick").stdout.split() == run
 
 
 @pytest.mark.parametrize(
@@ -246,6 +267,21 @@ CLUSTER = {
     "tests/cluster/test_study.py": "pytestmark = [pytest.mark.timeout(9), pytest.mark.whole]\n",
 }
 JOBS, NODE, TRAIN = (f"tests/cluster/test_{name}.py" for name in ("jobs", "node", "train"))
+CLUSTER_GROUPS = {"cluster-alone": [JOBS, NODE], "cluster-shared": [JOBS, TRAIN]}
+"""A file may have tests of both; none is whole."""
+
+
+@pytest.fixture(scope="module")
+def cluster_passed(committed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the repository, tests on a cluster, and a record that all of them have passed."""
+    folder = tmp_path_factory.mktemp("cluster")
+    shutil.copytree(committed, folder, dirs_exist_ok=True)
+    write(folder / "checkout", CLUSTER)
+    for group, parts in CLUSTER_GROUPS.items():
+        ask = partial(answer, folder / "checkout", folder / "cache")
+        assert ask("parts", group).stdout.split() == parts
+        assert ask("passed", group, *parts).returncode == 0
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -266,17 +302,13 @@ JOBS, NODE, TRAIN = (f"tests/cluster/test_{name}.py" for name in ("jobs", "node"
     ],
 )
 def test_a_file_of_tests_on_the_cluster_runs_when_its_pods_or_what_it_imports_changed(
-    checkout: Path, to_run: Ask, passed: Callable[..., int], changed: str, run: list[str]
+    cluster_passed: Path, tmp_path: Path, changed: str, run: list[str]
 ) -> None:
-    write(checkout, CLUSTER)
-    parts = {"cluster-alone": [JOBS, NODE], "cluster-shared": [JOBS, TRAIN]}
-    assert {group: to_run(group) for group in parts} == parts, "a file may have tests of both; none is whole"
-    for group, those in parts.items():
-        assert passed(group, *those) == 0
-    commit(checkout, changed)
-    assert {group: to_run(group) for group in parts} == {
-        group: [part for part in those if part in run] for group, those in parts.items()
-    }
+    shutil.copytree(cluster_passed, tmp_path, dirs_exist_ok=True)
+    commit(tmp_path / "checkout", changed)
+    for group, parts in CLUSTER_GROUPS.items():
+        found = answer(tmp_path / "checkout", tmp_path / "cache", "parts", group).stdout.split()
+        assert found == [part for part in parts if part in run]
 
 
 def test_each_group_has_a_memory_of_its_own(checkout: Path, to_run: Ask, passed: Callable[..., int]) -> None:
@@ -324,6 +356,12 @@ def test_every_test_is_in_a_group(groups: ModuleType) -> None:
         ("tests/integration/train/test_training.py", "components/train/engine/run_training.py"),
         ("tests/integration/pipeline/test_run.py", "components/curate/component.py"),
         ("tests/integration/launch/test_torchrun.py", "components/launch/here/torchrun.py"),
+        ("tests/integration/train/test_training.py", "components/launch/here/local.py"),
+        ("tests/integration/train/test_training.py", "components/launch/api/resources.py"),
+        ("tests/integration/train/test_lost_node.py", "components/launch/follow/attempt.py"),
+        ("tests/integration/train/test_lost_node.py", "components/launch/kinds/jobset.py"),
+        ("tests/integration/launch/test_torchrun.py", "components/launch/kinds/pod_template.py"),
+        ("tests/integration/pipeline/test_run.py", "pipelines/kubeflow/find_run.py"),
         ("tests/unit/publish/test_planted.py", "demo/plant_defects.py"),
         ("tests/serving/test_steps.py", "components/synthesize/generate.py"),
         ("tests/serving/test_openai_backend.py", "benchmarks/vllm_cpu/environment.py"),
@@ -372,6 +410,10 @@ def test_what_tests_import_and_what_their_pods_run_is_found(groups: ModuleType, 
         ("tests/golden/test_compile.py", "components/select/select.py"),
         ("tests/charts/test_tutelage_chart.py", "components/train/engine/run_training.py"),
         ("tests/contract/test_select.py", "components/merge/merge.py"),
+        ("tests/integration/train/test_training.py", "components/launch/follow/attempt.py"),
+        ("tests/integration/train/test_pipeline_stages.py", "pipelines/study/graph.py"),
+        ("tests/integration/synthesize/test_generate.py", "components/launch/kinds/rayjob.py"),
+        ("tests/integration/pipeline/test_run.py", "pipelines/kubeflow/submit.py"),
         ("tests/cluster/test_training.py", "components/select/select.py"),
         ("tests/cluster/test_training.py", "components/publish/publish.py"),
         ("tests/cluster/test_training.py", "charts/tutelage/values.yaml"),
@@ -387,6 +429,10 @@ def test_what_tests_import_and_what_their_pods_run_is_found(groups: ModuleType, 
 )
 def test_what_tests_do_not_reach_is_not_needed(groups: ModuleType, part: str, file: str) -> None:
     assert not needs(groups, part, file)
+
+
+def test_the_longest_files_are_there() -> None:
+    assert [file for file in LONGEST if not (ROOT / "tests/integration" / file).is_file()] == []
 
 
 @pytest.mark.parametrize("file", ["curate/test_real_data.py", "evaluate/test_endpoint_row.py", "pipeline/test_run.py"])

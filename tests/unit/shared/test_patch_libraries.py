@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import socket
+from collections.abc import Callable
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch.distributed.elastic.rendezvous import c10d_rendezvous_backend
+from torch.distributed.elastic.rendezvous import c10d_rendezvous_backend, dynamic_rendezvous
 
 from components.shared import patch_libraries
 
@@ -20,6 +21,10 @@ PATCHED = {
         "torch.distributed.elastic.rendezvous.c10d_rendezvous_backend:_create_tcp_store": "ddecedb8b053ba2d",
         "torch.distributed.elastic.rendezvous.dynamic_rendezvous:"
         "DynamicRendezvousHandler._create_tcp_store_server": "05894ebe3d332def",
+    },
+    "name_callers_quickly": {
+        "torch.distributed.elastic.rendezvous.dynamic_rendezvous:get_method_name": "a49d8ae6015773c3",
+        "torch.distributed.elastic.rendezvous.dynamic_rendezvous:DynamicRendezvousHandler._record": "9570cc63bb9a6a2a",
     },
     "skip_op_probe": {
         "deepspeed.ops:__getattr__": "b6327fe22a4b2403",
@@ -100,6 +105,25 @@ def test_a_rendezvous_store_listens_on_the_loopback_address_alone(monkeypatch: p
     socket.create_connection(("127.0.0.1", store.port), timeout=5).close()
     with pytest.raises(ConnectionRefusedError):  # every address of 127.0.0.0/8 reaches a store that listens on all
         socket.create_connection(("127.0.0.2", store.port), timeout=5)
+
+
+def test_a_rendezvous_names_its_events_without_reading_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = dynamic_rendezvous.get_method_name
+    monkeypatch.setattr(dynamic_rendezvous, "get_method_name", name)
+    expected = named_by(name)
+    patch_libraries.name_callers_quickly()
+    monkeypatch.setattr(inspect, "stack", lambda *_: pytest.fail("torchrun reads sources"))
+    assert dynamic_rendezvous.get_method_name is not name
+    assert named_by(dynamic_rendezvous.get_method_name) == expected == "named_by"
+
+
+def named_by(get_method_name: Callable[[], str]) -> str:
+    """The name of this function, as torchrun's `_record` asks for that of its caller."""
+
+    def record() -> str:
+        return get_method_name()
+
+    return record()
 
 
 def test_no_compiler_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
