@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from components.bridge.combine import BridgeResult, BridgeTally
+from components.bridge.replay import REPLAY, replay_rows, wanted
 from components.bridge.results import SFT, BridgeShards
 from components.bridge.settings import BridgeAssignment, BridgeSettings
 from components.bridge.step import BRIDGED, REWRITINGS, STEP, TRACES
@@ -18,7 +19,7 @@ from components.shared.errors import EmptyDataError, InputError, naming_step
 from components.shared.log import say
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
-from components.shared.outputs.output import Output
+from components.shared.outputs.output import Output, RowWriter
 from components.shared.outputs.shards import count_rows
 from components.shared.rollout_rows import Probed, Routed
 from components.shared.text.counted import counted
@@ -97,6 +98,7 @@ def bridge_traces(
             result = handed.result() or _run(handed, assignment, write)
         for shard in result.shards:
             output.adopt(shard)
+        result = _with_replay(output, settings, routed, probed, result)
         output.write_json(REPORT, report_of(settings, result, cap))
         list_kept(library, TRACES, settings.trace_source, teacher)
         list_kept(library, REWRITINGS, settings.rewrite_source, teacher)
@@ -119,6 +121,23 @@ def _cap(library: Library, probed: Manifest, settings: BridgeSettings) -> Cap:
     fallback = f"fallback_tokens: the student has only {rollouts}"
     say(STEP.name, f"texts of at most {cap.tokens} tokens ({own if cap.is_own else fallback})")
     return cap
+
+
+def _with_replay(
+    output: Output, settings: BridgeSettings, routed: Manifest, probed: Manifest, result: BridgeResult
+) -> BridgeResult:
+    """Write right answers of the student's own beside the texts, and count them."""
+    library, writer, texts = output.library, RowWriter(output, f"{SFT}/{REPLAY}"), int(result.counts["sft_rows"])
+    if settings.replay is not None and texts:
+        share, seed = settings.replay.share, settings.replay.seed
+        taught = library.read_rows(routed, Routed, SFT)
+        for row in replay_rows(library.read_rows(probed, Probed), taught, texts, share, seed):
+            writer.add(row)
+        if (missing := wanted(texts, share) - writer.rows) > 0:
+            say(STEP.name, f"{counted(missing, 'row')} of replay fewer than asked: the student solves too few problems")
+    writer.close()
+    counts = {**result.counts, "sft_rows": float(texts + writer.rows), "replay_rows": float(writer.rows)}
+    return result.model_copy(update={"counts": counts})
 
 
 def _require_texts(settings: BridgeSettings, manifest: Manifest) -> None:

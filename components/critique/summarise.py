@@ -11,7 +11,7 @@ from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.text.counted import counted
 
-NAMES = {"trace": "traces", "diagnosis": "diagnoses", "repair": "corrected solutions"}
+NAMES = {"trace": "traces", "replay": "the student's own answers", "diagnosis": "diagnoses", "repair": "corrected solutions"}
 FATES = {
     LEARNT: "learnt",
     "capped": "good, but over the cap",
