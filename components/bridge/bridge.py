@@ -19,12 +19,14 @@ from components.shared.errors import EmptyDataError, InputError, naming_step
 from components.shared.log import say
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
-from components.shared.outputs.output import Output, RowWriter
+from components.shared.outputs.output import Output
 from components.shared.outputs.shards import count_rows
 from components.shared.rollout_rows import Probed, Routed
+from components.shared.rows import SftRow
 from components.shared.text.counted import counted
 
 REPORT = "report.json"
+TOO_FEW_SOLVED = "the student solves too few of the problems that are not taught"
 
 Write = Callable[[BridgeAssignment], BridgeResult]
 
@@ -49,7 +51,7 @@ def bridge_traces(
         write: does what the job does, in its place; None: the job runs.
 
     Returns:
-        The manifest of an address with SftRow in `sft/`, Bridged in `bridged/`, Dropped in `dropped/`, and
+        The manifest of an address with SftRow in `sft/` (replayed ones in `sft/replay/`), Bridged in `bridged/`, Dropped in `dropped/`, and
         `report.json`.
 
     Raises:
@@ -127,17 +129,18 @@ def _with_replay(
     output: Output, settings: BridgeSettings, routed: Manifest, probed: Manifest, result: BridgeResult
 ) -> BridgeResult:
     """Write right answers of the student's own beside the texts, and count them."""
-    library, writer, texts = output.library, RowWriter(output, f"{SFT}/{REPLAY}"), int(result.counts["sft_rows"])
-    if settings.replay is not None and texts:
-        share, seed = settings.replay.share, settings.replay.seed
+    library, texts, share, rows = output.library, int(result.counts["sft_rows"]), 0.0, list[SftRow]()
+    if settings.replay is not None:
+        share = settings.replay.share
         taught = library.read_rows(routed, Routed, SFT)
-        for row in replay_rows(library.read_rows(probed, Probed), taught, texts, share, seed):
-            writer.add(row)
-        if (missing := wanted(texts, share) - writer.rows) > 0:
-            say(STEP.name, f"{counted(missing, 'row')} of replay fewer than asked: the student solves too few problems")
-    writer.close()
-    counts = {**result.counts, "sft_rows": float(texts + writer.rows), "replay_rows": float(writer.rows)}
-    return result.model_copy(update={"counts": counts})
+        rows = replay_rows(library.read_rows(probed, Probed), taught, texts, share, settings.replay.seed)
+    if rows:
+        output.write_rows(f"{SFT}/{REPLAY}/00000", rows)
+    lacking = wanted(texts, share) - len(rows)
+    if lacking:
+        say(STEP.name, f"{counted(lacking, 'row')} of replay fewer than asked for: {TOO_FEW_SOLVED}")
+    counts = {"sft_rows": texts + len(rows), "replay_rows": len(rows), "replay_lacking": lacking}
+    return result.model_copy(update={"counts": {**result.counts, **counts}})
 
 
 def _require_texts(settings: BridgeSettings, manifest: Manifest) -> None:

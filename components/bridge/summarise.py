@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from components.bridge.bridge import REPORT
+from components.bridge.bridge import REPORT, TOO_FEW_SOLVED
 from components.bridge.choose import ORIGINS, REASONS
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
@@ -39,9 +39,10 @@ def summarise(library: Library, manifest: Manifest) -> str:
     by = f"from {counted(cap['rollouts'], 'correct rollout')} of the student" if cap["is_own"] else "the fallback"
     return "\n".join(
         [
-            f"**{counted(report['sft_rows'], 'text')}** to learn for {counted(report['problems'], 'problem')}: "
+            f"**{counted(report['sft_rows'] - report['replay_rows'], 'text')}** to learn for {counted(report['problems'], 'problem')}: "
             f"{origins}; {report['dropped_rows']:,} dropped; at most {cap['tokens']} tokens ({by}); "
             f"{report['verified_share']:.0%} of the rewritings verified",
+            *_replayed(report),
             "",
             "| under the student | texts | tokens | nats a token | rank | RSR |",
             "|---|---:|---:|---:|---:|---:|",
@@ -59,6 +60,13 @@ def summarise(library: Library, manifest: Manifest) -> str:
             "",
         ]
     )
+
+
+def _replayed(report: dict[str, Any]) -> list[str]:
+    if not report["replay_rows"] and not report["replay_lacking"]:
+        return []
+    lacking = f"; {report['replay_lacking']:,} fewer than asked for: {TOO_FEW_SOLVED}" if report["replay_lacking"] else ""
+    return ["", f"Beside them {counted(report['replay_rows'], 'right answer')} of the student's own{lacking}"]
 
 
 def _group(name: str, group: dict[str, float]) -> str:
