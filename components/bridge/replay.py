@@ -1,8 +1,8 @@
 """Replay: right answers of the student's own, learnt beside the texts so that what it can do is not forgotten.
 
-Fine-tuning on few problems takes away others. Rows of what the model could do before keep it, and its own answers do so
-better than others' (self-synthesized rehearsal: Huang and others, arXiv 2403.01244); taken where a check accepts them,
-they are those of rejection sampling fine-tuning (Yuan and others, arXiv 2308.01825). The probe has drawn them already.
+Fine-tuning on few problems takes others away. Rehearsing what the model wrote itself keeps them, without the data that
+it once learnt from (Huang and others, arXiv 2403.01244); answers that a check accepted are the data of rejection
+sampling fine-tuning (Yuan and others, arXiv 2308.01825). The probe has drawn them already.
 """
 
 import heapq

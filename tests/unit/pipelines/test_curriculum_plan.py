@@ -123,6 +123,13 @@ def test_critique_joins_from_its_first_round_on(tmp_path: Path) -> None:
     assert joined.settings.teacher.model == "package:demo/graded/teacher", "the recipe's teacher"
 
 
+def test_the_students_own_answers_are_learnt_in_rounds_and_not_where_every_problem_is_taught(tmp_path: Path) -> None:
+    plan = planned(tmp_path, bridge={"replay": {"share": 0.4}}, compare={"baselines": ["mixed_sft"]})
+    shares = {one.name: one.settings.replay for one in plan.works if isinstance(one, PlannedBridge)}
+    assert shares.pop("bridge-all") is None
+    assert [replay.share for replay in shares.values() if replay] == [0.4, 0.4]
+
+
 def test_a_second_probe_lets_what_was_just_taught_enter_the_reinforcement(tmp_path: Path) -> None:
     plan = planned(tmp_path, probe_again=True)
     assert work(plan, "probe-round-1-again").model == "train-round-1-sft"
