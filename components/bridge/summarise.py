@@ -35,14 +35,16 @@ def summarise(library: Library, manifest: Manifest) -> str:
     """Where the texts come from, how far they moved from the traces, and what was lost."""
     report: dict[str, Any] = json.loads(library.read_bytes(manifest, REPORT))
     cap = report["token_cap"]
+    # An output that was made before there was replay counts none.
+    replayed, lacking = report.get("replay_rows", 0), report.get("replay_lacking", 0)
     origins = ", ".join(f"{report[f'{origin}_rows']:,} {origin}" for origin in ORIGINS)
     by = f"from {counted(cap['rollouts'], 'correct rollout')} of the student" if cap["is_own"] else "the fallback"
     return "\n".join(
         [
-            f"**{counted(report['sft_rows'] - report['replay_rows'], 'text')}** to learn for {counted(report['problems'], 'problem')}: "
+            f"**{counted(report['sft_rows'] - replayed, 'text')}** to learn for {counted(report['problems'], 'problem')}: "
             f"{origins}; {report['dropped_rows']:,} dropped; at most {cap['tokens']} tokens ({by}); "
             f"{report['verified_share']:.0%} of the rewritings verified",
-            *_replayed(report),
+            *_replayed(replayed, lacking),
             "",
             "| under the student | texts | tokens | nats a token | rank | RSR |",
             "|---|---:|---:|---:|---:|---:|",
@@ -62,11 +64,11 @@ def summarise(library: Library, manifest: Manifest) -> str:
     )
 
 
-def _replayed(report: dict[str, Any]) -> list[str]:
-    if not report["replay_rows"] and not report["replay_lacking"]:
+def _replayed(rows: int, lacking: int) -> list[str]:
+    if not rows and not lacking:
         return []
-    lacking = f"; {report['replay_lacking']:,} fewer than asked for: {TOO_FEW_SOLVED}" if report["replay_lacking"] else ""
-    return ["", f"Beside them {counted(report['replay_rows'], 'right answer')} of the student's own{lacking}"]
+    fewer = f"; {lacking:,} fewer than asked for: {TOO_FEW_SOLVED}" if lacking else ""
+    return ["", f"Beside them {counted(rows, 'right answer')} of the student's own{fewer}"]
 
 
 def _group(name: str, group: dict[str, float]) -> str:

@@ -52,7 +52,7 @@ def summarise(library: Library, manifest: Manifest) -> str:
             "",
             "| learnt | rows | share | at most |",
             "|---|---:|---:|---:|",
-            *(_kind(report, kind) for kind in KINDS if kind != REPLAY or report[f"{REPLAY}_rows"]),
+            *(_kind(report, kind) for kind in KINDS if kind != REPLAY or report.get(f"{REPLAY}_rows")),
             "",
             f"The diagnoses are of {counted(report['right_diagnosis_rows'], 'right solution')} and "
             f"{report['wrong_diagnosis_rows']:,} wrong",
