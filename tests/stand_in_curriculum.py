@@ -120,7 +120,7 @@ class StandInCurriculum:
         """Rows to learn, by kind."""
         for kind, count in rows.items():
             asked = (Message(role="user", content="Add 1 and 2."),)
-            row = SftRow(id=f"{kind}", prompt=asked, completion="It is 3.", origin="teacher", scores=Scores(), kind=kind)
+            row = SftRow(id=kind, prompt=asked, completion="It is 3.", origin="teacher", scores=Scores(), kind=kind)
             output.write_rows(f"sft/{kind}/00000".replace("//", "/"), [row] * count)
 
     def _bridged(self, row: Probed, number: int) -> Bridged:

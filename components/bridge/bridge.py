@@ -51,8 +51,8 @@ def bridge_traces(
         write: does what the job does, in its place; None: the job runs.
 
     Returns:
-        The manifest of an address with SftRow in `sft/` (replayed ones in `sft/replay/`), Bridged in `bridged/`, Dropped in `dropped/`, and
-        `report.json`.
+        The manifest of an address with SftRow in `sft/` (replayed ones in `sft/replay/`), Bridged in `bridged/`,
+        Dropped in `dropped/`, and `report.json`.
 
     Raises:
         EmptyDataError: no problems, or no text for any of them, and the settings do not take that for a result.

@@ -84,8 +84,8 @@ class Replay(Settings):
         0.5,
         gt=0,
         lt=1,
-        description="of these among all rows to learn, 0 to 1; fewer where the student solves too few problems. 0.5, as "
-        "many as there are texts, is ours",
+        description="of these among all rows to learn, 0 to 1; fewer where the student solves too few problems. 0.5, "
+        "as many as there are texts, is ours",
     )
     seed: int = Field(0, ge=0, description="seed of which problems, and which of a problem's right answers")
 

@@ -41,8 +41,9 @@ def summarise(library: Library, manifest: Manifest) -> str:
     by = f"from {counted(cap['rollouts'], 'correct rollout')} of the student" if cap["is_own"] else "the fallback"
     return "\n".join(
         [
-            f"**{counted(report['sft_rows'] - replayed, 'text')}** to learn for {counted(report['problems'], 'problem')}: "
-            f"{origins}; {report['dropped_rows']:,} dropped; at most {cap['tokens']} tokens ({by}); "
+            f"**{counted(report['sft_rows'] - replayed, 'text')}** to learn for "
+            f"{counted(report['problems'], 'problem')}: {origins}; {report['dropped_rows']:,} dropped; "
+            f"at most {cap['tokens']} tokens ({by}); "
             f"{report['verified_share']:.0%} of the rewritings verified",
             *_replayed(replayed, lacking),
             "",

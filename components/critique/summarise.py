@@ -12,7 +12,12 @@ from components.shared.outputs.manifest import Manifest
 from components.shared.text.counted import counted
 
 REPLAY = "replay"
-NAMES = {"trace": "traces", REPLAY: "the student's own answers", "diagnosis": "diagnoses", "repair": "corrected solutions"}
+NAMES = {
+    "trace": "traces",
+    REPLAY: "the student's own answers",
+    "diagnosis": "diagnoses",
+    "repair": "corrected solutions",
+}
 FATES = {
     LEARNT: "learnt",
     "capped": "good, but over the cap",
