@@ -16,7 +16,19 @@ from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Cost, Manifest, Parent
 from components.shared.outputs.output import Output
 from components.shared.rollout_rows import Bridged, BridgeText, Critique, Probed, RepairText, Rollout
-from components.shared.rows import Check, Comparison, ComparisonTable, Labelled, PartScores, Score, Variant
+from components.shared.rows import (
+    Check,
+    Comparison,
+    ComparisonTable,
+    Labelled,
+    Message,
+    PartScores,
+    Score,
+    Scores,
+    SftKind,
+    SftRow,
+    Variant,
+)
 from tests.stand_in_outputs import stand_in_output
 
 STUDENT = Parent(address="package:demo/student", digest="5" * 64)
@@ -94,13 +106,22 @@ class StandInCurriculum:
         )
 
     def bridge(self, routed: Manifest, probed: Manifest, model: str) -> Manifest:
-        """A trace for each problem of SFT, but for every fifth."""
+        """A trace for each problem of SFT, but for every fifth, and two answers of the student's own."""
         inputs = {"routed": routed, "probed": probed, "student": self.models[model]}
         output = self.output("bridge", inputs, model=model)
         hard = [row for row in self.library.read_rows(probed, Probed) if row.successes == 0]
         output.write_rows("bridged/00000", [self._bridged(row, number) for number, row in enumerate(hard)])
         output.write_json("report.json", {"origins": {"rewritten": len(hard)}})
-        return output.finish({"sft_rows": len(hard) - -(-len(hard) // 5)})
+        traces = len(hard) - -(-len(hard) // 5)
+        self._teach(output, {"": traces, "replay": 2})
+        return output.finish({"sft_rows": traces + 2})
+
+    def _teach(self, output: Output, rows: Mapping[SftKind, int]) -> None:
+        """Rows to learn, by kind."""
+        for kind, count in rows.items():
+            asked = (Message(role="user", content="Add 1 and 2."),)
+            row = SftRow(id=kind, prompt=asked, completion="It is 3.", origin="teacher", scores=Scores(), kind=kind)
+            output.write_rows(f"sft/{kind}/00000".replace("//", "/"), [row] * count)
 
     def _bridged(self, row: Probed, number: int) -> Bridged:
         assert row.check is not None
@@ -124,7 +145,8 @@ class StandInCurriculum:
         rows = [critique for number, row in enumerate(hard) for critique in self._critiques(row, number)]
         output.write_rows("critiques/00000", rows)
         output.write_json("report.json", {"diagnosis_rows": len(hard)})
-        return output.finish({"sft_rows": len(rows)})
+        self._teach(output, {"trace": 7, "replay": 2, "diagnosis": len(hard), "repair": len(rows) - len(hard)})
+        return output.finish({"sft_rows": 9 + len(rows)})
 
     def _critiques(self, row: Probed, number: int) -> Iterable[Critique]:
         shared = {

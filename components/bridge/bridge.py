@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from components.bridge.combine import BridgeResult, BridgeTally
+from components.bridge.replay import REPLAY, replay_rows, wanted
 from components.bridge.results import SFT, BridgeShards
 from components.bridge.settings import BridgeAssignment, BridgeSettings
 from components.bridge.step import BRIDGED, REWRITINGS, STEP, TRACES
@@ -21,9 +22,11 @@ from components.shared.outputs.manifest import Manifest
 from components.shared.outputs.output import Output
 from components.shared.outputs.shards import count_rows
 from components.shared.rollout_rows import Probed, Routed
+from components.shared.rows import SftRow
 from components.shared.text.counted import counted
 
 REPORT = "report.json"
+TOO_FEW_SOLVED = "the student solves too few of the problems that are not taught"
 
 Write = Callable[[BridgeAssignment], BridgeResult]
 
@@ -48,8 +51,8 @@ def bridge_traces(
         write: does what the job does, in its place; None: the job runs.
 
     Returns:
-        The manifest of an address with SftRow in `sft/`, Bridged in `bridged/`, Dropped in `dropped/`, and
-        `report.json`.
+        The manifest of an address with SftRow in `sft/` (replayed ones in `sft/replay/`), Bridged in `bridged/`,
+        Dropped in `dropped/`, and `report.json`.
 
     Raises:
         EmptyDataError: no problems, or no text for any of them, and the settings do not take that for a result.
@@ -97,6 +100,7 @@ def bridge_traces(
             result = handed.result() or _run(handed, assignment, write)
         for shard in result.shards:
             output.adopt(shard)
+        result = _with_replay(output, settings, routed, probed, result)
         output.write_json(REPORT, report_of(settings, result, cap))
         list_kept(library, TRACES, settings.trace_source, teacher)
         list_kept(library, REWRITINGS, settings.rewrite_source, teacher)
@@ -119,6 +123,24 @@ def _cap(library: Library, probed: Manifest, settings: BridgeSettings) -> Cap:
     fallback = f"fallback_tokens: the student has only {rollouts}"
     say(STEP.name, f"texts of at most {cap.tokens} tokens ({own if cap.is_own else fallback})")
     return cap
+
+
+def _with_replay(
+    output: Output, settings: BridgeSettings, routed: Manifest, probed: Manifest, result: BridgeResult
+) -> BridgeResult:
+    """Write right answers of the student's own beside the texts, and count them."""
+    library, texts, share, rows = output.library, int(result.counts["sft_rows"]), 0.0, list[SftRow]()
+    if settings.replay is not None:
+        share = settings.replay.share
+        taught = library.read_rows(routed, Routed, SFT)
+        rows = replay_rows(library.read_rows(probed, Probed), taught, texts, share, settings.replay.seed)
+    if rows:
+        output.write_rows(f"{SFT}/{REPLAY}/00000", rows)
+    lacking = wanted(texts, share) - len(rows)
+    if lacking:
+        say(STEP.name, f"{counted(lacking, 'row')} of replay fewer than asked for: {TOO_FEW_SOLVED}")
+    counts = {"sft_rows": texts + len(rows), "replay_rows": len(rows), "replay_lacking": lacking}
+    return result.model_copy(update={"counts": {**result.counts, **counts}})
 
 
 def _require_texts(settings: BridgeSettings, manifest: Manifest) -> None:

@@ -73,6 +73,23 @@ class PrefixTest(Settings):
         return self
 
 
+class Replay(Settings):
+    """Right answers of the student's own among the rows to learn, so that what it can do is not forgotten.
+
+    Of problems that are not taught, one of each, from the probe: rejection sampling (arXiv 2308.01825) for rehearsal of
+    what the model wrote itself (arXiv 2403.01244).
+    """
+
+    share: float = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="of these among all rows to learn, 0 to 1; fewer where the student solves too few problems. 0.5, "
+        "as many as there are texts, is ours",
+    )
+    seed: int = Field(0, ge=0, description="seed of which problems, and which of a problem's right answers")
+
+
 class BridgeSettings(RayActors):
     """How the teacher's traces become texts that the student can learn.
 
@@ -84,6 +101,7 @@ class BridgeSettings(RayActors):
         "when_empty",
         "check_threads",
     }
+    not_in_cache_key_at_default: ClassVar[frozenset[str]] = frozenset({"replay"})
 
     teacher: AnyGeneratorSettings = Field(description="the large model, which solves and rewrites")
     traces: int = Field(4, ge=1, le=256, description="the teacher tries a problem so often, until it is right once")
@@ -110,6 +128,9 @@ class BridgeSettings(RayActors):
     )
     precision: Precision = Field("auto", description="type of the student's weights; auto: that of the model's files")
     prefix: PrefixTest | None = Field(None, description="the prefix test; none: left out")
+    replay: Replay | None = Field(
+        None, description="right answers of the student's own beside the texts; left out: the texts alone"
+    )
     code_limits: SandboxLimits = Field(SandboxLimits(), description="limits of one run of code in the sandbox")
     check_threads: int | None = Field(
         None, ge=1, description="texts that one actor checks at a time; None: one for each core"

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from components.bridge.bridge import REPORT
+from components.bridge.bridge import REPORT, TOO_FEW_SOLVED
 from components.bridge.choose import ORIGINS, REASONS
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
@@ -35,13 +35,17 @@ def summarise(library: Library, manifest: Manifest) -> str:
     """Where the texts come from, how far they moved from the traces, and what was lost."""
     report: dict[str, Any] = json.loads(library.read_bytes(manifest, REPORT))
     cap = report["token_cap"]
+    # An output that was made before there was replay counts none.
+    replayed, lacking = report.get("replay_rows", 0), report.get("replay_lacking", 0)
     origins = ", ".join(f"{report[f'{origin}_rows']:,} {origin}" for origin in ORIGINS)
     by = f"from {counted(cap['rollouts'], 'correct rollout')} of the student" if cap["is_own"] else "the fallback"
     return "\n".join(
         [
-            f"**{counted(report['sft_rows'], 'text')}** to learn for {counted(report['problems'], 'problem')}: "
-            f"{origins}; {report['dropped_rows']:,} dropped; at most {cap['tokens']} tokens ({by}); "
+            f"**{counted(report['sft_rows'] - replayed, 'text')}** to learn for "
+            f"{counted(report['problems'], 'problem')}: {origins}; {report['dropped_rows']:,} dropped; "
+            f"at most {cap['tokens']} tokens ({by}); "
             f"{report['verified_share']:.0%} of the rewritings verified",
+            *_replayed(replayed, lacking),
             "",
             "| under the student | texts | tokens | nats a token | rank | RSR |",
             "|---|---:|---:|---:|---:|---:|",
@@ -59,6 +63,13 @@ def summarise(library: Library, manifest: Manifest) -> str:
             "",
         ]
     )
+
+
+def _replayed(rows: int, lacking: int) -> list[str]:
+    if not rows and not lacking:
+        return []
+    fewer = f"; {lacking:,} fewer than asked for: {TOO_FEW_SOLVED}" if lacking else ""
+    return ["", f"Beside them {counted(rows, 'right answer')} of the student's own{fewer}"]
 
 
 def _group(name: str, group: dict[str, float]) -> str:

@@ -19,7 +19,6 @@ from components.launch.hand_back.files import JobResult
 from components.models.rollouts.fates import FAILED, NO_VERDICT, TRUNCATED, WRONG
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Cost
-from components.shared.outputs.shards import count_rows
 from components.shared.rollout_rows import Critique
 from components.shared.rows import Dropped, Message, Scores, SftRow
 from components.shared.text.fill import filled
@@ -31,7 +30,7 @@ REASONS = (
 """Fates of critiques that are not learnt, those that went furthest first: a problem is dropped for the first."""
 CONTINUATIONS = ("chosen", "spare", WRONG, NO_VERDICT, TRUNCATED, NOT_CONTINUED, REFUSED, FAILED)
 """Fates of single continuations."""
-KINDS = ("trace", "diagnosis", "repair")
+KINDS = ("trace", "replay", "diagnosis", "repair")
 
 
 class CritiqueTally:
@@ -86,15 +85,18 @@ def combine(assignment: CritiqueAssignment, chosen: ChosenAttempts, slices: int,
     library, settings = Library(assignment.root), assignment.settings
     shards, tally = CritiqueShards(library.at(assignment.address)), CritiqueTally(chosen.counts)
     bridged = library.load(assignment.bridged)
-    traces = count_rows(bridged, SFT)
+    beside = Counter(row.kind or "trace" for row in library.read_rows(bridged, SftRow, SFT))
     found = candidates(row for index in range(slices) for one in shards.read_slice(index) for row in one.critiques)
-    fates = choose_mix(found, traces, settings)
+    fates = choose_mix(found, beside.total(), settings)
     for index in range(slices):
         _write_slice(shards, index, fates, settings, tally)
     shards.add_dropped(slices, chosen.dropped)
     tally.add_dropped(chosen.dropped)
-    shards.add_traces(row.model_copy(update={"kind": "trace"}) for row in library.read_rows(bridged, SftRow, SFT))
-    tally.add_sft("trace", traces)
+    shards.add_bridged(
+        row.model_copy(update={"kind": row.kind or "trace"}) for row in library.read_rows(bridged, SftRow, SFT)
+    )
+    for kind, rows in beside.items():
+        tally.add_sft(kind, rows)
     tokens = {name: int(tally.counts[name]) for name in ("tokens_in", "tokens_out")}
     return JobResult(
         shards=tuple(shards.shards),

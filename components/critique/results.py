@@ -3,7 +3,7 @@
 written/00007.jsonl.gz        what the teacher wrote about the problems of slice 7; it exists = the slice is finished
 critiques/00007.jsonl.gz      the diagnoses and corrections of slice 7, with what became of each
 sft/diagnosis/00007.jsonl.gz  the diagnoses of slice 7 to learn, if any; so the corrected solutions in sft/repair/
-sft/trace/00000.jsonl.gz      the traces of bridge, in shards of their own
+sft/trace/00000.jsonl.gz      the traces of bridge, in shards of their own; so its rows of replay in sft/replay/
 dropped/00007.jsonl.gz        the unsolved problems of slice 7 that have neither, if any
 """
 
@@ -58,8 +58,8 @@ class CritiqueShards:
             some = [row for row in rows if row.kind == kind]
             self.shards.append(self._files.write(f"{SFT}/{kind}", index, some))
 
-    def add_traces(self, rows: Iterable[SftRow]) -> None:
-        """Write the traces, a shard in memory at a time."""
+    def add_bridged(self, rows: Iterable[SftRow]) -> None:
+        """Write the rows of bridge, a shard in memory at a time."""
         index, waiting = 0, list[SftRow]()
         for row in rows:
             waiting.append(row)

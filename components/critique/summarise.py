@@ -11,7 +11,13 @@ from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
 from components.shared.text.counted import counted
 
-NAMES = {"trace": "traces", "diagnosis": "diagnoses", "repair": "corrected solutions"}
+REPLAY = "replay"
+NAMES = {
+    "trace": "traces",
+    REPLAY: "the student's own answers",
+    "diagnosis": "diagnoses",
+    "repair": "corrected solutions",
+}
 FATES = {
     LEARNT: "learnt",
     "capped": "good, but over the cap",
@@ -51,7 +57,7 @@ def summarise(library: Library, manifest: Manifest) -> str:
             "",
             "| learnt | rows | share | at most |",
             "|---|---:|---:|---:|",
-            *(_kind(report, kind) for kind in KINDS),
+            *(_kind(report, kind) for kind in KINDS if kind != REPLAY or report.get(f"{REPLAY}_rows")),
             "",
             f"The diagnoses are of {counted(report['right_diagnosis_rows'], 'right solution')} and "
             f"{report['wrong_diagnosis_rows']:,} wrong",

@@ -217,6 +217,15 @@ class RouteFacts(ReportPart):
     pools: dict[str, dict[str, int]] = Field(description="by pool: problems, and how many of them in sft, rl, dropped")
 
 
+class TaughtFacts(ReportPart):
+    """What one supervised training learnt from."""
+
+    task: str = Field(description="of the training")
+    rows: dict[str, int] = Field(
+        description="by kind: trace (a solution), replay (the student's own right answer), diagnosis, repair"
+    )
+
+
 class ExampleFacts(ReportPart):
     """One row that a teacher wrote for a problem, to be read by a person."""
 
@@ -268,6 +277,7 @@ class CurriculumFacts(ReportPart):
 
     probes: tuple[ProbeFacts, ...] = Field(description="in the order in which models come from one another")
     routes: tuple[RouteFacts, ...] = Field(description="in the order of their probes")
+    taught: tuple[TaughtFacts, ...] = Field((), description="trainings on texts, in their order")
     rewards: tuple[RewardCurve, ...]
     examples: tuple[ExampleFacts, ...] = Field(description="a few, drawn by a fixed seed")
     equal_compute: EqualComputeFacts | None = Field(description="null without a variant that had a budget")

@@ -20,7 +20,7 @@ COMPARISON = "comparison/1"
 
 Role = Literal["system", "user", "assistant"]
 Origin = Literal["original", "teacher", "student"]
-SftKind = Literal["", "trace", "diagnosis", "repair"]
+SftKind = Literal["", "trace", "replay", "diagnosis", "repair"]
 
 
 class Row(BaseModel):
@@ -180,8 +180,8 @@ class Verdict(Row):
 class SftRow(Row):
     """One demonstration: prompt messages and the completion to learn.
 
-    `kind` is what critique's mix has it for: a solution of the problem, the first wrong step of a solution, or a
-    corrected solution; empty where there is one kind only.
+    `kind` is what it is for: a solution of the problem, an answer of the student's own so that it is not forgotten, the
+    first wrong step of a solution, or a corrected solution; empty is a solution where critiques are not mixed in.
     """
 
     content: ClassVar[str] = "sft/1"

@@ -48,7 +48,8 @@ class Baseline:
 BASELINES: Mapping[str, Baseline] = {
     "mixed_sft": Baseline("one SFT on the traces of all problems", (BaselineStage("sft", ALL_TRACES, BOTH),)),
     "distillation": Baseline(
-        "one SFT on the first round's traces of hard problems", (BaselineStage("sft", HARD_TRACES, BOTH),)
+        "one SFT on the first round's traces of hard problems, and its replay",
+        (BaselineStage("sft", HARD_TRACES, BOTH),),
     ),
     "sft_grpo": Baseline(
         "SFT on the traces of all problems, then RL on all problems",

@@ -204,7 +204,9 @@ class _CurriculumPlanner:
         if texts or needs(baselines, ALL_PROBLEMS):
             yield PlannedRoute(ALL_PROBLEMS, self._everything, ("compare", "baselines"), probed)
         if texts:
-            yield PlannedBridge(ALL_TRACES, self._bridge, ALL_PROBLEMS, probed, "", HARD_TRACES)
+            # All problems are taught, so there is none to replay.
+            bridge = self._bridge.model_copy(update={"replay": None})
+            yield PlannedBridge(ALL_TRACES, bridge, ALL_PROBLEMS, probed, "", HARD_TRACES)
 
     def baseline(self, name: str) -> Iterator[CurriculumTraining]:
         """The trainings of a baseline; each may spend what trainings of the rounds spent."""

@@ -40,6 +40,7 @@ def small_curriculum(folder: Path, **changes: Any) -> Path:
         recipe[step]["actors"] = 1
     recipe["train"]["sft"] |= {"epochs": 2, "micro_batch": 4}
     recipe["train"]["rl"] |= {"epochs": 1, "global_batch": STEP_ROLLOUTS, "micro_batch": 4}
+    recipe["probe_again"] = False
     recipe["compare"]["baselines"] = ["distillation"]
     for part, values in changes.items():
         recipe["train"][part] |= values

@@ -164,6 +164,33 @@ def test_the_best_is_the_one_with_the_lowest_ratio_of_rank_and_surprisal(tmp_pat
     assert report["verified_share"] == 0.75
 
 
+def test_right_answers_of_the_students_own_are_learnt_beside_the_texts(tmp_path: Path, student: str) -> None:
+    rows = [problem("a", "good", "other"), problem("b", "good", "other"), problem("unsolved", "wrong")]
+    manifest = made(tmp_path, student, rows, replay={"share": 0.6})
+    own = read(tmp_path, manifest, SftRow, "sft/replay")
+    assert {row.completion for row in own.values()} == {"5"}, "the probe's right rollouts, not its wrong ones"
+    assert {row.kind for row in own.values()} == {"replay"} and {row.origin for row in own.values()} == {"student"}
+    learnt = read(tmp_path, manifest, SftRow, "sft")
+    assert len(own) == 3 and learnt.keys() == {"a", "b", *own}, "0.6 of five rows"
+    assert (manifest.counts["sft_rows"], manifest.counts["replay_rows"], manifest.counts["replay_lacking"]) == (5, 3, 0)
+    text = summarise(Library(str(tmp_path)), manifest)
+    assert "**2 texts** to learn for 3 problems" in text and "3 right answers of the student's own" in text
+    asked = len(ASKED)
+    without = made(tmp_path, student, rows)
+    assert without.address != manifest.address and len(ASKED) == asked, "the teacher is not asked again"
+    assert read(tmp_path, without, SftRow, "sft").keys() == {"a", "b"} and without.counts["replay_rows"] == 0
+
+
+def test_a_student_that_solves_too_little_gives_a_smaller_replay(tmp_path: Path, student: str) -> None:
+    manifest = made(tmp_path, student, [problem(f"r{n}", "good", "other") for n in range(2)], replay={"share": 0.99})
+    assert (manifest.counts["replay_rows"], manifest.counts["replay_lacking"]) == (100, 98)
+    assert "100 right answers of the student's own; 98 fewer than asked for: the student solves too few" in summarise(
+        Library(str(tmp_path)), manifest
+    )
+    nothing = made(tmp_path / "none", student, [], replay={"share": 0.5}, when_empty="finish")
+    assert (nothing.counts["sft_rows"], nothing.counts["replay_rows"]) == (0, 0), "replay alone teaches nothing"
+
+
 def test_the_component_hands_over_the_address_and_a_summary(tmp_path: Path, student: str) -> None:
     routed, probed = inputs(tmp_path / "store", [problem("a", "good", "other"), problem("b", "wrong")], range(10))
     for name, manifest in (("routed", routed), ("probed", probed)):

@@ -13,6 +13,7 @@ from components.critique.component import critique
 from components.critique.critique import critique_rollouts
 from components.critique.settings import CritiqueSettings
 from components.critique.step import CRITIQUED
+from components.critique.summarise import summarise
 from components.critique.write_here import write_here
 from components.models.generators.registry import BACKENDS
 from components.rewards.checks import code_check
@@ -147,6 +148,19 @@ def test_each_kind_is_in_a_part_of_its_own(tmp_path: Path) -> None:
     assert read(tmp_path, manifest, SftRow, "sft/trace")["t7"] == trace("t7").model_copy(update={"kind": "trace"})
 
 
+def test_replayed_answers_keep_their_kind_and_count_for_the_shares(tmp_path: Path) -> None:
+    own = [trace(f"o{number}").model_copy(update={"kind": "replay", "origin": "student"}) for number in range(5)]
+    probed, _ = inputs(tmp_path, [problem("a", "diagnoses=step2 repairs=good"), solved("b")], traces=0)
+    bridged = stored_rows(tmp_path, "bridge", "sft", [*(trace(f"t{number}") for number in range(5)), *own])
+    manifest = critique_rollouts(Library(str(tmp_path)), parsed(), probed, bridged, write=write_here)
+    assert list(read(tmp_path, manifest, SftRow, "sft/replay").values()) == own
+    assert read(tmp_path, manifest, SftRow, "sft/trace").keys() == {f"t{number}" for number in range(5)}
+    counts = manifest.counts
+    assert (counts["trace_rows"], counts["replay_rows"], counts["diagnosis_rows"], counts["sft_rows"]) == (5, 5, 2, 13)
+    assert report(tmp_path, manifest)["shares"]["replay"] == round(5 / 13, 4)
+    assert "| the student's own answers | 5 | 38.5% |" in summarise(Library(str(tmp_path)), manifest)
+
+
 def test_a_diagnosis_that_disagrees_with_the_check_is_dropped_and_counted(tmp_path: Path) -> None:
     rows = [problem("says-right", "diagnoses=none"), problem("a", "diagnoses=step2 repairs=good")]
     rows += [solved("says-wrong", "diagnoses=step2 repairs=good"), solved("b")]
@@ -220,7 +234,7 @@ def test_no_kind_exceeds_its_share_and_what_is_left_out_is_counted(tmp_path: Pat
     assert (counts["trace_rows"], counts["diagnosis_rows"], counts["repair_rows"]) == (10, 4, 6)
     assert (counts["diagnoses_capped"], counts["repairs_capped"], counts["sft_rows"]) == (20, 6, 20)
     assert (counts["right_diagnosis_rows"], counts["wrong_diagnosis_rows"]) == (2, 2)
-    assert report(tmp_path, manifest)["shares"] == {"trace": 0.5, "diagnosis": 0.2, "repair": 0.3}
+    assert report(tmp_path, manifest)["shares"] == {"trace": 0.5, "replay": 0.0, "diagnosis": 0.2, "repair": 0.3}
     assert {row.reason for row in read(tmp_path, manifest, Dropped, "dropped").values()} == {"capped"}
     none = made(tmp_path, rows, traces=10, diagnosis_share=0.0, repair_share=0.5).counts
     assert (none["diagnosis_rows"], none["repair_rows"]) == (0, 10)

@@ -7,6 +7,7 @@ from components.publish.gate.scores import full_score
 from components.publish.lineage.lineage import Lineage, without_credentials
 from components.publish.report.gather import LOSSES, MOST_POINTS, STEP_REPORT, has_file, read_json, read_records
 from components.publish.report.gather_examples import gather_examples
+from components.publish.report.gather_taught import gather_taught
 from components.publish.report_schema import (
     BaselineFacts,
     CurriculumFacts,
@@ -53,6 +54,7 @@ def gather_curriculum(
     return CurriculumFacts(
         probes=tuple(_probe(library, lineage, manifest, names, variants) for manifest in probes),
         routes=tuple(_route(library, manifest, names) for manifest in routes),
+        taught=tuple(gather_taught(lineage, names)),
         rewards=tuple(_reward_curves(library, lineage.holding(MODEL), names)),
         examples=gather_examples(library, lineage, names),
         equal_compute=compare_at_equal_compute(lineage, variants, benchmark),

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
+from components.bridge.replay import wanted
 from components.publish.report_schema import Report
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
+from components.shared.rollout_rows import Probed
 from tests.integration.pipeline.conftest import ROOT, CommandLine
 from tests.integration.pipeline.test_run import done_tasks, written_files
 from tests.stand_in_teacher import StandInTeacher, stand_in_teacher
@@ -38,7 +40,9 @@ SMALL: dict[str, Any] = {
         "prompt": "{problem} {trace}",
         "cap": {"fallback_tokens": 40},
         "least_steps": 0,
+        "replay": {"share": 0.4},
     },
+    "probe_again": False,
     "critique": None,
     "evaluate": {"benchmarks": [{"name": "demo", "max_tokens": 40}]},
 }
@@ -169,7 +173,10 @@ def _check_baseline(run: Finished) -> None:
 
 def _check_teaching(store: Path, run: Finished, teacher: StandInTeacher) -> None:
     bridged = json.loads((store / run.done["bridge-round-1"] / "report.json").read_text())
-    assert 0 < bridged["sft_rows"] <= bridged["problems"] == run.of("route-round-1").counts["sft_rows"]
+    texts = bridged["sft_rows"] - bridged["replay_rows"]
+    assert 0 < texts <= bridged["problems"] == run.of("route-round-1").counts["sft_rows"]
+    solved = sum(row.successes > 0 for row in run.library.read_rows(run.of("probe-round-1"), Probed))
+    assert bridged["replay_rows"] == min(solved, wanted(texts, 0.4)) > 0, "right answers of the student's own"
     assert run.of("train-round-1-sft").counts["rows"] == bridged["sft_rows"]
     assert len(teacher.prompts) >= bridged["problems"]
 

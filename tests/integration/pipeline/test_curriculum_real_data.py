@@ -13,7 +13,7 @@ from tests.integration.pipeline.test_curriculum import Finished
 
 VARIABLE = "TUTELAGE_TEST_DATA"
 RECIPE = ROOT / "pipelines" / "recipes" / "curriculum-real-data.yaml"
-PROBLEMS = 24
+PROBLEMS = 12
 
 pytestmark = pytest.mark.timeout(1800)
 

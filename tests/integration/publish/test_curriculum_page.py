@@ -71,6 +71,16 @@ def test_probes_and_routes_are_shown_round_by_round(published: tuple[Report, str
     assert "Pass rates of round-1-rl and, after training, of round-2-rl" in published[1]
 
 
+def test_the_rows_of_every_training_on_texts_are_counted_by_kind(published: tuple[Report, str]) -> None:
+    taught = {one.task: one.rows for one in facts_of(published[0]).taught}
+    assert list(taught) == ["train round-1-sft", "train round-2-sft", "train mixed-sft", "train sft-grpo-sft"]
+    assert taught["train round-1-sft"] == taught["train mixed-sft"] and taught["train round-1-sft"]["replay"] == 2
+    assert taught["train round-2-sft"] == {"trace": 7, "replay": 2, "diagnosis": 6, "repair": 5}
+    header, *rows = PageTables(published[1]).tables["taught-table"]
+    assert header == ["Training", "Solutions", "Own answers", "Diagnoses", "Repairs", "All"]
+    assert rows[1] == ["train round-2-sft", "7", "2", "6", "5", "20"]
+
+
 def test_rewards_of_every_training_by_rl_are_drawn(published: tuple[Report, str]) -> None:
     facts = facts_of(published[0])
     assert [curve.task for curve in facts.rewards] == ["train round-1-rl", "train round-2-rl", "train sft-grpo"]

@@ -25,8 +25,8 @@ DEMO = Path(__file__).parents[3] / "pipelines" / "recipes" / "curriculum-demo.ya
 
 
 def read(folder: Path, **changes: Any) -> CurriculumRecipe:
-    """The demo's curriculum without critique, with changes; those of a section are merged into it."""
-    recipe = yaml.safe_load(DEMO.read_text()) | {"critique": None}
+    """The demo's curriculum without critique and second probes, with changes; those of a section are merged into it."""
+    recipe = yaml.safe_load(DEMO.read_text()) | {"critique": None, "probe_again": False}
     for name, change in changes.items():
         merged = isinstance(change, dict) and isinstance(recipe.get(name), dict)
         recipe[name] = {**recipe[name], **change} if merged else change
@@ -123,6 +123,13 @@ def test_critique_joins_from_its_first_round_on(tmp_path: Path) -> None:
     assert joined.settings.teacher.model == "package:demo/graded/teacher", "the recipe's teacher"
 
 
+def test_the_students_own_answers_are_learnt_in_rounds_and_not_where_every_problem_is_taught(tmp_path: Path) -> None:
+    plan = planned(tmp_path, bridge={"replay": {"share": 0.4}}, compare={"baselines": ["mixed_sft"]})
+    shares = {one.name: one.settings.replay for one in plan.works if isinstance(one, PlannedBridge)}
+    assert shares.pop("bridge-all") is None
+    assert [replay.share for replay in shares.values() if replay] == [0.4, 0.4]
+
+
 def test_a_second_probe_lets_what_was_just_taught_enter_the_reinforcement(tmp_path: Path) -> None:
     plan = planned(tmp_path, probe_again=True)
     assert work(plan, "probe-round-1-again").model == "train-round-1-sft"
@@ -164,7 +171,8 @@ def test_baselines_learn_from_the_same_problems_without_routing(tmp_path: Path) 
     assert (everything.probed, everything.settings.by.policy) == ("probe-round-1", "all")
     traces = work(plan, "bridge-all")
     assert (traces.routed, traces.student, traces.after) == ("route-all", "", "bridge-round-1")
-    assert traces.settings == work(plan, "bridge-round-1").settings, "so the teacher's kept traces are used again"
+    settings = work(plan, "bridge-round-1").settings.model_copy(update={"replay": None})
+    assert traces.settings == settings, "so the teacher's kept traces are used again"
     found = {
         name: (one.dataset, one.start)
         for name in ("mixed-sft", "distillation", "sft-grpo-sft", "sft-grpo", "grpo")
