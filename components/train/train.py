@@ -265,6 +265,8 @@ def summarise(task: str, manifest: Manifest) -> str:
         lines.append(
             f"| stages by measured cost | predicted {predicted:.3g} s a step, measured in {measuring:,.0f} s |"
         )
+    if counts.get("stage_drifts"):
+        lines.append(f"| jobs whose stages stopped to fit their devices | {counts['stage_drifts']:,.0f} |")
     for name, what in (("rows_over_budget", "rows"), ("groups_over_budget", "groups of rows")):
         if counts.get(name):
             lines.append(

@@ -55,7 +55,8 @@ class BalancedOrder(MicroBatchOrder):
         """By speed."""
         groups = self.rows.groups(step)
         sizes = self.rows.positions[groups].sum(axis=1)
-        owners = deal_groups(sizes, np.array([rank.tokens_a_second for rank in self._speeds]))
+        speeds = np.array([rank.tokens_a_second for rank in self._speeds])
+        owners = deal_groups(sizes, speeds, np.array([rank.fixed_seconds for rank in self._speeds]))
         mine = np.flatnonzero(owners == self._ranks.rank)
         self.load = int(sizes[mine].sum())
         packed = self._packed(sizes[mine], self._speeds[self._ranks.rank].most_tokens)
@@ -73,6 +74,11 @@ class BalancedOrder(MicroBatchOrder):
         sizes = self.rows.positions[groups].sum(axis=1)
         share = np.flatnonzero(deal_groups(sizes, np.ones(self._ranks.world)) == 0)
         return [groups[share[batch]].reshape(-1).tolist() for batch in self._packed(sizes[share], self.limits.tokens)]
+
+    @property
+    def step_positions(self) -> float:
+        """Positions of a mean step."""
+        return float(self.rows.positions.mean()) * self.rows.global_batch
 
     @property
     def counts(self) -> dict[str, float]:

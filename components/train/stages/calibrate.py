@@ -1,6 +1,7 @@
 """Measures what layers and links cost at the start of a job, for the plan of its stages, and records what came of it.
 
-A training that continues on as many processes with the same devices keeps its stages, so that it continues bit for bit.
+A training that continues on as many processes with the same devices keeps its stages, so that it continues bit for bit,
+unless they have turned out to fit no longer.
 """
 
 # ruff: noqa: TID253 - imported by the job's own program only
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.distributed
@@ -32,6 +33,8 @@ from components.train.stages.measure_links import measure_links
 CPU = "CPU"
 ENTRY = "stages"
 """A record's name in the trainer's log."""
+DRIFT_ENTRY = "stage_drift"
+"""That of a record of stages that no longer fit."""
 STATE_FILE = "trainer_state.json"
 
 
@@ -69,14 +72,20 @@ class Calibration:
     def kept(self, stages: int) -> StagesRecord | None:
         """The stages that the checkpoint was made with, if the devices are the same and there are as many stages."""
         found = None if self.earlier is None else newest_record(self.earlier.folder)
+        if found == "drifted":
+            self._say("the stages of the checkpoint no longer fitted their devices: costs are measured again")
+            return None
         names = [name for name, _ in self._devices]
         if found is None or [rank.name for rank in found.ranks] != names:
             return None
         if len(found.layers) != stages or sum(found.layers) != self.count:
             return None
-        if Ranks.from_environment().is_main:
-            say(self.task, f"stages of {', '.join(map(str, found.layers))} layers, as in the checkpoint")
+        self._say(f"stages of {', '.join(map(str, found.layers))} layers, as in the checkpoint")
         return found
+
+    def _say(self, words: str) -> None:
+        if Ranks.from_environment().is_main:
+            say(self.task, words)
 
     def counts(self, ranks: Sequence[MeasuredRank]) -> list[int]:
         """Processes of each kind of device, kind by kind."""
@@ -109,8 +118,7 @@ class Calibration:
             step_seconds=round(layout.step_seconds, 6),
             measuring_seconds=round(self._seconds, 3),
         )
-        if Ranks.from_environment().is_main:
-            say(self.task, str(self.record))
+        self._say(str(self.record))
 
     @cached_property
     def _devices(self) -> list[tuple[str, int]]:
@@ -166,11 +174,13 @@ def _slowest(links: list[Link]) -> Link:
     return found
 
 
-def newest_record(checkpoint: Path) -> StagesRecord | None:
-    """The last record that a checkpoint's log has; None where it has none."""
+def newest_record(checkpoint: Path) -> StagesRecord | Literal["drifted"] | None:
+    """The last record that a checkpoint's log has, unless its stages no longer fit; None where it has none."""
     history = json.loads((checkpoint / STATE_FILE).read_text())["log_history"]
-    found = [entry[ENTRY] for entry in history if ENTRY in entry]
-    return StagesRecord.model_validate(found[-1]) if found else None
+    found = [entry for entry in history if ENTRY in entry or DRIFT_ENTRY in entry]
+    if not found:
+        return None
+    return StagesRecord.model_validate(found[-1][ENTRY]) if ENTRY in found[-1] else "drifted"
 
 
 def plan_counts(history: list[dict[str, Any]]) -> dict[str, float]:
