@@ -83,6 +83,7 @@ def train_model(
     earlier = {epoch: _ending_after(output, settings, epoch) for epoch in settings.hand_over_epochs}
 
     def work() -> Manifest:
+        """Run the job, or take its result, and finish the output and those of earlier epochs."""
         if why_nothing:
             say(task, f"{why_nothing}: {output.parents['start'].address} is handed on as it is")
             return _pass_through(output, start, allowed)

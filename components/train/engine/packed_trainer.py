@@ -46,7 +46,7 @@ class PackedTrainer(Trainer):
 
     Attributes:
         clock: times forward passes that have weight, if it is set.
-        own_clock: times this rank's own work in a step, to the reduction of gradients, if it is set; who sets it stops it.
+        own_clock: times this rank's own work in a step, if it is set; who sets it stops it at the reduction.
         counts: of this rank's passes without weight, and of what dealing by speed did.
     """
 

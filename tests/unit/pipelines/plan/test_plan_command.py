@@ -341,9 +341,8 @@ def test_fewest_nodes_that_cannot_hold_the_model_are_refused(tmp_path: Path) -> 
 
 def test_a_group_that_alone_cannot_hold_the_model_is_refused(tmp_path: Path) -> None:
     groups = UNEQUAL.replace("speed: 2000", "speed: 2000, least_nodes: 0")
-    assert (
-        planned(DEMO, "--placement", placed(tmp_path, groups), "--rows", "100")["trainings"][0]["fewest"]["ranks"] == 1
-    )
+    document = planned(DEMO, "--placement", placed(tmp_path, groups), "--rows", "100")
+    assert document["trainings"][0]["fewest"]["ranks"] == 1
     said = refusal(DEMO, "--placement", placed(tmp_path, groups.replace("8G, speed: 1000", "20M, speed: 1000")))
     assert "jobs.train.groups" in said and "continue on 1 process" in said
 

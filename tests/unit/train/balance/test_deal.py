@@ -69,7 +69,7 @@ def test_a_deal_by_speed_is_faster_than_an_even_one() -> None:
 
 
 def test_what_a_step_takes_beside_its_tokens_counts() -> None:
-    """A rank at a quarter of the speed takes 0.1 s for nothing: with 20 rows fewer of 1,000 all end at the same time."""
+    """A rank at a quarter of the speed takes 0.25 s for nothing: with 20 rows of 1,000 less, both end together."""
     fast, slow = ranks_of([400.0, 100.0])
     ranks = [fast, slow.model_copy(update={"fixed_seconds": 0.25})]
     assert token_shares(ranks, 1000) == pytest.approx([0.82, 0.18])

@@ -1,4 +1,4 @@
-"""A device that slows while stages train is found, recorded and told, with a checkpoint from which layers are cut anew."""
+"""A device that slows while stages train is recorded and told, with a checkpoint from which layers are cut anew."""
 
 import json
 import os
