@@ -84,6 +84,21 @@ def before_optimizer_step(engine: Any, action: Callable[[], None]) -> None:
     engine.optimizer.step = act_and_step
 
 
+def before_reduction(engine: Any, action: Callable[[], None]) -> None:
+    """Call `action` where a DeepSpeed engine of ZeRO stage 0 or 1 reduces a step's gradients, after its last pass.
+
+    `DeepSpeedEngine._backward_epilogue` calls `allreduce_gradients` in every pass; these stages reduce in the last.
+    """
+    reduce = engine.allreduce_gradients
+
+    def act_and_reduce(*given: Any, **named: Any) -> Any:
+        if engine.is_gradient_accumulation_boundary():
+            action()
+        return reduce(*given, **named)
+
+    engine.allreduce_gradients = act_and_reduce
+
+
 def separate_step_counts(optimizer: Any) -> None:
     """Give each state of a torch optimizer a step count of its own, on its parameter's device where it must be.
 

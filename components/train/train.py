@@ -83,6 +83,7 @@ def train_model(
     earlier = {epoch: _ending_after(output, settings, epoch) for epoch in settings.hand_over_epochs}
 
     def work() -> Manifest:
+        """Run the job, or take its result, and finish the output and those of earlier epochs."""
         if why_nothing:
             say(task, f"{why_nothing}: {output.parents['start'].address} is handed on as it is")
             return _pass_through(output, start, allowed)
@@ -265,6 +266,8 @@ def summarise(task: str, manifest: Manifest) -> str:
         lines.append(
             f"| stages by measured cost | predicted {predicted:.3g} s a step, measured in {measuring:,.0f} s |"
         )
+    if counts.get("stage_drifts"):
+        lines.append(f"| jobs whose stages stopped to fit their devices | {counts['stage_drifts']:,.0f} |")
     for name, what in (("rows_over_budget", "rows"), ("groups_over_budget", "groups of rows")):
         if counts.get(name):
             lines.append(

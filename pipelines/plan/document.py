@@ -79,6 +79,20 @@ class PlannedStages(PlanPart):
     why: str = ""
 
 
+class FewestNodes(PlanPart):
+    """A training on the fewest nodes on which it continues, as the recipe's settings have it.
+
+    Attributes:
+        ranks: processes that are left.
+        split: None for a training in stages.
+        stages: None for one that has none.
+    """
+
+    ranks: int
+    split: PlannedSplit | None = None
+    stages: PlannedStages | None = None
+
+
 class TrainingPlan(PlanPart):
     """Trainings that are planned alike.
 
@@ -91,6 +105,7 @@ class TrainingPlan(PlanPart):
         rows_from: where the number of rows and their tokens are from.
         splits: even, then balanced: every rank holds the model, or ZeRO shards it.
         stages: where the recipe, the devices' memory or their links ask for stages.
+        fewest: where its launch lets it continue on fewer nodes (least_nodes).
     """
 
     tasks: tuple[str, ...]
@@ -108,6 +123,7 @@ class TrainingPlan(PlanPart):
     rows_from: str
     splits: tuple[PlannedSplit, ...]
     stages: PlannedStages | None = None
+    fewest: FewestNodes | None = None
 
 
 class PlanDocument(PlanPart):

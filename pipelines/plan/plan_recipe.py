@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from components.launch.fewer_nodes import on_fewest_nodes
 from components.shared.errors import ModelError, SettingsError
 from components.train.balance.plan import SplitName
 from components.train.engine.fit_memory import read_shape
@@ -16,7 +17,7 @@ from pipelines.placement.move_tasks import move_tasks
 from pipelines.placement.task import Task
 from pipelines.plan.change_settings import change_settings
 from pipelines.plan.count_rows import RowCounter
-from pipelines.plan.document import PlanDocument, PlannedSplit, TrainingPlan
+from pipelines.plan.document import FewestNodes, PlanDocument, PlannedSplit, TrainingPlan
 from pipelines.plan.list_devices import list_devices
 from pipelines.plan.plan_pipelines import TrainingOnDevices, plan_pipelines
 from pipelines.plan.read_start import read_start
@@ -126,7 +127,18 @@ def _plan(task: Task, inputs: PlanInputs, counter: RowCounter) -> TrainingPlan:
         rows_from=count.source,
         splits=splits,
         stages=plan_pipelines(training, splits),
+        fewest=_on_fewest_nodes(training, task, inputs) if settings.launch.may_shrink else None,
     )
+
+
+def _on_fewest_nodes(training: TrainingOnDevices, task: Task, inputs: PlanInputs) -> FewestNodes:
+    """The same training on the fewest nodes, as its settings have it."""
+    settings = training.settings.with_launch(on_fewest_nodes(training.settings.launch))
+    devices = list_devices(settings.launch, task.name, inputs.accelerator)
+    fewer = replace(training, settings=settings, devices=devices)
+    if settings.stages is not None:
+        return FewestNodes(ranks=settings.ranks, stages=plan_pipelines(fewer, ()))
+    return FewestNodes(ranks=settings.ranks, split=_planned(fewer, settings.shares))
 
 
 def _planned(training: TrainingOnDevices, shares: str) -> PlannedSplit:

@@ -1,13 +1,13 @@
 """A plan on a terminal: for each training a table of its ranks, evenly and balanced, and what each split takes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from components.shared.text.counted import counted
 from components.train.balance.split_plan import RankGroup
-from pipelines.plan.document import PlanDocument, PlannedSplit, TrainingPlan
+from pipelines.plan.document import FewestNodes, PlanDocument, PlannedSplit, TrainingPlan
 from pipelines.plan.print_stages import print_stages
 from pipelines.plan.words import NO_TIME, all_time, print_text
 
@@ -28,17 +28,33 @@ def print_plan(document: PlanDocument, console: Console) -> None:
 def _print_training(training: TrainingPlan, console: Console) -> None:
     print_text(_title(training), "bold", console)
     print_text(_facts(training), "", console)
-    table = _ranks(training)
+    _print_splits(training.splits, training, console)
+    if training.stages is not None:
+        print_stages(training.stages, training.steps, console)
+    if training.fewest is not None:
+        _print_fewest(training.fewest, training, console)
+    console.print()
+
+
+def _print_splits(splits: Sequence[PlannedSplit], training: TrainingPlan, console: Console) -> None:
+    """Their ranks in a table, then what each takes."""
+    table = _ranks(splits)
     if table.row_count:
         print_text("GiB of one device (host: of one process), seconds of one step", "italic", console)
         console.print(table)
-    for split in training.splits:
+    for split in splits:
         name = f"{split.split} (as the recipe has it)" if split.split == training.chosen else split.split
         for line in _lines(name, split, training):
             print_text(line, "" if split.plan and split.plan.fits else "red", console)
-    if training.stages is not None:
-        print_stages(training.stages, training.steps, console)
-    console.print()
+
+
+def _print_fewest(fewest: FewestNodes, training: TrainingPlan, console: Console) -> None:
+    """What the training takes once it has lost all nodes that it can do without."""
+    print_text(f"on the fewest nodes, {counted(fewest.ranks, 'rank')} (least_nodes):", "bold", console)
+    if fewest.stages is not None:
+        print_stages(fewest.stages, training.steps, console)
+    if fewest.split is not None:
+        _print_splits([fewest.split], training, console)
 
 
 def _title(training: TrainingPlan) -> str:
@@ -58,9 +74,9 @@ def _facts(training: TrainingPlan) -> str:
     )
 
 
-def _ranks(training: TrainingPlan) -> Table:
+def _ranks(splits: Sequence[PlannedSplit]) -> Table:
     table = Table(*COLUMNS)
-    for split in training.splits:
+    for split in splits:
         for group in split.plan.groups if split.plan else ():
             table.add_row(split.split, *_cells(group), style="" if group.fits else "red")
     return table

@@ -28,7 +28,7 @@ class DealtStep:
         micro_batches: by rank, then micro-batch: the numbers of its rows. Ranks may have different numbers of
             micro-batches; ZeRO stages 2 and 3 communicate in each of them, so they need equal numbers.
         tokens: by rank.
-        seconds: by rank, at its speed.
+        seconds: by rank, at its speed, with its fixed time.
         ideal_seconds: a lower bound: all tokens at the speed of all ranks together.
     """
 
@@ -69,25 +69,29 @@ def deal_step(
     tokens = np.array([sum(lengths[row] for row in group) for group in members], dtype=np.int64)
     _check(members, tokens, ranks)
     speeds = np.array([rank.tokens_a_second for rank in ranks])
-    owner = deal_groups(tokens, np.ones_like(speeds) if even else speeds)
+    fixed = np.array([rank.fixed_seconds for rank in ranks])
+    owner = deal_groups(tokens, np.ones_like(speeds)) if even else deal_groups(tokens, speeds, fixed)
     loads = np.bincount(owner, weights=tokens, minlength=len(ranks))
     return DealtStep(
         tuple(_packed(np.flatnonzero(owner == place), tokens, members, rank) for place, rank in enumerate(ranks)),
         tuple(int(load) for load in loads),
-        tuple((loads / speeds).tolist()),
+        tuple((fixed + loads / speeds).tolist()),
         float(tokens.sum() / speeds.sum()),
     )
 
 
-def deal_groups(tokens: np.ndarray, speeds: np.ndarray) -> np.ndarray:
+def deal_groups(tokens: np.ndarray, speeds: np.ndarray, fixed: np.ndarray | None = None) -> np.ndarray:
     """The rank of each group of rows [groups], at least one group for each.
 
     Args:
         tokens: of each group [groups]; not fewer groups than ranks.
         speeds: tokens a second of each rank, or in proportion to that [ranks].
+        fixed: seconds of each rank beside its tokens [ranks]; None: 0.
     """
-    owner = _longest_first(tokens, speeds)
-    _exchange(tokens, owner, speeds)
+    # A rank's fixed time is that of so many tokens, which it has before any is dealt.
+    before = np.zeros(len(speeds)) if fixed is None else fixed * speeds
+    owner = _longest_first(tokens, speeds, before)
+    _exchange(tokens, owner, speeds, before)
     return owner
 
 
@@ -117,9 +121,9 @@ def _check(members: Sequence[Sequence[int]], tokens: np.ndarray, ranks: Sequence
         )
 
 
-def _longest_first(tokens: np.ndarray, speeds: np.ndarray) -> np.ndarray:
+def _longest_first(tokens: np.ndarray, speeds: np.ndarray, before: np.ndarray) -> np.ndarray:
     """The rank of each group: longest first, to the rank that is the first to end with it; at least one for each."""
-    owner, loads = np.empty(len(tokens), dtype=np.int64), np.zeros(len(speeds))
+    owner, loads = np.empty(len(tokens), dtype=np.int64), before.copy()
     for group in np.argsort(-tokens, kind="stable"):
         owner[group] = ((loads + tokens[group]) / speeds).argmin()
         loads[owner[group]] += tokens[group]
@@ -130,12 +134,12 @@ def _longest_first(tokens: np.ndarray, speeds: np.ndarray) -> np.ndarray:
     return owner
 
 
-def _exchange(tokens: np.ndarray, owner: np.ndarray, speeds: np.ndarray) -> None:
+def _exchange(tokens: np.ndarray, owner: np.ndarray, speeds: np.ndarray, initial: np.ndarray) -> None:
     """Move groups of the slowest rank, or exchange them for smaller ones, until no such step makes it end earlier.
 
     Both ranks then end before the slowest did, so the times in descending order get smaller, and this ends.
     """
-    loads = np.bincount(owner, weights=tokens, minlength=len(speeds))
+    loads = initial + np.bincount(owner, weights=tokens, minlength=len(speeds))
     while True:
         slow = int((loads / speeds).argmax())
         before = loads[slow] / speeds[slow]

@@ -19,18 +19,58 @@ class RankSpeed(Settings):
     name: str = Field(description="for messages, such as rank 3 (A10)")
     tokens_a_second: float = Field(gt=0, description="tokens trained a second, both passes, at its own micro-batch")
     most_tokens: int = Field(ge=1, description="most tokens of one micro-batch in its memory")
+    fixed_seconds: float = Field(0.0, ge=0, description="of a step before its reduction, however few its tokens are")
+
+    @classmethod
+    def of_work(cls, name: str, most_tokens: int, *, tokens: float, seconds: float, speed: float) -> "RankSpeed":
+        """A rank by the time of its own work in a step; it takes exactly that for as many tokens.
+
+        Args:
+            name: for messages.
+            most_tokens: of one micro-batch in its memory.
+            tokens: of its part of the step.
+            seconds: from the step's beginning to the reduction of gradients, without waiting.
+            speed: tokens a second of its passes alone; what they leave of `seconds` is fixed.
+        """
+        fixed = max(seconds - tokens / speed, 0.0)
+        return cls(
+            name=name, tokens_a_second=max(speed, tokens / seconds), most_tokens=most_tokens, fixed_seconds=fixed
+        )
 
 
-def token_shares(ranks: Sequence[RankSpeed]) -> list[float]:
-    """Each rank's share of a step's tokens, with which all end at the same time."""
-    total = sum(rank.tokens_a_second for rank in ranks)
-    return [rank.tokens_a_second / total for rank in ranks]
+def token_shares(ranks: Sequence[RankSpeed], tokens: float) -> list[float]:
+    """Each rank's share of a step of so many tokens, with which all end at the same time.
+
+    A rank whose fixed time alone is longer than that of such a step has 0.
+    """
+    active = set(range(len(ranks)))
+    while True:
+        speed = sum(ranks[place].tokens_a_second for place in active)
+        fixed = sum(ranks[place].tokens_a_second * ranks[place].fixed_seconds for place in active)
+        end = (tokens + fixed) / speed
+        late = {place for place in active if ranks[place].fixed_seconds > end}
+        if not late:
+            break
+        active -= late
+    return [
+        rank.tokens_a_second * (end - rank.fixed_seconds) / tokens if place in active else 0.0
+        for place, rank in enumerate(ranks)
+    ]
 
 
-def slowdown(dealt_by: Sequence[RankSpeed], now: Sequence[RankSpeed]) -> float:
-    """Time of a step with shares by earlier speeds to its time with shares by those of now; 1 is the least."""
-    pairs = zip(token_shares(dealt_by), token_shares(now), strict=True)
-    return max(dealt / fitting for dealt, fitting in pairs)
+def slowdown(dealt_by: Sequence[RankSpeed], now: Sequence[RankSpeed], tokens: float) -> float:
+    """Time of a step of so many tokens with shares by earlier speeds to its time with shares by those of now.
+
+    1 is the least.
+    """
+    return _step_seconds(token_shares(dealt_by, tokens), now, tokens) / _step_seconds(
+        token_shares(now, tokens), now, tokens
+    )
+
+
+def _step_seconds(shares: Sequence[float], ranks: Sequence[RankSpeed], tokens: float) -> float:
+    pairs = zip(shares, ranks, strict=True)
+    return max(rank.fixed_seconds + share * tokens / rank.tokens_a_second for share, rank in pairs)
 
 
 def most_tokens(name: str, need: Need, free: int, longest: int) -> int:

@@ -55,7 +55,8 @@ class BalancedOrder(MicroBatchOrder):
         """By speed."""
         groups = self.rows.groups(step)
         sizes = self.rows.positions[groups].sum(axis=1)
-        owners = deal_groups(sizes, np.array([rank.tokens_a_second for rank in self._speeds]))
+        speeds = np.array([rank.tokens_a_second for rank in self._speeds])
+        owners = deal_groups(sizes, speeds, np.array([rank.fixed_seconds for rank in self._speeds]))
         mine = np.flatnonzero(owners == self._ranks.rank)
         self.load = int(sizes[mine].sum())
         packed = self._packed(sizes[mine], self._speeds[self._ranks.rank].most_tokens)
@@ -77,6 +78,11 @@ class BalancedOrder(MicroBatchOrder):
     def first(self) -> list[int]:
         """Of an even share."""
         return self.sample()[0]
+
+    @property
+    def step_positions(self) -> float:
+        """Positions of a mean step."""
+        return float(self.rows.positions.mean()) * self.rows.global_batch
 
     @property
     def counts(self) -> dict[str, float]:

@@ -13,6 +13,7 @@ from components.train.engine.divergence import require_finite_loss
 LOSSES_FILE = "losses.jsonl"
 SHARES_FILE = "shares.jsonl"
 STAGES_FILE = "stages.jsonl"
+DRIFT_FILE = "stage_drift.jsonl"
 LEFT_OUT = "nodes_left_out"
 """Of a step on fewer nodes than the settings have: how many fewer. Other steps lack it."""
 STEP_FIELDS = ("step", "loss", "learning_rate", "rows", "tokens", "seconds", "tokens_per_second")
@@ -133,6 +134,11 @@ def shares_records(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def stages_records(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the trainer's log has of stages by measured cost, one record for each (`balance/measured_costs.py`)."""
     return [entry["stages"] for entry in log_history if "stages" in entry]
+
+
+def drift_records(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the trainer's log has of stages that no longer fit, one record for each job (`balance/stage_drift.py`)."""
+    return [entry["stage_drift"] for entry in log_history if "stage_drift" in entry]
 
 
 def _record(entry: dict[str, Any], metrics: Mapping[str, str]) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class PackedTrainer(Trainer):
 
     Attributes:
         clock: times forward passes that have weight, if it is set.
+        own_clock: times this rank's own work in a step, if it is set; who sets it stops it at the reduction.
         counts: of this rank's passes without weight, and of what dealing by speed did.
     """
 
@@ -59,6 +60,8 @@ class PackedTrainer(Trainer):
         super().__init__(data_collator=objective.collate, **given)
         self.objective, self.micro_batches = objective, micro_batches
         self.clock: PassClock | None = None
+        self.own_clock: PassClock | None = None
+        self._counting: Any = None
         self.counts: dict[str, float] = {}
         self._load = 0
         if isinstance(micro_batches, BalancedOrder):
@@ -118,6 +121,7 @@ class PackedTrainer(Trainer):
         with self.clock.running() if self.clock else nullcontext():
             loss, sums = self._graded(model, inputs)
         self._add(sums)
+        self._await_units()
         if num_items_in_batch is None:
             return loss / self.objective.units(inputs)
         return loss * (self.args.world_size / num_items_in_batch)
@@ -165,6 +169,8 @@ class PackedTrainer(Trainer):
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], Any]:
         """A step's micro-batches, and its units; with passes without weight where ranks must make equally many."""
+        if self.own_clock is not None:
+            self.own_clock.start()
         batches, units = super().get_batch_samples(epoch_iterator, num_batches, device)
         if isinstance(self.micro_batches, BalancedOrder):
             self._load += self.micro_batches.load
@@ -195,13 +201,23 @@ class PackedTrainer(Trainer):
         return inputs.to(self.accelerator.device)
 
     def _get_num_items_in_batch(self, batch_samples: Sequence[Any], device: torch.device) -> torch.Tensor:
-        """The units of a step, over all ranks."""
+        """The units of a step, over all ranks: summed while the first pass is computed, which does not need them."""
         units = torch.tensor(
             sum(self.objective.units(batch) for batch in batch_samples if batch is not None), device=device
         )
         if self.args.world_size > 1:
-            torch.distributed.all_reduce(units)
+            self._counting = torch.distributed.all_reduce(units, async_op=True)
         return units
+
+    def _await_units(self) -> None:
+        if self._counting is None:
+            return
+        if self.own_clock is not None:
+            self.own_clock.stop()
+        self._counting.wait()
+        self._counting = None
+        if self.own_clock is not None:
+            self.own_clock.start()
 
 
 @contextmanager

@@ -16,20 +16,34 @@ class PassClock:
     def __init__(self) -> None:
         self._seconds = 0.0
         self._events: list[tuple[Any, Any]] = []
+        self._began: Any = None
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Time what is inside."""
+        self.start()
+        yield
+        self.stop()
+
+    def start(self) -> None:
+        """Time what follows."""
         if torch.cuda.is_available():
-            began, ended = _event(), _event()
-            began.record()
-            yield
-            ended.record()
-            self._events.append((began, ended))
+            self._began = _event()
+            self._began.record()
         else:
-            start = time.perf_counter()
-            yield
-            self._seconds += time.perf_counter() - start
+            self._began = time.perf_counter()
+
+    def stop(self) -> None:
+        """Time no more; nothing where it was not started."""
+        if self._began is None:
+            return
+        if torch.cuda.is_available():
+            ended = _event()
+            ended.record()
+            self._events.append((self._began, ended))
+        else:
+            self._seconds += time.perf_counter() - self._began
+        self._began = None
 
     def take(self) -> float:
         """The seconds since the last call."""

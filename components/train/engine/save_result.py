@@ -17,11 +17,13 @@ from components.shared.store.open_store import open_store
 from components.shared.store.store import Store
 from components.train.engine.divergence import DivergedError
 from components.train.engine.losses import (
+    DRIFT_FILE,
     LEFT_OUT,
     LOSSES_FILE,
     SHARES_FILE,
     STAGES_FILE,
     as_lines,
+    drift_records,
     loss_counts,
     loss_records,
     shares_records,
@@ -117,6 +119,8 @@ class ResultWriter:
             (folder / SHARES_FILE).write_bytes(as_lines(shares))
         if stages := stages_records(trainer.state.log_history):
             (folder / STAGES_FILE).write_bytes(as_lines(stages))
+        if drift := drift_records(trainer.state.log_history):
+            (folder / DRIFT_FILE).write_bytes(as_lines(drift))
         store = open_store(self.job.root).at(address)
         beside = self.method.beside(trainer.state.log_history, self.settings)
         shards = (*upload_folder(store, folder), *self._copied(beside.shards, store))

@@ -1,6 +1,7 @@
 """Measures what layers and links cost at the start of a job, for the plan of its stages, and records what came of it.
 
-A training that continues on as many processes with the same devices keeps its stages, so that it continues bit for bit.
+A training that continues on as many processes with the same devices keeps its stages, so that it continues bit for bit,
+unless they have turned out to fit no longer.
 """
 
 # ruff: noqa: TID253 - imported by the job's own program only
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.distributed
@@ -25,13 +26,15 @@ from components.train.checkpoints.checkpoint import Fetched
 from components.train.engine.fit_memory import free_bytes
 from components.train.plan_split import TrainingDevices
 from components.train.ranks import Ranks
-from components.train.settings import TrainSettings
 from components.train.stages.measure_layers import SampledRun, measure_layers
 from components.train.stages.measure_links import measure_links
+from components.train.stages.staged_model import StagedModel
 
 CPU = "CPU"
 ENTRY = "stages"
 """A record's name in the trainer's log."""
+DRIFT_ENTRY = "stage_drift"
+"""That of a record of stages that no longer fit."""
 STATE_FILE = "trainer_state.json"
 
 
@@ -40,28 +43,16 @@ class Calibration:
     """The measurement of one job. Every process has one, and all call its methods together.
 
     Attributes:
-        start: the folder of the model that training starts from.
-        name: how a person names it.
-        settings: of the training.
+        model: whose stages are chosen.
         pipelines: of the job.
-        count: of the model's layers.
-        width: numbers of a position's state.
-        dtype: of these.
         sample: of the run.
-        task: the step's name in the log.
         earlier: the checkpoint that training continues from.
         record: what was chosen; None: the stages of the checkpoint were kept, or nothing was measured.
     """
 
-    start: Path
-    name: str
-    settings: TrainSettings
+    model: StagedModel
     pipelines: int
-    count: int
-    width: int
-    dtype: torch.dtype
     sample: SampledRun
-    task: str
     earlier: Fetched | None = None
     record: StagesRecord | None = field(default=None, init=False)
     _seconds: float = field(default=0.0, init=False)
@@ -69,14 +60,20 @@ class Calibration:
     def kept(self, stages: int) -> StagesRecord | None:
         """The stages that the checkpoint was made with, if the devices are the same and there are as many stages."""
         found = None if self.earlier is None else newest_record(self.earlier.folder)
+        if found == "drifted":
+            self._say("the stages of the checkpoint no longer fitted their devices: costs are measured again")
+            return None
         names = [name for name, _ in self._devices]
         if found is None or [rank.name for rank in found.ranks] != names:
             return None
-        if len(found.layers) != stages or sum(found.layers) != self.count:
+        if len(found.layers) != stages or sum(found.layers) != self.model.count:
             return None
-        if Ranks.from_environment().is_main:
-            say(self.task, f"stages of {', '.join(map(str, found.layers))} layers, as in the checkpoint")
+        self._say(f"stages of {', '.join(map(str, found.layers))} layers, as in the checkpoint")
         return found
+
+    def _say(self, words: str) -> None:
+        if Ranks.from_environment().is_main:
+            say(self.model.task, words)
 
     def counts(self, ranks: Sequence[MeasuredRank]) -> list[int]:
         """Processes of each kind of device, kind by kind."""
@@ -91,7 +88,7 @@ class Calibration:
 
     def _kinds(self, ranks: Sequence[MeasuredRank]) -> list[list[int]]:
         """Numbers of ranks of one kind: by name and speed, or by name where pipelines cannot divide such kinds."""
-        kinds = alike(ranks, self.count)
+        kinds = alike(ranks, self.model.count)
         if any(len(kind) % self.pipelines for kind in kinds):
             return [list(kind) for _, kind in groupby(range(len(ranks)), key=lambda rank: ranks[rank].name)]
         return kinds
@@ -103,14 +100,13 @@ class Calibration:
             step=1 if self.earlier is None else self.earlier.step + 1,
             ranks=tuple(self._ranks),
             links=tuple(self._links),
-            message_bytes=self._numbers * self.dtype.itemsize,
+            message_bytes=self._numbers * self.model.dtype.itemsize,
             layers=layout.layers,
             recomputed=layout.recomputed,
             step_seconds=round(layout.step_seconds, 6),
             measuring_seconds=round(self._seconds, 3),
         )
-        if Ranks.from_environment().is_main:
-            say(self.task, str(self.record))
+        self._say(str(self.record))
 
     @cached_property
     def _devices(self) -> list[tuple[str, int]]:
@@ -123,7 +119,7 @@ class Calibration:
     @cached_property
     def _ranks(self) -> list[MeasuredRank]:
         devices = self._devices
-        own = measure_layers(self.start, self.name, self.settings, self.count, self.sample)
+        own = measure_layers(self.model, self.sample)
         found: list[Any] = [own] * len(devices)
         torch.distributed.all_gather_object(found, own)
         return [
@@ -135,11 +131,11 @@ class Calibration:
     def _links(self) -> list[MeasuredLink]:
         """Of the processes that are neighbours in the pipeline."""
         pairs = list(pairwise(range(len(self._devices))))
-        return measure_links(pairs, self._numbers, self.dtype, self.sample.device)
+        return measure_links(pairs, self._numbers, self.model.dtype, self.sample.device)
 
     @property
     def _numbers(self) -> int:
-        return self.sample.steps.length * self.width
+        return self.sample.steps.length * self.model.width
 
     def _kind(self, own: list[int], links: list[MeasuredLink]) -> TrainingDevices:
         """The devices of processes that follow each other and are alike."""
@@ -166,11 +162,13 @@ def _slowest(links: list[Link]) -> Link:
     return found
 
 
-def newest_record(checkpoint: Path) -> StagesRecord | None:
-    """The last record that a checkpoint's log has; None where it has none."""
+def newest_record(checkpoint: Path) -> StagesRecord | Literal["drifted"] | None:
+    """The last record that a checkpoint's log has, unless its stages no longer fit; None where it has none."""
     history = json.loads((checkpoint / STATE_FILE).read_text())["log_history"]
-    found = [entry[ENTRY] for entry in history if ENTRY in entry]
-    return StagesRecord.model_validate(found[-1]) if found else None
+    found = [entry for entry in history if ENTRY in entry or DRIFT_ENTRY in entry]
+    if not found:
+        return None
+    return StagesRecord.model_validate(found[-1][ENTRY]) if ENTRY in found[-1] else "drifted"
 
 
 def plan_counts(history: list[dict[str, Any]]) -> dict[str, float]:

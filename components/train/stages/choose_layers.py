@@ -8,7 +8,6 @@ The same estimate decides whether activations are recomputed, where the settings
 
 from collections.abc import Sequence
 from itertools import groupby, pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,6 +28,7 @@ from components.train.settings import TrainSettings
 from components.train.stages.calibrate import CPU, Calibration
 from components.train.stages.job_pipelines import JobPipeline, make_pipelines
 from components.train.stages.settings import StageSettings
+from components.train.stages.staged_model import StagedModel
 
 GIB = 2**30
 UNTIMED = Link(bytes_a_second=1.0)
@@ -36,50 +36,37 @@ UNTIMED = Link(bytes_a_second=1.0)
 
 
 def choose_layers(
-    settings: TrainSettings,
-    stages: StageSettings,
-    *,
-    start: Path,
-    name: str,
-    count: int,
-    length: int,
-    task: str,
-    calibration: Calibration | None = None,
+    model: StagedModel, stages: StageSettings, calibration: Calibration | None = None
 ) -> tuple[list[JobPipeline], bool]:
     """The job's pipelines with the layers [first, end) of each stage, and whether activations are recomputed.
 
     Every process calls it, and all get the same.
 
     Args:
-        settings: of the training.
+        model: of the training.
         stages: its block of stages.
-        start: the folder of the model that training starts from.
-        name: how a person names it.
-        count: of the model's layers.
-        length: positions of every micro-batch.
-        task: the step's name in the log.
         calibration: measures what layers and links cost; None: layers cost their operations.
 
     Raises:
         SettingsError: the stages do not fit the layers, or the pipelines the devices.
     """
-    ranks = Ranks.from_environment()
-    evenly = require_layers(stages, count, ranks.world, name)
-    task = task if ranks.is_main else ""
+    ranks, settings, count = Ranks.from_environment(), model.settings, model.count
+    evenly = require_layers(stages, count, ranks.world, model.name)
+    task = model.task if ranks.is_main else ""
     if settings.launch.speeds is not None or stages.layers is not None:
         calibration = None
     if calibration and (kept := calibration.kept(len(evenly))):
         recomputed = recomputes(settings)
         pipelines = make_pipelines(stages, calibration.counts(kept.ranks), kept.spans)
         return pipelines, kept.recomputed if recomputed == "auto" else recomputed
-    shape = read_shape(read_folder(start, name), settings)
+    shape = read_shape(read_folder(model.start, model.name), settings)
     if shape is None or shape.layers != count:
         calibration = None
     devices = calibration.devices() if calibration else job_devices(settings, ranks)
     kinds = [each.kind.count for each in devices]
     if shape is None or shape.layers != count:
         return make_pipelines(stages, kinds, evenly), _without_estimate(settings, stages, task)
-    planner = StagePlanner(settings, shape, devices, length, length, length)
+    planner = StagePlanner(settings, shape, devices, model.length, model.length, model.length)
     if refusal := planner.refusal(stages.pipelines):
         if stages.layers is None:
             raise _unequal(refusal)

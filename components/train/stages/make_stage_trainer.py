@@ -21,16 +21,16 @@ from components.train.stages.calibrate import Calibration
 from components.train.stages.check_stage import check_stage
 from components.train.stages.choose_layers import choose_layers
 from components.train.stages.job_pipelines import JobPipeline
-from components.train.stages.load_stage import dtype_of, load_outline, load_stages
+from components.train.stages.load_stage import load_outline, load_stages
 from components.train.stages.measure_layers import SampledRun
 from components.train.stages.optimizer import Gradients, Masters, make_optimizer
 from components.train.stages.pack_steps import PackedSteps
-from components.train.stages.parts import find_parts
 from components.train.stages.pipeline import Shapes, StagePipeline
 from components.train.stages.score_reference import ReferenceScorer
 from components.train.stages.settings import StageSettings
 from components.train.stages.stage_model import StageModel
 from components.train.stages.stage_trainer import StageTrainer
+from components.train.stages.staged_model import StagedModel
 
 
 def make_stage_trainer(
@@ -72,42 +72,20 @@ def make_stage_trainer(
     ranks = Ranks.from_environment()
     device = torch.device("cuda", ranks.local_rank) if torch.cuda.is_available() else torch.device("cpu")
     outline = load_outline(start, name, settings)
-    base = getattr(outline, "get_base_model", lambda: outline)()
-    layers = find_parts(base).count
-    calibration = Calibration(
-        start=start,
-        name=name,
-        settings=settings,
-        pipelines=stages.pipelines,
-        count=layers,
-        width=base.config.get_text_config().hidden_size,
-        dtype=dtype_of(settings),
-        sample=SampledRun(objective, rows, steps, device),
-        task=task,
-        earlier=earlier,
-    )
-    pipelines, recomputed = choose_layers(
-        settings,
-        stages,
-        start=start,
-        name=name,
-        count=layers,
-        length=steps.length,
-        task=task,
-        calibration=calibration,
-    )
+    model = StagedModel.of_outline(outline, start, name, settings, length=steps.length, task=task)
+    calibration = Calibration(model, stages.pipelines, SampledRun(objective, rows, steps, device), earlier)
+    pipelines, recomputed = choose_layers(model, stages, calibration)
     settings = settings.model_copy(update={"gradient_checkpointing": recomputed})
     own = next(pipeline for pipeline in pipelines if ranks.rank in pipeline.ranks)
-    made = _own_stages(start, name, settings, own, ranks, objective, device)
+    made = _own_stages(replace(model, settings=settings), own, ranks, objective, device)
     named = (entry for stage in made.values() for entry in stage.model.named_parameters())
     masters = Masters({name: weight for name, weight in named if weight.requires_grad})
-    width, dtype = base.config.get_text_config().hidden_size, next(next(iter(made.values())).parameters()).dtype
     pipeline = StagePipeline(
         made,
         number=len(own.spans),
         schedule=stages.schedule,
         micro_batches=own.micro_batches,
-        shapes=Shapes(steps.length, width, dtype),
+        shapes=Shapes(steps.length, model.width, next(next(iter(made.values())).parameters()).dtype),
         objective=objective,
         device=device,
         group=_own_group(pipelines, own, device),
@@ -160,21 +138,15 @@ def _own_group(
     return groups[own.ranks]
 
 
-def _own_stages(  # noqa: PLR0917 - what `make_stage_trainer` has found
-    start: Path,
-    name: str,
-    settings: TrainSettings,
-    pipeline: JobPipeline,
-    ranks: Ranks,
-    objective: Objective[Any],
-    device: torch.device,
+def _own_stages(
+    model: StagedModel, pipeline: JobPipeline, ranks: Ranks, objective: Objective[Any], device: torch.device
 ) -> dict[int, StageModel]:
     """This process's stages by number, checked."""
     own, spans = pipeline.stages_of(ranks.rank), pipeline.spans
     made = {}
-    loaded = load_stages(start, name, settings, [spans[number] for number in own])
-    for number, (model, parts) in zip(own, loaded, strict=True):
-        made[number] = StageModel(_prepared(model, settings, objective).to(device), is_first=number == 0)
+    loaded = load_stages(model.start, model.name, model.settings, [spans[number] for number in own])
+    for number, (part, parts) in zip(own, loaded, strict=True):
+        made[number] = StageModel(_prepared(part, model.settings, objective).to(device), is_first=number == 0)
         check_stage(made[number], parts, is_last=number == len(spans) - 1)
     return made
 

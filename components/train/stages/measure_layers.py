@@ -4,7 +4,6 @@
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,10 +12,10 @@ import torch.distributed
 from components.train.balance.measured_costs import LayerSeconds, PassSeconds
 from components.train.engine.pass_clock import PassClock
 from components.train.objectives.objective import Objective
-from components.train.settings import TrainSettings
 from components.train.stages.load_stage import load_stages
 from components.train.stages.pack_steps import PackedSteps, packed_rows, padded
 from components.train.stages.stage_model import LastStates, StageModel
+from components.train.stages.staged_model import StagedModel
 
 SECONDS, PASSES = 1.0, 3
 """A measurement ends after both. A quota of CPU time does not slow what is shorter than its period, 0.1 s."""
@@ -54,37 +53,33 @@ class SampledRun:
         return self.objective.grade(last, batch).loss
 
 
-def measure_layers(start: Path, name: str, settings: TrainSettings, count: int, sample: SampledRun) -> LayerSeconds:
+def measure_layers(model: StagedModel, sample: SampledRun) -> LayerSeconds:
     """Time both passes of the first layer, some between, and the last, while all other processes do the same.
 
     Layers have the weights of the start; gradients are computed and not kept. Activations are kept: where they are
     recomputed, that is another forward pass. Every process calls this.
 
     Args:
-        start: the folder of the model that training starts from.
-        name: how a person names it.
-        settings: of the training.
-        count: of the model's layers, at least two.
+        model: with at least two layers.
         sample: of the run.
     """
+    count = model.count
     between = min(INNER, count - 2, max(1, count // torch.distributed.get_world_size()))
     batch = sample.micro_batch()
     with torch.random.fork_rng():
-        first, last = (_measure(start, name, settings, (at, at + 1), count, sample, batch) for at in (0, count - 1))
+        first, last = (_measure(model, (at, at + 1), sample, batch) for at in (0, count - 1))
         if not between:
             return LayerSeconds(first=first, inner=first, last=last)
-        inner = _measure(start, name, settings, (1, 1 + between), count, sample, batch)
+        inner = _measure(model, (1, 1 + between), sample, batch)
     each = PassSeconds(forward=inner.forward / between, backward=inner.backward / between)
     return LayerSeconds(first=first, inner=each, last=last)
 
 
-def _measure(  # noqa: PLR0917 - what `measure_layers` has
-    start: Path, name: str, settings: TrainSettings, span: tuple[int, int], count: int, sample: SampledRun, batch: Any
-) -> PassSeconds:
+def _measure(model: StagedModel, span: tuple[int, int], sample: SampledRun, batch: Any) -> PassSeconds:
     """Mean seconds of a stage with these layers."""
-    ((model, _),) = load_stages(start, name, settings, [span])
-    stage = StageModel(model.eval().to(sample.device), is_first=span[0] == 0)
-    last = LastStates(stage.model) if span[1] == count else None
+    ((part, _),) = load_stages(model.start, model.name, model.settings, [span])
+    stage = StageModel(part.eval().to(sample.device), is_first=span[0] == 0)
+    last = LastStates(stage.model) if span[1] == model.count else None
     given = _input(stage, batch, sample.device)
     forward, backward = PassClock(), PassClock()
     # The first pass compiles and allocates.

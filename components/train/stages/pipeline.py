@@ -55,6 +55,9 @@ class StagePipeline:
         objective: the loss, computed from the last stage's states.
         device: of this process.
         group: the processes of the pipeline; None: all.
+
+    Attributes:
+        stages: this process's, by number.
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class StagePipeline:
         device: torch.device,
         group: torch.distributed.ProcessGroup | None = None,
     ) -> None:
-        self._stages, self._objective = stages, objective
+        self.stages, self._objective = stages, objective
         self._last = LastStates(stages[number - 1].model) if number - 1 in stages else None
         self._numbers = torch.arange(micro_batches)
         self._batches: list[Any] = []
@@ -114,7 +117,7 @@ class StagePipeline:
         self._scores = found
         with ExitStack() as stack:
             stack.enter_context(torch.no_grad())
-            for stage in self._stages.values() if reference else ():
+            for stage in self.stages.values() if reference else ():
                 stack.enter_context(getattr(stage.model, "disable_adapter", nullcontext)())
             self._run(self._schedule.eval, batches, [])
         self._scores = None
@@ -122,11 +125,11 @@ class StagePipeline:
 
     def _run(self, schedule: Callable[..., Any], batches: Sequence[Any], losses: list[torch.Tensor]) -> None:
         self._batches = list(batches)
-        for stage in self._stages.values():
+        for stage in self.stages.values():
             stage.batches = [packed_rows(batch) for batch in batches]
         ids = torch.cat([packed_rows(batch).input_ids for batch in batches])
         schedule(
-            *((ids,) if 0 in self._stages else ()),
+            *((ids,) if 0 in self.stages else ()),
             target=self._numbers if self._last else None,
             losses=losses if self._last else None,
             return_outputs=False,

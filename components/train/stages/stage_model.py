@@ -2,6 +2,7 @@
 
 # ruff: noqa: TID253 - imported by the job's own program only
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from components.models.forward.attention import PACKED, register_packed_attentio
 from components.models.forward.captured_keys import CapturedKeys
 from components.models.forward.packed_model import PackedModel
 from components.models.forward.packed_rows import PackedRows
+from components.train.engine.pass_clock import PassClock
 
 
 class StageModel(torch.nn.Module):
@@ -21,6 +23,7 @@ class StageModel(torch.nn.Module):
 
     Attributes:
         batches: packed rows of each micro-batch of the step.
+        clock: times forward passes, if it is set.
     """
 
     def __init__(self, model: Any, *, is_first: bool) -> None:
@@ -30,10 +33,12 @@ class StageModel(torch.nn.Module):
         self.base = (getattr(model, "get_base_model", lambda: model)(),)  # no submodule a second time
         self.base[0].set_attn_implementation(PACKED)
         self.batches: list[PackedRows] = []
+        self.clock: PassClock | None = None
 
     def forward(self, states: torch.Tensor, number: torch.Tensor) -> torch.Tensor:
         """States after the stage [1, tokens, width], from token ids [1, tokens] or states before it."""
-        return self.states(states, self.batches[int(number)])
+        with self.clock.running() if self.clock else nullcontext():
+            return self.states(states, self.batches[int(number)])
 
     def states(self, states: torch.Tensor, rows: PackedRows) -> torch.Tensor:
         """The same for given rows."""

@@ -11,6 +11,7 @@ import torch
 import torch.distributed
 from transformers import TrainerControl, TrainerState
 
+from components.shared.log import say
 from components.shared.store.store import Store
 from components.train.balance.measured_costs import StagesRecord
 from components.train.checkpoints.checkpoint import stage_file_name
@@ -22,16 +23,19 @@ from components.train.engine.stream_losses import LossStream
 from components.train.objectives.objective import Objective, Sums
 from components.train.ranks import Ranks
 from components.train.settings import TrainSettings
-from components.train.stages.calibrate import ENTRY, STATE_FILE, plan_counts
+from components.train.stages.calibrate import DRIFT_ENTRY, ENTRY, STATE_FILE, plan_counts
 from components.train.stages.checkpoint import load_random_states, load_state, save_random_states, stage_state
 from components.train.stages.job_pipelines import JobPipeline
 from components.train.stages.optimizer import Gradients, Masters, make_schedule
 from components.train.stages.pack_steps import PackedSteps, packed_rows, padded
 from components.train.stages.pipeline import StagePipeline
+from components.train.stages.watch_drift import DriftWatch
 
 SCHEDULE_FILE = "scheduler.pt"
 POSITIONS, PADDING = "positions", "positions_padding"
 """Of a step's log, and counts: positions of all micro-batches, and how many of them are padding."""
+DRIFT_COUNT = "stage_drifts"
+"""Of counts: jobs of the training in which the stages stopped to fit their devices; left out where there is none."""
 
 
 class StageTrainer:
@@ -102,7 +106,9 @@ class StageTrainer:
         """Counts for the manifest: what padding all micro-batches to one length took."""
         logs = [entry for entry in self.state.log_history if PADDING in entry]
         sums = {name: sum(entry[name] for entry in logs) for name in (POSITIONS, PADDING)}
-        return {"micro_batch_length": self._steps.length, **sums, **plan_counts(self.state.log_history)}
+        drifts = sum(DRIFT_ENTRY in entry for entry in self.state.log_history)
+        found = {"micro_batch_length": self._steps.length, **sums, **plan_counts(self.state.log_history)}
+        return found | ({DRIFT_COUNT: drifts} if drifts else {})
 
     def train(self, resume_from_checkpoint: str | None = None) -> None:
         """Train to the last step, from a checkpoint's folder where one is given. Raises DivergedError."""
@@ -111,10 +117,12 @@ class StageTrainer:
         if self.plan is not None:
             entry = {ENTRY: self.plan.model_dump(mode="json"), "step": self.plan.step}
             self.state.log_history.append(entry)
+        watch = DriftWatch(self._pipeline.stages.values())
         while self.state.global_step < self.book.steps:
             self._step()
             every, step = self._settings.checkpoint_steps, self.state.global_step
-            if every and step % every == 0 and step < self.book.steps:
+            drifted = self._note_drift(watch)
+            if every and (drifted or step % every == 0) and step < self.book.steps:
                 self._save_checkpoint(step)
 
     def gathered(self, keep: bool) -> dict[str, torch.Tensor]:
@@ -158,6 +166,16 @@ class StageTrainer:
         self._schedule.step()
         self.state.global_step += 1
         self._log(logs)
+
+    def _note_drift(self, watch: DriftWatch) -> bool:
+        """Record stages that no longer fit, if that was found at this step; the same in all processes."""
+        found = watch.after_step(self.state.global_step)
+        if found is None:
+            return False
+        self.state.log_history.append({DRIFT_ENTRY: found.model_dump(mode="json"), "step": found.step})
+        if self._ranks.is_main:
+            say(self.book.task, f"{found}. {_remedy(self._settings)}")
+        return True
 
     def _batches(self, step: int) -> list[Any]:
         """A step's micro-batches; in processes of last stages their own with what the rows beside them have shown."""
@@ -214,6 +232,19 @@ class StageTrainer:
             torch.save(self._schedule.state_dict(), folder / SCHEDULE_FILE)
         self.mirror.add(step, folder)
         self.book.record_checkpoint(step, time.monotonic() - began)
+
+
+def _remedy(settings: TrainSettings) -> str:
+    """What a person does about stages that no longer fit."""
+    assert settings.stages is not None, "settings with a block of stages"
+    if settings.stages.layers is not None:
+        return "stages.layers lists them: change it, or leave it out, so that layers follow measured costs"
+    if settings.launch.speeds is not None:
+        return "They follow launch.speeds: change them, or leave them out, so that speeds are measured"
+    again = "cancel the run and start it again: it continues from the newest checkpoint"
+    if not settings.checkpoint_steps:
+        again = "with checkpoint_steps, a run that is cancelled and started again continues from its newest checkpoint"
+    return f"To cut them anew, {again}, and then measures costs again"
 
 
 def means(parts: Sequence[Mapping[str, tuple[float, float]]]) -> dict[str, float]:

@@ -3,6 +3,8 @@
 import copy
 import json
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +49,37 @@ def assert_bit_for_bit(bench: Any, expected: Manifest, found: Manifest, root: st
     assert found.shard(model).digest == expected.shard(model).digest
 
 
+@dataclass(frozen=True)
+class Both:
+    """A training in one process, and the same in stages in another store, with a checkpoint on the way."""
+
+    given: dict[str, Any]
+    alone: Manifest
+    staged: Manifest
+    root: str
+
+
+@pytest.fixture
+def train_both(bench: Any, tmp_path: Path, kept: None) -> Callable[[dict[str, Any]], Both]:
+    """Trains both, whose results must be equal."""
+
+    def train(placed: dict[str, Any]) -> Both:
+        given = SLOW | {"checkpoint_steps": 3, "weight_decay": 0.1}
+        alone = bench.train(**given, **ALONE)
+        root = copied(bench, tmp_path / "stages")
+        staged = bench.train(**given, **placed, root=root)
+        assert staged.address == alone.address, "where layers are computed is not in the key"
+        assert_equal_results(bench, alone, staged, root)
+        return Both(given, alone, staged, root)
+
+    return train
+
+
 def test_two_stages_train_as_one_process_and_continue_with_and_without_stages(
-    bench: Any, tmp_path: Path, kept: None, capfd: pytest.CaptureFixture[str]
+    bench: Any, tmp_path: Path, train_both: Callable[[dict[str, Any]], Both], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    given = SLOW | {"checkpoint_steps": 3, "weight_decay": 0.1}
-    alone = bench.train(**given, **ALONE)
-    root = copied(bench, tmp_path / "stages")
-    staged = bench.train(**given, **IN_STAGES, root=root)
-    assert staged.address == alone.address, "where layers are computed is not in the key"
-    assert_equal_results(bench, alone, staged, root)
+    both = train_both(IN_STAGES)
+    given, alone, staged, root = both.given, both.alone, both.staged, both.root
     for name in ("rows", "tokens", "learning_rate"):
         assert [r[name] for r in bench.losses(staged, root)] == [r[name] for r in bench.losses(alone)]
     assert staged.counts["parameters_trained"] == alone.counts["parameters_trained"]
@@ -84,14 +108,10 @@ def records(root: str, trained: Manifest, name: str) -> list[dict[str, Any]]:
 
 
 def test_two_pipelines_train_as_one_process_and_continue(
-    bench: Any, tmp_path: Path, kept: None, capfd: pytest.CaptureFixture[str]
+    bench: Any, tmp_path: Path, train_both: Callable[[dict[str, Any]], Both], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    given = SLOW | {"checkpoint_steps": 3, "weight_decay": 0.1}
-    alone = bench.train(**given, **ALONE)
-    root = copied(bench, tmp_path / "two pipelines")
-    beside = bench.train(**given, **TWO_PIPELINES, root=root)
-    assert beside.address == alone.address
-    assert_equal_results(bench, alone, beside, root)
+    both = train_both(TWO_PIPELINES)
+    given, alone, beside, root = both.given, both.alone, both.staged, both.root
     assert [r["tokens"] for r in bench.losses(beside, root)] == [r["tokens"] for r in bench.losses(alone)]
     assert "2 pipelines, each of 2 stages of 1, 1 layers on 2 processes" in capfd.readouterr().err
     files = list(Path(root, beside.address, "checkpoints").glob("*3/stage-*.pt"))

@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from components.train.engine.share_by_speed import WINDOW
+from components.train.engine.share_by_speed import EARLY, WINDOW
 from tests.deadlines import rest_of
 
 pytestmark = pytest.mark.timeout(900)
@@ -47,6 +48,7 @@ trainer = SimpleNamespace(
     state=SimpleNamespace(log_history=[]),
     counts={"shares_changed": 0},
     clock=None,
+    own_clock=None,
     take_load=lambda: sum(loads.pop() for _ in range(len(loads))),
 )
 shares = SpeedShares(trainer, order, parse_train_settings({"shares": "speed"}), "train-it", ranks)
@@ -54,21 +56,29 @@ shares.begin(1)
 rate, took = shares._measured.forward, []
 # From the second window on, the second rank's passes take four times as long as when it was measured.
 trainer.clock = SimpleNamespace(take=lambda: sum(took.pop() for _ in range(len(took))))
+if sys.argv[3:]:
+    own, passes = [], shares._measured.both
+    trainer.own_clock = SimpleNamespace(take=lambda: sum(own.pop() for _ in range(len(own))))
 for step in range(3 * WINDOW):
     order.divided(step)
     loads.append(order.load)
     took.append(order.load / rate * (4 if rank == 1 and step >= WINDOW else 1))
+    if trainer.own_clock:
+        # The second rank's passes are what they were, and it takes as long again beside those of its first steps.
+        took[-1] = order.load / rate
+        own.append(order.load / passes + (float(sys.argv[3]) / passes if rank == 1 else 0))
     shares.after_step(step + 1)
 print(json.dumps({"records": trainer.state.log_history, "counts": trainer.counts}))
 torch.distributed.destroy_process_group()
 """
 
 
-def test_shares_change_once_when_a_rank_becomes_slower(tmp_path: Path) -> None:
+def run_ranks(folder: Path, *given: str) -> dict[str, Any]:
+    """What both ranks have recorded, alike."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     ranks = [
         subprocess.Popen(
-            [sys.executable, "-c", RANK, str(rank), str(tmp_path / "store")],
+            [sys.executable, "-c", RANK, str(rank), str(folder / "store"), *given],
             cwd=REPOSITORY,
             env=environment,
             stdout=subprocess.PIPE,
@@ -82,9 +92,28 @@ def test_shares_change_once_when_a_rank_becomes_slower(tmp_path: Path) -> None:
         for rank in ranks:
             rank.kill()
     assert one["records"] == other["records"], "all ranks deal alike"
+    found: dict[str, Any] = one
+    return found
+
+
+def test_shares_change_once_when_a_rank_becomes_slower(tmp_path: Path) -> None:
+    one = run_ranks(tmp_path)
     measured, changed = (entry["shares"] for entry in one["records"])
     assert [record["reason"] for record in (measured, changed)] == ["measured", "changed"]
     assert changed["step"] == 2 * WINDOW + 1
     before, after = (record["shares"][1] / record["shares"][0] for record in (measured, changed))
     assert after == pytest.approx(before / 4, rel=1e-3)
     assert one["counts"]["shares_changed"] == 1 and one["counts"]["seconds_speeds"] >= 2
+
+
+def test_what_a_rank_takes_beside_its_passes_counts_from_the_first_steps_on(tmp_path: Path) -> None:
+    """As long as 80 positions take it: of 312 in a step, with equal speeds, it gets 40 fewer than an even share."""
+    one = run_ranks(tmp_path, "80")
+    measured, changed = (entry["shares"] for entry in one["records"])
+    assert changed["step"] == EARLY[0] + 1
+    fast, slow = changed["ranks"]
+    assert fast["fixed_seconds"] == pytest.approx(0, abs=1e-9)
+    assert slow["fixed_seconds"] * slow["tokens_a_second"] == pytest.approx(80)
+    before = [rank["tokens_a_second"] for rank in measured["ranks"]]
+    total = 312 + 80
+    assert changed["shares"][0] == pytest.approx(before[0] / sum(before) * total / 312, abs=1e-5)

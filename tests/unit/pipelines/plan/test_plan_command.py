@@ -296,6 +296,57 @@ def test_groups_that_cannot_hold_the_model_start_nothing(tmp_path: Path, command
     assert "allowed: devices with " in said
 
 
+FEWER = """
+jobs:
+  train:
+    launcher: JobSet
+    pods: {gpus: 1, node_selector: {nvidia.com/gpu.product: NVIDIA-A10}}
+    nodes: 8
+    least_nodes: 2
+"""
+
+
+def test_the_plan_has_the_memory_of_the_fewest_nodes(tmp_path: Path) -> None:
+    path = placed(tmp_path, FEWER)
+    given = (QWEN, "--placement", path, "--config", CONFIG, "--rows", "20000")
+    sft = planned(*given)["trainings"][0]
+    all_nodes, fewest = sft["splits"][0]["plan"], sft["fewest"]["split"]["plan"]
+    assert (sft["fewest"]["ranks"], fewest["groups"][0]["ranks"], all_nodes["groups"][0]["ranks"]) == (2, 2, 8)
+    assert fewest["groups"][0]["state_bytes"] > all_nodes["groups"][0]["state_bytes"], "shards are larger"
+    assert fewest["computing_seconds"] == pytest.approx(4 * all_nodes["computing_seconds"])
+    assert "on the fewest nodes, 2 ranks (least_nodes):" in shown(*given).stdout
+    assert planned(QWEN, "--placement", TWO_KINDS, "--config", CONFIG)["trainings"][0]["fewest"] is None
+
+
+def test_a_training_in_stages_is_planned_on_the_fewest_nodes(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(QWEN.read_text().replace("method: sft\n", "method: sft\n      stages: {micro_batches: 8}\n", 1))
+    path = placed(tmp_path, FEWER)
+    sft = planned(recipe, "--placement", path, "--config", CONFIG, "--rows", "20000")["trainings"][0]
+    assert sft["fewest"]["split"] is None
+    layouts = sft["fewest"]["stages"]["layouts"]
+    assert len(layouts[sft["fewest"]["stages"]["chosen"]]["layout"]["stages"]) == 2
+
+
+def test_fewest_nodes_that_cannot_hold_the_model_are_refused(tmp_path: Path) -> None:
+    """Eight devices hold the optimizer's state of 494 million parameters that two cannot; all of them are A10."""
+    config = tmp_path / "config.json"
+    config.write_text(CONFIG.read_text().replace('"num_hidden_layers": 24', '"num_hidden_layers": 240'))
+    said = refusal(QWEN, "--placement", placed(tmp_path, FEWER), "--config", config)
+    assert "jobs.train.least_nodes: least_nodes lets train-sft continue on 2 processes, and there A10 with " in said
+    assert "remedy: raise least_nodes, or leave it out" in said
+    enough = placed(tmp_path, FEWER.replace("least_nodes: 2", "least_nodes: 8"))
+    assert planned(QWEN, "--placement", enough, "--config", config)["trainings"]
+
+
+def test_a_group_that_alone_cannot_hold_the_model_is_refused(tmp_path: Path) -> None:
+    groups = UNEQUAL.replace("speed: 2000", "speed: 2000, least_nodes: 0")
+    document = planned(DEMO, "--placement", placed(tmp_path, groups), "--rows", "100")
+    assert document["trainings"][0]["fewest"]["ranks"] == 1
+    said = refusal(DEMO, "--placement", placed(tmp_path, groups.replace("8G, speed: 1000", "20M, speed: 1000")))
+    assert "jobs.train.groups" in said and "continue on 1 process" in said
+
+
 def test_a_start_that_cannot_be_read_from_here_is_reported_as_not_checked() -> None:
     said: list[str] = []
     assert check_groups(read_recipe(QWEN, check_files=False, placement=TWO_KINDS), said.append) == []

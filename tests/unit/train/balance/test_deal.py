@@ -57,7 +57,7 @@ def test_every_row_is_dealt_once_and_ranks_end_together(speeds: list[float]) -> 
     assert dealt.ideal_seconds == pytest.approx(sum(lengths) / sum(speeds))
     assert 1 - 1e-9 <= dealt.ratio < 1.02
     shares = [tokens / sum(lengths) for tokens in dealt.tokens]
-    assert shares == pytest.approx(token_shares(ranks_of(speeds)), rel=0.1)
+    assert shares == pytest.approx(token_shares(ranks_of(speeds), 1), rel=0.1)
 
 
 def test_a_deal_by_speed_is_faster_than_an_even_one() -> None:
@@ -66,6 +66,30 @@ def test_a_deal_by_speed_is_faster_than_an_even_one() -> None:
     assert rows_of(balanced) == rows_of(even)
     # Evenly, a slow rank has a quarter of the tokens and 1/22 of the speed.
     assert even.ratio / balanced.ratio == pytest.approx(22 / 4, rel=0.03)
+
+
+def test_what_a_step_takes_beside_its_tokens_counts() -> None:
+    """A rank at a quarter of the speed takes 0.25 s for nothing: with 20 rows of 1,000 less, both end together."""
+    fast, slow = ranks_of([400.0, 100.0])
+    ranks = [fast, slow.model_copy(update={"fixed_seconds": 0.25})]
+    assert token_shares(ranks, 1000) == pytest.approx([0.82, 0.18])
+    dealt = deal_step([1] * 1000, ranks)
+    assert dealt.tokens == (820, 180) and dealt.seconds == pytest.approx((2.05, 2.05))
+    assert deal_step([1] * 1000, ranks_of([400.0, 100.0])).tokens == (800, 200)
+
+
+def test_a_rank_that_takes_longer_for_nothing_than_others_for_all_has_one_row() -> None:
+    fast, slow = ranks_of([400.0, 100.0])
+    ranks = [fast, slow.model_copy(update={"fixed_seconds": 5.0})]
+    assert token_shares(ranks, 1000) == pytest.approx([1, 0])
+    assert deal_step([1] * 1000, ranks).tokens == (999, 1)
+
+
+@pytest.mark.parametrize(("seconds", "speed", "fixed"), [(3.0, 100.0, 1.0), (2.0, 100.0, 0.0), (1.0, 200.0, 0.0)])
+def test_a_rank_takes_what_was_measured_for_as_many_tokens(seconds: float, speed: float, fixed: float) -> None:
+    """Passes of 200 tokens at 100 a second leave a second of three; where they leave less than none, it is faster."""
+    rank = RankSpeed.of_work("rank 0", 4096, tokens=200, seconds=seconds, speed=100.0)
+    assert (rank.tokens_a_second, rank.fixed_seconds) == pytest.approx((speed, fixed))
 
 
 def test_the_same_rows_are_dealt_in_the_same_way() -> None:

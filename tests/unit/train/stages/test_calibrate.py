@@ -21,6 +21,7 @@ from components.train.stages.choose_layers import choose_layers
 from components.train.stages.measure_layers import SampledRun
 from components.train.stages.measure_links import measure_links, rounds
 from components.train.stages.pack_steps import PackedSteps
+from components.train.stages.staged_model import StagedModel
 from tests.conftest import free_port
 from tests.unit.train.balance.test_measured_costs import rank_of
 from tests.unit.train.stages.test_stage_trainer import ROWS, Run, made_rows, save_model
@@ -54,29 +55,12 @@ def choose_measured(rank: int, folder: Path, values: dict[str, Any], port: int, 
     assert settings.stages is not None
     rows, positions = made_rows(settings.method)
     steps = PackedSteps(np.arange(ROWS), positions, ROWS, settings.stages.micro_batches)
-    calibration = Calibration(
-        start=folder,
-        name="student",
-        settings=settings,
-        pipelines=1,
-        count=LAYERS,
-        width=32,
-        dtype=torch.float32,
-        sample=SampledRun(Run(folder, settings, port).objective, rows, steps, torch.device("cpu")),
-        task="train",
-        earlier=Fetched(step, folder, 2, by_stages=True) if step else None,
-    )
+    model = StagedModel(folder, "student", settings, LAYERS, width=32, length=steps.length, task="train")
+    sample = SampledRun(Run(folder, settings, port).objective, rows, steps, torch.device("cpu"))
+    earlier = Fetched(step, folder, 2, by_stages=True) if step else None
+    calibration = Calibration(model, 1, sample, earlier)
     before = torch.random.get_rng_state()
-    (pipeline,), _ = choose_layers(
-        settings,
-        settings.stages,
-        start=folder,
-        name="student",
-        count=LAYERS,
-        length=steps.length,
-        task="train",
-        calibration=calibration,
-    )
+    (pipeline,), _ = choose_layers(model, settings.stages, calibration)
     assert torch.equal(torch.random.get_rng_state(), before), "measuring draws nothing from the training's stream"
     found = (pipeline.spans, calibration.record.model_dump(mode="json") if calibration.record else None)
     (folder / f"found-{rank}.json").write_text(json.dumps(found))
@@ -173,8 +157,8 @@ def test_kinds_that_pipelines_cannot_divide_are_those_of_the_devices_names() -> 
     settings = parse_train_settings({"method": "sft", "stages": {}, "launch": {"processes_per_node": 4}})
 
     def counts(pipelines: int, *seconds: float) -> list[int]:
-        unused: dict[str, Any] = {"start": Path(), "name": "", "task": "", "sample": None}
-        made = Calibration(**unused, settings=settings, pipelines=pipelines, count=8, width=1, dtype=torch.float32)
+        unsampled: Any = None
+        made = Calibration(StagedModel(Path(), "", settings, 8, width=1, length=1, task=""), pipelines, unsampled)
         return made.counts([rank_of(one) for one in seconds])
 
     assert counts(1, 1.0, 1.5, 1.5, 1.5) == [1, 3]

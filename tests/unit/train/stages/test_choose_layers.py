@@ -11,6 +11,7 @@ from torch.multiprocessing.spawn import ProcessRaisedException, start_processes
 
 from components.train.methods.registry import parse_train_settings
 from components.train.stages.choose_layers import as_kinds, choose_layers
+from components.train.stages.staged_model import StagedModel
 from tests.conftest import free_port
 from tests.unit.train.stages.test_stage_trainer import save_model
 
@@ -24,9 +25,8 @@ def choose(rank: int, folder: Path, values: dict[str, Any], port: int) -> None:
     torch.distributed.init_process_group("gloo")
     settings = parse_train_settings({"method": "sft", "precision": "fp32", **values})
     assert settings.stages is not None
-    pipelines, recomputed = choose_layers(
-        settings, settings.stages, start=folder, name="student", count=6, length=64, task="train"
-    )
+    model = StagedModel(folder, "student", settings, count=6, width=32, length=64, task="train")
+    pipelines, recomputed = choose_layers(model, settings.stages)
     found = [[each.ranks, each.spans, each.micro_batches] for each in pipelines]
     (folder / f"chosen-{rank}.json").write_text(json.dumps([found, recomputed]))
     torch.distributed.destroy_process_group()
