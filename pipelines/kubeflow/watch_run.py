@@ -114,10 +114,13 @@ def word_for(run: Any) -> str:
 
 
 def require_success(run: Any, states: dict[str, TaskState], submission: Submission) -> None:
-    """Raise TutelageError for a run that failed or was cancelled, with the message and remedy of each failed task."""
-    if run.state in GOOD or run.state not in ENDED:
-        return
+    """Raise TutelageError for a run that failed or was cancelled, with the message and remedy of each failed task.
+
+    A failed task counts in a run that SUCCEEDED too: Kubeflow leaves the exit handler out of a run's state.
+    """
     failed = [f"{task.name}: {task.message or 'failed'}" for task in states.values() if task.state == "failed"]
+    if run.state not in ENDED or (run.state in GOOD and not failed):
+        return
     if cancelled_at(run) is not None:
         what = "\n".join([f"run {submission.run} was cancelled", *failed])
         raise TutelageError(f"{what}\n  logs: {submission.link}", remedy=GO_ON)

@@ -95,8 +95,19 @@ def storage(cluster: Cluster) -> Storage:
     return named
 
 
+@pytest.fixture(scope="session")
+def removed(cluster: Cluster) -> Iterator[list[Namespace]]:
+    """Namespaces whose removal has begun; in the end they must be gone."""
+    begun: list[Namespace] = []
+    yield begun
+    for one in begun:
+        one.require_gone()
+
+
 @pytest.fixture
-def namespace(cluster: Cluster, storage: Storage) -> Iterator[Namespace]:
+def namespace(
+    cluster: Cluster, storage: Storage, removed: list[Namespace], request: pytest.FixtureRequest
+) -> Iterator[Namespace]:
     """A namespace with restricted pods, a bucket, its keys, the authority, and what the product ships for a team."""
     own = Namespace(cluster)
     storage.client.create_bucket(Bucket=own.bucket)
@@ -104,8 +115,12 @@ def namespace(cluster: Cluster, storage: Storage) -> Iterator[Namespace]:
         own.fill(storage.keys, storage.authority.read_text())
         yield own
     finally:
-        own.remove()
+        own.begin_removal()
         storage.remove_bucket(own.bucket)
+        if request.node.get_closest_marker("alone"):
+            own.require_gone()  # operators that such a test stops or replaces have to see its objects go
+        else:
+            removed.append(own)
 
 
 @pytest.fixture

@@ -120,13 +120,12 @@ class StartedJob:
 
     def resource(self) -> Object | None:
         """The job's resource; None when there is none."""
-        found = self.namespace.cluster.get(self.plural, namespace=self.namespace.name)["items"]
+        found = self.namespace.cluster.list_objects(self.plural, namespace=self.namespace.name)
         return next((item for item in found if item["metadata"]["name"] == self.name), None)
 
     def pods(self) -> list[Object]:
         """The job's pods."""
-        selector = f"--selector=tutelage.dev/job={self.name}"
-        return list(self.namespace.cluster.get("pods", selector, namespace=self.namespace.name)["items"])
+        return self.namespace.cluster.list_objects("pods", f"tutelage.dev/job={self.name}", self.namespace.name)
 
     def running_pods(self) -> list[str]:
         """Names of the pods that run and are not being deleted."""

@@ -47,9 +47,9 @@ def test_two_rounds_end_in_a_report_and_a_second_run_finds_all_of_it(
 
 def _jobs(namespace: Namespace, run: str) -> Counter[str]:
     """The jobs of a run, by kind; those that ended are kept for a while."""
-    label = f"--selector=tutelage.dev/run={run}"
+    of_run = f"tutelage.dev/run={run}"
     kinds = ("rayjobs", "trainjobs")
-    return Counter({kind: len(namespace.cluster.get(kind, label, namespace=namespace.name)["items"]) for kind in kinds})
+    return Counter({kind: len(namespace.cluster.list_objects(kind, of_run, namespace.name)) for kind in kinds})
 
 
 def _report(storage: Storage, uri: str) -> Report:

@@ -84,7 +84,7 @@ def report(finished: tuple[Namespace, Run], storage: Storage) -> dict[str, Any]:
 
 def test_every_task_succeeds(finished: tuple[Namespace, Run]) -> None:
     _, run = finished
-    expected = {"collect", "curate", "synthesize", "select", "compare", "publish"}
+    expected = {"collect", "curate", "synthesize", "select", "compare", "publish", "clean-up"}
     expected |= {"train", "train-2", "train-3", "merge", "merge-2", "merge-3"}
     assert expected | {"evaluate", *(f"evaluate-{number}" for number in range(2, 8))} == run.made.keys()
 

@@ -2,17 +2,15 @@
 
 import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
-from tests.cluster.access import Namespace
 from tests.cluster.curriculum import PROBLEMS, STEP_ROLLOUTS, RolloutRun
-from tests.cluster.storage import Storage
 from tests.cluster.training import continued_from, last_checkpoint
 
+pytest_plugins = "tests.cluster.training_fixtures"
 pytestmark = pytest.mark.long
 
 STEPS = PROBLEMS * 8 // STEP_ROLLOUTS
@@ -22,13 +20,9 @@ INTERVAL = 4
 
 
 @pytest.fixture
-def training(
-    images: None, namespace: Namespace, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> RolloutRun:
-    """A run right before its training by RL; this process reads the same store."""
-    for name, value in storage.environment.items():
-        monkeypatch.setenv(name, value)
-    return RolloutRun(namespace, storage, tmp_path)
+def kind_of_training() -> type[RolloutRun]:
+    """Runs right before their training by RL."""
+    return RolloutRun
 
 
 def test_two_nodes_record_rewards_and_store_every_rollout(training: RolloutRun) -> None:

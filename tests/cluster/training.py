@@ -96,13 +96,12 @@ class TrainRun:
 
     def jobs(self, kind: str = "TrainJob") -> list[Object]:
         """The existing jobs; a TrainJob's JobSet is a part of it."""
-        found = self.namespace.cluster.get(PLURALS[kind], namespace=self.namespace.name)["items"]
+        found = self.namespace.cluster.list_objects(PLURALS[kind], namespace=self.namespace.name)
         return [job for job in found if not is_controlled(job)]
 
     def pods_of_jobs(self) -> list[Object]:
         """Pods of all jobs."""
-        selector = "--selector=tutelage.dev/job"
-        return list(self.namespace.cluster.get("pods", selector, namespace=self.namespace.name)["items"])
+        return self.namespace.cluster.list_objects("pods", "tutelage.dev/job", self.namespace.name)
 
     def kill_second_worker(self) -> None:
         """Delete the pod of the second node, without a grace period."""

@@ -10,10 +10,21 @@ from tests.cluster.training import TrainRun
 
 
 @pytest.fixture
-def training(
-    images: None, namespace: Namespace, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def kind_of_training() -> type[TrainRun]:
+    """The class of `training`; a file of tests may have its own."""
+    return TrainRun
+
+
+@pytest.fixture
+def training(  # noqa: PLR0917 - fixtures are given by name
+    images: None,
+    namespace: Namespace,
+    storage: Storage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind_of_training: type[TrainRun],
 ) -> TrainRun:
-    """A run of the demo's recipe right before its training; this process reads the same store."""
+    """A run right before its training; this process reads the same store."""
     for name, value in storage.environment.items():
         monkeypatch.setenv(name, value)
-    return TrainRun(namespace, storage, tmp_path)
+    return kind_of_training(namespace, storage, tmp_path)

@@ -10,6 +10,8 @@ from typing import Any
 import yaml
 
 PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
+IN_ANY_CASE = "ALL_UPSTREAM_TASKS_COMPLETED"
+"""The trigger of a task that runs regardless of how those that it depends on end."""
 
 Made = Mapping[str, "TaskOutputs"]
 
@@ -35,6 +37,11 @@ class Task:
     after: tuple[str, ...]
     always: bool
     """Whether it runs regardless of how the others end: it is an exit handler, or part of one that is a pipeline."""
+
+    @property
+    def title(self) -> str:
+        """The name that people see."""
+        return str(self.spec["taskInfo"]["name"])
 
     @property
     def retries(self) -> int:
@@ -74,7 +81,7 @@ def _tasks(
 ) -> Iterator[Task]:
     for name, spec in dag["tasks"].items():
         component = pipeline["components"][spec["componentRef"]["name"]]
-        ends = always or spec.get("triggerPolicy", {}).get("strategy") == "ALL_UPSTREAM_TASKS_COMPLETED"
+        ends = always or _ends_a_group(pipeline, dag, name, spec)
         if "dag" in component:  # what an exit handler guards, or the exit handler itself
             yield from _tasks(pipeline, component["dag"], platforms, always=ends)
             continue
@@ -82,6 +89,23 @@ def _tasks(
         executor = pipeline["deploymentSpec"]["executors"][label]["container"]
         after = tuple(spec.get("dependentTasks", ()))
         yield Task(name, label, spec, component, executor, platforms.get(label, {}), after, ends)
+
+
+def _ends_a_group(pipeline: dict[str, Any], dag: dict[str, Any], name: str, spec: dict[str, Any]) -> bool:
+    """Whether a task is an exit handler.
+
+    Kubeflow makes a task with this trigger an exit hook of each task that it depends on. Only for a single group does
+    that mean what the trigger says, so nothing else is interpreted.
+    """
+    if spec.get("triggerPolicy", {}).get("strategy") != IN_ANY_CASE:
+        return False
+    upstream = [dag["tasks"][other]["componentRef"]["name"] for other in spec.get("dependentTasks", ())]
+    groups = [other for other in upstream if "dag" in pipeline["components"][other]]
+    assert len(groups) == len(upstream) == 1, (
+        f"{name} has the trigger {IN_ANY_CASE} and depends on {spec.get('dependentTasks', [])}: Kubeflow would run it "
+        "once for each of them, without waiting for the others"
+    )
+    return True
 
 
 def in_order(tasks: list[Task]) -> TopologicalSorter[str]:

@@ -13,6 +13,14 @@ loss and the deletion of a run are handled as observed of KFP 2.17.0 with its de
   termination message alone. Whatever its own exit code was, the container's is 1.
 - A cancelled run runs its exit handler.
 
+Which tasks run after a failure is read from the sources of KFP 2.17.0 (`argocompiler/dag.go`) and Argo 4.0
+(`workflow/controller/dag.go`):
+
+- A task begins once all that it depends on have succeeded (`depends: a.Succeeded && b.Succeeded`). If one has not, it
+  is omitted, and so is what depends on it. All others run: `failFast` ends no branch while another one runs.
+- The tasks of an exit handler begin when all others have ended in any way: the handler is an exit hook of their group.
+- The run has failed if a task of the group has. A failed exit hook leaves the run's state as it is.
+
 It differs from the real one:
 
 - Two tasks run at once at most, and there are no drivers: nothing is cached, and no condition or loop is evaluated.
@@ -30,7 +38,6 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from concurrent import futures
 from pathlib import Path
 from typing import Any, Literal
@@ -65,6 +72,11 @@ class TaskFailedError(AssertionError):
 class Run:
     """One run of a compiled pipeline in a namespace.
 
+    Attributes:
+        made: what tasks that succeeded handed over.
+        failed: why other tasks failed, in the order in which they did.
+        omitted: tasks that did not begin, since one that they depend on did not succeed, or the run was cancelled.
+
     Args:
         components: the modules of the components whose pods may start. A test names them, since it imports nothing of
             what its pods run: `.ci/run` leaves it out where nothing has changed that it imports or names. None: any,
@@ -90,6 +102,8 @@ class Run:
         self.parameters = {**defaults, **parameters}
         self.name = f"run-{uuid.uuid4().hex[:8]}"
         self.made: dict[str, TaskOutputs] = {}
+        self.failed: dict[str, TaskFailedError] = {}
+        self.omitted: set[str] = set()
         self.pods: list[str] = []
         self.logs: dict[str, str] = {}
         self.cancelled = threading.Event()
@@ -99,32 +113,62 @@ class Run:
         """A task by name."""
         return next(task for task in self.tasks if task.name == name)
 
-    def execute(self, *, only: Callable[[Task], bool] = lambda task: True) -> dict[str, TaskOutputs]:
-        """Run all tasks, exit handlers always. Raises TaskFailedError."""
+    @property
+    def state(self) -> str:
+        """The state that Kubeflow reports of the run when its tasks have ended: the exit handler has no part in it."""
+        good = all(self.task(name).always for name in (*self.failed, *self.omitted))
+        return "SUCCEEDED" if good and not self.cancelled.is_set() else "FAILED"
+
+    def execute(self) -> dict[str, TaskOutputs]:
+        """Run all tasks, and then the exit handler's.
+
+        Raises TaskFailedError for the first task that failed, of the exit handler too, and for a cancelled run.
+        """
         try:
-            self._run_in_order([task for task in self.tasks if not task.always and only(task)])
+            self._run_in_order([task for task in self.tasks if not task.always])
         finally:
-            for task in self.tasks:
-                if task.always:
-                    self.run_task(task)
+            self._run_in_order([task for task in self.tasks if task.always])
+        for error in self.failed.values():
+            error.add_note(f"failed: {', '.join(self.failed)}; not begun: {', '.join(sorted(self.omitted))}")
+            raise error
+        if self.cancelled.is_set():
+            raise TaskFailedError(self.tasks[0].name, "the run was cancelled")
         return self.made
 
     def _run_in_order(self, tasks: list[Task]) -> None:
-        """Run each task once those that it depends on have succeeded; after a failure begin no other."""
+        """Run each task once those that it depends on have succeeded; omit those of which one has not."""
         named, order = {task.name: task for task in tasks}, in_order(tasks)
         order.prepare()
-        running: dict[futures.Future[TaskOutputs], str] = {}
+        running: dict[futures.Future[TaskOutputs | TaskFailedError | None], str] = {}
         with futures.ThreadPoolExecutor(AT_ONCE) as threads:
             try:
                 while order.is_active():
                     for name in order.get_ready():
-                        running[threads.submit(self._run_if_not_cancelled, named[name])] = name
+                        running[threads.submit(self._end_of, named[name])] = name
                     for ended in futures.wait(running, return_when=futures.FIRST_COMPLETED).done:
                         name = running.pop(ended)
-                        self.made[name] = ended.result()
+                        self._note(name, ended.result())
                         order.done(name)
             finally:
                 threads.shutdown(cancel_futures=True)
+
+    def _end_of(self, task: Task) -> TaskOutputs | TaskFailedError | None:
+        """What a task hands over, or why it failed; None: it is omitted."""
+        without_success = self.failed.keys() | self.omitted
+        if without_success.intersection(task.after) or (self.cancelled.is_set() and not task.always):
+            return None
+        try:
+            return self.run_task(task)
+        except TaskFailedError as error:
+            return error
+
+    def _note(self, task: str, end: TaskOutputs | TaskFailedError | None) -> None:
+        if end is None:
+            self.omitted.add(task)
+        elif isinstance(end, TaskFailedError):
+            self.failed[task] = end
+        else:
+            self.made[task] = end
 
     def run_task(self, task: Task) -> TaskOutputs:
         """Run one task with its retries. Raises TaskFailedError."""
@@ -218,11 +262,6 @@ class Run:
     def _given(self, task: Task) -> dict[str, Any]:
         parameters = task.parameters(self.parameters, self.made)
         return executor_input(task, self.place, parameters, task.artifacts(self.made))
-
-    def _run_if_not_cancelled(self, task: Task) -> TaskOutputs:
-        if self.cancelled.is_set():
-            raise TaskFailedError(task.name, "the run was cancelled")
-        return self.run_task(task)
 
     def _make_workflow(self) -> dict[str, Any]:
         """A ConfigMap in place of Argo's Workflow: the garbage collector treats all owners alike."""

@@ -79,6 +79,16 @@ def test_watching_reports_it_at_once_and_at_the_end(
     assert f"synthesize: {NO_ANSWER}" in said and "/#/runs/details/run-1" in said and "submit it again" in said
 
 
+def test_a_failed_exit_handler_is_reported_of_a_run_that_kubeflow_calls_a_success(
+    run: Tutelage, kubeflow: Kubeflow, keep: Callable[..., None]
+) -> None:
+    kubeflow.states, kubeflow.tasks = ["RUNNING", "SUCCEEDED"], {"publish": "SUCCEEDED", "clean-up": "FAILED"}
+    keep("clean-up", TutelageError("a job is left", remedy="delete it"))
+    done = run("status", "--run", "run-1", "--watch")
+    assert done.exit_code == 1 and "clean-up: a job is left" in str(done.exception)
+    assert "delete it" in str(done.exception)
+
+
 # ------------------------------------------------------------------ pods
 
 
