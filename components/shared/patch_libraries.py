@@ -39,9 +39,9 @@ def listen_on_loopback() -> None:
 def name_callers_quickly() -> None:
     """Let torchrun's rendezvous name its events without reading the source of every function that is being called.
 
-    `dynamic_rendezvous.get_method_name` calls `inspect.stack()` twice for the name of its caller's caller, about ten
-    times until the ranks start. Each call looks through all loaded modules: with those of a training, more work than
-    the rest of torchrun and a small training together.
+    `dynamic_rendezvous.get_method_name` calls `inspect.stack()` twice for the name of its caller's caller, nine times
+    before the ranks of one machine start. Each call looks for the frames of `python -m` among all loaded modules: with
+    the 4,700 of a training, 1.6 s of processor time where all else that torchrun does takes 0.01 s.
     """
     from torch.distributed.elastic.rendezvous import dynamic_rendezvous
 
