@@ -18,7 +18,7 @@ from components.train.balance.stage_drift import DRIFT, StageDrift, slowdown
 def test_how_much_longer_a_step_takes_than_with_another_cut(
     before: tuple[float, ...], now: tuple[float, ...], expected: float
 ) -> None:
-    """Two equal processes, one of them halved: 2, and 2 / 1.5 with the work divided again. What a cut left does not count."""
+    """Two equal processes, one of them halved: 2, and 2 / 1.5 with the work divided again. A cut's rest is none."""
     assert slowdown(before, now) == pytest.approx(expected)
 
 
