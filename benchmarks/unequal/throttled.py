@@ -1,6 +1,6 @@
 """Ranks throttled for real, by cgroup CPU quotas, with shares by speed beside even ones.
 
-    python -m benchmarks.unequal.throttled [--speeds 1:0.5 --speeds 1:0.5:0.25] [--steps 8] [--brief]
+    python -m benchmarks.unequal.throttled [--speeds 1:0.5 --speeds 1:0.5:0.25] [--rows 84] [--steps 8] [--brief]
 
 Ranks of the real train step (torchrun, DeepSpeed ZeRO-1 on gloo, SFT of the demo's student on made-up rows) on two
 cores: the first has a core to itself, the others are on the second, and may use a part of its time each, from the
@@ -47,8 +47,12 @@ HIGHEST_WEIGHTS = {"cpu.weight": 10_000, "cpu.shares": 262_144}
 """Of cgroups v2 and v1, beside 100 and 1,024 of a process outside: other programs take hardly any of a rank's time."""
 PERIOD_MICROSECONDS = 20_000
 """Short beside a step: a process that has used up its quota pauses for the rest, where a slow device goes on."""
-TOKENS, GLOBAL_BATCH = 240, 84
-"""Rows of a step: two and three ranks divide them evenly, and 1 : 0.5 and 1 : 0.5 : 0.25 by speed without a rest."""
+TOKENS, ROWS = 240, 84
+"""Of a row, and rows of a step: two and three ranks divide them evenly, and 1 : 0.5 and 1 : 0.5 : 0.25 by speed too.
+
+Passes, reduction and optimizer all grow with the parameters, so their ratio is that of the tokens of a step: 20,160, as
+32 rows of some 600 tokens, a recipe's default.
+"""
 SPEEDS = ("1:0.5", "1:0.25", "1:0.5:0.25")
 BRIEF_STEPS = 2
 WARM_UP = max(EARLY)
@@ -109,8 +113,8 @@ class Training:
     load_average: float
 
 
-def train(root: str, dataset: str, turn: Turn, quotas: Sequence[float]) -> Training:
-    """Train for an epoch with one rank for each quota, or with the first alone."""
+def train(root: str, dataset: str, turn: Turn, quotas: Sequence[float], rows: int) -> Training:
+    """Train for an epoch with one rank for each quota, or with the first alone; `rows` of a step."""
     quotas = quotas[:1] if turn == "alone" else quotas
     shares = "speed" if turn == "speed" else "even"
     address = f"train/{uuid.uuid4().hex}"
@@ -119,7 +123,7 @@ def train(root: str, dataset: str, turn: Turn, quotas: Sequence[float]) -> Train
             "method": "sft",
             "precision": "fp32",
             "epochs": 1,
-            "global_batch": GLOBAL_BATCH,
+            "global_batch": rows,
             "micro_batch": 8,
             "checkpoint_steps": 0,
             "gradient_checkpointing": False,
@@ -204,11 +208,11 @@ def _free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def compare(root: str, dataset: str, quotas: Sequence[float], turns: Sequence[Turn]) -> dict[str, object]:
-    """Train in turns with ranks of these quotas; rates beside the bound."""
-    found: dict[Turn, list[Training]] = {"alone": [], "even": [], "speed": []}
+def compare(root: str, dataset: str, quotas: Sequence[float], turns: Sequence[Turn], rows: int) -> dict[str, object]:
+    """Train in turns with ranks of these quotas and so many rows of a step; rates beside the bound."""
+    found: dict[Turn, list[Training]] = {turn: [] for turn in turns}
     for turn in turns:
-        found[turn].append(train(root, dataset, turn, quotas))
+        found[turn].append(train(root, dataset, turn, quotas, rows))
         print(f"{quotas}, {turn}: {found[turn][-1]}", flush=True)
     rates = {name: statistics.mean(one.tokens_per_second for one in trainings) for name, trainings in found.items()}
     bound = rates["alone"] * sum(quotas)
@@ -231,6 +235,7 @@ def quotas_of(speeds: str) -> tuple[float, ...]:
 
 def main(
     speeds: Annotated[list[str] | None, typer.Option(help="of the ranks, such as 1:0.5:0.25")] = None,
+    rows: Annotated[int, typer.Option(help="of a step, a multiple of the ranks")] = ROWS,
     steps: Annotated[int, typer.Option(help="counted steps of each training")] = 8,
     brief: Annotated[bool, typer.Option(help="few steps, one turn, the first speeds; writes nothing")] = False,
 ) -> None:
@@ -240,11 +245,14 @@ def main(
     counted = BRIEF_STEPS if brief else steps
     # Throttled ranks must not outlive this process.
     with sigterm_raises(), TemporaryDirectory() as root:
-        dataset = write_rows(root, "sft", GLOBAL_BATCH * (WARM_UP + counted), TOKENS).address
-        found = {words: compare(root, dataset, quotas, turns) for words, quotas in chosen.items()}
+        dataset = write_rows(root, "sft", rows * (WARM_UP + counted), TOKENS).address
+        found = {
+            f"{words}, {rows} rows": compare(root, dataset, quotas, turns, rows) for words, quotas in chosen.items()
+        }
     print(json.dumps(found, indent=2))
     if not brief:
-        RESULTS.write_text(json.dumps({"machine": describe_machine(), "speeds": found}, indent=2) + "\n")
+        earlier = json.loads(RESULTS.read_text())["speeds"] if RESULTS.exists() else {}
+        RESULTS.write_text(json.dumps({"machine": describe_machine(), "speeds": earlier | found}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def train_throttled(work: Work, quota: float) -> list[Trained]:
     """What process 0 found for each cut; the second process's quota begins once both have loaded their libraries."""
     spawn = multiprocessing.get_context("spawn")
     ready = tuple(spawn.Event() for _ in range(PROCESSES))
-    group = CpuQuota()
+    groups = [CpuQuota() for _ in range(PROCESSES)]
     with tempfile.TemporaryDirectory() as folder:
         meeting = Meeting(Path(folder), ready, spawn.Event(), spawn.Queue())
         running = [spawn.Process(target=run_rank, args=(rank, work, meeting), daemon=True) for rank in range(PROCESSES)]
@@ -98,9 +98,10 @@ def train_throttled(work: Work, quota: float) -> list[Trained]:
             for event in ready:
                 if not event.wait(LIMIT_SECONDS):
                     raise SystemExit("the processes did not start")
-            group.add(running[1].pid or 0)
+            for process, group in zip(running, groups, strict=True):
+                group.add(process.pid or 0)
             if quota < 1:
-                group.limit(quota)
+                groups[1].limit(quota)
             meeting.begin.set()
             return [meeting.found.get(timeout=LIMIT_SECONDS) for _ in work.cuts]
         finally:
@@ -109,7 +110,8 @@ def train_throttled(work: Work, quota: float) -> list[Trained]:
                 with suppress(ValueError):
                     process.kill()
                 process.join(20)
-            group.close()
+            for group in groups:
+                group.close()
 
 
 if __name__ == "__main__":

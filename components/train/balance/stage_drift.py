@@ -7,7 +7,7 @@ from pydantic import Field
 from components.shared.settings import Settings
 
 DRIFT = 1.2
-"""Time of the slowest process beside layers cut anew, from which a cut no longer fits: less than a layer of a few."""
+"""Time of the slowest process beside layers cut again, from which a cut no longer fits: less than a layer of a few."""
 
 
 class StageDrift(Settings):
@@ -16,7 +16,7 @@ class StageDrift(Settings):
     step: int = Field(ge=1, description="the step after which it was found")
     before: tuple[float, ...] = Field(description="seconds of each rank's forward passes in a step, at first")
     now: tuple[float, ...] = Field(description="the same, in the last steps")
-    slowdown: float = Field(description="how many times as long a step takes as with layers cut anew, by estimate")
+    slowdown: float = Field(description="how many times as long a step takes as with layers cut again, by estimate")
 
     @property
     def slowest(self) -> int:
@@ -29,7 +29,7 @@ class StageDrift(Settings):
         return (
             f"the layers of the stages no longer fit: at step {self.step} the passes of rank {self.slowest} take "
             f"{times:.2f} times as long as at first, and a step about {self.slowdown:.2f} times as long as with layers "
-            "cut anew"
+            "cut again"
         )
 
 

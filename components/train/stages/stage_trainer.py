@@ -241,10 +241,9 @@ def _remedy(settings: TrainSettings) -> str:
         return "stages.layers lists them: change it, or leave it out, so that layers follow measured costs"
     if settings.launch.speeds is not None:
         return "They follow launch.speeds: change them, or leave them out, so that speeds are measured"
-    again = "cancel the run and start it again: it continues from the newest checkpoint"
     if not settings.checkpoint_steps:
-        again = "with checkpoint_steps, a run that is cancelled and started again continues from its newest checkpoint"
-    return f"To cut them anew, {again}, and then measures costs again"
+        return "With checkpoint_steps, a run that is cancelled and started again continues, and measures costs again"
+    return "Cancel the run and start it again: it continues from the newest checkpoint, and measures costs again"
 
 
 def means(parts: Sequence[Mapping[str, tuple[float, float]]]) -> dict[str, float]:

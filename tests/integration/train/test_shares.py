@@ -92,8 +92,8 @@ def test_measured_shares_of_adapters_are_equal_to_even_ones(
     root = copied(bench, tmp_path / "by speed")
     dealt = bench.train(**LORA, **STILL, shares="speed", micro_batch_tokens="auto", root=root)
     assert_equal_results(bench, even, dealt, root)
-    (record,) = records_of(dealt, root)
-    assert record.reason == "measured"
+    record, *later = records_of(dealt, root)
+    assert record.reason == "measured" and {other.reason for other in later} <= {"changed"}
     assert [rank.name for rank in record.ranks] == ["rank 0 (CPU)", "rank 1 (CPU)"]
     assert sum(record.shares) == pytest.approx(1, abs=1e-5) and min(record.shares) > 0.1
     assert min(record.free_gib) > 0

@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from components.train.engine.share_by_speed import EARLY, WINDOW
+from components.train.engine.share_by_speed import EARLY, WINDOW, time_own_work
 from tests.deadlines import rest_of
 
 pytestmark = pytest.mark.timeout(900)
@@ -117,3 +118,36 @@ def test_what_a_rank_takes_beside_its_passes_counts_from_the_first_steps_on(tmp_
     before = [rank["tokens_a_second"] for rank in measured["ranks"]]
     total = 312 + 80
     assert changed["shares"][0] == pytest.approx(before[0] / sum(before) * total / 312, abs=1e-5)
+
+
+class Engine:
+    """What is asked of DeepSpeed's engine."""
+
+    def __init__(self, stage: int, overlaps: bool) -> None:
+        self.zero_optimization_stage, self.zero_overlap_comm = lambda: stage, lambda: overlaps
+        self.at_boundary, self.reduced = False, 0
+
+    def is_gradient_accumulation_boundary(self) -> bool:
+        """Whether this pass is the step's last."""
+        return self.at_boundary
+
+    def allreduce_gradients(self) -> None:
+        """Called in every pass."""
+        self.reduced += 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "overlaps", "timed"), [(0, True, True), (1, False, True), (1, True, False), (2, False, False)]
+)
+def test_own_work_is_timed_to_the_reduction_where_no_pass_waits(stage: int, overlaps: bool, timed: bool) -> None:
+    trainer: Any = SimpleNamespace(own_clock=None)
+    engine = Engine(stage, overlaps)
+    time_own_work(trainer, engine)
+    assert (trainer.own_clock is not None) == timed
+    if timed:
+        trainer.own_clock.start()
+        engine.allreduce_gradients()
+        assert trainer.own_clock.take() == 0, "the first pass of two is not the end"
+        engine.at_boundary = True
+        engine.allreduce_gradients()
+        assert trainer.own_clock.take() > 0 and engine.reduced == 2

@@ -1,8 +1,9 @@
-"""A device that slows while stages train is recorded and told, with a checkpoint from which layers are cut anew."""
+"""A device that slows while stages train is recorded and told, with a checkpoint from which layers are cut again."""
 
 import json
 import os
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +19,34 @@ from components.train.methods.registry import parse_train_settings
 from components.train.stages.calibrate import STATE_FILE, newest_record
 from components.train.stages.make_stage_trainer import make_stage_trainer
 from components.train.stages.pack_steps import PackedSteps
-from components.train.stages.stage_model import StageModel
 from components.train.stages.stage_trainer import StageTrainer
 from tests.conftest import free_port
 from tests.unit.train.stages.test_stage_trainer import COMMON, ROWS, Run, Unstored, Unwaited, made_rows, save_model
 
 STEPS, WINDOW, PASSES = 7, 2, 4
-SLOW_AFTER = 2
-SLOW_SECONDS = 0.1
+SLOW_AFTER, SLOWER = 2, 3.0
+"""Steps after which a rank's passes take so many times as long."""
 
 
-def slow_down_later(passes: int) -> None:
-    """Let this process's forward passes take longer after so many."""
-    states, done = StageModel.states, [0]
+class CountingClock:
+    """A clock by which each pass takes a second, on a rank that slows more after some steps."""
 
-    def later(*given: Any, **named: Any) -> Any:
-        done[0] += 1
-        if done[0] > passes:
-            time.sleep(SLOW_SECONDS)
-        return states(*given, **named)
+    slows = False
 
-    pytest.MonkeyPatch().setattr(StageModel, "states", later)
+    def __init__(self) -> None:
+        self._passes, self._seconds = 0, 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count a pass."""
+        yield
+        self._passes += 1
+        self._seconds += SLOWER if self.slows and self._passes > SLOW_AFTER * PASSES else 1.0
+
+    def take(self) -> float:
+        """The seconds since the last call."""
+        found, self._seconds = self._seconds, 0.0
+        return found
 
 
 def train_while_one_slows(rank: int, run: Run, slows: int) -> None:
@@ -66,8 +74,7 @@ def train_while_one_slows(rank: int, run: Run, slows: int) -> None:
     pytest.MonkeyPatch().setattr(StageTrainer, "_save_checkpoint", lambda _, step: saved.append(step))
     trainer.book = StepBook("train", order, np.zeros(STEPS), ROWS)
     trainer.mirror = Unwaited()  # type: ignore[assignment]
-    if rank == slows:
-        slow_down_later(SLOW_AFTER * PASSES)
+    CountingClock.slows = rank == slows
     trainer.train()
     found = {"log_history": trainer.state.log_history, "saved": saved, "counts": trainer.counts}
     (run.folder / f"found-{rank}.json").write_text(json.dumps(found))
@@ -79,6 +86,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("measure_layers", "measure_links"):
         monkeypatch.setattr(f"components.train.stages.{module}.SECONDS", 0.05)
     monkeypatch.setattr("components.train.stages.watch_drift.WINDOW", WINDOW)
+    monkeypatch.setattr("components.train.stages.watch_drift.PassClock", CountingClock)
 
 
 def trained(folder: Path, slows: int, **values: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -99,12 +107,12 @@ def test_a_rank_that_slows_is_recorded_once_with_a_checkpoint(
     (record,) = drift_records(one["log_history"])
     found = StageDrift.model_validate(record)
     assert (found.step, found.slowest) == (4, 1)
-    assert found.now[1] - found.before[1] >= PASSES * SLOW_SECONDS * 0.9
+    assert (found.before, found.now) == ((PASSES, PASSES), (PASSES, SLOWER * PASSES))
     assert one["saved"] == other["saved"] == [4], "a checkpoint at once, so that nothing is lost by starting again"
     assert one["counts"]["stage_drifts"] == 1
     log = capfd.readouterr().err
     assert log.count("the layers of the stages no longer fit: at step 4 the passes of rank 1 take ") == 1
-    assert "cancel the run and start it again: it continues from the newest checkpoint, and then measures costs" in log
+    assert "Cancel the run and start it again: it continues from the newest checkpoint, and measures costs again" in log
 
 
 def test_a_checkpoint_after_a_drift_is_continued_with_other_stages(tmp_path: Path) -> None:
@@ -121,7 +129,7 @@ def test_a_checkpoint_after_a_drift_is_continued_with_other_stages(tmp_path: Pat
     ("values", "remedy"),
     [
         ({"stages": {"layers": [3, 3]}}, "stages.layers lists them: change it, or leave it out"),
-        ({"stages": {}, "checkpoint_steps": 0}, "with checkpoint_steps, a run that is cancelled and started again"),
+        ({"stages": {}, "checkpoint_steps": 0}, "With checkpoint_steps, a run that is cancelled and started again"),
     ],
 )
 def test_the_log_has_the_remedy(
