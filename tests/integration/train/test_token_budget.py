@@ -9,6 +9,8 @@ import pytest
 pytestmark = pytest.mark.timeout(1500)
 STILL = {"learning_rate": 1e-5, "micro_batch": 8}
 """Weights move so little that rounding stays rounding until the last step."""
+KL_ROUNDING = 4e-6
+"""The spacing of fp32 between 32 and 64 nats: the KL is a mean of differences of such summed log-probs, near 0 here."""
 METHODS: dict[str, dict[str, Any]] = {
     "sft": {"method": "sft"},
     "kto": {"method": "kto", "kto": {"kl_batch": 4}},
@@ -48,7 +50,8 @@ def test_losses_and_gradients_do_not_depend_on_the_budget(
         assert budgeted.counts["micro_batch_tokens"] == tokens
         for name in ("loss", "gradient_norm", *({"kl"} & expected[0].keys())):
             found = [record[name] for record in bench.losses(budgeted, root)]
-            assert found == pytest.approx([record[name] for record in expected], rel=1e-5, abs=1e-7), (name, chosen)
+            least = KL_ROUNDING if name == "kl" else 1e-7
+            assert found == pytest.approx([record[name] for record in expected], rel=1e-5, abs=least), (name, chosen)
 
 
 def test_long_rows_and_the_choice_of_auto_are_reported(
