@@ -35,6 +35,7 @@ PATCHED = {
         "deepspeed.runtime.engine:DeepSpeedEngine._save_zero_checkpoint": "9053a2fbcfbc2a87",
     },
     "before_optimizer_step": {"deepspeed.runtime.engine:DeepSpeedEngine._take_model_step": "c4c6e01aa1fc4e7d"},
+    "before_reduction": {"deepspeed.runtime.engine:DeepSpeedEngine._backward_epilogue": "5d52976af041dc08"},
     "separate_step_counts, keep_group_settings": {
         "deepspeed.runtime.zero.stage3:"
         "DeepSpeedZeroOptimizer_Stage3.load_hp_checkpoint_state_from_checkpoint_dir_stage3": "9e3e3f5f452603d4",
@@ -141,6 +142,19 @@ def test_the_action_comes_before_the_optimizers_step() -> None:
     patch_libraries.before_optimizer_step(engine, lambda: done.append("settled"))
     engine.optimizer.step("stepped")
     assert done == ["settled", "stepped"]
+
+
+def test_an_action_comes_before_the_reduction_of_the_last_pass_alone() -> None:
+    done: list[str] = []
+    last = iter([False, True])
+    engine = SimpleNamespace(
+        allreduce_gradients=lambda **given: done.append(f"reduced {given}"),
+        is_gradient_accumulation_boundary=lambda: next(last),
+    )
+    patch_libraries.before_reduction(engine, lambda: done.append("settled"))
+    for _ in range(2):
+        engine.allreduce_gradients(bucket_size=1)
+    assert done == ["reduced {'bucket_size': 1}", "settled", "reduced {'bucket_size': 1}"]
 
 
 def test_saves_go_elsewhere() -> None:
