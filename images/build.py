@@ -44,6 +44,10 @@ CACHED = ["--layers"]
 """buildah's options for steps that it has done before."""
 KEPT = 3
 """Layouts of each image that are kept: someone may still be reading the one before. They share their large layers."""
+STEPS_STAY = (
+    "cached steps of earlier images stay: containers use them, of a build that runs or was killed. See them by "
+    "`buildah containers`, remove those that nobody needs by `buildah rm CONTAINER`, and build again"
+)
 SITE_CA = Path("/etc/ssl/certs/ca-certificates.crt")
 INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 
@@ -74,10 +78,17 @@ def main() -> None:
 
 
 def prune_steps() -> None:
-    """Remove buildah's cached steps of images that are gone: gigabytes for each change of a lock file."""
+    """Remove buildah's cached steps of images that are gone: gigabytes for each change of a lock file.
+
+    A build that was killed leaves containers, and buildah removes no step while one uses it. They may as well belong to
+    somebody's build that is running: so the steps stay, and the images are no less built.
+    """
     listed = run("buildah", "images", "--filter", "dangling=true", "--quiet", stdout=subprocess.PIPE).split()
-    if listed:
-        run("buildah", "rmi", "--prune")
+    if not listed:
+        return
+    prune = ["buildah", "rmi", "--prune"]
+    if subprocess.run(prune, check=False, cwd=ROOT, stdout=sys.stderr).returncode != 0:
+        print(STEPS_STAY, file=sys.stderr)
 
 
 def copy_input(tree: Path) -> Path:

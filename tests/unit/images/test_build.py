@@ -86,3 +86,19 @@ def test_the_layouts_of_an_image_are_not_those_of_its_variant(tmp_path: Path) ->
         command, cwd=ROOT / "images", env=environment, check=True, capture_output=True, text=True, timeout=3600
     )
     assert ran.stdout.split() == ["ray-0123456789abcdef"]
+
+
+def test_steps_that_a_killed_build_still_uses_do_not_fail_the_next_build(tmp_path: Path) -> None:
+    """A stand-in for buildah: a container in use takes root, and a kill in the middle of a build."""
+    program = tmp_path / "buildah"
+    program.write_text(
+        '#!/bin/sh\n[ "$1" = images ] && echo 4a19f2f32c6f && exit 0\necho "image is in use" >&2; exit 125\n'
+    )
+    program.chmod(0o755)
+    command = [sys.executable, "-B", "-c", "import build; build.prune_steps()"]
+    environment = {**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin"}
+    ran = subprocess.run(
+        command, cwd=ROOT / "images", env=environment, check=True, capture_output=True, text=True, timeout=3600
+    )
+    assert "image is in use" in ran.stderr
+    assert "buildah rm" in ran.stderr
