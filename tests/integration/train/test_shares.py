@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from components.shared.outputs.manifest import Manifest
 from components.train.balance.record import SharesRecord
+from tests.integration.train.tolerances import KL_ROUNDING
 
 pytestmark = pytest.mark.timeout(1500)
 STILL = {"learning_rate": 1e-5, "micro_batch": 3, "global_batch": 32}
@@ -58,7 +59,8 @@ def assert_equal_results(bench: Any, even: Manifest, dealt: Manifest, root: str,
     # DeepSpeed's stage 0 reports no norm.
     for name in {"loss", "gradient_norm", "kl"} & expected[0].keys() & found[0].keys():
         values = [record[name] for record in found]
-        assert values == pytest.approx([record[name] for record in expected], rel=1e-6, abs=1e-6), name
+        least = KL_ROUNDING if name == "kl" else 1e-6
+        assert values == pytest.approx([record[name] for record in expected], rel=1e-6, abs=least), name
     others = weights_of(dealt, root)
     for name, weight in weights_of(even, bench.root).items():
         assert torch.allclose(weight, others[name], rtol=0, atol=1e-6), name

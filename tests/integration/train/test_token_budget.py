@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.integration.train.tolerances import KL_ROUNDING
+
 pytestmark = pytest.mark.timeout(1500)
 STILL = {"learning_rate": 1e-5, "micro_batch": 8}
 """Weights move so little that rounding stays rounding until the last step."""
-KL_ROUNDING = 4e-6
-"""The spacing of fp32 between 32 and 64 nats: the KL is a mean of differences of such summed log-probs, near 0 here."""
 METHODS: dict[str, dict[str, Any]] = {
     "sft": {"method": "sft"},
     "kto": {"method": "kto", "kto": {"kl_batch": 4}},
