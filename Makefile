@@ -43,6 +43,9 @@ sbom: ## what each image holds, as SPDX beside its layout; builds what is not bu
 
 test: test-quick test-integration ## all tests that need no cluster and no GPU
 
+# Ray starts its workers with a niceness of 15: beside other tests they would hardly run.
+test-quick test-integration: export RAY_worker_niceness := 0
+
 test-quick: install ## of those, the ones that take seconds each
 	$(RUN)/pytest $(or $(TESTS),tests/unit tests/contract tests/golden tests/charts tests/manifests) -n 2
 
