@@ -17,6 +17,8 @@ from components.shared.outputs.output import Output
 from components.shared.rows import KtoRow, Message, Scores, SftRow
 from components.shared.settings import Settings
 from components.shared.step import Product
+from components.shared.store.open_store import open_store
+from components.train.checkpoints.checkpoint import complete_steps
 from tests.cluster.access import Namespace, Object
 from tests.cluster.demo import compile_demo, placement_for
 from tests.cluster.jobs import PLURALS, wait_for
@@ -85,10 +87,19 @@ class TrainRun:
         return self.run.start_pod(self.run.task(self.task), attempt)
 
     def start_and_wait_for_checkpoint(self) -> str:
-        """Start the training, and wait for its first checkpoint; returns the pod's name."""
+        """Start the training, and wait until its first checkpoint is whole in the store; returns the pod's name.
+
+        The log names a checkpoint once training goes on, while its files are still being uploaded.
+        """
         pod = self.start()
         self.wait_for("checkpoint at step", pod)
+        wait_for("a complete checkpoint", self._has_checkpoint, 120, lambda: self.run.log(pod))
         return pod
+
+    def _has_checkpoint(self) -> bool:
+        trained = f"{self.root}/train"
+        addresses = {entry.key.partition("/")[0] for entry in open_store(trained).list("")}
+        return any(complete_steps(open_store(f"{trained}/{address}")) for address in addresses)
 
     def wait_for(self, text: str, pod: str, seconds: float = 600) -> None:
         """Wait until a pod's log contains a text."""
