@@ -87,7 +87,7 @@ class TrainRun:
         return self.run.start_pod(self.run.task(self.task), attempt)
 
     def start_and_wait_for_checkpoint(self) -> str:
-        """Start the training, and wait until its first checkpoint is whole in the store; returns the pod's name.
+        """Start the training, and wait until its first checkpoint is complete in the store; returns the pod's name.
 
         The log names a checkpoint once training goes on, while its files are still being uploaded.
         """
