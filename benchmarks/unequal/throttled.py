@@ -4,10 +4,11 @@
 
 Ranks of the real train step (torchrun, DeepSpeed ZeRO-1 on gloo, SFT of the demo's student on made-up rows) on two
 cores: the first has a core to itself, the others are on the second, and may use a part of its time each, from the
-moment their libraries are loaded. For each set of speeds in turns: alone, even, by speed, by speed, even, alone. The
-bound is what a rank alone trains in a second, times the sum of speeds. Shares come from the job's own measurement. It
-needs root and cgroup v1 or v2. The ranks' cgroups have the highest weight, so that other programs take hardly any of
-their time; caches and memory they share, so a machine that does nothing else is better. `--brief` shows that it runs.
+moment their libraries are loaded. For each set of speeds in turns: each rank alone with its quota, even shares, shares
+by speed, and the same backwards. The bound is the sum of what the ranks train alone in a second. Shares come from the
+job's own measurement. It needs root and cgroup v1 or v2. The ranks' cgroups have the highest weight, so that other
+programs take hardly any of their time; caches and memory they share, so a machine that does nothing else is better.
+`--brief` shows that it runs.
 """
 
 import json
@@ -55,13 +56,13 @@ Passes, reduction and optimizer all grow with the parameters, so their ratio is 
 """
 SPEEDS = ("1:0.5", "1:0.25", "1:0.5:0.25")
 BRIEF_STEPS = 2
-WARM_UP = max(EARLY)
-"""Steps that are not counted: until then shares follow what the first ones show."""
+WARM_UP, ALONE_WARM_UP = max(EARLY), 1
+"""Steps that are not counted: until then shares follow what the first ones show. A rank alone has the entire step."""
 LOADED = "ZeRO stage"
 """The job's log has this once its libraries are loaded and its rows are tokenized."""
 LIMIT_SECONDS = 900.0
-Turn = Literal["alone", "even", "speed"]
-TURNS: Sequence[Turn] = ("alone", "even", "speed", "speed", "even", "alone")
+Shares = Literal["even", "speed"]
+SHARES: Sequence[Shares] = ("even", "speed")
 
 
 class CpuQuota:
@@ -113,10 +114,8 @@ class Training:
     load_average: float
 
 
-def train(root: str, dataset: str, turn: Turn, quotas: Sequence[float], rows: int) -> Training:
-    """Train for an epoch with one rank for each quota, or with the first alone; `rows` of a step."""
-    quotas = quotas[:1] if turn == "alone" else quotas
-    shares = "speed" if turn == "speed" else "even"
+def train(root: str, dataset: str, shares: Shares, quotas: Sequence[float], rows: int) -> Training:
+    """Train for an epoch with one rank for each quota; `rows` of a step."""
     address = f"train/{uuid.uuid4().hex}"
     settings = parse_train_settings(
         {
@@ -138,7 +137,7 @@ def train(root: str, dataset: str, turn: Turn, quotas: Sequence[float], rows: in
     job.store.write(JOB_FILE, job.model_dump_json().encode())
     _run(join(root, address, JOB_FILE), quotas, Path(root, address, RESULT_FILE))
     records = [json.loads(line) for line in Path(root, address, "losses.jsonl").read_text().splitlines()]
-    counted = [record["tokens_per_second"] for record in records[WARM_UP:]]
+    counted = [record["tokens_per_second"] for record in records[WARM_UP if len(quotas) > 1 else ALONE_WARM_UP :]]
     rate, load = round(statistics.median(counted), 1), round(os.getloadavg()[0], 1)
     return Training(rate, _shares(Path(root, address)), load)
 
@@ -154,14 +153,28 @@ def _run(uri: str, quotas: Sequence[float], result: Path) -> None:
         port, folder = _free_port(), Path(stack.enter_context(TemporaryDirectory()))
         groups = [stack.enter_context(_group()) for _ in quotas]
         ranks = [
-            stack.enter_context(_rank(uri, rank, len(quotas), port=port, folder=folder, group=group))
-            for rank, group in enumerate(groups)
+            stack.enter_context(_rank(uri, place, port=port, folder=folder, group=group))
+            for place, group in zip(_places(quotas), groups, strict=True)
         ]
         _wait(ranks, lambda: LOADED in (folder / "0.log").read_text(errors="replace"), folder)
         for group, quota in zip(groups, quotas, strict=True):
             if quota < 1:
                 group.limit(quota)
         _wait(ranks, result.exists, folder)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A rank among those of a training, and its core."""
+
+    rank: int
+    ranks: int
+    core: int
+
+
+def _places(quotas: Sequence[float]) -> list[Place]:
+    """A rank that is not throttled has the first core, alone too; the others are on the second."""
+    return [Place(rank, len(quotas), int(quota < 1)) for rank, quota in enumerate(quotas)]
 
 
 @contextmanager
@@ -174,11 +187,10 @@ def _group() -> Iterator[CpuQuota]:
 
 
 @contextmanager
-def _rank(
-    uri: str, rank: int, ranks: int, *, port: int, folder: Path, group: CpuQuota
-) -> Iterator["subprocess.Popen[bytes]"]:
-    place = [f"--nnodes={ranks}", f"--node-rank={rank}", "--master-addr=127.0.0.1", f"--master-port={port}"]
-    command = [sys.executable, "-m", "components.launch.here.torchrun", PRELOAD, *place]
+def _rank(uri: str, place: Place, *, port: int, folder: Path, group: CpuQuota) -> Iterator["subprocess.Popen[bytes]"]:
+    rank = place.rank
+    job = [f"--nnodes={place.ranks}", f"--node-rank={rank}", "--master-addr=127.0.0.1", f"--master-port={port}"]
+    command = [sys.executable, "-m", "components.launch.here.torchrun", PRELOAD, *job]
     command += ["--nproc-per-node=1", "--local-addr=127.0.0.1", "-m", PROGRAM, "--job", uri]
     own = {"TUTELAGE_CACHE": str(folder / str(rank)), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     environment = {**os.environ, **LOOPBACK, **own}
@@ -186,7 +198,7 @@ def _rank(
         running = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         group.add(running.pid)
-        os.sched_setaffinity(running.pid, {min(rank, 1)})
+        os.sched_setaffinity(running.pid, {place.core})
         yield running
     finally:
         for process in family_of(running.pid):
@@ -208,19 +220,61 @@ def _free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def compare(root: str, dataset: str, quotas: Sequence[float], turns: Sequence[Turn], rows: int) -> dict[str, object]:
-    """Train in turns with ranks of these quotas and so many rows of a step; rates beside the bound."""
-    found: dict[Turn, list[Training]] = {turn: [] for turn in turns}
-    for turn in turns:
-        found[turn].append(train(root, dataset, turn, quotas, rows))
-        print(f"{quotas}, {turn}: {found[turn][-1]}", flush=True)
+@dataclass(frozen=True)
+class Turn:
+    """One training of a comparison."""
+
+    quotas: tuple[float, ...]
+    shares: Shares = "even"
+
+    def __str__(self) -> str:
+        return f"alone {self.quotas[0]:g}" if len(self.quotas) == 1 else self.shares
+
+
+def turns_of(quotas: tuple[float, ...]) -> list[Turn]:
+    """Each speed alone, then all ranks with even shares and with shares by speed."""
+    alone = [Turn((quota,)) for quota in sorted(set(quotas), reverse=True)]
+    return alone + [Turn(quotas, shares) for shares in SHARES]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Made-up rows: datasets of trainings by several ranks and of those by one, and the rows of a step."""
+
+    root: str
+    together: str
+    alone: str
+    of_step: int
+
+    @classmethod
+    def write(cls, root: str, of_step: int, steps: int) -> "Rows":
+        """Write rows for so many counted steps."""
+        together, alone = (
+            write_rows(root, "sft", of_step * (warm_up + steps), TOKENS).address for warm_up in (WARM_UP, ALONE_WARM_UP)
+        )
+        return cls(root, together, alone, of_step)
+
+    def train(self, turn: Turn) -> Training:
+        """Train for an epoch."""
+        dataset = self.alone if len(turn.quotas) == 1 else self.together
+        return train(self.root, dataset, turn.shares, turn.quotas, self.of_step)
+
+
+def compare(rows: Rows, quotas: tuple[float, ...], *, twice: bool) -> dict[str, object]:
+    """Train in turns with ranks of these quotas, once or there and back; rates beside the bound."""
+    turns = turns_of(quotas)
+    found: dict[str, list[Training]] = {str(turn): [] for turn in turns}
+    for turn in turns + turns[::-1] if twice else turns:
+        found[str(turn)].append(rows.train(turn))
+        print(f"{quotas}, {turn}: {found[str(turn)][-1]}", flush=True)
     rates = {name: statistics.mean(one.tokens_per_second for one in trainings) for name, trainings in found.items()}
-    bound = rates["alone"] * sum(quotas)
+    alone = [rates[str(Turn((quota,)))] for quota in quotas]
     return {
         "tokens_per_second": {name: round(rate, 1) for name, rate in rates.items()},
-        "bound_tokens_per_second": round(bound, 1),
-        "of_bound": {name: round(rate / bound, 3) for name, rate in rates.items() if name != "alone"},
-        "even_of_bound_at_best": round(len(quotas) * min(quotas) / sum(quotas), 3),
+        "bound_tokens_per_second": round(sum(alone), 1),
+        "of_bound": {shares: round(rates[shares] / sum(alone), 3) for shares in SHARES},
+        "even_of_bound_at_best": round(len(alone) * min(alone) / sum(alone), 3),
+        "quotas_of_first_alone": round(alone[0] * sum(quotas), 1),
         "trainings": {name: [asdict(one) for one in trainings] for name, trainings in found.items()},
     }
 
@@ -241,14 +295,11 @@ def main(
 ) -> None:
     """Compare, print and write the results."""
     chosen = {words: quotas_of(words) for words in (speeds or SPEEDS)[: 1 if brief else None]}
-    turns = TURNS[:3] if brief else TURNS
     counted = BRIEF_STEPS if brief else steps
     # Throttled ranks must not outlive this process.
     with sigterm_raises(), TemporaryDirectory() as root:
-        dataset = write_rows(root, "sft", rows * (WARM_UP + counted), TOKENS).address
-        found = {
-            f"{words}, {rows} rows": compare(root, dataset, quotas, turns, rows) for words, quotas in chosen.items()
-        }
+        made = Rows.write(root, rows, counted)
+        found = {f"{words}, {rows} rows": compare(made, quotas, twice=not brief) for words, quotas in chosen.items()}
     print(json.dumps(found, indent=2))
     if not brief:
         earlier = json.loads(RESULTS.read_text())["speeds"] if RESULTS.exists() else {}
