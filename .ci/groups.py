@@ -25,8 +25,6 @@ from pathlib import Path
 from imported import PACKAGES, ROOT, Found, find
 
 PRODUCT = ("components", "pipelines", "demo")
-READ_BY_PATH = ("pipelines/recipes", "pipelines/placements")
-"""Files of the product that tests name, and none of its modules."""
 BUILDS = ("images", ".dockerignore")
 """What images are built from, beside the product and its lock file."""
 ALWAYS_NEEDED = ("pyproject.toml", "uv.lock", "tests/tools", ".ci/packages")
@@ -161,7 +159,8 @@ class Needs:
         self.named = [part, *ALWAYS_NEEDED, *found.places]
         self.named += [place for pattern, places in FURTHER.items() if is_among(part, [pattern]) for place in places]
         self.folders = {folder_of(module) for module in found.modules}
-        """A file that is not Python is read by a module in its folder or the one above."""
+        """A file that is not Python is read by a module in its folder or the one above, unless that is a package with
+        everything in it, such as `tests`: what those modules read, as recipes and golden files, tests name."""
         if any(module.startswith(PRODUCT) for module in found.modules):
             self.named.append("demo")  # `package:demo/…` in a recipe
         self.documents = found.places if is_among(part, QUICK) else frozenset[str]()
@@ -173,8 +172,9 @@ class Needs:
             return is_among(file, self.documents)
         if file.endswith(".py") and file.startswith(PACKAGES):
             return file in self.modules or is_among(file, self.named)
-        beside = {folder_of(file), folder_of(folder_of(file))} & self.folders and not is_among(file, READ_BY_PATH)
-        return bool(beside) or is_among(file, self.named)
+        folder = folder_of(file)
+        beside = folder in self.folders or folder_of(folder) in self.folders - {*PACKAGES}
+        return beside or is_among(file, self.named)
 
 
 def folder_of(file: str) -> str:

@@ -398,6 +398,8 @@ def test_every_test_is_in_a_group(groups: ModuleType) -> None:
         ("tests/cluster/test_rayjob.py", "tests/tools/trim_crd.py"),
         ("tests/unit/rewards/test_math_check.py", "components/rewards/checks/math_worker.py"),
         ("tests/cluster/test_rayjob.py", "tests/cluster/node/storage.yaml"),
+        ("tests/golden/test_compile.py", "tests/golden/demo.yaml"),
+        ("tests/golden/test_compile.py", "pipelines/recipes/demo.yaml"),
     ],
 )
 def test_what_tests_import_and_what_their_pods_run_is_found(groups: ModuleType, part: str, file: str) -> None:
@@ -425,6 +427,9 @@ def test_what_tests_import_and_what_their_pods_run_is_found(groups: ModuleType, 
         ("tests/cluster/test_chart.py", "charts/tutelage/README.md"),
         ("tests/cluster/test_manifests.py", "components/train/engine/run_training.py"),
         ("tests/cluster/test_node.py", "components/launch/job.py"),
+        ("tests/cluster/test_rayjob.py", "tests/golden/demo.yaml"),
+        ("tests/integration/pipeline/test_run.py", "tests/golden/demo.yaml"),
+        ("tests/unit/shared/test_errors.py", "benchmarks/results/training.json"),
     ],
 )
 def test_what_tests_do_not_reach_is_not_needed(groups: ModuleType, part: str, file: str) -> None:
