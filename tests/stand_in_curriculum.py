@@ -82,7 +82,8 @@ class StandInCurriculum:
             summing.add(rows[-1])
         output.write_rows("rows/00000", rows)
         output.write_json("report.json", report_of(PROBE, summing.result((), 1.0)))
-        return output.finish({"problems": len(rows)}, Cost(seconds=20))
+        generated = sum(sum(row.lengths) for row in rows)
+        return output.finish({"problems": len(rows)}, Cost(seconds=20, tokens_out=generated))
 
     def _probed(self, problem: Labelled, rate: float) -> Probed:
         passed: list[bool] = []

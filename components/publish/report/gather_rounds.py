@@ -162,6 +162,7 @@ def compare_at_equal_compute(
         benchmark=benchmark,
         variant=last,
         tokens=tokens[last],
+        probe_tokens=_probe_tokens(lineage, chains[last][0]),
         score=scores[last].value,
         baselines=baselines,
         sentence=_sentence(benchmark, last, tokens[last], scores[last].value, baselines),
@@ -191,6 +192,14 @@ def _is_stage(name: str, others: Sequence[str], chains: Mapping[str, list[Manife
 
 def _tokens(chain: Iterable[Manifest]) -> int:
     return sum(tokens_spent(manifest.counts) for manifest in chain if TOKENS in manifest.counts)
+
+
+def _probe_tokens(lineage: Lineage, model: Manifest) -> int:
+    """What the probes generated that a model's trainings come from."""
+    ancestors = [
+        lineage.manifests[address] for address in lineage.ancestors(model.address) if address in lineage.manifests
+    ]
+    return sum(manifest.cost.tokens_out for manifest in ancestors if manifest.content == Probed.content)
 
 
 def _baseline(name: str, tokens: int, ours: Score, theirs: Score) -> BaselineFacts:

@@ -155,6 +155,10 @@ def test_the_curriculum_is_compared_at_equal_compute(published: tuple[Report, st
         "57.0 % after 387k: a difference of +9.0 points (95 % interval +3.0 to +14.9)."
     )
     assert facts.sentence in published[1]
+    generated = {step.task: step.cost.tokens_out for step in published[0].steps}
+    routed_by = generated["probe base"] + generated["probe round-1-rl"]
+    assert facts.probe_tokens == routed_by > 0, "not of the last probe, from which nothing is learnt"
+    assert f"generated {routed_by:,} tokens more, which are not counted" in " ".join(published[1].split())
     made_from = {variant.name: variant.made_from for variant in published[0].variants}
     assert made_from["mixed-sft"] == ("base",)
 
