@@ -59,7 +59,7 @@ def test_ways_of_whole_pools(given: dict[str, Any], hard: set[str], mixed: set[s
 
 
 def test_the_named_policies_have_the_weights_that_they_are_known_for() -> None:
-    """The share of each pool that RL gets, and which of its problems SFT gets, where a recipe names the policy alone."""
+    """Where a recipe gives the name alone: the share of each pool that RL gets, and which of its problems SFT gets."""
     ways = {name: READ.validate_python({"policy": name}).ways for name in POLICIES}
     assert ways == {
         "paper": {"hard": Way(0.0, "all"), "mixed": Way(1.0), "easy": Way(0.1)},
