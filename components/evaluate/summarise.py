@@ -3,6 +3,7 @@
 import json
 
 from components.evaluate.evaluation import FACTS, SCORES
+from components.shared.intervals import score_interval
 from components.shared.outputs.divergence import has_diverged, read_divergence
 from components.shared.outputs.library import Library
 from components.shared.outputs.manifest import Manifest
@@ -17,7 +18,7 @@ REMARKS = {
 
 
 def summarise(library: Library, manifest: Manifest, name: str) -> str:
-    """The scores of a model with their standard errors, those of subjects and of other readings among them."""
+    """The scores of a model with their errors and intervals, those of subjects and of other readings among them."""
     if has_diverged(manifest):
         found = read_divergence(library, manifest)
         why = "No scores" if found.step is None else "Not asked: its training diverged"
@@ -30,16 +31,21 @@ def summarise(library: Library, manifest: Manifest, name: str) -> str:
         [
             f"# Evaluation of {name}",
             "",
-            "| benchmark | metric | score ± standard error, % | questions |",
-            "|---|---|---:|---:|",
-            *(
-                f"| {score.benchmark} | {score.metric} | {100 * score.value:.1f} ± {100 * score.standard_error:.1f} "
-                f"| {score.count:,} |"
-                for score in scores
-            ),
+            "| benchmark | metric | score ± standard error, % | 95 % interval | questions |",
+            "|---|---|---:|---:|---:|",
+            *map(_row, scores),
             "",
             *notes,
             *(line for what, count in counts.items() if count for line in ("", f"{counted(count, 'prompt')} {what}")),
             "",
         ]
+    )
+
+
+def _row(score: Score) -> str:
+    """A score with Wilson's interval over questions."""
+    low, high = score_interval(score)
+    return (
+        f"| {score.benchmark} | {score.metric} | {100 * score.value:.1f} ± {100 * score.standard_error:.1f} "
+        f"| {100 * low:.1f} to {100 * high:.1f} | {score.count:,} |"
     )

@@ -161,6 +161,10 @@ def test_the_best_is_the_one_with_the_lowest_ratio_of_rank_and_surprisal(tmp_pat
     report = json.loads((tmp_path / manifest.address / "report.json").read_bytes())
     assert report["texts"]["raw"]["tokens"] == row.texts[4].tokens
     assert report["moved_tokens"] == row.texts[row.chosen].tokens - row.texts[4].tokens < 0
+    assert report["moved_nll"] == pytest.approx(row.texts[row.chosen].nll - row.texts[4].nll, abs=1e-5)
+    moved = f"has {report['moved_tokens']:+.1f} tokens and {report['moved_nll']:+.3f} nats a token beside its trace"
+    summary = summarise(Library(str(tmp_path)), manifest)
+    assert moved in summary and "75% of the rewritings verified" in summary
     assert report["verified_share"] == 0.75
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import shutil
 import threading
 import time
@@ -117,7 +118,7 @@ def test_component_hands_over_an_evaluation(tmp_path: Path, benchmarks: Manifest
     assert manifest.parents["model"] == as_parent(models["sft"])
     assert metrics.logged["demo"] == 0.5 and metrics.logged["questions"] == 20
     said = Path(summary.path).read_text()
-    assert "# Evaluation of sft" in said and "| demo | exact_match | 50.0 ± 11.5 | 20 |" in said
+    assert "# Evaluation of sft" in said and "| demo | exact_match | 50.0 ± 11.5 | 29.9 to 70.1 | 20 |" in said
 
     facts = EvaluationFacts.model_validate_json(Library(root).read_bytes(manifest, "evaluation.json"))
     (asked,) = facts.benchmarks
@@ -297,7 +298,19 @@ def test_other_readings_stand_beside_the_score(tmp_path: Path, models: dict[str,
         ("strict_match", 0.0, 2),
     ]
     assert manifest.counts["gsm8k"] == 0.5
-    assert "| gsm8k | strict_match | 0.0 ± 0.0 | 2 |" in summarise(library, manifest, "base")
+    assert "| gsm8k | strict_match | 0.0 ± 0.0 | 0.0 to 65.8 | 2 |" in summarise(library, manifest, "base")
+
+
+def test_averages_over_several_answers_and_pass_rates_have_intervals(
+    tmp_path: Path, benchmarks: Manifest, models: dict[str, str]
+) -> None:
+    sampled = {"name": "demo", "max_tokens": 4, "samples": 4, "temperature": 0.2, "pass_at": [2, 4]}
+    manifest = run(tmp_path, benchmarks, models["sft"], benchmarks=[sampled])
+    text = summarise(Library(str(tmp_path / "store")), manifest, "sft")
+    found = re.findall(r"\| demo \| (\S+) \| ([\d.]+) ± [\d.]+ \| ([\d.]+) to ([\d.]+) \| 20 \|", text)
+    assert [metric for metric, *_ in found] == ["exact_match", "pass@2", "pass@4", "maj@4"]
+    for _, value, low, high in found:
+        assert float(low) < float(value) < float(high)
 
 
 def test_too_few_worked_examples_are_refused_before_a_model_is_loaded(tmp_path: Path, models: dict[str, str]) -> None:

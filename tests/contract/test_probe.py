@@ -1,6 +1,7 @@
 """The contract of probe: its inputs and outputs, what it asks again and what not, and its errors."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,10 +28,17 @@ from components.shared.settings import Settings
 from components.shared.step import Product
 from tests.edit_model import edit_config
 from tests.scripted_backend import ASKED, ScriptedSettings
+from tests.stand_in_outputs import kept_keys
 from tests.tiny_model import save_tiny_model
 
 YES = Check(kind="exact", answer="yes")
 SCRIPTED = {"backend": "scripted", "model": "s"}
+SHORT = {
+    "sampling": {"temperature": 1.0, "max_tokens": 6},
+    "rule": {"round": 2, "tries": 2, "zero_tries": 4},
+    "pass_at": [1, 2],
+}
+"""For a local model; a random one answers no problem, so 4 rollouts of each are drawn."""
 
 
 class Made(Settings):
@@ -157,6 +165,20 @@ def test_a_later_probe_asks_only_what_changed(tmp_path: Path) -> None:
     assert not ASKED, "another rule uses the same rollouts"
     probed(tmp_path, more, sampling={"temperature": 0.7})
     assert ASKED, "another sampling is another policy"
+
+
+def test_another_model_and_another_chat_template_are_other_policies(tmp_path: Path, model: str) -> None:
+    root, settings = tmp_path / "store", ProbeSettings.model_validate(SHORT)
+    problems = written(root, [row(f"r{number}", f"say {number}") for number in range(3)])
+    renamed, other = tmp_path / "renamed", save_tiny_model(tmp_path / "other", seed=1, max_position_embeddings=128)
+    shutil.copytree(model, renamed)
+    for expected, name in ((12, model), (12, str(renamed)), (24, str(other))):
+        probe_problems(Library(str(root)), settings, problems, name, draw_here)
+        assert sum(kept_keys(root, "rollouts").values()) == expected, "equal files elsewhere are the same model"
+    template = other / "chat_template.jinja"
+    template.write_text(template.read_text() + "{#- another one -#}")
+    probe_problems(Library(str(root)), settings, problems, str(other), draw_here)
+    assert sum(kept_keys(root, "rollouts").values()) == 36
 
 
 def test_rollouts_have_a_manifest_of_their_own_and_are_read_without_it(tmp_path: Path) -> None:

@@ -182,13 +182,15 @@ def _check_teaching(store: Path, run: Finished, teacher: StandInTeacher) -> None
 
 
 def test_rounds_with_nothing_left_to_learn_hand_the_student_on(command_line: CommandLine) -> None:
-    """The policy keeps no problem at all."""
+    """The policy keeps no problem at all, so that a round's second probe is of the model of its first."""
     store = command_line.folder / "store"
     shares = {"hard_share": 0, "mixed_share": 0, "easy_share": 0}
     route = {"by": {"policy": "pools", "hard_to_sft": False, **shares}}
     with stand_in_teacher(teach) as teacher:
-        run = Finished(command_line, store, small_curriculum(command_line.folder, store, teacher.url, route=route))
+        changes = {"route": route, "probe_again": True}
+        run = Finished(command_line, store, small_curriculum(command_line.folder, store, teacher.url, **changes))
         assert teacher.prompts == []
+    assert {"probe-round-1-again", "route-round-2-again"} <= run.done.keys()
     trainings = [task for task in run.done if task.startswith("train-")]
     assert len(trainings) == 5 and all(run.of(task).counts["passed_through"] for task in trainings)
     assert "has no rl rows: package:demo/student is handed on as it is" in run.log

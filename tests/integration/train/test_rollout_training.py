@@ -148,8 +148,11 @@ def test_a_killed_training_continues_with_the_same_rollouts(
     }
     root = str(tmp_path / "killed")
     newest = killed(class_room, root, **chosen)
+    stored = {path: path.read_bytes() for path in Path(root).glob("train/*/rollouts/*")}
     uninterrupted = class_room.train(**chosen)
     resumed = assert_continues(class_room, uninterrupted, root, newest, capfd, **chosen)
+    assert len(stored) >= newest // 2, "a drawing is stored before its two steps"
+    assert {path: path.read_bytes() for path in stored} == stored, "none is lost"
     before, after = ([shard for shard in made.shards if "rollouts/" in shard.name] for made in (uninterrupted, resumed))
     assert len(before) == 60
     assert before == after

@@ -58,6 +58,17 @@ def test_ways_of_whole_pools(given: dict[str, Any], hard: set[str], mixed: set[s
     assert easy is None or found["easy"] == easy
 
 
+def test_the_named_policies_have_the_weights_that_they_are_known_for() -> None:
+    """Where a recipe gives the name alone: the share of each pool that RL gets, and which of its problems SFT gets."""
+    ways = {name: READ.validate_python({"policy": name}).ways for name in POLICIES}
+    assert ways == {
+        "paper": {"hard": Way(0.0, "all"), "mixed": Way(1.0), "easy": Way(0.1)},
+        "relift": {"hard": Way(1.0, "all"), "mixed": Way(1.0), "easy": Way(1.0)},
+        "pools": {"hard": Way(0.2, "rest"), "mixed": Way(1.0), "easy": Way(0.2)},
+        "all": {"hard": Way(1.0, "all"), "mixed": Way(1.0, "all"), "easy": Way(1.0, "all")},
+    }
+
+
 def test_a_share_is_drawn_by_the_seed_and_the_problem_alone() -> None:
     way = Way(0.2, "rest")
     drawn = {number: parts_of(row(number), way, 0) for number in range(5000)}

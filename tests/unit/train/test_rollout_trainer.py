@@ -170,6 +170,24 @@ def assert_equal(first: Any, second: Any) -> None:
         torch.testing.assert_close(grad, second[1][name], atol=1e-6, rtol=1e-4)
 
 
+def test_trl_gets_dapos_clipping_and_dr_grpos_advantages_unless_the_settings_say_otherwise(
+    student: Any, tmp_path: Path
+) -> None:
+    """The comparisons below give both trainers the same arguments, so they would not see a wrong one."""
+
+    def arguments(**grpo: Any) -> Any:
+        settings = settings_of(**grpo)
+        data = method_of(settings).prepare([problem(0)], Template(student), settings, split_batch(settings, ranks=1))
+        return method_of(settings).arguments(common(tmp_path, settings.global_batch), settings, data)
+
+    given = arguments()
+    assert (given.loss_type, given.beta, given.epsilon, given.epsilon_high) == ("dapo", 0.0, 0.2, 0.28)
+    assert (given.scale_rewards, given.mask_truncated_completions) == ("none", True)
+    assert (given.num_generations, given.use_vllm, given.reward_weights) == (GROUP, False, [1.0])
+    other = arguments(loss="dr_grpo", clip_high=0.3, rewards={"check": 1.0, "boxed": 0.25})
+    assert (other.loss_type, other.epsilon_high, other.reward_weights) == ("dr_grpo", 0.3, [1.0, 0.25])
+
+
 @pytest.mark.parametrize("loss", ["dapo", "dr_grpo", "grpo"])
 @pytest.mark.parametrize("masked", [True, False])
 def test_loss_and_gradients_are_trls(start: Any, student: Any, tmp_path: Path, loss: str, masked: bool) -> None:
