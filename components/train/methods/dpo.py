@@ -7,7 +7,7 @@ With r = log p / p_ref of a response, w the chosen and l the rejected one, |y| i
 | sigmoid | -log s(beta (r_w - r_l)) | DPO, equation 7 |
 | ipo | (r_w / |y_w| - r_l / |y_l| - 1 / (2 beta))^2 | Azar and others, arXiv 2310.12036, equation 17, by token |
 | hinge | max(0, 1 - beta (r_w - r_l)) | SLiC-HF, Zhao and others, arXiv 2305.10425, with r as its score |
-| robust | ((1 - e) sigmoid(w, l) - e sigmoid(l, w)) / (1 - 2 e) | Ray Chowdhury and others, arXiv 2403.00409 |
+| robust | ((1 - e) sigmoid(w, l) - e sigmoid(l, w)) / (1 - 2e) | Ray Chowdhury and others, arXiv 2403.00409, § 3.1 |
 | apo_zero | 1 - s(beta r_w) + s(beta r_l) | D'Oosterlinck and others, arXiv 2408.06266, equation 7 |
 | apo_down | s(beta r_w) + 1 - s(beta (r_w - r_l)) | the same, equation 8 |
 | sigmoid_norm | -log s(beta (r_w / |y_w| - r_l / |y_l|)) | Tülu 3, Lambert and others, arXiv 2411.15124, section 5 |

@@ -23,6 +23,7 @@ from components.models.forward.check_packed import (
     require_known_layers,
 )
 from components.models.forward.example import Example
+from components.models.forward.layer_calls import CallRecorder
 from components.models.forward.pack import pack
 from components.shared.errors import ModelError
 from components.train.stages.parts import Parts, PassThrough
@@ -30,7 +31,7 @@ from components.train.stages.stage_model import LastStates, StageModel
 
 
 def check_stage(stage: StageModel, parts: Parts, *, is_last: bool) -> None:
-    """Check a stage with a few tokens. Raises ModelError where it cannot be a stage."""
+    """Check a stage with a few tokens, and record its `calls`. Raises ModelError where it cannot be a stage."""
     base = stage.base[0]
     require_known_layers(base)
     require_keywords(base)
@@ -44,7 +45,9 @@ def check_stage(stage: StageModel, parts: Parts, *, is_last: bool) -> None:
         base.set_attn_implementation("eager")
         alone = torch.cat([_alone(base, read, row, device, is_last=is_last) for row in rows])
         base.set_attn_implementation(PACKED)
+        stage.kernel = recorder = CallRecorder()
         states = stage.states(next(iter(read(batch.input_ids).values())), batch)
+        stage.kernel, stage.calls = None, tuple(recorder.calls)
         if is_last:
             last = LastStates(stage.model)
             last.states = states

@@ -2,7 +2,7 @@
 
 # ruff: noqa: TID253 - imported by the job's own program only
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ import torch
 import torch.distributed
 from transformers import set_seed
 
+from components.models.forward.choose_kernel import KernelChoice, choose_kernel
 from components.shared.log import say
 from components.train.checkpoints.checkpoint import Fetched
+from components.train.engine.choose_attention import calls_in_training, kernel_of_all
 from components.train.engine.reference_output import ReferenceOutput
 from components.train.objectives.objective import Objective
 from components.train.ranks import Ranks
@@ -24,7 +26,7 @@ from components.train.stages.job_pipelines import JobPipeline
 from components.train.stages.load_stage import load_outline, load_stages
 from components.train.stages.measure_layers import SampledRun
 from components.train.stages.optimizer import Gradients, Masters, make_optimizer
-from components.train.stages.pack_steps import PackedSteps
+from components.train.stages.pack_steps import PackedSteps, packed_rows
 from components.train.stages.pipeline import Shapes, StagePipeline
 from components.train.stages.score_reference import ReferenceScorer
 from components.train.stages.settings import StageSettings
@@ -73,7 +75,8 @@ def make_stage_trainer(
     device = torch.device("cuda", ranks.local_rank) if torch.cuda.is_available() else torch.device("cpu")
     outline = load_outline(start, name, settings)
     model = StagedModel.of_outline(outline, start, name, settings, length=steps.length, task=task)
-    calibration = Calibration(model, stages.pipelines, SampledRun(objective, rows, steps, device), earlier)
+    sample = SampledRun(objective, rows, steps, device)
+    calibration = Calibration(model, stages.pipelines, sample, earlier)
     pipelines, recomputed = choose_layers(model, stages, calibration)
     settings = settings.model_copy(update={"gradient_checkpointing": recomputed})
     own = next(pipeline for pipeline in pipelines if ranks.rank in pipeline.ranks)
@@ -93,6 +96,7 @@ def make_stage_trainer(
     set_seed(settings.seed)
     if ranks.is_main:
         say(task, described(stages, pipelines, ranks.world, steps))
+    _choose_attention(made.values(), sample, task)
     if objective.reference_columns:
         scorer = ReferenceScorer(pipeline, pipelines, own, objective, scored, device, task if ranks.is_main else "")
         rows = _with_reference(reference, scorer, objective, rows)
@@ -149,6 +153,20 @@ def _own_stages(
         made[number] = StageModel(_prepared(part, model.settings, objective).to(device), is_first=number == 0)
         check_stage(made[number], parts, is_last=number == len(spans) - 1)
     return made
+
+
+def _choose_attention(stages: Collection[StageModel], sample: SampledRun, task: str) -> None:
+    """Choose this process's kernel of attention by measurement, as without stages; every process calls this."""
+
+    def choose() -> KernelChoice:
+        calls = [call for stage in stages for call in stage.calls]
+        config = next(iter(stages)).base[0].config
+        segments = packed_rows(sample.micro_batch()).segments
+        return choose_kernel(calls_in_training(calls, sample.objective, config), segments)
+
+    kernel = kernel_of_all(choose, task)
+    for stage in stages:
+        stage.kernel = kernel
 
 
 def _with_reference(reference: ReferenceOutput, scorer: ReferenceScorer, objective: Objective[Any], rows: Any) -> Any:

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 
 from components.models.forward.attention import PACKED, register_packed_attention
+from components.models.forward.attention_kernels import AttentionKernel
 from components.models.forward.captured_keys import CapturedKeys
+from components.models.forward.layer_calls import LayerCall
 from components.models.forward.packed_model import PackedModel
 from components.models.forward.packed_rows import PackedRows
 from components.train.engine.pass_clock import PassClock
@@ -24,7 +26,12 @@ class StageModel(torch.nn.Module):
     Attributes:
         batches: packed rows of each micro-batch of the step.
         clock: times forward passes, if it is set.
+        kernel: that computes attention; None: by the device and the precision (`unmeasured_kernel`).
+        calls: what its layers ask of attention, once `check_stage` has recorded it.
     """
+
+    kernel: AttentionKernel | None = None
+    calls: tuple[LayerCall, ...] = ()
 
     def __init__(self, model: Any, *, is_first: bool) -> None:
         super().__init__()
@@ -44,7 +51,12 @@ class StageModel(torch.nn.Module):
         """The same for given rows."""
         given = {"input_ids": states} if self.is_first else {"inputs_embeds": states}
         output = self.base[0].get_decoder()(
-            **given, position_ids=rows.position_ids, use_cache=False, segments=rows.segments, capture=None
+            **given,
+            position_ids=rows.position_ids,
+            use_cache=False,
+            segments=rows.segments,
+            capture=None,
+            kernel=self.kernel,
         )
         found: torch.Tensor = output.last_hidden_state
         return found

@@ -12,7 +12,7 @@ from benchmarks.training.compared_steps import STEPS
 from benchmarks.training.counting import counting
 from benchmarks.training.packed_steps import KL_GROUP
 from benchmarks.training.rows import make_model, make_rows
-from benchmarks.training.trl_steps import MICRO_BATCH, repeatable
+from benchmarks.training.trl_steps import MICRO_BATCH, Peer, repeatable
 from components.analyse.study.compute import mismatched_tokens, reference_tokens, training_flops
 from components.models.forward.check_packed import packed_model
 from components.models.forward.pack import pack
@@ -34,14 +34,17 @@ def test_counts_need_no_values() -> None:
     assert found[0].flops > 6 * (weights * batch.tokens + head)
 
 
-@pytest.mark.parametrize(("name", "most"), [("kto", 0.30), ("dpo", 0.55)])
-def test_operations_of_a_preference_step(name: str, most: float) -> None:
+@pytest.mark.parametrize(
+    ("name", "peer", "most"),
+    [("kto", "default", 0.30), ("kto", "options", 0.45), ("dpo", "default", 0.55), ("dpo", "options", 0.55)],
+)
+def test_operations_of_a_preference_step(name: str, peer: Peer, most: float) -> None:
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     # A quarter of the benchmark's rows: two of TRL's micro-batches.
     step = STEPS[name]
     rows = step.rows(2 * MICRO_BATCH)
-    assert step.count(rows).flops <= most * step.count_peer(rows, "default").flops
+    assert step.count(rows).flops <= most * step.count_peer(rows, peer).flops
 
 
 def test_mismatched_pairs_cost_what_a_study_counts(tmp_path: Path) -> None:

@@ -278,12 +278,25 @@ def test_a_loss_on_judged_rows_is_trls(start: Any, tokenizer: Any, tmp_path: Pat
         assert metrics(mine)["kl"] == pytest.approx(metrics(theirs)["kl"], rel=1e-5)
 
 
-def test_the_loss_on_demonstrations_is_trls(start: Any, tokenizer: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_loss_on_demonstrations_is_trls(start: Any, tokenizer: Any, tmp_path: Path, kind: Kind) -> None:
     """The mean over the labels of all rows, which TRL's trainer finds where a forward pass holds them all."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
     tokenizer.chat_template = TEMPLATE
-    both = [ours(start, tokenizer, tmp_path, kind=kind, method="sft") for kind in KINDS]
-    mine, theirs = (loss_and_gradient(trainer, batch=4) for trainer in both)
-    assert mine == pytest.approx(theirs, rel=1e-5)
+    columns = {
+        "prompt": [[message.model_dump() for message in row.prompt] for row in DEMONSTRATIONS],
+        "completion": [[{"role": "assistant", "content": row.completion}] for row in DEMONSTRATIONS],
+    }
+    theirs = SFTTrainer(
+        model=trained(start),
+        args=SFTConfig(**common(tmp_path)),
+        train_dataset=Dataset.from_dict(columns),
+        processing_class=tokenizer,
+    )
+    mine = loss_and_gradient(ours(start, tokenizer, tmp_path, kind=kind, method="sft"), batch=4)
+    assert mine == pytest.approx(loss_and_gradient(theirs, batch=4), rel=1e-5)
 
 
 METHODS: dict[str, dict[str, Any]] = {

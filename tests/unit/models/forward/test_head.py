@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, mm_flop, register_flop_formula
 
 from components.models.forward.chunks import HeadMemory
@@ -15,6 +13,7 @@ from components.models.forward.head import LogitTransform
 from components.models.forward.label_log_probs import label_log_probs
 from components.models.forward.pack import pack
 from components.models.forward.packed_model import PackedModel
+from tests.largest_tensor import LargestTensor
 from tests.packed_models import make_packed_model, make_rows
 
 LABELS, WIDTH, VOCABULARY = 13, 8, 29
@@ -103,21 +102,6 @@ def test_weight_gradients_in_half_precision_are_added_in_fp32(function: Callable
         found.append(head.weight.grad.float())
     # Two thousand additions in bf16, with its 8 bits, would lose most of the sum.
     assert (found[0] - found[1]).abs().max() < 0.02 * found[0].abs().max()
-
-
-class LargestTensor(TorchDispatchMode):
-    """Sees every tensor that any operation makes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.elements = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        output = func(*args, **(kwargs or {}))
-        for each in tree_leaves(output):
-            if isinstance(each, torch.Tensor):
-                self.elements = max(self.elements, each.numel())
-        return output
 
 
 @pytest.mark.parametrize("loss", ["log_probs", "summed_loss"])

@@ -15,7 +15,11 @@ from datasets import Dataset
 from torch.multiprocessing.spawn import start_processes
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from components.models.forward.attention_kernels import KERNELS, REFERENCE, SegmentKernel
+from components.models.forward.choose_kernel import KernelChoice, choose_kernel
+from components.models.forward.layer_calls import LayerCall
 from components.models.forward.packed_model import PackedModel
+from components.models.forward.segments import Segments
 from components.train.engine.losses import StepBook
 from components.train.methods.registry import method_of, parse_train_settings
 from components.train.objectives.objective import Objective
@@ -45,6 +49,7 @@ CASES: dict[str, dict[str, Any]] = {
     "adapters": {"stages": {}, "lora": {"rank": 4}},
     "recomputed": {"stages": {}, "gradient_checkpointing": True},
     "orpo": {"stages": {}, "method": "orpo"},
+    "simpo": {"stages": {}, "method": "simpo"},
     "dpo, adapters": {"stages": {}, "method": "dpo", "lora": {"rank": 4}},
     "kto": {"stages": {"micro_batches": 5}, "method": "kto", "kto": {"kl_batch": 8}},
     "kto, adapters, interleaved": {
@@ -257,3 +262,38 @@ def test_the_reference_of_all_rows_is_computed_where_a_budget_ends_within_an_epo
         expected = objective.reference(packed, objective.collate(list(made_rows(method)[0])))
     for name, values_of in zip(objective.reference_columns, expected, strict=True):
         assert list(found[name]) == pytest.approx(shifted(name, values_of.numpy()).tolist(), rel=1e-5), name
+
+
+class Noted(SegmentKernel):
+    """The reference's results, and a file for each process that computes with it."""
+
+    name = "noted"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def attend(self, *given: Any) -> torch.Tensor:
+        """As the reference."""
+        (self._folder / f"rank-{os.environ['RANK']}").touch()
+        return super().attend(*given)
+
+
+def test_all_stages_compute_attention_by_the_kernel_that_is_measured_and_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kernel = Noted(tmp_path)
+    monkeypatch.setattr("components.train.engine.choose_attention.KERNELS", {**KERNELS, kernel.name: kernel})
+
+    def chosen(calls: list[LayerCall], segments: Segments) -> KernelChoice:
+        assert not list(tmp_path.glob("rank-*"))
+        seconds = iter((2.0, 1.0))
+        return choose_kernel(calls, segments, [REFERENCE, kernel], seconds=lambda *_: next(seconds))
+
+    monkeypatch.setattr("components.train.stages.make_stage_trainer.choose_kernel", chosen)
+    save_model(tmp_path, tied=True)
+    launch = {"processes_per_node": 2}
+    run = Run(tmp_path, parse_train_settings({"method": "sft", **COMMON, "stages": {}, "launch": launch}), free_port())
+    start_processes(train_stages, (run,), nprocs=2, start_method="fork")  # type: ignore[no-untyped-call]
+    log = capfd.readouterr().err
+    assert log.count("attention kernel noted, by measurement (forward and backward, all layers, ") == 1
+    assert {path.name for path in tmp_path.glob("rank-*")} == {"rank-0", "rank-1"}
