@@ -142,6 +142,23 @@ def test_two_ranks_continue_in_stages_and_these_on_two_ranks(
     assert [log.count(f"continuing from the checkpoint of step {step}") for step in (2, 4)] == [1, 1]
 
 
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize("stage", [2])
+def test_stages_continue_what_zero_has_sharded(
+    bench: Any, references: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], stage: int
+) -> None:
+    """As if `auto` had chosen the stage by memory: one that is set is in the address."""
+    given = SLOW | {"checkpoint_steps": 3, "weight_decay": 0.1}
+    sharded = bench.train(**given, deepspeed={"stage": stage}, launch={"processes_per_node": 2})
+    root, address = copied(bench, tmp_path / "stages"), bench.address(**given)
+    (checkpoint,) = Path(bench.root, sharded.address, "checkpoints").glob("*3")
+    shutil.copytree(checkpoint, Path(root, address, "checkpoints", checkpoint.name))
+    staged = bench.train(**given, **IN_STAGES, root=root)
+    assert staged.address == address != sharded.address
+    assert_equal_results(references, references.train(**given, **ALONE), staged, root)
+    assert "continuing from the checkpoint of step 3" in capfd.readouterr().err
+
+
 def test_two_pipelines_that_are_killed_continue_as_one_and_without_stages(
     bench: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
