@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM
 from components.shared.outputs.manifest import Manifest
 from components.shared.store.folder import FolderStore
 from components.train.checkpoints.checkpoint import complete_steps
+from components.train.train import summarise
 from tests.integration.train.test_resume import COMMON, assert_continues, killed
 from tests.integration.train.test_shares import assert_equal_results, copied
 
@@ -100,6 +101,7 @@ def test_two_stages_train_as_one_process_and_continue_with_and_without_stages(
     assert records(again, staged, "stages.jsonl") == [measured]
     assert [entry["step"] for entry in records(into, staged, "stages.jsonl")] == [4]
     assert staged.counts["step_seconds_predicted"] == measured["step_seconds"] > 0
+    assert f"| stages by measured cost | predicted {measured['step_seconds']:.3g} s a step" in summarise("sft", staged)
 
 
 def records(root: str, trained: Manifest, name: str) -> list[dict[str, Any]]:
@@ -121,6 +123,40 @@ def test_two_pipelines_train_as_one_process_and_continue(
     assert_bit_for_bit(bench, beside, bench.train(**given, **TWO_PIPELINES, root=again), again, root)
     into = interrupted(bench, alone, tmp_path / "into", 3)
     assert_equal_results(bench, alone, bench.train(**given, **TWO_PIPELINES, root=into), into)
+
+
+def test_two_ranks_continue_in_stages_and_these_on_two_ranks(
+    bench: Any, references: Any, tmp_path: Path, kept: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """From data parallelism, whose optimizer state ZeRO shards, to a pipeline and back, all within six steps."""
+    given = SLOW | {"checkpoint_steps": 2, "weight_decay": 0.1}
+    both = {"launch": {"processes_per_node": 2}}
+    alone = references.train(**given, **ALONE)
+    beside = bench.train(**given, **both)
+    into = interrupted(bench, beside, tmp_path / "into", 2)
+    staged = bench.train(**given, **IN_STAGES, root=into)
+    assert_equal_results(references, alone, staged, into)
+    back = interrupted(bench, staged, tmp_path / "back", 4, into)
+    assert_equal_results(references, alone, bench.train(**given, **both, root=back), back)
+    log = capfd.readouterr().err
+    assert [log.count(f"continuing from the checkpoint of step {step}") for step in (2, 4)] == [1, 1]
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize("stage", [2])
+def test_stages_continue_what_zero_has_sharded(
+    bench: Any, references: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], stage: int
+) -> None:
+    """As if `auto` had chosen the stage by memory: one that is set is in the address."""
+    given = SLOW | {"checkpoint_steps": 3, "weight_decay": 0.1}
+    sharded = bench.train(**given, deepspeed={"stage": stage}, launch={"processes_per_node": 2})
+    root, address = copied(bench, tmp_path / "stages"), bench.address(**given)
+    (checkpoint,) = Path(bench.root, sharded.address, "checkpoints").glob("*3")
+    shutil.copytree(checkpoint, Path(root, address, "checkpoints", checkpoint.name))
+    staged = bench.train(**given, **IN_STAGES, root=root)
+    assert staged.address == address != sharded.address
+    assert_equal_results(references, references.train(**given, **ALONE), staged, root)
+    assert "continuing from the checkpoint of step 3" in capfd.readouterr().err
 
 
 def test_two_pipelines_that_are_killed_continue_as_one_and_without_stages(

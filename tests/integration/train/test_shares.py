@@ -1,6 +1,7 @@
 """Shares by speed change which rank computes a row, not what a step learns: losses, gradients and weights are equal."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from safetensors.torch import load_file
 
 from components.shared.outputs.manifest import Manifest
 from components.train.balance.record import SharesRecord
+from components.train.train import summarise
 from tests.integration.train.tolerances import KL_ROUNDING
 
 pytestmark = pytest.mark.timeout(1500)
@@ -22,11 +24,32 @@ METHODS: dict[str, dict[str, Any]] = {
     "kto": {"method": "kto", "kto": {"kl_batch": 4}},
 }
 LORA = {"method": "sft", "lora": {"rank": 4}, "deepspeed": {"stage": 2}, "gradient_checkpointing": True}
-CASES = [("sft", 0), ("sft", 1), ("sft", 2), ("dpo", 2), ("kto", 1), ("kto", 2)]
-"""Every stage sums the gradients of SFT, and pairs are divided as rows are. KTO's micro-batches also hold what its
-reference point is measured on: with a stage where ranks make unequal numbers of passes, and with one where they make
-equally many."""
+CASES = [(method, stage) for method in METHODS for stage in (0, 1, 2)]
+"""At stages 0 and 1 ranks make unequal numbers of passes, at 2 equally many."""
 SPEEDS = {0: (1, 0.5), 1: (1, 0.25), 2: (1, 0.25)}
+ADAPTERS = {"lora": {"rank": 4}}
+DESCENT: dict[str, Any] = {
+    "learning_rate": 1.0,
+    "scheduler": "constant",
+    "warmup_share": 0.0,
+    "max_grad_norm": 1e9,
+    "epochs": 1,
+    "micro_batch": 3,
+    "global_batch": 96,
+}
+"""One step of plain gradient descent over all rows, at a rate of 1: weights change by their gradients."""
+SLOWING = """
+import os
+from components.train.engine.share_by_speed import SpeedShares
+measured = SpeedShares._rank_now
+def slowed(self, speed):
+    rank = measured(self, speed)
+    slow = os.environ.get("RANK") == "1" and self._steps > 10
+    return rank.model_copy(update={"tokens_a_second": rank.tokens_a_second / 4}) if slow else rank
+SpeedShares._rank_now = slowed
+"""
+"""From step 11 on the second rank finds itself four times as slow as it is."""
+REPOSITORY = Path(__file__).parents[3]
 
 
 def copied(bench: Any, folder: Path) -> str:
@@ -87,6 +110,59 @@ def test_losses_gradients_and_weights_do_not_depend_on_shares(
         assert dealt.counts["passes_without_weight"] > 0, "the slow rank has fewer rows than the fast one passes"
 
 
+@pytest.mark.parametrize(("method", "stage"), [("sft", 0), ("dpo", 1), ("kto", 2)])
+def test_adapters_do_not_depend_on_shares(bench: Any, references: Any, method: str, stage: int) -> None:
+    given = METHODS[method] | STILL | ADAPTERS
+    alone = references.train(**given, **ALONE)
+    dealt = bench.train(**given, deepspeed={"stage": stage}, **by_speed(*SPEEDS[stage]))
+    assert dealt.counts["parameters_trained"] < dealt.counts["parameters"]
+    assert_equal_results(references, alone, dealt, bench.root)
+
+
+@pytest.mark.parametrize(
+    ("method", "stage", "more"), [("sft", 2, {}), ("dpo", 1, {}), ("kto", 2, {}), ("kto", 1, ADAPTERS)]
+)
+def test_each_gradient_is_that_of_the_even_split(
+    bench: Any, tmp_path: Path, method: str, stage: int, more: dict[str, Any]
+) -> None:
+    """By an optimizer without a state: Adam's steps are nearly the same for gradients of another size."""
+    config = {
+        "optimizer": {"type": "SGD"},
+        "zero_optimization": {"stage": stage},
+        "zero_allow_untested_optimizer": True,
+    }
+    given = {**METHODS[method], **DESCENT, **more, "deepspeed_config": config}
+    even = bench.train(**given)
+    root = copied(bench, tmp_path / "by speed")
+    dealt = bench.train(**given, **by_speed(1, 0.25), root=root)
+    assert even.counts["steps"] == dealt.counts["steps"] == 1
+    start = load_file(bench.student / "model.safetensors")
+    ours, theirs = weights_of(dealt, root), weights_of(even, bench.root)
+    assert ours.keys() == theirs.keys() == start.keys()
+    gradient = norm(start[name] - theirs[name] for name in start)
+    assert gradient > 0.1
+    assert norm(ours[name] - theirs[name] for name in start) < 1e-6 * gradient
+
+
+def norm(tensors: Iterable[torch.Tensor]) -> float:
+    """The L2 norm over all of them."""
+    return float(sum(tensor.double().square().sum() for tensor in tensors) ** 0.5)
+
+
+def test_a_rank_that_slows_gets_less_and_what_is_learnt_stays(bench: Any, references: Any, tmp_path: Path) -> None:
+    given = STILL | {"method": "sft", "epochs": 2, "global_batch": 8, "deepspeed": {"stage": 1}}
+    alone = references.train(**given, **ALONE)
+    (tmp_path / "sitecustomize.py").write_text(SLOWING)
+    launch = {"processes_per_node": 2, "environment": {"PYTHONPATH": f"{tmp_path}:{REPOSITORY}"}}
+    dealt = bench.train(**given, shares="speed", launch=launch)
+    assert_equal_results(references, alone, dealt, bench.root)
+    *earlier, last = records_of(dealt, bench.root)
+    assert earlier[0].reason == "measured"
+    assert (last.reason, last.step) == ("changed", 21), "compared after 20 steps"
+    assert last.shares[1] < earlier[-1].shares[1]
+    assert dealt.counts["shares_changed"] == len(earlier)
+
+
 def test_measured_shares_of_adapters_are_equal_to_even_ones(
     bench: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,6 +177,7 @@ def test_measured_shares_of_adapters_are_equal_to_even_ones(
     assert min(record.free_gib) > 0
     assert all(rank.most_tokens == dealt.counts["micro_batch_tokens"] for rank in record.ranks)
     assert 2 < dealt.counts["seconds_speeds"] < 60
+    assert f"| shares by speed | found in {dealt.counts['seconds_speeds']:,.0f} s, changed " in summarise("sft", dealt)
     assert capfd.readouterr().err.count("shares by speed (measured) from step 1: rank 0 (CPU)") == 1
 
 

@@ -1,14 +1,22 @@
 """JobSets: a training over groups of unequal nodes, and what their status means."""
 
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.launch.api.clock import timestamp_of
+from components.launch.api.cluster import Cluster
 from components.launch.api.resources import Object
 from components.launch.fewer_nodes import NODES_VARIABLE, job_on_nodes
+from components.launch.follow.annotations import annotated
+from components.launch.follow.reconcile import ClusterJob
+from components.launch.follow.run_on_cluster import run_to_the_end
 from components.launch.job import Job
 from components.launch.kinds.jobset import NODE_RANK, JobSetKind
-from components.launch.kinds.kind import NAME_LENGTH, Standing, resource_name
+from components.launch.kinds.kind import NAME_LENGTH, RUN_LABEL, Identity, Standing, resource_name
+from tests.unit.launch.api_server import ApiServer
 from tests.unit.launch.crd_schemas import assert_valid
 from tests.unit.launch.jobs import ATTEMPT, FULL_PODS, LABELS, assert_restricted, train_job, variables
 
@@ -164,3 +172,44 @@ def test_a_group_whose_nodes_have_ended_is_not_missing() -> None:
     found = resource(0, 1)
     found["status"]["replicatedJobsStatus"][0]["succeeded"] = 2
     assert JobSetKind().standing(found) == Standing("running")
+
+
+def test_a_running_jobset_over_groups_is_adopted_by_another_start_of_the_step(
+    api: ApiServer, kubeconfig: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It runs on, with its pods of all groups, and its end is the step's."""
+    api.served.add("jobsets")
+    job = groups_job()
+    made = annotated(JobSetKind().manifest(job, ATTEMPT), job, ATTEMPT)
+    groups = made["spec"]["replicatedJobs"]
+    ready = [{"name": group["name"], "ready": group["replicas"]} for group in groups]
+    left = api.put("jobsets", {**made, "status": {"replicatedJobsStatus": ready}})
+    for rank in range(sum(group["replicas"] for group in groups)):
+        put_pod(api, job, rank, {"running": {"startedAt": timestamp_of(api.clock.now())}})
+    api.say("node-0", "step 1")
+
+    def succeed() -> None:
+        ended = {"exitCode": 0, "finishedAt": timestamp_of(api.clock.now())}
+        for rank in range(sum(group["replicas"] for group in groups)):
+            put_pod(api, job, rank, {"terminated": ended}, "Succeeded")
+        complete = {"type": "Completed", "status": "True", "reason": "AllJobsCompleted"}
+        existing = api.get("jobsets", resource_name(job))
+        assert existing is not None
+        api.put("jobsets", {**existing, "status": {"replicatedJobsStatus": ready, "conditions": [complete]}})
+
+    timer = threading.Timer(0.1, succeed)
+    timer.start()
+    run_to_the_end(ClusterJob(JobSetKind(), job, Cluster("team"), Identity("team", run="run-2"), api.clock))
+    assert api.asked("POST", "jobsets") == 0
+    there = api.get("jobsets", resource_name(job))
+    assert there is not None and there["metadata"]["uid"] == left["metadata"]["uid"]
+    assert there["metadata"]["labels"][RUN_LABEL] == "run-2", "it belongs to the run that adopts it"
+    assert "step 1" in capsys.readouterr().err
+
+
+def put_pod(api: ApiServer, job: Job, rank: int, state: Object, phase: str = "Running") -> None:
+    """The pod of a node."""
+    label, _, value = JobSetKind().pod_selector(job).partition("=")
+    meta = {"name": f"node-{rank}", "labels": {label: value, NODE_RANK: str(rank)}}
+    status = {"phase": phase, "containerStatuses": [{"name": "main", "state": state}]}
+    api.put("pods", {"metadata": meta, "spec": {"containers": [{"name": "main"}]}, "status": status})

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -231,6 +231,23 @@ class TestTargets:
     def test_what_only_peft_sees_is_explained(self) -> None:
         error = explained(ValueError("Target modules {'w1'} not found in the base model. Please check …"))
         assert isinstance(error, SettingsError) and "w1" in error.problem
+
+
+class TestStages:
+    TWO: ClassVar[dict[str, Any]] = {"stages": {}, "launch": {"processes_per_node": 2}}
+
+    def test_layers_that_config_does_not_count_are_refused(self, tmp_path: Path) -> None:
+        start = save_architecture("gpt2", tmp_path)
+        check_start(str(start), settings(), "train")
+        error = refused(start, SettingsError, **self.TWO)
+        assert f"the layers of {str(start)!r} cannot be found" in error.problem and error.exit_code == 2
+        assert "leave stages out, or start from a decoder" in error.remedy
+
+    def test_layers_that_stages_do_not_fit_are_refused_with_those_that_are_allowed(self, start: Path) -> None:
+        check_start(str(start), settings(**self.TWO), "train")
+        error = refused(start, SettingsError, **self.TWO | {"stages": {"layers": [4, 2]}})
+        assert "stages.layers [4, 2] add up to 6, and the model has 2 layers" in error.problem
+        assert error.allowed == ("2 to 2 stages", "stages.layers that add up to 2")
 
 
 QUANTIZED = {

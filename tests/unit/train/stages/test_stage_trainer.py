@@ -13,7 +13,7 @@ import torch
 import torch.distributed
 from datasets import Dataset
 from torch.multiprocessing.spawn import start_processes
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from components.models.forward.attention_kernels import KERNELS, REFERENCE, SegmentKernel
 from components.models.forward.choose_kernel import KernelChoice, choose_kernel
@@ -43,6 +43,8 @@ COMMON: dict[str, Any] = {
 CASES: dict[str, dict[str, Any]] = {
     "4 and 2 layers, tied": {"stages": {"layers": [4, 2]}},
     "3, 2 and 1 layers, untied": {"stages": {"layers": [3, 2, 1], "micro_batches": 5}, "tied": False},
+    "qwen2, 4 and 2 layers, tied": {"stages": {"layers": [4, 2]}, "architecture": "qwen2"},
+    "qwen2, 3, 2 and 1 layers, tied": {"stages": {"layers": [3, 2, 1]}, "architecture": "qwen2"},
     "interleaved": {"stages": {"count": 4, "schedule": "interleaved"}},
     "zero bubble, 4 stages": {"stages": {"count": 4, "schedule": "zero_bubble"}},
     "zero bubble, 2 stages": {"stages": {"schedule": "zero_bubble"}},
@@ -112,19 +114,22 @@ class Unwaited:
         return 0.0
 
 
-def save_model(folder: Path, tied: bool) -> None:
-    """A Llama of 6 layers with random weights."""
+def save_model(folder: Path, tied: bool, architecture: str = "llama") -> None:
+    """A model of 6 layers with random weights: a Llama, or a Qwen2, whose attention has biases and shares keys."""
     torch.manual_seed(7)
-    config = LlamaConfig(
-        vocab_size=300,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=6,
-        num_attention_heads=4,
-        max_position_embeddings=256,
-        tie_word_embeddings=tied,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    shape: dict[str, Any] = {
+        "vocab_size": 300,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 256,
+        "tie_word_embeddings": tied,
+    }
+    if architecture == "llama":
+        LlamaForCausalLM(LlamaConfig(**shape)).save_pretrained(folder)
+    else:
+        Qwen2ForCausalLM(Qwen2Config(**shape, num_key_value_heads=2)).save_pretrained(folder)
 
 
 def made_rows(method: str) -> tuple[Dataset, np.ndarray]:
@@ -151,7 +156,7 @@ def made_rows(method: str) -> tuple[Dataset, np.ndarray]:
 def train_alone(run: Run) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
     """Losses and gradient norms of each step in this process, on all rows in one pass, and the trained weights."""
     settings, objective = run.settings, run.objective
-    model = adapted(LlamaForCausalLM.from_pretrained(run.folder, dtype=torch.float32), settings)
+    model = adapted(AutoModelForCausalLM.from_pretrained(run.folder, dtype=torch.float32), settings)
     weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     optimizer = make_optimizer(settings, [model], weights)
     schedule, packed = make_schedule(settings, optimizer, STEPS), PackedModel(model)
@@ -229,7 +234,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_stages_train_as_one_process(tmp_path: Path, case: str) -> None:
     values = dict(CASES[case])
-    save_model(tmp_path, tied=values.pop("tied", True))
+    save_model(tmp_path, tied=values.pop("tied", True), architecture=values.pop("architecture", "llama"))
     processes = values["stages"].get("pipelines", 1) * len(values["stages"].get("layers", (0, 0)))
     launch = {"processes_per_node": processes}
     run = Run(tmp_path, parse_train_settings({"method": "sft", **COMMON, **values, "launch": launch}), free_port())
