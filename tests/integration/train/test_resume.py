@@ -169,22 +169,6 @@ def test_adapters_on_one_rank_continue_on_one_and_on_two(
     assert_continues(bench, uninterrupted, two, newest, capfd, **chosen, launch=on(1, 2))
 
 
-@pytest.mark.parametrize(
-    ("method", "chosen"),
-    [("orpo", {"deepspeed": {"stage": 2}}), ("simpo", {"deepspeed": {"stage": 1}, "lora": {"rank": 4}})],
-)
-def test_pairs_without_a_reference_continue_on_two_ranks_and_on_one(
-    bench: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], method: str, chosen: dict[str, Any]
-) -> None:
-    given = COMMON | {"method": method} | chosen
-    two, one = str(tmp_path / "two"), str(tmp_path / "one")
-    newest = killed(bench, two, **given)
-    shutil.copytree(two, one)
-    uninterrupted = bench.train(**given)
-    assert_continues(bench, uninterrupted, two, newest, capfd, **given)
-    assert_continues(bench, uninterrupted, one, newest, capfd, **given, launch=on(1, 1))
-
-
 def test_a_training_continues_with_other_shares(bench: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     chosen = COMMON | {"method": "sft", "deepspeed": {"stage": 1}}
     root = str(tmp_path / "by speed")

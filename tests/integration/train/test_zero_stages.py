@@ -55,11 +55,20 @@ def test_the_default_decides_logs_and_shares_its_address(bench: Any, capfd: pyte
     assert again.address == trained.address
 
 
-@pytest.mark.parametrize(("stage", "budget"), [(0, None), (1, 90)])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"method": "sft", "deepspeed": {"stage": 0}},
+        {"method": "sft", "deepspeed": {"stage": 1}, "micro_batch_tokens": 90},
+        {"method": "orpo", "deepspeed": {"stage": 2}},
+        {"method": "simpo", "deepspeed": {"stage": 1}, **ADAPTERS},
+    ],
+    ids=str,
+)
 def test_two_ranks_continue_on_two_and_on_one(
-    stage: int, budget: int | None, bench: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    given: dict[str, Any], bench: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    chosen = COMMON | {"method": "sft", "deepspeed": {"stage": stage}, "micro_batch_tokens": budget}
+    chosen = COMMON | given
     two, one = str(tmp_path / "two"), str(tmp_path / "one")
     newest = killed(bench, two, **chosen)
     shutil.copytree(two, one)
